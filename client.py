@@ -1,0 +1,76 @@
+"""What a site runs: receive the global model, score it, train it, send the difference. The same for every task."""
+
+import os
+import traceback
+from pathlib import Path
+
+import nvflare.client as flare
+from nvflare.apis.fl_constant import FLMetaKey
+from nvflare.client.tracking import SummaryWriter
+
+from fedmed.errors import InputError
+from fedmed.experiment import Data, Experiment
+from fedmed.local import LocalSite, Trained
+from fedmed.metrics import CASES
+
+
+def main() -> None:
+    flare.init()
+    text = (Path(__file__).parent / "experiment.json").read_text(encoding="utf-8")
+    experiment = Experiment.from_json(text).with_data(Data.of_this_site())
+    site = LocalSite(experiment, flare.get_site_name())
+    writer = SummaryWriter()
+    while flare.is_running():
+        received = flare.receive()
+        if received is None:
+            break
+        if flare.is_submit_model():
+            flare.send(flare.FLModel(params=site.weights()))
+            continue
+        site.load(received.params)
+        metrics = site.evaluate()
+        _write_scores(writer, metrics, received.current_round)
+        if flare.is_evaluate():
+            flare.send(flare.FLModel(metrics=metrics))
+            continue
+        trained = site.train(received)
+        _write_losses(writer, trained, received.current_round)
+        flare.send(
+            flare.FLModel(
+                params=site.weights(),
+                metrics={**metrics, "train_loss": trained.epoch_losses[-1], "train_seconds": trained.seconds},
+                meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps, **site.hook.finish_round(site.model)},
+            )
+        )
+
+
+def _write_scores(writer: SummaryWriter, metrics: dict[str, float], rounds_done: int | None) -> None:
+    for name, value in metrics.items():
+        if name not in (CASES, "val_seconds"):
+            writer.add_scalar(name, value, global_step=rounds_done or 0)
+
+
+def _write_losses(writer: SummaryWriter, trained: Trained, rounds_done: int | None) -> None:
+    """An epoch's mean loss stands at the optimiser step with which the epoch ended."""
+    epochs = len(trained.epoch_losses)
+    before = (rounds_done or 0) * trained.steps
+    for epoch, loss in enumerate(trained.epoch_losses, start=1):
+        writer.add_scalar("train_loss", loss, global_step=before + epoch * trained.steps // epochs)
+
+
+def _leave_report(error: Exception) -> None:
+    """Where the launcher asks for it, leave the error's own words for its screen; FLARE's log has the rest."""
+    folder = os.environ.get("FEDMED_REPORTS")
+    if folder:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if isinstance(error, InputError) else f" ({Path(frame.filename).name}, line {frame.lineno})"
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        (Path(folder) / f"{flare.get_site_name()}.error").write_text(f"{kind}{error}{where}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Exception as error:
+        _leave_report(error)
+        raise

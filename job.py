@@ -1,0 +1,195 @@
+"""Command line -> Experiment -> FLARE recipe -> environment -> run folder. ``python job.py`` runs a demonstration."""
+
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "src"))
+
+import torch
+from nvflare.client.config import TransferType
+from nvflare.recipe import add_experiment_tracking
+
+from fedmed import curves, history, machine, screen
+from fedmed.command_line import read_experiment
+from fedmed.data.datalist import Datalist, datalist_path, load_datalist
+from fedmed.data.phantom import make_phantom
+from fedmed.errors import InputError, RunFailed
+from fedmed.experiment import Data, Experiment
+from fedmed.options import to_plain
+from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder, save_weights
+from fedmed.server.aggregator import GuardedAggregator
+
+PHANTOM = HERE / "dataset_brats18" / "dataset" / "phantom"
+
+
+def main(arguments: list[str]) -> int:
+    """Run one experiment; 0 when it finished, 1 when it failed, 2 for a mistake in what was given."""
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside: end the sites too
+    try:
+        experiment = with_phantom(read_experiment(arguments))
+        datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
+        summaries = {site: experiment.task.check_data(datalist) for site, datalist in datalists.items()}
+        run(experiment, datalists, summaries)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RunFailed as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped: no process of the run is left", file=sys.stderr)
+        return 130
+    return 0
+
+
+def with_phantom(experiment: Experiment) -> Experiment:
+    """The experiment itself, or where it names no data the experiment on phantoms, which are made once."""
+    if experiment.data != Data():
+        return experiment
+    if not PHANTOM.exists():
+        print(f"No dataset is named: making a phantom federation in {PHANTOM}")
+        make_phantom(PHANTOM, PHANTOM / "datalist")
+    return experiment.with_data(Data(PHANTOM, PHANTOM / "datalist"))
+
+
+def _datalist(experiment: Experiment, site: str) -> Datalist:
+    dataset, lists = experiment.data.resolved()
+    if lists.is_file() and len(experiment.training.sites) > 1:
+        sites = experiment.training.n_clients
+        raise InputError(f"--datalist_json_path {lists} is one file, but there are {sites} sites; give a folder.")
+    return load_datalist(datalist_path(lists, site), dataset)
+
+
+def run(
+    experiment: Experiment, datalists: Mapping[str, Datalist], summaries: Mapping[str, Mapping[str, Any]]
+) -> RunFolder:
+    """Train in the chosen environment and leave a complete run folder.
+
+    Raises:
+        RunFailed: the run did not end well; its folder says ``failed`` and keeps what there was.
+    """
+    folder = RunFolder.create(ARTIFACTS, experiment.job_name)
+    describe(folder, experiment, datalists, summaries)
+    print(f"run        {folder.path}\n{screen.settings(experiment, summaries)}\n")
+    progress = Progress(folder, experiment)
+    started = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="fedmed-job-") as staging:
+            job = export_job(experiment, Path(staging))
+            experiment.environment.run(job, experiment, folder, progress.watch)
+    except BaseException as error:
+        folder.write_status("failed", str(error) or type(error).__name__)
+        print(f"\nThe run failed; what there is of it is in {folder.path}")
+        raise
+    progress.finish(time.monotonic() - started)
+    return folder
+
+
+def describe(
+    folder: RunFolder,
+    experiment: Experiment,
+    datalists: Mapping[str, Datalist],
+    summaries: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write down what is about to run, on what data and on which machine."""
+    model = experiment.task.build_model()
+    folder.write_status("running")
+    folder.write_experiment(experiment)
+    folder.write_json("environment", machine.describe())
+    folder.write_json("dataset_stats", summaries)
+    folder.write_json(
+        "dataset_splits",
+        {
+            site: {split: [case.name for case in datalist.cases(split)] for split in ("training", "validation")}
+            for site, datalist in datalists.items()
+        },
+    )
+    folder.write_json("label_map", experiment.task.label_map())
+    parameters = sum(p.numel() for p in model.parameters())
+    folder.write_json("model_meta", {**_model_spec(model), "parameters": parameters})
+
+
+class Progress:
+    """Turns the server's records into lines on the screen and files in the run folder."""
+
+    def __init__(self, folder: RunFolder, experiment: Experiment) -> None:
+        self.folder, self.experiment = folder, experiment
+        self.records: list[dict[str, Any]] = []
+
+    def watch(self, record: dict[str, Any]) -> None:
+        """Take in one more record."""
+        task, rounds = self.experiment.task, self.experiment.training.num_rounds
+        if not self.records:
+            print(screen.header(task.KEY_METRIC))
+        self.records.append(record)
+        self.folder.write_history(history.rows(self.records))
+        left = screen.time_left(self.records, rounds)
+        print(screen.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
+
+    def finish(self, seconds: float) -> None:
+        """Draw the curves, show the result and say where everything is."""
+        task, path = self.experiment.task, self.folder.path
+        best = history.best_round(self.records)
+        caption = f"{self.folder.name}: {self.experiment.algorithm.name}, privacy {self.experiment.privacy.name}"
+        curves.draw(self.folder.history(), task.REGIONS, task.KEY_METRIC, best, caption, path / "curves.png")
+        self.folder.write_status("finished")
+        print(f"\n{screen.result_table(self.records, task.REGIONS, task.KEY_METRIC)}")
+        print(f"\nprivacy    {self.experiment.privacy.statement()}")
+        print(f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}")
+        for title, name in (("best", BEST), ("last", LAST), ("curves", "curves.png"), ("log", "training.log")):
+            print(f"{title:<10} {path / name}")
+
+
+def export_job(experiment: Experiment, staging: Path) -> Path:
+    """FLARE's job folder: the recipe, the whole of ``src``, one client script, the model and the first weights."""
+    torch.manual_seed(experiment.training.seed)
+    model = experiment.task.build_model()
+    save_weights(model.state_dict(), staging / "init.pt")
+    (staging / "experiment.json").write_text(experiment.to_json(travelling=True), encoding="utf-8")
+    for name in ("client.py", "model.py"):
+        shutil.copy(HERE / name, staging)
+    shutil.copytree(HERE / "src", staging / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    with contextlib.chdir(staging):  # FLARE takes relative paths for files that travel
+        recipe = build_recipe(experiment, _model_spec(model))
+        recipe.export(str(staging / "job"))
+    return staging / "job" / experiment.job_name
+
+
+def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
+    """The recipe of the experiment's algorithm, with its privacy mechanism as filters on what sites send."""
+    training = experiment.training
+    recipe = experiment.algorithm.recipe(
+        name=experiment.job_name,
+        model={name: model[name] for name in ("class_path", "args")},
+        initial_ckpt="init.pt",
+        min_clients=training.n_clients,
+        num_rounds=training.num_rounds,
+        train_script="client.py",
+        key_metric=experiment.task.KEY_METRIC,
+        params_transfer_type=TransferType.DIFF,
+        aggregator=GuardedAggregator({"name": experiment.algorithm.name, **to_plain(experiment.algorithm)}),
+    )
+    for path in ("src", "model.py", "experiment.json"):
+        recipe.add_client_file(path)
+    for item in experiment.privacy.filters():
+        recipe.add_client_output_filter(item, tasks=["train"])
+    add_experiment_tracking(recipe, "tensorboard")
+    return recipe
+
+
+def _model_spec(model: torch.nn.Module) -> dict[str, Any]:
+    """How to build the model again: FLARE's server does it by these."""
+    return {"class_path": f"model.{type(model).__name__}", "args": model.arguments}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""What an algorithm is: how the server combines the sites' updates, and what a site does beside plain training."""
+
+from abc import ABC
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.recipe.spec import Recipe
+from torch import nn
+
+from fedmed.algorithms.updates import Update, weighted_mean
+from fedmed.plugin import Plugin
+
+
+class LocalHook:
+    """What a site does at four moments of its round. This one, FedAvg's, does nothing."""
+
+    def start_round(self, model: nn.Module, received: FLModel) -> None:
+        """Called when the global weights are in ``model``; ``received`` carries the server's message."""
+
+    def penalty(self, model: nn.Module) -> torch.Tensor | float:
+        """A scalar added to the loss of every step."""
+        return 0.0
+
+    def after_step(self, model: nn.Module) -> None:
+        """Called after every step of the optimiser."""
+
+    def finish_round(self, model: nn.Module) -> dict[str, Any]:
+        """What is added to the meta data of the site's update."""
+        return {}
+
+
+class Algorithm(Plugin, ABC):
+    """An algorithm's contract. Subclasses are frozen dataclasses whose fields are the algorithm's options."""
+
+    def recipe(self, **settings: Any) -> Recipe:
+        """FLARE's recipe of this algorithm from the settings that all have in common."""
+        from fedmed.server.recipe import GuardedFedAvgRecipe
+
+        return GuardedFedAvgRecipe(**settings)
+
+    def combine(self, updates: Sequence[Update], steps: Sequence[float]) -> Update:
+        """One update from the sites' updates, given in the order of the sites' names.
+
+        Args:
+            updates: each site's weight differences by parameter name.
+            steps: the optimiser steps that each site took.
+        """
+        return weighted_mean(updates, steps)
+
+    def hook(self) -> LocalHook:
+        """The site's side, made once a run."""
+        return LocalHook()
+
+

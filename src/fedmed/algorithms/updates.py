@@ -1,0 +1,49 @@
+"""The arithmetic of updates: what makes one unusable, and how several become one. Pure functions over arrays."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+Update = Mapping[str, np.ndarray]
+"""Weight differences by parameter name."""
+
+
+def fault_of(update: Update, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Why an update must not reach the global model, or None when nothing speaks against it.
+
+    Args:
+        update: a site's weight differences.
+        shapes: the global model's parameters.
+    """
+    if set(update) != set(shapes):
+        missing, strange = sorted(set(shapes) - set(update)), sorted(set(update) - set(shapes))
+        return f"its parameters differ from the global model's (missing {missing[:3]}, unknown {strange[:3]})"
+    for name, shape in shapes.items():
+        values = np.asarray(update[name])
+        if values.shape != shape:
+            return f"{name} has the shape {values.shape}; the global model's is {shape}"
+        if not np.issubdtype(values.dtype, np.number):
+            return f"{name} is of type {values.dtype}; expected numbers"
+        if not np.isfinite(values).all():
+            return f"{name} holds {int((~np.isfinite(values)).sum())} values that are NaN or infinite"
+    return None
+
+
+def weighted_mean(updates: Sequence[Update], weights: Sequence[float]) -> dict[str, np.ndarray]:
+    """sum(w_i u_i) / sum(w_i), added up in the order given (McMahan et al. 2017, algorithm 1).
+
+    The sum runs in double precision and the answer has the updates' own type.
+
+    Raises:
+        ValueError: there is no update, or a weight is not above 0.
+    """
+    if not updates or not all(weight > 0 for weight in weights):
+        raise ValueError(f"Expected updates with weights above 0, got {len(updates)} with weights {list(weights)}.")
+    total = float(sum(weights))
+    mean = {}
+    for name, first in updates[0].items():
+        summed = np.zeros(np.shape(first), np.float64)
+        for update, weight in zip(updates, weights, strict=True):
+            summed += np.asarray(update[name], np.float64) * (weight / total)
+        mean[name] = summed.astype(np.asarray(first).dtype)
+    return mean

@@ -1,0 +1,71 @@
+"""The picture of a run: loss and score over the rounds, every site and their mean."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fedmed.metrics import CASES
+
+SITE_COLOURS = mpl.colormaps["tab10"].colors  # type: ignore[attr-defined]
+
+
+def draw(history: pd.DataFrame, regions: Sequence[str], key: str, best: int | None, caption: str, path: Path) -> None:
+    """Draw ``history`` (columns round, site, train_loss, the metrics) to a PNG or SVG; needs no screen.
+
+    Args:
+        best: the round whose model was chosen, marked by a vertical line.
+        caption: what the figure was made of, printed under it.
+    """
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    loss, score, parts = figure.subplots(1, 3)
+    _by_site(loss, history, "train_loss", "training loss")
+    _by_site(score, history, key, f"{key} at each site")
+    _by_region(parts, history, regions, key)
+    for axes in (score, parts):
+        axes.set_ylim(0, 1)
+        if best is not None:
+            axes.axvline(best, color="0.6", linestyle=":", label=f"best: round {best}")
+        axes.legend(fontsize=8)
+    figure.supxlabel(caption, fontsize=8, color="0.35")
+    figure.savefig(path, dpi=120)
+
+
+def _by_site(axes: Axes, history: pd.DataFrame, column: str, title: str) -> None:
+    for (site, rows), colour in zip(history.groupby("site"), SITE_COLOURS * 10, strict=False):
+        if column in rows:
+            known = rows.dropna(subset=[column])
+            axes.plot(known["round"], known[column], marker=".", color=colour, label=site, linewidth=1, alpha=0.8)
+    if column in history:
+        mean = weighted_mean(history, column)
+        axes.plot(mean.index, mean, color="black", linewidth=1.6, label="mean")
+    _finish(axes, title)
+    axes.legend(fontsize=8)
+
+
+def _by_region(axes: Axes, history: pd.DataFrame, regions: Sequence[str], key: str) -> None:
+    for region, colour in zip(regions, mpl.colormaps["Dark2"].colors, strict=False):  # type: ignore[attr-defined]
+        column = f"{key}_{region.lower()}"
+        if column in history:
+            mean = weighted_mean(history, column)
+            axes.plot(mean.index, mean, marker=".", color=colour, label=region)
+    _finish(axes, f"{key} by region, mean over sites")
+
+
+def weighted_mean(history: pd.DataFrame, column: str) -> pd.Series:
+    """The mean over sites by round, weighted by the sites' validation cases."""
+    known = history.dropna(subset=[column])
+    by_cases = CASES in known and column.startswith("val_")
+    weights = known[CASES].fillna(1) if by_cases else pd.Series(1, index=known.index)
+    total = (known[column] * weights).groupby(known["round"]).sum()
+    return total / weights.groupby(known["round"]).sum()
+
+
+def _finish(axes: Axes, title: str) -> None:
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel("federated rounds")
+    axes.grid(alpha=0.25)
+    axes.xaxis.get_major_locator().set_params(integer=True)

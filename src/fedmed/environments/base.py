@@ -1,0 +1,33 @@
+"""What an environment is: where a job's server and sites run."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fedmed.plugin import Plugin
+
+if TYPE_CHECKING:
+    from fedmed.experiment import Experiment
+    from fedmed.run_folder import RunFolder
+
+Watch = Callable[[dict[str, Any]], None]
+"""Called with the server's record of each round as soon as it is written."""
+
+
+class Environment(Plugin, ABC):
+    """An environment's contract. Subclasses are frozen dataclasses whose fields are the environment's options."""
+
+    @abstractmethod
+    def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
+        """Run a job to its end; models and events are in ``folder`` then, also when it failed.
+
+        Args:
+            job: the folder of an exported FLARE job.
+            experiment: what the job runs.
+            folder: the run folder; logs go there while the job runs.
+            watch: told of every round.
+
+        Raises:
+            RunFailed: the job did not end well. No process of it is left.
+        """

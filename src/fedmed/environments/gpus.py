@@ -1,0 +1,39 @@
+"""Which sites run on which GPU, in the simulator's own words."""
+
+from fedmed.errors import InputError
+
+
+def parse_ids(text: str) -> list[int]:
+    """``"0,1,2"`` -> [0, 1, 2].
+
+    Raises:
+        InputError: the text is no list of GPU numbers.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"--gpu is {text!r}; expected GPU numbers with commas between them, such as 0 or 0,1,2,3.")
+    return [int(part) for part in parts]
+
+
+def check_ids(ids: list[int], present: int) -> None:
+    """Refuse a GPU that this machine lacks. A machine without any is accepted: its sites run on the CPU.
+
+    Raises:
+        InputError: some GPU but not this one is there.
+    """
+    absent = sorted({i for i in ids if i >= present})
+    if present and absent:
+        raise InputError(
+            f"--gpu names GPU {', '.join(map(str, absent))}, but this machine has {present} "
+            f"(0 to {present - 1}); choose among these."
+        )
+
+
+def simulator_groups(ids: list[int], at_once: int) -> str:
+    """The simulator's ``-gpu`` value with which ``at_once`` sites live at the same time.
+
+    The simulator makes a group of every comma-separated entry and gives each group one thread as soon as there is
+    more than one; a group's sites take turns on it, and a site that loses its turn loses its process. An entry a
+    living site, with the ids dealt round, therefore keeps every site alive: 4 sites on GPU 0 are ``0,0,0,0``.
+    """
+    return ",".join(str(ids[i % len(ids)]) for i in range(at_once))

@@ -1,0 +1,211 @@
+"""FLARE's simulator: server and sites as processes of this machine."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from fedmed.environments.base import Environment, Watch
+from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
+from fedmed.environments.processes import ProcessTree
+from fedmed.errors import InputError, RunFailed
+from fedmed.options import expect_at_least, option
+from fedmed.server.controller import RECORDS
+
+if TYPE_CHECKING:
+    from fedmed.experiment import Experiment
+    from fedmed.run_folder import RunFolder
+
+LOG = "training.log"
+_DEAD_WORKER = re.compile(r"(?:Subprocess died for|Communication error with) client (\S+?)[:,\s]")
+_POLL_S = 0.2
+_SHUTDOWN_S = 60.0  # after the last record nothing is to come but the simulator's own end
+
+
+@dataclass(frozen=True)
+class Sim(Environment):
+    """All sites on one machine, each in a process that lives as long as the run."""
+
+    gpu: str | None = option(None, "GPUs of the sites, e.g. 0 or 0,1,2,3; sites are dealt round them", metavar="IDS")
+    threads: int | None = option(None, "sites that run at once (default: all)")
+    allow_restart: bool = option(
+        False, "accept fewer threads than sites: each site's process then starts anew every round"
+    )
+    workspace: Path | None = option(None, "folder for FLARE's own workspace, which is then kept after the run")
+    verbose: bool = option(False, "show FLARE's log on the screen too")
+
+    def check(self, experiment: "Experiment") -> None:
+        sites = experiment.training.n_clients
+        if self.gpu is not None:
+            check_ids(parse_ids(self.gpu), torch.cuda.device_count())
+        if self.threads is None:
+            return
+        expect_at_least("threads", self.threads, 1)
+        if self.threads < sites and not self.allow_restart:
+            raise InputError(
+                f"--threads {self.threads} is fewer than the {sites} sites: the simulator would start every site's "
+                "process anew each round, and optimiser state, cache and privacy ledger would be lost; "
+                f"give --threads {sites}, or --allow_restart if that is wanted."
+            )
+        if self.threads > sites:
+            raise InputError(f"--threads {self.threads} is more than the {sites} sites; give at most {sites}.")
+
+    def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
+        workspace = self._workspace(folder)
+        try:
+            self._simulate(job, workspace, experiment, folder.path / LOG, watch)
+        finally:
+            folder.collect(_server_folder(workspace))
+        if self.workspace is None:  # all of value has been collected
+            shutil.rmtree(workspace, ignore_errors=True)
+
+    def _simulate(self, job: Path, workspace: Path, experiment: "Experiment", log: Path, watch: Watch) -> None:
+        with _scratch() as scratch, log.open("wb") as output:
+            command = self._command(job, workspace, scratch, experiment)
+            variables = self._variables(experiment, scratch)
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=scratch, env=variables,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
+            )  # fmt: skip
+            tree = ProcessTree(process)
+            try:
+                self._follow(tree, _server_folder(workspace) / RECORDS, log, scratch, watch)
+            finally:
+                tree.end()
+
+    def _workspace(self, folder: "RunFolder") -> Path:
+        """A new folder for FLARE: in the run folder, or numbered in the one that was asked for."""
+        if self.workspace is None:
+            return folder.path / "flare"
+        number = 1
+        path = self.workspace / folder.name
+        while path.exists():
+            number += 1
+            path = self.workspace / f"{folder.name}-{number}"
+        return path
+
+    def _command(self, job: Path, workspace: Path, scratch: Path, experiment: "Experiment") -> list[str]:
+        sites = experiment.training.sites
+        at_once = self.threads or len(sites)
+        command = [str(_python(scratch)), "-m", "nvflare.private.fed.app.simulator.simulator", str(job)]
+        command += ["-w", str(_spaceless(workspace, scratch)), "-c", ",".join(sites), "-t", str(at_once)]
+        if self.gpu is not None and torch.cuda.is_available():
+            command += ["-gpu", simulator_groups(parse_ids(self.gpu), at_once)]
+        return command
+
+    def _variables(self, experiment: "Experiment", scratch: Path) -> dict[str, str]:
+        """What the sites' processes inherit: where the data lie here, their share of the cores, where to report."""
+        dataset, datalist = experiment.data.resolved()
+        at_once = self.threads or experiment.training.n_clients
+        return {
+            **os.environ,
+            "DATASET_ROOT": str(dataset),
+            "DATALIST_ROOT": str(datalist),
+            "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // at_once)),
+            "FEDMED_REPORTS": str(scratch),
+        }
+
+    def _follow(self, tree: ProcessTree, records_file: Path, log: Path, reports: Path, watch: Watch) -> None:
+        """Until the simulator has ended: hand on the rounds, and end it where it would wait for a dead site."""
+        records, lines = _Tail(records_file), _Tail(log)
+        deadline, dead = float("inf"), None
+        while time.monotonic() < deadline:
+            ended = tree.root.poll() is not None
+            for line in records.new_lines():
+                record = json.loads(line)
+                watch(record)
+                if record.get("final"):
+                    deadline = time.monotonic() + _SHUTDOWN_S
+            dead = dead or self._dead_site(lines)
+            if ended or (dead and deadline == float("inf")):
+                break
+            tree.look()
+            time.sleep(_POLL_S)
+        if deadline == float("inf"):
+            raise RunFailed(_reason(dead, reports, log))
+
+    def _dead_site(self, lines: "_Tail") -> str | None:
+        dead = None
+        for line in lines.new_lines():
+            if self.verbose:
+                print(line, flush=True)
+            match = _DEAD_WORKER.search(line)
+            dead = dead or (match.group(1) if match else None)
+        return dead
+
+
+PLUGIN = Sim
+
+
+def _server_folder(workspace: Path) -> Path:
+    return workspace / "server" / "simulate_job"
+
+
+class _Tail:
+    """The whole lines that have been added to a file since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.position = path, 0
+
+    def new_lines(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self.position)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self.position += len(whole)
+        return whole.decode("utf-8", errors="replace").splitlines()
+
+
+def _reason(dead: str | None, reports: Path, log: Path) -> str:
+    """Why the run failed, by the words of the site that failed first."""
+    found = sorted(reports.glob("*.error"), key=lambda path: path.stat().st_mtime)
+    if found:
+        return f"{found[0].stem} failed: {found[0].read_text(encoding='utf-8')}"
+    if dead:
+        return f"The process of {dead} died without a word (killed, or out of memory?); its last lines are in {log}."
+    refusals = re.findall(r"No update of this round could be used.*", log.read_text(errors="replace"))
+    return refusals[-1] if refusals else f"FLARE ended the job before its last round; its log is {log}."
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A temporary folder without white space in its path."""
+    parent = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(prefix="fedmed-", dir="/tmp" if re.search(r"\s", parent) else None) as folder:
+        yield Path(folder)
+
+
+def _spaceless(path: Path, scratch: Path) -> Path:
+    """``path``, by way of a link in ``scratch`` where it holds what the simulator's command lines would split.
+
+    The link is to the parent, because the simulator removes and makes the last folder itself.
+    """
+    if not re.search(r"[\s'\"\\]", str(path)):
+        return path
+    link = scratch / f"link-{path.name}"
+    link.symlink_to(path.parent, target_is_directory=True)
+    return link / path.name
+
+
+def _python(scratch: Path) -> Path:
+    """This interpreter, in its virtual environment, by a path without white space."""
+    environment = Path(sys.prefix)
+    executable = Path(sys.executable)
+    if environment in executable.parents:
+        return _spaceless(environment, scratch) / executable.relative_to(environment)
+    return _spaceless(executable, scratch)
+
+

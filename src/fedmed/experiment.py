@@ -1,0 +1,169 @@
+"""The one description of a run: Task x Algorithm x Privacy x Environment, and how long and how fast to train."""
+
+import dataclasses
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fedmed import registry
+from fedmed.algorithms.base import Algorithm
+from fedmed.environments.base import Environment
+from fedmed.errors import InputError
+from fedmed.options import expect, expect_at_least, expect_positive, expect_share, from_plain, option, to_plain
+from fedmed.privacy.base import Mechanism
+from fedmed.tasks.base import Task
+
+CENTRAL_SITE = "site-All"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What decides the numbers, whatever the task and the algorithm."""
+
+    n_clients: int = option(4, "sites; 1 is centralised training on site-All.json. All take part in every round")
+    num_rounds: int = option(600, "federated rounds")
+    aggregation_epochs: int = option(1, "local epochs a round")
+    learning_rate: float = option(1e-4, "Adam's learning rate")
+    weight_decay: float = option(1e-5, "Adam's weight decay")
+    batch_size: int = option(1, "cases in a training step")
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "fp32", "arithmetic of the forward pass; auto takes bf16 where the hardware computes in it"
+    )
+    seed: int = option(0, "seed of the initial weights, the order of cases, the random transforms and dropout")
+
+    def __post_init__(self) -> None:
+        for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size"):
+            expect_at_least(name, getattr(self, name), 1)
+        expect_positive("learning_rate", self.learning_rate)
+        expect_at_least("weight_decay", self.weight_decay, 0)
+        expect_at_least("seed", self.seed, 0)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites' names, by which they find their datalists."""
+        return (CENTRAL_SITE,) if self.n_clients == 1 else tuple(f"site-{i + 1}" for i in range(self.n_clients))
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What changes the speed of a run but none of its numbers."""
+
+    cache_dataset: float = option(0.0, "share of the cases held in memory after their fixed transforms")
+
+    def __post_init__(self) -> None:
+        expect_share("cache_dataset", self.cache_dataset)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where a site's data lie. These never travel: every site has its own."""
+
+    dataset_base_dir: Path | None = option(None, "folder of the images (default: $DATASET_ROOT)")
+    datalist_json_path: Path | None = option(None, "folder of <site>.json, or one such file (default: $DATALIST_ROOT)")
+
+    @classmethod
+    def of_this_site(cls) -> "Data":
+        """What this machine's environment variables DATASET_ROOT and DATALIST_ROOT say."""
+        dataset, datalist = os.environ.get("DATASET_ROOT"), os.environ.get("DATALIST_ROOT")
+        return cls(_absolute(dataset), _absolute(datalist))
+
+    def resolved(self) -> tuple[Path, Path]:
+        """The dataset folder and the datalist path, absolute.
+
+        Raises:
+            InputError: one of them is not given or does not exist.
+        """
+        dataset = _existing(self.dataset_base_dir, "dataset_base_dir", "DATASET_ROOT")
+        datalist = _existing(self.datalist_json_path, "datalist_json_path", "DATALIST_ROOT")
+        if not dataset.is_dir():
+            raise InputError(f"--dataset_base_dir {dataset} is a file; give the folder that the lists' paths start in.")
+        return dataset, datalist
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A run, whole. Equal experiments on equal data on one machine end with equal weights.
+
+    Raises:
+        InputError: a value is out of range or the four choices cannot work together.
+    """
+
+    task: Task
+    algorithm: Algorithm
+    privacy: Mechanism
+    environment: Environment
+    training: Training = field(default_factory=Training)
+    performance: Performance = field(default_factory=Performance)
+    data: Data = field(default_factory=Data)
+    job_name: str = option("run", "name of the run's folder; a number is added, nothing is overwritten")
+
+    def __post_init__(self) -> None:
+        expect(
+            bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.job_name)),
+            "job_name",
+            self.job_name,
+            "letters, digits, dots, dashes and underscores, starting with a letter or digit",
+        )
+        for choice in (self.task, self.algorithm, self.privacy, self.environment):
+            choice.check(self)
+
+    def to_json(self, *, travelling: bool = False) -> str:
+        """As JSON. A ``travelling`` copy, the one that sites get, leaves the launching machine's paths at home."""
+        document: dict[str, Any] = {
+            kind: {"name": choice.name, **to_plain(choice)} for kind, choice in self.choices().items()
+        }
+        document |= {name: to_plain(getattr(self, name)) for name in ("training", "performance", "data")}
+        document["job_name"] = self.job_name
+        if travelling:
+            document["data"] = {}
+            document["env"] = {"name": self.environment.name}
+        return json.dumps(document, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Experiment":
+        """Rebuild what :meth:`to_json` wrote.
+
+        Raises:
+            InputError: the text is no JSON object or names what is not known here.
+        """
+        try:
+            document = json.loads(text)
+            choices = {kind: dict(document[kind]) for kind in registry.KINDS}
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"The experiment file cannot be read ({error!r}); write it anew with job.py.") from error
+        task, algorithm, privacy, environment = (
+            from_plain(registry.find(kind, values.pop("name")), values) for kind, values in choices.items()
+        )
+        return cls(
+            task=task,
+            algorithm=algorithm,
+            privacy=privacy,
+            environment=environment,
+            training=from_plain(Training, document["training"]),
+            performance=from_plain(Performance, document["performance"]),
+            data=from_plain(Data, document["data"]),
+            job_name=document["job_name"],
+        )
+
+    def choices(self) -> dict[str, Task | Algorithm | Mechanism | Environment]:
+        """The four choices by the name of their option."""
+        return {"task": self.task, "algorithm": self.algorithm, "privacy": self.privacy, "env": self.environment}
+
+    def with_data(self, data: Data) -> "Experiment":
+        """The same experiment on a site's own data."""
+        return dataclasses.replace(self, data=data)
+
+
+def _absolute(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _existing(path: Path | None, name: str, variable: str) -> Path:
+    if path is None:
+        raise InputError(f"No --{name} is given; give it, or set the environment variable {variable}.")
+    if not path.exists():
+        raise InputError(f"--{name} {path} does not exist; give an existing path, or set {variable}.")
+    return path

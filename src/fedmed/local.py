@@ -1,0 +1,121 @@
+"""One site's side of a round: score the global model, train it on the site's cases. Knows nothing of FLARE's loop."""
+
+import contextlib
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.data import ThreadDataLoader
+from nvflare.app_common.abstract.fl_model import FLModel
+
+from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.experiment import Experiment
+from fedmed.metrics import CASES
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a round of local training came to."""
+
+    steps: int
+    epoch_losses: tuple[float, ...]
+    seconds: float
+
+
+class LocalSite:
+    """A site's model, optimiser and cases, which live as long as its process.
+
+    Raises:
+        InputError: the site's datalist or a file that it names cannot be used.
+    """
+
+    def __init__(self, experiment: Experiment, site: str) -> None:
+        self.experiment, self.site = experiment, site
+        self.task, self.training = experiment.task, experiment.training
+        self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        dataset, lists = experiment.data.resolved()
+        datalist = load_datalist(datalist_path(lists, site), dataset)
+        cache = experiment.performance.cache_dataset
+        self.train_set = self.task.train_set(datalist, cache)
+        self.eval_set = self.task.eval_set(datalist.validation, datalist.label_scheme, cache)
+        self.model = self.task.build_model().to(self.device)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay
+        )
+        self.loss = self.task.loss()
+        self.hook = experiment.algorithm.hook()
+
+    def load(self, params: Mapping[str, torch.Tensor]) -> None:
+        """Take over the global weights."""
+        self.model.load_state_dict({name: torch.as_tensor(values) for name, values in params.items()})
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """A copy of the weights on the CPU."""
+        return {name: values.detach().cpu().clone() for name, values in self.model.state_dict().items()}
+
+    def evaluate(self) -> dict[str, float]:
+        """The task's metrics on this site's validation cases; no name of a case is among them."""
+        started = time.time()
+        self.model.eval()
+        with torch.inference_mode(), self._autocast():
+            metrics = self.task.metrics(self.task.evaluate(self.model, self.eval_set, self.device))
+        cases = len(self.eval_set)  # type: ignore[arg-type]
+        return {**metrics, CASES: cases, "val_seconds": time.time() - started}
+
+    def train(self, received: FLModel) -> Trained:
+        """Train for the local epochs of one round, from the weights in ``self.model``."""
+        started = time.time()
+        loader = self._loader(received.current_round or 0)
+        self.hook.start_round(self.model, received)
+        self.model.train()
+        losses = tuple(self._epoch(loader) for _ in range(self.training.aggregation_epochs))
+        return Trained(len(loader) * len(losses), losses, time.time() - started)
+
+    def _epoch(self, loader: ThreadDataLoader) -> float:
+        losses = [self._step(batch["image"].to(self.device), batch["label"].to(self.device)) for batch in loader]
+        return math.fsum(losses) / len(losses)
+
+    def _step(self, image: torch.Tensor, label: torch.Tensor) -> float:
+        with self._autocast():
+            output = self.model(image)
+        loss = self.loss(output.float(), label) + self.hook.penalty(self.model)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.hook.after_step(self.model)
+        return loss.item()
+
+    def _loader(self, round_number: int) -> ThreadDataLoader:
+        """The round's batches. Everything random in a round follows from seed, site and round alone."""
+        order, transforms, dropout = site_seeds(self.training.seed, self.site, round_number)
+        torch.manual_seed(dropout)
+        self.train_set.transform.set_random_state(transforms)  # type: ignore[attr-defined]
+        generator = torch.Generator().manual_seed(order)
+        return ThreadDataLoader(
+            self.train_set, batch_size=self.training.batch_size, shuffle=True, num_workers=0, generator=generator
+        )
+
+    def _autocast(self) -> contextlib.AbstractContextManager[None]:
+        precision = self.training.precision
+        use = precision == "bf16" or (precision == "auto" and computes_in_bf16(self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=use)
+
+
+def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int, int]:
+    """Three independent 32-bit seeds, the same in every process that asks for the same site and round.
+
+    NumPy's global generator stays unseeded on purpose: FLARE's privacy filter draws its noise from it.
+    """
+    sequence = np.random.SeedSequence([seed, round_number, *site.encode()])
+    first, second, third = (int(value) for value in sequence.generate_state(3))
+    return first, second, third
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 numbers itself, so that autocast is a gain."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -1,0 +1,30 @@
+"""Named sets of values for options; whatever the command line gives comes before them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What it is for, and the options in which it differs from the defaults."""
+
+    what: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+PRESETS = {
+    "published": Preset("the settings of the published recipe, which are the defaults"),
+    "demo": Preset(
+        "minutes on two cores, on phantoms",
+        {
+            "num_rounds": 6,
+            "aggregation_epochs": 4,
+            "learning_rate": 1e-3,
+            "roi_size": (64, 64, 64),
+            "infer_roi_size": (96, 96, 96),
+            "precision": "auto",
+            "cache_dataset": 1.0,
+        },
+    ),
+}

@@ -1,0 +1,146 @@
+"""The run folder: what lasts of a run, in whatever environment it ran. Numbered, never overwritten."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from fedmed.errors import InputError
+from fedmed.experiment import Experiment
+
+BEST, LAST = "best_global_model.pt", "last_global_model.pt"
+HISTORY = "training_history"
+ARTIFACTS = Path("artifacts")
+
+
+class RunFolder:
+    """Reads and writes one run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> "RunFolder":
+        """Make ``root/name-001``, or the next number that is free.
+
+        Raises:
+            InputError: the folder cannot be made.
+        """
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            used = [int(m[1]) for p in root.iterdir() if (m := re.fullmatch(rf"{re.escape(name)}-(\d+)", p.name))]
+            number = max(used, default=0) + 1
+            while True:  # another run may take a number between the look and the making
+                try:
+                    path = root / f"{name}-{number:03d}"
+                    path.mkdir()
+                    return cls(path.absolute())
+                except FileExistsError:
+                    number += 1
+        except OSError as error:
+            raise InputError(f"No run folder can be made in {root} ({error}); choose another place.") from error
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """An existing run.
+
+        Raises:
+            InputError: ``path`` is no run folder.
+        """
+        if not (path / "experiment.json").is_file():
+            raise InputError(f"{path} holds no experiment.json; expected a run folder such as artifacts/run-001.")
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def write_json(self, name: str, document: Any) -> None:
+        """Write ``name.json``, whole or not at all."""
+        self._replace(self.path / f"{name}.json", json.dumps(document, indent=2) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """Read ``name.json``.
+
+        Raises:
+            InputError: it is not there or is no JSON.
+        """
+        path = self.path / f"{name}.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read ({error}); expected the folder of a finished run.") from error
+
+    def write_experiment(self, experiment: Experiment) -> None:
+        self._replace(self.path / "experiment.json", experiment.to_json())
+
+    def experiment(self) -> Experiment:
+        """The experiment that ran.
+
+        Raises:
+            InputError: its file cannot be read.
+        """
+        return Experiment.from_json(json.dumps(self.read_json("experiment")))
+
+    def write_status(self, status: str, reason: str = "") -> None:
+        """``running``, ``finished`` or ``failed``, with the reason of a failure."""
+        self.write_json("status", {"status": status, "reason": reason})
+
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The history as JSON and CSV, a row a round and site."""
+        self.write_json(HISTORY, list(rows))
+        self._replace(self.path / f"{HISTORY}.csv", pd.DataFrame(rows).to_csv(index=False))
+
+    def history(self) -> pd.DataFrame:
+        """The history as a table with the columns round, site and whatever the sites reported.
+
+        Raises:
+            InputError: the run has none.
+        """
+        return pd.DataFrame(self.read_json(HISTORY))
+
+    def collect(self, server: Path) -> None:
+        """Take the models and the TensorBoard events out of the server's folder of the job."""
+        pairs = {"best_FL_global_model.pt": BEST, "FL_global_model.pt": LAST}
+        for theirs, ours in pairs.items():
+            source = server / "app_server" / theirs
+            if source.is_file():
+                save_weights(load_weights(source), self.path / ours)
+        if (server / "tb_events").is_dir():
+            shutil.copytree(server / "tb_events", self.path / "tb_events", dirs_exist_ok=True)
+
+    @staticmethod
+    def _replace(path: Path, text: str) -> None:
+        temporary = path.with_name(f".{path.name}.part")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+
+
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights by parameter name from a checkpoint of FLARE (under its key ``model``), of this project, or plain.
+
+    Nothing in the file is executed.
+
+    Raises:
+        InputError: the file is no checkpoint of weights.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        weights = content.get("model", content)
+        return {name: torch.as_tensor(values) for name, values in weights.items()}
+    except Exception as error:  # torch raises many kinds, and a foreign file many more
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} holds no weights that open safely ({reason}); expected a .pt of a run.") from error
+
+
+def save_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write weights under the key ``model``, as FLARE does, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    torch.save({"model": dict(weights)}, temporary)
+    os.replace(temporary, path)

@@ -1,0 +1,91 @@
+"""What a person reads while a run goes on and when it has ended. Pure functions from records to text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fedmed.experiment import Experiment
+from fedmed.history import Record, after_round, best_round, scores_of
+from fedmed.metrics import CASES
+
+
+def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """What is about to run, in a few lines."""
+    training = experiment.training
+    crops = sorted({" ".join(map(str, s["roi_size"])) for s in summaries.values() if s.get("roi_size")})
+    cases = ", ".join(f"{site} {s['training']}+{s['validation']}" for site, s in summaries.items())
+    lines = [
+        ("task", f"{experiment.task.name}" + (f", crops of {', '.join(crops)} voxels" if crops else "")),
+        ("algorithm", experiment.algorithm.name),
+        ("privacy", experiment.privacy.statement()),
+        ("sites", f"{cases} (training + validation cases)"),
+        (
+            "training",
+            f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, "
+            f"Adam {training.learning_rate:g}, batch {training.batch_size}, precision {training.precision}, "
+            f"seed {training.seed}",
+        ),
+    ]
+    return "\n".join(f"{name:<10} {text}" for name, text in lines)
+
+
+def round_line(record: Record, rounds: int, regions: Sequence[str], key: str, left_s: float) -> str:
+    """One line for a round, or for the score of the final model."""
+    scores = scores_of(record)
+    dice = _scores(scores, regions, key)
+    if record.get("final"):
+        return f"final model{'':<20}{dice}  {record['seconds']:5.0f} s"
+    loss = f"loss {scores['train_loss']:.4f}" if "train_loss" in scores else "loss      -"
+    width = len(str(rounds))
+    took = f"{record['seconds']:5.0f} s  {clock(left_s)} left"
+    line = f"round {record['round'] + 1:>{width}}/{rounds}  {loss}  {dice}  {took}"
+    refused = "".join(f"\n  {site} was refused: {why}" for site, why in sorted(record.get("refused", {}).items()))
+    return line + refused
+
+
+def header(key: str) -> str:
+    """How to read the lines of the rounds."""
+    return (
+        f"{key} is that of the global model with which a round begins, averaged over the sites by their cases; "
+        "the last line scores the final model."
+    )
+
+
+def time_left(records: Sequence[Record], rounds: int) -> float:
+    """Seconds until the end, from the rounds so far; the first one, which starts the sites up, counts only alone."""
+    usual = [record["seconds"] for record in records][1:] or [records[0]["seconds"]]
+    return sum(usual) / len(usual) * (rounds - len(records))
+
+
+def clock(seconds: float) -> str:
+    """``h:mm:ss``, or ``m:ss`` under an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def result_table(records: Sequence[Record], regions: Sequence[str], key: str) -> str:
+    """The best and the last global model, each with its mean and every site."""
+    best, final = best_round(records), records[-1]
+    lines = [f"{'model':<24}{'cases':>6}{key:>12}" + "".join(f"{region:>8}" for region in regions)]
+    for title, done in (("best", best), ("last", final["round"])):
+        record = after_round(records, done) if done is not None else None
+        if record is None:
+            continue
+        cases = sum(report.get(CASES, 0) for report in record["sites"].values())
+        lines.append(_row(f"{title}, after round {done}", cases, scores_of(record), regions, key))
+        lines += [_row(f"  at {site}", r.get(CASES, 0), r, regions, key) for site, r in record["sites"].items()]
+    return "\n".join(lines)
+
+
+def _row(title: str, cases: float, scores: Mapping[str, float], regions: Sequence[str], key: str) -> str:
+    values = [scores.get(name) for name in (key, *(f"{key}_{region.lower()}" for region in regions))]
+    shown = ["-" if value is None else f"{value:.4f}" for value in values]
+    return f"{title:<24}{cases:>6.0f}{shown[0]:>12}" + "".join(f"{text:>8}" for text in shown[1:])
+
+
+def _scores(scores: Mapping[str, float], regions: Sequence[str], key: str) -> str:
+    def shown(name: str) -> str:
+        return f"{scores[name]:.4f}" if name in scores else "     -"
+
+    parts = " ".join(f"{region} {shown(f'{key}_{region.lower()}')}" for region in regions)
+    return f"{key} {shown(key)} ({parts})"

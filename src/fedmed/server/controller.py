@@ -1,0 +1,77 @@
+"""The server's rounds: FLARE's FedAvg, a record of every round, and a score for the last model."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+from nvflare.app_common.workflows.fedavg import FedAvg
+
+from fedmed.metrics import CASES
+from fedmed.server.aggregator import GuardedAggregator
+
+RECORDS = "rounds.jsonl"
+"""One line a round in the server's run folder; the last one scores the final model."""
+
+
+class GuardedFedAvg(FedAvg):
+    """FedAvg with a :class:`GuardedAggregator`. Rounds count from 0, as in FLARE."""
+
+    aggregator: GuardedAggregator
+
+    def run(self) -> None:
+        super().run()
+        if not self.abort_signal.triggered:
+            self._score_last_model()
+
+    def send_model(self, task_name: str = "train", data: FLModel | None = None, **how: Any) -> None:
+        assert data is not None
+        self._sent_at, self._scores, self._best, self._model = time.time(), {}, False, data
+        self.aggregator.expect(data.params)
+        super().send_model(task_name=task_name, data=data, **how)
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        super().handle_event(event_type, fl_ctx)
+        if event_type == AppEventType.GLOBAL_BEST_MODEL_AVAILABLE:
+            self._best = True
+
+    def _aggregate_one_result(self, result: FLModel) -> bool:
+        self._keep_score(result)
+        return super()._aggregate_one_result(result)
+
+    def _get_aggregated_result(self) -> FLModel:
+        self._record(refused=self.aggregator.refused)
+        return super()._get_aggregated_result()
+
+    def _score_last_model(self) -> None:
+        """One more task, ``validate``, for the model that no further round would score."""
+        self.current_round = self._model.current_round = self.start_round + self.num_rounds
+        self.fl_ctx.set_prop(AppConstants.CURRENT_ROUND, self.current_round, private=True, sticky=False)
+        self.event(AppEventType.ROUND_STARTED)
+        sites = self.sample_clients(self.num_clients)
+        self.send_model("validate", self._model, targets=sites, callback=self._keep_score)
+        while self.get_num_standing_tasks():
+            if self.abort_signal.triggered:
+                return
+            time.sleep(self._task_check_period)
+        self.event(AppEventType.BEFORE_AGGREGATION)
+        self._record(final=True)
+
+    def _keep_score(self, result: FLModel) -> None:
+        metrics = {name: value for name, value in (result.metrics or {}).items() if isinstance(value, int | float)}
+        self._scores[result.meta["client_name"]] = metrics
+
+    def _record(self, **facts: Any) -> None:
+        record = {
+            "round": self.current_round,
+            "seconds": round(time.time() - self._sent_at, 3),
+            "best": self._best,
+            "sites": {site: {CASES: 1, **self._scores[site]} for site in sorted(self._scores)},
+            **facts,
+        }
+        with (Path(self.get_run_dir()) / RECORDS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")

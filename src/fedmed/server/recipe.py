@@ -1,0 +1,35 @@
+"""FLARE's recipes with this project's controller and model selector in the places of FLARE's own."""
+
+from typing import Any
+
+from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
+from nvflare.app_opt.pt.recipes.fedprox import FedProxRecipe
+
+from fedmed.server.controller import GuardedFedAvg
+from fedmed.server.selector import CaseWeightedSelector
+
+
+class _Guarded(FedAvgRecipe):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        # the recipe adds FLARE's selector and has no argument for another
+        server = self._job._deploy_map["server"].app_config
+        server.components["model_selector"] = CaseWeightedSelector(key_metric=self.key_metric)
+
+    def _create_controller(self, persistor_id: str, model_params: Any, model_aggregator: Any) -> GuardedFedAvg:
+        return GuardedFedAvg(
+            num_clients=self.min_clients,
+            num_rounds=self.num_rounds,
+            persistor_id=persistor_id,
+            aggregator=model_aggregator,
+            task_check_period=0.1,
+            **self._get_controller_kwargs(),
+        )
+
+
+class GuardedFedAvgRecipe(_Guarded):
+    """FedAvg that refuses unusable updates, sums in site order and scores the last model too."""
+
+
+class GuardedFedProxRecipe(_Guarded, FedProxRecipe):
+    """The same for FedProx."""

@@ -1,0 +1,46 @@
+"""Which global model is the best: FLARE's selector, with sites weighted by the cases that they scored."""
+
+import math
+from typing import Any
+
+from nvflare.apis.dxo import DataKind, MetaKey, from_shareable
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
+
+from fedmed.metrics import CASES
+
+
+class CaseWeightedSelector(IntimeModelSelector):
+    """Differs from FLARE's selector in two points.
+
+    A site's score counts as often as it has validation cases, and the answers to the final ``validate`` task are
+    heard too, so that the last model is a candidate like the others. The untrained model of round 0 is none.
+    """
+
+    def _before_accept(self, fl_ctx: FLContext) -> bool:
+        if fl_ctx.get_prop(AppConstants.CURRENT_ROUND) == 0:
+            return False
+        scores = _scores(fl_ctx)
+        value, cases = scores.get(self.key_metric), scores.get(CASES, 1)
+        if not _is_number(value) or not _is_number(cases) or cases <= 0:
+            return False
+        self.validation_metric_weighted_sum += (-value if self.negate_key_metric else value) * cases
+        self.raw_validation_metric_weighted_sum += value * cases
+        self.validation_metric_sum_of_weights += cases
+        return True
+
+
+def _scores(fl_ctx: FLContext) -> dict[str, Any]:
+    """The metrics in a site's result, be it of training or of validation; empty for a failed one."""
+    result = fl_ctx.get_peer_context().get_prop(FLContextKey.SHAREABLE)
+    if result is None or result.get_return_code() != ReturnCode.OK:
+        return {}
+    dxo = from_shareable(result)
+    scores = dxo.data if dxo.data_kind == DataKind.METRICS else dxo.get_meta_prop(MetaKey.INITIAL_METRICS)
+    return scores or {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,70 @@
+"""What a task is: what is learnt from which files, and how it is scored. A task knows nothing of federation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from fedmed.data.datalist import Case, Datalist
+from fedmed.plugin import Plugin
+
+
+class Row(NamedTuple):
+    """One number of one case. ``value`` is NaN where the metric has no value by its own rule."""
+
+    case: str
+    region: str
+    metric: str
+    value: float
+
+
+class Task(Plugin, ABC):
+    """A task's contract. Subclasses are frozen dataclasses whose fields are the task's options."""
+
+    KEY_METRIC: ClassVar[str]
+    """The metric, among those of :meth:`metrics`, that chooses the best model; higher is better."""
+
+    REGIONS: ClassVar[tuple[str, ...]]
+    """What is scored separately (regions or classes), in the order of the network's output channels."""
+
+    @abstractmethod
+    def build_model(self) -> nn.Module:
+        """A network with fresh random weights; its ``arguments`` rebuild it."""
+
+    @abstractmethod
+    def check_data(self, datalist: Datalist) -> dict[str, Any]:
+        """Look at every file of a site before any training, and say what is there.
+
+        Raises:
+            InputError: a case cannot be used.
+        """
+
+    @abstractmethod
+    def train_set(self, datalist: Datalist, cache_rate: float) -> Dataset[Mapping[str, torch.Tensor]]:
+        """The training cases with random transforms: items of ``image`` (C, ...) and ``label``.
+
+        Its ``transform`` has MONAI's ``set_random_state``.
+        """
+
+    @abstractmethod
+    def eval_set(self, cases: Sequence[Case], label_scheme: str | None, cache_rate: float) -> Dataset[Any]:
+        """Cases to be scored: items of ``image`` (C, ...), ``label`` and the case's name ``case``."""
+
+    @abstractmethod
+    def loss(self) -> nn.Module:
+        """The training loss of (network output, label)."""
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
+        """Score every case. The caller sets eval mode, inference mode and precision."""
+
+    @abstractmethod
+    def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Reduce rows to the few scalars that a site reports; a metric without any value is left out."""
+
+    @abstractmethod
+    def label_map(self) -> dict[str, Any]:
+        """What the network's channels mean, for whoever opens the weights later."""

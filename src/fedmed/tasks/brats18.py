@@ -1,0 +1,170 @@
+"""Brain tumour segmentation on BraTS: tumour core, whole tumour and enhancing tumour from four MR modalities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import monai.transforms as mt
+import torch
+from monai.data import CacheDataset
+from monai.inferers import sliding_window_inference
+from monai.losses import DiceLoss
+from torch import nn
+from torch.utils.data import Dataset
+
+from fedmed.data import audit
+from fedmed.data.brats import LABEL_SCHEMES, MODALITIES, label_scheme
+from fedmed.data.datalist import Case, Datalist
+from fedmed.data.windows import Size, fit, largest, round_up
+from fedmed.errors import InputError
+from fedmed.metrics import challenge_dice, mean_of_values, region_dice
+from fedmed.options import expect, option
+from fedmed.tasks.base import Row, Task
+
+PUBLISHED_ROI: Size = (224, 224, 144)
+PUBLISHED_INFER_ROI: Size = (240, 240, 160)
+DIVISOR = 8  # SegResNet halves the grid three times
+PADDING = 32  # the published recipe pads its volumes to a multiple of this
+BOTH = ("image", "label")
+
+
+@dataclass(frozen=True)
+class Brats18(Task):
+    """Li et al. 2019's task: SegResNet, Dice loss, and Dice of TC, WT and ET."""
+
+    roi_size: Size | None = option(
+        None, "training crop in voxels; when not given, 224 224 144 or the volumes' size where they are smaller"
+    )
+    infer_roi_size: Size = option(PUBLISHED_INFER_ROI, "inference window in voxels, shrunk to the volume it is laid on")
+
+    KEY_METRIC: ClassVar[str] = "val_dice"
+    REGIONS: ClassVar[tuple[str, ...]] = ("TC", "WT", "ET")
+
+    def __post_init__(self) -> None:
+        for name in ("roi_size", "infer_roi_size"):
+            size = getattr(self, name)
+            if size is not None:
+                ok = all(edge > 0 and edge % DIVISOR == 0 for edge in size)
+                expect(ok, name, tuple(size), f"three edges in voxels, each above 0 and divisible by {DIVISOR}")
+
+    def build_model(self) -> nn.Module:
+        from model import BratsSegResNet  # at a site model.py lies in the job's folder, beside client.py
+
+        return BratsSegResNet()
+
+    def check_data(self, datalist: Datalist) -> dict[str, Any]:
+        scheme = label_scheme(datalist.label_scheme)
+        cases = datalist.all_cases
+        audit.check_files_exist(cases, datalist.path)
+        audit.check_modalities(cases, MODALITIES, datalist.path)
+        audit.check_volumes(cases, scheme.labels, scheme.name)
+        volume = largest(audit.volume_size(case) for case in cases)
+        self._check_roi(volume)
+        return {
+            "training": len(datalist.training),
+            "validation": len(datalist.validation),
+            "label_scheme": scheme.name,
+            "largest_volume": volume,
+            "roi_size": self.crop_size(datalist.training),
+        }
+
+    def crop_size(self, cases: Sequence[Case]) -> Size:
+        """The training crop in voxels for these cases."""
+        return self.roi_size or fit(PUBLISHED_ROI, largest(map(audit.volume_size, cases)), DIVISOR)
+
+    def train_set(self, datalist: Datalist, cache_rate: float) -> Dataset[Any]:
+        enhancing = label_scheme(datalist.label_scheme).enhancing
+        transform = mt.Compose([*_fixed(enhancing), *_random(self.crop_size(datalist.training))])
+        return CacheDataset(_items(datalist.training), transform, cache_rate=cache_rate, num_workers=1, progress=False)
+
+    def eval_set(self, cases: Sequence[Case], label_scheme_name: str | None, cache_rate: float) -> Dataset[Any]:
+        transform = mt.Compose(_fixed(label_scheme(label_scheme_name).enhancing))
+        return CacheDataset(_items(cases), transform, cache_rate=cache_rate, num_workers=1, progress=False)
+
+    def loss(self) -> nn.Module:
+        return DiceLoss(smooth_nr=0, smooth_dr=1e-5, squared_pred=True, sigmoid=True)
+
+    def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
+        rows: list[Row] = []
+        for item in iter_items(cases):
+            image, truth = item["image"][None].to(device), item["label"][None].to(device)
+            predicted = self.infer(model, image) > 0  # a sigmoid above one half
+            for metric, rule in (("dice", region_dice), ("challenge_dice", challenge_dice)):
+                values = rule(predicted, truth)[0].tolist()
+                rows += [Row(item["case"], r, metric, v) for r, v in zip(self.REGIONS, values, strict=True)]
+        return rows
+
+    def infer(self, model: nn.Module, image_BCDHW: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 3, D, H, W) by sliding window, with half a window's overlap as published."""
+        x, y, z = image_BCDHW.shape[2:]
+        window = fit(self.infer_roi_size, (x, y, z), DIVISOR)
+        logits = sliding_window_inference(image_BCDHW, window, sw_batch_size=1, predictor=model, overlap=0.5)
+        assert isinstance(logits, torch.Tensor)
+        return logits
+
+    def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
+        """``val_dice`` is the published figure: the mean over all cases and regions that are not empty."""
+        means = {"val_dice": _mean(rows, "dice")}
+        means |= {f"val_dice_{region.lower()}": _mean(rows, "dice", region) for region in self.REGIONS}
+        means["val_challenge_dice"] = _mean(rows, "challenge_dice")
+        return {name: value for name, value in means.items() if value is not None}
+
+    def label_map(self) -> dict[str, Any]:
+        return {
+            "input_channels": MODALITIES,
+            "output_channels": {
+                "TC": "tumour core: labels 1 and enhancing tumour",
+                "WT": "whole tumour: labels 1, 2 and enhancing tumour",
+                "ET": "enhancing tumour",
+            },
+            "threshold": "a sigmoid above 0.5",
+            "enhancing_label": {scheme.name: scheme.enhancing for scheme in LABEL_SCHEMES.values()},
+        }
+
+    def _check_roi(self, volume: Size) -> None:
+        room = round_up(volume, PADDING)
+        if self.roi_size and any(edge > most for edge, most in zip(self.roi_size, room, strict=True)):
+            raise InputError(
+                f"--roi_size {' '.join(map(str, self.roi_size))} is larger than every volume (at most "
+                f"{'x'.join(map(str, volume))} voxels, padded {'x'.join(map(str, room))}); choose a smaller crop."
+            )
+
+
+PLUGIN = Brats18
+
+
+def iter_items(cases: Dataset[Any]) -> Any:
+    """The items one after another, so that memory holds one case."""
+    return (cases[i] for i in range(len(cases)))  # type: ignore[arg-type]
+
+
+def _items(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    return [{"image": [str(p) for p in c.image], "label": str(c.label), "case": c.name} for c in cases]
+
+
+def _mean(rows: Sequence[Row], metric: str, region: str | None = None) -> float | None:
+    return mean_of_values(r.value for r in rows if r.metric == metric and region in (None, r.region))
+
+
+def _fixed(enhancing: int) -> list[Any]:
+    """The same for a case every time, so that it can be cached: normalisation sees the whole volume."""
+    return [
+        mt.LoadImaged(BOTH, reader="NibabelReader"),
+        mt.EnsureChannelFirstd("image"),
+        mt.ConvertToMultiChannelBasedOnBratsClassesd("label", et_label=enhancing),
+        mt.Spacingd(BOTH, pixdim=(1.0, 1.0, 1.0), mode=("bilinear", "nearest")),
+        mt.Orientationd(BOTH, axcodes="RAS"),
+        mt.NormalizeIntensityd("image", nonzero=True, channel_wise=True),
+        mt.EnsureTyped(BOTH, dtype=(torch.float32, torch.uint8), track_meta=False),
+    ]
+
+
+def _random(crop: Size) -> list[Any]:
+    return [
+        mt.RandSpatialCropd(BOTH, roi_size=crop, random_size=False),
+        *[mt.RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(3)],
+        mt.RandScaleIntensityd("image", factors=0.1, prob=1.0),
+        mt.RandShiftIntensityd("image", offsets=0.1, prob=1.0),
+        mt.SpatialPadd(BOTH, spatial_size=crop),  # volumes smaller than the crop
+        mt.CastToTyped("label", dtype=torch.float32),
+    ]

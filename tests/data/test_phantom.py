@@ -1,0 +1,251 @@
+"""The phantom: anatomy that nests, files in the form of BraTS, and arrays that the seed decides."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from fedmed.data.brats import LABEL_SCHEMES, find_cases, label_scheme
+from fedmed.data.datalist import Datalist, load_datalist
+from fedmed.data.phantom import make_phantom, phantom_case, smooth_noise
+from fedmed.errors import InputError
+
+SIZE = (48, 44, 40)
+SMALL = (32, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sites with 5 training cases each and 2 validation cases; the lists lie inside."""
+    out = tmp_path_factory.mktemp("phantom") / "set"
+    make_phantom(out, out / "datalist", sites=2, cases=5, validation=2, size=SMALL)
+    return out
+
+
+def case_of(seed: int, enhancing: bool = True) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    return phantom_case(np.random.default_rng(seed), SIZE, enhancing)
+
+
+def lists_of(out: Path, sites: int = 2) -> dict[str, Datalist]:
+    names = [*(f"site-{i + 1}" for i in range(sites)), "site-All"]
+    return {name: load_datalist(out / "datalist" / f"{name}.json", out) for name in names}
+
+
+def load(path: Path) -> nib.Nifti1Image:
+    image = nib.load(path)
+    assert isinstance(image, nib.Nifti1Image)
+    return image
+
+
+def values(path: Path) -> NDArray[np.generic]:
+    return np.asarray(load(path).dataobj)
+
+
+def contents(folder: Path) -> dict[str, NDArray[np.generic]]:
+    return {str(p.relative_to(folder)): values(p) for p in sorted((folder / "training").rglob("*.gz"))}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_anatomy(seed: int) -> None:
+    images, label = case_of(seed)
+    assert images.shape == (4, *SIZE)
+    assert label.shape == SIZE
+    brain = (images > 0).all(axis=0)
+    assert (images[:, ~brain] == 0).all()
+    assert 0.2 < brain.mean() < 0.5
+    assert not any(brain.take((0, -1), axis=axis).any() for axis in range(3))
+    assert not binary_dilation(label > 0)[~brain].any()
+    assert set(np.unique(label)) == {0, 1, 2, 4}
+    assert images.max() < 2500
+    assert np.array_equal(images, images.astype(np.int16))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tumour_is_nested(seed: int) -> None:
+    _, label = case_of(seed)
+    around_necrosis = label[binary_dilation(label == 1) & (label != 1)]
+    assert (around_necrosis == 4).mean() > 0.8
+    spread = [np.argwhere(label == value).std(axis=0).mean() for value in (1, 4, 2)]
+    assert spread == sorted(spread)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_size_of_the_tumour(seed: int) -> None:
+    """14 to 22 voxels at 96, scaled to 40: 6 to 9; its shape may add or take some."""
+    _, label = case_of(seed)
+    radius = ((label > 0).sum() * 3 / (4 * np.pi)) ** (1 / 3)
+    assert 4.5 < radius < 11
+
+
+def test_contrasts() -> None:
+    """Averaged over cases, each part is brighter or darker than healthy brain as in real MR."""
+    ratios = []
+    for seed in range(8):
+        images, label = case_of(seed)
+        healthy = images[:, (images[0] > 0) & (label == 0)].mean(axis=1)
+        ratios.append([images[:, label == value].mean(axis=1) / healthy for value in (1, 2, 4)])
+    (necrosis, oedema, enhancing) = np.mean(ratios, axis=0)
+    t1ce, t1, t2, flair = range(4)
+    assert oedema[[flair, t2]].min() > 1.3
+    assert oedema[t1] < 0.9
+    assert enhancing[t1ce] > 1.4
+    assert necrosis[[t1ce, t1]].max() < 0.8
+    assert necrosis[t2] > 1.4
+
+
+def test_no_single_threshold_finds_the_tumour() -> None:
+    """One threshold on one standardized contrast leaves the mean Dice of the whole tumour and of the rim below 0.9."""
+    cases = [case_of(seed) for seed in range(8)]
+    for channel in range(4):
+        for wanted in ((1, 2, 4), (4,)):
+            dice: list[list[float]] = [[] for _ in range(30)]
+            for images, label in cases:
+                image, truth = images[channel], np.isin(label, wanted)
+                inside = image[image > 0]
+                for i, threshold in enumerate(np.linspace(-1, 5, 30)):
+                    found = image > max(0, inside.mean() + threshold * inside.std())
+                    dice[i].append(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+            assert max(np.mean(scores) for scores in dice) < 0.9
+
+
+def test_without_enhancing_part() -> None:
+    _, label = case_of(1, enhancing=False)
+    assert set(np.unique(label)) == {0, 1, 2}
+
+
+def test_label_of_the_other_scheme() -> None:
+    _, old = case_of(2)
+    _, new = phantom_case(np.random.default_rng(2), SIZE, scheme=LABEL_SCHEMES["brats2023"])
+    assert np.array_equal(np.where(old == 4, 3, old), new)
+
+
+def test_smooth_noise_is_standard_and_smooth() -> None:
+    """Mean 0 and variance 1 at a voxel over many fields; neighbours much alike, far voxels unrelated."""
+    rng = np.random.default_rng(0)
+    fields = np.stack([smooth_noise(rng, (20, 16, 12), 4) for _ in range(2000)])
+    assert abs(fields[:, 3, 7, 0].mean()) < 0.1
+    assert abs(fields[:, 3, 7, 0].var() - 1) < 0.15
+    assert np.corrcoef(fields[:, 10, 8, 6], fields[:, 11, 8, 6])[0, 1] > 0.9
+    assert abs(np.corrcoef(fields[:, 0, 8, 6], fields[:, 19, 8, 6])[0, 1]) < 0.1
+
+
+def test_noise_keeps_the_order_of_the_axes() -> None:
+    assert smooth_noise(np.random.default_rng(0), (9, 8, 7), 3).shape == (9, 8, 7)
+
+
+def test_files_are_in_the_form_of_brats(made: Path) -> None:
+    folder = made / "training" / "HGG" / "Brats18_PHANTOM_001_1"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        f"Brats18_PHANTOM_001_1_{part}.nii.gz" for part in ("flair", "seg", "t1", "t1ce", "t2")
+    ]
+    for path in folder.iterdir():
+        image = load(path)
+        assert image.get_data_dtype() == (np.uint8 if "_seg" in path.name else np.int16)
+        assert image.shape == SMALL
+        assert nib.aff2axcodes(image.affine) == ("L", "P", "S")
+        assert tuple(image.header.get_zooms()) == (1.0, 1.0, 1.0)
+
+
+def test_lists_share_the_validation_cases_only(made: Path) -> None:
+    lists = lists_of(made)
+    assert [len(lists[site].training) for site in ("site-1", "site-2", "site-All")] == [5, 5, 10]
+    assert len({case.label for case in lists["site-All"].all_cases}) == 12
+    one, two, everyone = ({case.label for case in lists[site].training} for site in lists)
+    assert one | two == everyone
+    assert not one & two
+    for site in lists.values():
+        assert site.validation == lists["site-All"].validation
+        assert len(site.validation) == 2
+        assert site.label_scheme == "brats2018"
+        assert all(path.is_file() for case in site.all_cases for path in (*case.image, case.label))
+
+
+def test_some_training_cases_have_no_enhancing_part(made: Path) -> None:
+    for case in lists_of(made)["site-All"].all_cases:
+        has_rim = bool((values(case.label) == 4).any())
+        assert has_rim == (case.extra["grade"] == "HGG")
+    grades = [case.grade for case in find_cases(made)]
+    assert (grades.count("HGG"), grades.count("LGG")) == (11, 1)
+
+
+def test_marker_states_how_it_was_made(made: Path) -> None:
+    assert json.loads((made / "PHANTOM.json").read_text()) == {
+        "what": "synthetic phantom, no patient data",
+        "sites": 2,
+        "cases": 5,
+        "validation": 2,
+        "size": [32, 32, 32],
+        "seed": 0,
+        "layout": "brats2018",
+    }
+    assert [p.name for p in made.parent.iterdir()] == [made.name]
+
+
+def test_seed_decides_and_more_cases_leave_the_earlier_ones(made: Path, tmp_path: Path) -> None:
+    make_phantom(tmp_path / "less", tmp_path / "less" / "datalist", sites=2, cases=3, validation=2, size=SMALL)
+    make_phantom(tmp_path / "other", tmp_path / "other" / "datalist", 1, 1, 1, size=SMALL, seed=1)
+    first, less, other = contents(made), contents(tmp_path / "less"), contents(tmp_path / "other")
+    assert len(less) == 8 * 5
+    assert all(np.array_equal(less[name], first[name]) for name in less)
+    assert not any(np.array_equal(other[name], first[name]) for name in other)
+    for site in ("site-1", "site-2"):
+        more = [case.name for case in lists_of(made)[site].training]
+        assert more[:3] == [case.name for case in lists_of(tmp_path / "less")[site].training]
+
+
+def test_layout_of_2023(tmp_path: Path) -> None:
+    make_phantom(tmp_path / "set", tmp_path / "lists", 1, 1, 1, size=SMALL, layout="brats2023")
+    folder = tmp_path / "set" / "training" / "BraTS-GLI-00002-000"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        f"BraTS-GLI-00002-000-{part}.nii.gz" for part in ("seg", "t1c", "t1n", "t2f", "t2w")
+    ]
+    assert set(np.unique(values(folder / "BraTS-GLI-00002-000-seg.nii.gz"))) == {0, 1, 2, 3}
+    read = load_datalist(tmp_path / "lists" / "site-1.json", tmp_path / "set")
+    assert label_scheme(read.label_scheme).enhancing == 3
+    assert all(path.is_file() for case in read.all_cases for path in (*case.image, case.label))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["lists", "set"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"sites": 0}, "sites is 0"),
+        ({"cases": -1}, "cases is -1"),
+        ({"validation": 0}, "validation is 0"),
+        ({"seed": -3}, "seed is -3"),
+        ({"size": (96, 96, 31)}, r"size is \(96, 96, 31\)"),
+        ({"size": (96, 96)}, "three whole numbers"),
+        ({"layout": "brats1999"}, "brats2018, brats2023"),
+    ],
+)
+def test_wrong_arguments_write_nothing(tmp_path: Path, wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make_phantom(tmp_path / "set", tmp_path / "lists", **wrong)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "precious").touch()
+    with pytest.raises(InputError, match="not an empty folder"):
+        make_phantom(tmp_path / "set", tmp_path / "lists", 1, 1, 1, size=SMALL)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "site-1.json").write_text("mine")
+    with pytest.raises(InputError, match=r"already holds site-1\.json"):
+        make_phantom(tmp_path / "new", tmp_path / "lists", 1, 1, 1, size=SMALL)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["lists", "set"]
+    assert (tmp_path / "lists" / "site-1.json").read_text() == "mine"
+
+
+def test_failure_on_the_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        make_phantom(tmp_path / "set", tmp_path / "set" / "datalist", 1, 1, 1, size=SMALL)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,111 @@
+"""prepare.py as a user runs it: a process, its output, its exit code, what it leaves."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedmed.data.datalist import load_datalist
+
+SCRIPT = Path(__file__).resolve().parents[1] / "dataset_brats18" / "prepare.py"
+
+
+def prepare(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+
+
+def exported(output: str) -> dict[str, str]:
+    """The variables after a shell has run the export lines that the script printed."""
+    lines = [line for line in output.splitlines() if line.startswith("export ")]
+    shown = "\n".join([*lines, 'printf "%s\\n" "$DATASET_ROOT" "$DATALIST_ROOT"'])
+    shell = subprocess.run(["sh", "-c", shown], capture_output=True, text=True, timeout=10, check=True)
+    return dict(zip(("dataset", "lists"), shell.stdout.splitlines(), strict=True))
+
+
+def make_tree(tree: Path, high: int = 15, low: int = 5) -> Path:
+    for grade, number in (("HGG", high), ("LGG", low)):
+        for i in range(number):
+            folder = tree / "training" / grade / f"Brats18_{grade}_{i}_1"
+            folder.mkdir(parents=True)
+            for part in ("t1ce", "t1", "t2", "flair", "seg"):
+                (folder / f"{folder.name}_{part}.nii.gz").touch()
+    return tree
+
+
+def refused(result: subprocess.CompletedProcess[str], words: str) -> bool:
+    assert result.returncode == 2, result
+    assert result.stderr.startswith("error: ")
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    return True
+
+
+def test_phantom_in_a_path_with_a_space(tmp_path: Path) -> None:
+    options = ("--sites", "2", "--cases", "1", "--validation", "1", "--size", "32", "32", "32")
+    result = prepare("phantom", "my data/it's", *options, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    roots = exported(result.stdout)
+    assert roots["dataset"] == str((tmp_path / "my data" / "it's").resolve())
+    for site, cases in (("site-1", 1), ("site-2", 1), ("site-All", 2)):
+        read = load_datalist(Path(roots["lists"]) / f"{site}.json", Path(roots["dataset"]))
+        assert (len(read.training), len(read.validation)) == (cases, 1)
+        assert all(path.is_file() for case in read.all_cases for path in (*case.image, case.label))
+    assert [p.name for p in (tmp_path / "my data").iterdir()] == ["it's"]
+    before = sorted(tmp_path.rglob("*"))
+    assert refused(prepare("phantom", "my data/it's", *options, cwd=tmp_path), "nothing is overwritten")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(("--sites", "0"), "sites is 0"), (("--layout", "x"), "'x'"), (("--size", "8", "8", "8"), "(8, 8, 8)")],
+)
+def test_phantom_refuses_wrong_options(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    assert refused(prepare("phantom", "set", *options, cwd=tmp_path), words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_split_prints_a_table_and_writes_lists(tmp_path: Path) -> None:
+    make_tree(tmp_path / "my tree")
+    result = prepare("split", "my tree", "--out", "my lists", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[:7]}
+    assert rows["site"] == ["training", "HGG", "LGG", "validation"]
+    # 20 cases in the proportions 60, 61, 61, 60 and 43 of 285 are 4.21, 4.28, 4.28, 4.21 and 3.02
+    assert [int(rows[f"site-{i}"][0]) for i in (1, 2, 3, 4)] == [4, 5, 4, 4]
+    assert (rows["site-All"][0], rows["site-All"][3]) == ("17", "3")
+    assert int(rows["site-All"][1]) + int(rows["(validation)"][0]) == 15
+    roots = exported(result.stdout)
+    assert sorted(p.name for p in Path(roots["lists"]).iterdir()) == [
+        *(f"site-{i}.json" for i in (1, 2, 3, 4)),
+        "site-All.json",
+    ]
+    read = load_datalist(Path(roots["lists"]) / "site-All.json", Path(roots["dataset"]))
+    assert len({case.label for case in read.all_cases}) == 20
+    assert all(path.is_file() for case in read.all_cases for path in (*case.image, case.label))
+    assert read.label_scheme == "brats2018"
+
+
+def test_split_keeps_lists_that_differ(tmp_path: Path) -> None:
+    make_tree(tmp_path / "tree")
+    assert prepare("split", "tree", "--out", "lists", cwd=tmp_path).returncode == 0
+    first = {p.name: p.read_bytes() for p in (tmp_path / "lists").iterdir()}
+    assert prepare("split", "tree", "--out", "lists", cwd=tmp_path).returncode == 0
+    assert refused(prepare("split", "tree", "--out", "lists", "--seed", "1", cwd=tmp_path), "--force")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "lists").iterdir()} == first
+    assert prepare("split", "tree", "--out", "lists", "--seed", "1", "--force", cwd=tmp_path).returncode == 0
+    assert {p.name: p.read_bytes() for p in (tmp_path / "lists").iterdir()} != first
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["lists", "tree"]
+
+
+def test_split_of_an_unusable_tree_writes_nothing(tmp_path: Path) -> None:
+    assert refused(prepare("split", "nowhere", "--out", "lists", cwd=tmp_path), "nowhere does not exist")
+    make_tree(tmp_path / "few", high=2, low=1)
+    assert refused(prepare("split", "few", "--out", "lists", cwd=tmp_path), "3 patients")
+    tree = make_tree(tmp_path / "broken")
+    next((tree / "training" / "LGG").glob("*_3_1/*_seg.nii.gz")).unlink()
+    assert refused(prepare("split", "broken", "--out", "lists", cwd=tmp_path), "Brats18_LGG_3_1 lacks seg")
+    assert not (tmp_path / "lists").exists()
