@@ -134,14 +134,14 @@ class Experiment:
             choices = {kind: dict(document[kind]) for kind in registry.KINDS}
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"The experiment file cannot be read ({error!r}); write it anew with job.py.") from error
-        task, algorithm, privacy, environment = (
-            from_plain(registry.find(kind, values.pop("name")), values) for kind, values in choices.items()
-        )
+        built: dict[str, Any] = {
+            kind: from_plain(registry.find(kind, values.pop("name")), values) for kind, values in choices.items()
+        }
         return cls(
-            task=task,
-            algorithm=algorithm,
-            privacy=privacy,
-            environment=environment,
+            task=built["task"],
+            algorithm=built["algorithm"],
+            privacy=built["privacy"],
+            environment=built["env"],
             training=from_plain(Training, document["training"]),
             performance=from_plain(Performance, document["performance"]),
             data=from_plain(Data, document["data"]),

@@ -1,6 +1,5 @@
 """One site's side of a round: score the global model, train it on the site's cases. Knows nothing of FLARE's loop."""
 
-import contextlib
 import math
 import time
 from collections.abc import Mapping
@@ -60,7 +59,7 @@ class LocalSite:
         """The task's metrics on this site's validation cases; no name of a case is among them."""
         started = time.time()
         self.model.eval()
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), autocast(self.training.precision, self.device):
             metrics = self.task.metrics(self.task.evaluate(self.model, self.eval_set, self.device))
         cases = len(self.eval_set)  # type: ignore[arg-type]
         return {**metrics, CASES: cases, "val_seconds": time.time() - started}
@@ -79,7 +78,7 @@ class LocalSite:
         return math.fsum(losses) / len(losses)
 
     def _step(self, image: torch.Tensor, label: torch.Tensor) -> float:
-        with self._autocast():
+        with autocast(self.training.precision, self.device):
             output = self.model(image)
         loss = self.loss(output.float(), label) + self.hook.penalty(self.model)
         self.optimizer.zero_grad()
@@ -95,13 +94,12 @@ class LocalSite:
         self.train_set.transform.set_random_state(transforms)  # type: ignore[attr-defined]
         generator = torch.Generator().manual_seed(order)
         return ThreadDataLoader(
-            self.train_set, batch_size=self.training.batch_size, shuffle=True, num_workers=0, generator=generator
+            self.train_set,  # type: ignore[arg-type]
+            batch_size=self.training.batch_size,
+            shuffle=True,
+            num_workers=0,
+            generator=generator,
         )
-
-    def _autocast(self) -> contextlib.AbstractContextManager[None]:
-        precision = self.training.precision
-        use = precision == "bf16" or (precision == "auto" and computes_in_bf16(self.device))
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=use)
 
 
 def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int, int]:
@@ -112,6 +110,12 @@ def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int, int]:
     sequence = np.random.SeedSequence([seed, round_number, *site.encode()])
     first, second, third = (int(value) for value in sequence.generate_state(3))
     return first, second, third
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """The arithmetic of forward passes: ``bf16``, ``fp32``, or ``auto`` for bf16 where it is a gain."""
+    use = precision == "bf16" or (precision == "auto" and computes_in_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=use)
 
 
 def computes_in_bf16(device: torch.device) -> bool:

@@ -198,6 +198,7 @@ def test_seed_decides_and_more_cases_leave_the_earlier_ones(made: Path, tmp_path
 
 
 def test_layout_of_2023(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()  # an empty folder may be there
     make_phantom(tmp_path / "set", tmp_path / "lists", 1, 1, 1, size=SMALL, layout="brats2023")
     folder = tmp_path / "set" / "training" / "BraTS-GLI-00002-000"
     assert sorted(p.name for p in folder.iterdir()) == [

@@ -52,5 +52,3 @@ class Algorithm(Plugin, ABC):
     def hook(self) -> LocalHook:
         """The site's side, made once a run."""
         return LocalHook()
-
-

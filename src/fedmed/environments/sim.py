@@ -207,5 +207,3 @@ def _python(scratch: Path) -> Path:
     if environment in executable.parents:
         return _spaceless(environment, scratch) / executable.relative_to(environment)
     return _spaceless(executable, scratch)
-
-

@@ -9,6 +9,7 @@ from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from nvflare.app_common.aggregators.model_aggregator import ModelAggregator
 
 from fedmed import registry
+from fedmed.algorithms.base import Algorithm
 from fedmed.algorithms.updates import Update, fault_of
 from fedmed.options import from_plain
 
@@ -47,7 +48,7 @@ class GuardedAggregator(ModelAggregator):
             self.refused[site] = fault
             raise ValueError(f"The update of {site} is refused: {fault}.")
         self.updates[site] = model.params
-        self.steps[site] = float(steps)  # type: ignore[arg-type]
+        self.steps[site] = float(steps)
 
     def aggregate_model(self) -> FLModel:
         """The combined update.
@@ -59,7 +60,7 @@ class GuardedAggregator(ModelAggregator):
             reasons = "; ".join(f"{site}: {fault}" for site, fault in sorted(self.refused.items()))
             raise RuntimeError(f"No update of this round could be used ({reasons}); the global model stays as it was.")
         options = dict(self.algorithm)
-        algorithm = from_plain(registry.find("algorithm", options.pop("name")), options)
+        algorithm: Algorithm = from_plain(registry.find("algorithm", options.pop("name")), options)
         sites = sorted(self.updates)
         combined = algorithm.combine([self.updates[s] for s in sites], [self.steps[s] for s in sites])
         self.updates = {}

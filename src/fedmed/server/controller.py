@@ -30,7 +30,8 @@ class GuardedFedAvg(FedAvg):
 
     def send_model(self, task_name: str = "train", data: FLModel | None = None, **how: Any) -> None:
         assert data is not None
-        self._sent_at, self._scores, self._best, self._model = time.time(), {}, False, data
+        self._sent_at, self._best, self._model = time.time(), False, data
+        self._scores: dict[str, dict[str, float]] = {}
         self.aggregator.expect(data.params)
         super().send_model(task_name=task_name, data=data, **how)
 

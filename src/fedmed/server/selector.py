@@ -23,8 +23,8 @@ class CaseWeightedSelector(IntimeModelSelector):
         if fl_ctx.get_prop(AppConstants.CURRENT_ROUND) == 0:
             return False
         scores = _scores(fl_ctx)
-        value, cases = scores.get(self.key_metric), scores.get(CASES, 1)
-        if not _is_number(value) or not _is_number(cases) or cases <= 0:
+        value, cases = _number(scores.get(self.key_metric)), _number(scores.get(CASES, 1))
+        if value is None or cases is None or cases <= 0:
             return False
         self.validation_metric_weighted_sum += (-value if self.negate_key_metric else value) * cases
         self.raw_validation_metric_weighted_sum += value * cases
@@ -42,5 +42,6 @@ def _scores(fl_ctx: FLContext) -> dict[str, Any]:
     return scores or {}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _number(value: Any) -> float | None:
+    ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if ok else None

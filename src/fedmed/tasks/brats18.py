@@ -18,7 +18,7 @@ from fedmed.data.datalist import Case, Datalist
 from fedmed.data.windows import Size, fit, largest, round_up
 from fedmed.errors import InputError
 from fedmed.metrics import challenge_dice, mean_of_values, region_dice
-from fedmed.options import expect, option
+from fedmed.options import expect, expect_share, option
 from fedmed.tasks.base import Row, Task
 
 PUBLISHED_ROI: Size = (224, 224, 144)
@@ -37,6 +37,10 @@ class Brats18(Task):
     )
     infer_roi_size: Size = option(PUBLISHED_INFER_ROI, "inference window in voxels, shrunk to the volume it is laid on")
 
+    foreground_crops: float = option(
+        0.0, "share of training crops centred on a tumour voxel; 0 is the published uniform crop"
+    )
+
     KEY_METRIC: ClassVar[str] = "val_dice"
     REGIONS: ClassVar[tuple[str, ...]] = ("TC", "WT", "ET")
 
@@ -46,6 +50,7 @@ class Brats18(Task):
             if size is not None:
                 ok = all(edge > 0 and edge % DIVISOR == 0 for edge in size)
                 expect(ok, name, tuple(size), f"three edges in voxels, each above 0 and divisible by {DIVISOR}")
+        expect_share("foreground_crops", self.foreground_crops)
 
     def build_model(self) -> nn.Module:
         from model import BratsSegResNet  # at a site model.py lies in the job's folder, beside client.py
@@ -74,7 +79,7 @@ class Brats18(Task):
 
     def train_set(self, datalist: Datalist, cache_rate: float) -> Dataset[Any]:
         enhancing = label_scheme(datalist.label_scheme).enhancing
-        transform = mt.Compose([*_fixed(enhancing), *_random(self.crop_size(datalist.training))])
+        transform = mt.Compose([*_fixed(enhancing), *_random(self.crop_size(datalist.training), self.foreground_crops)])
         return CacheDataset(_items(datalist.training), transform, cache_rate=cache_rate, num_workers=1, progress=False)
 
     def eval_set(self, cases: Sequence[Case], label_scheme_name: str | None, cache_rate: float) -> Dataset[Any]:
@@ -159,9 +164,17 @@ def _fixed(enhancing: int) -> list[Any]:
     ]
 
 
-def _random(crop: Size) -> list[Any]:
+def _crop(crop: Size, foreground: float) -> Any:
+    if foreground == 0:
+        return mt.RandSpatialCropd(BOTH, roi_size=crop, random_size=False)
+    return mt.RandCropByPosNegLabeld(
+        BOTH, label_key="label", spatial_size=crop, pos=foreground, neg=1 - foreground, allow_smaller=True
+    )
+
+
+def _random(crop: Size, foreground: float) -> list[Any]:
     return [
-        mt.RandSpatialCropd(BOTH, roi_size=crop, random_size=False),
+        _crop(crop, foreground),
         *[mt.RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(3)],
         mt.RandScaleIntensityd("image", factors=0.1, prob=1.0),
         mt.RandShiftIntensityd("image", offsets=0.1, prob=1.0),

@@ -1,0 +1,91 @@
+"""Dice of the models of finished runs: overall, TC, WT and ET.
+
+python result_stat/evaluate.py                      the best model of every run in artifacts/
+python result_stat/evaluate.py artifacts/run-001    one run; --model last or a file for other weights
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
+
+import pandas as pd
+
+from fedmed.errors import InputError
+from fedmed.evaluation import long_table, model_file, score, validation_cases
+from fedmed.experiment import Data
+from fedmed.run_folder import ARTIFACTS, BEST, RunFolder
+
+TABLE = "evaluation"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Score, print and save; 0 when done, 2 when something given cannot be used."""
+    args = parser().parse_args(arguments)
+    try:
+        runs = [RunFolder.open(path) for path in args.runs] or finished_runs(args.artifacts)
+        print(summary([evaluate(run, args) for run in runs]))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Dice of the models of finished runs.")
+    parser.add_argument("runs", nargs="*", type=Path, help="run folders (default: all with a best model)")
+    parser.add_argument("--artifacts", type=Path, default=HERE.parent / ARTIFACTS, help="where runs are looked for")
+    parser.add_argument("--model", default="best", help="best, last or a .pt file (default: %(default)s)")
+    parser.add_argument("--dataset_base_dir", type=Path, help="dataset folder (default: the run's)")
+    parser.add_argument("--datalist_json_path", type=Path, help="folder of the lists, or one list (default: the run's)")
+    return parser
+
+
+def finished_runs(artifacts: Path) -> list[RunFolder]:
+    """Every run with a best model, by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    runs = [RunFolder(path.parent) for path in sorted(artifacts.glob(f"*/{BEST}"))]
+    if not runs:
+        raise InputError(f"{artifacts} holds no run with a best model; make one with python job.py, or name others.")
+    return runs
+
+
+def evaluate(run: RunFolder, args: argparse.Namespace) -> pd.DataFrame:
+    """Score one run's model, and leave the numbers of every case in its folder."""
+    experiment = run.experiment()
+    data = Data(
+        args.dataset_base_dir or experiment.data.dataset_base_dir,
+        args.datalist_json_path or experiment.data.datalist_json_path,
+    )
+    weights = model_file(run, args.model)
+    cases, label_scheme = validation_cases(experiment, data)
+    print(f"{run.name}: {weights.name} on {len(cases)} cases", flush=True)
+    table = long_table(run.name, score(experiment, weights, cases, label_scheme))
+    table.to_csv(run.path / f"{TABLE}-{weights.stem}.csv", index=False)
+    return table
+
+
+def summary(tables: Sequence[pd.DataFrame]) -> str:
+    """A row a run and rule: the mean over all cases and regions, and over the cases of each region."""
+    everything = pd.concat(tables)
+    by_region = everything.pivot_table("value", ["run", "metric"], "region", sort=False)
+    by_region.insert(0, "overall", everything.groupby(["run", "metric"])["value"].mean())
+    counts = everything.groupby(["run", "metric"])["case"].nunique()
+    by_region.insert(0, "cases", counts)
+    return "\n" + by_region.reset_index().to_string(index=False, float_format="{:.4f}".format) + "\n\n" + RULES
+
+
+RULES = (
+    "dice: the published rule, empty regions dropped from the mean. "
+    "challenge_dice: an empty region counts 1 if the prediction is empty too, else 0."
+)
+
+if __name__ == "__main__":
+    sys.exit(main())
