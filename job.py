@@ -77,7 +77,7 @@ def run(
     Raises:
         RunFailed: the run did not end well; its folder says ``failed`` and keeps what there was.
     """
-    folder = RunFolder.create(ARTIFACTS, experiment.job_name)
+    folder = RunFolder.create(experiment.artifacts or HERE / ARTIFACTS, experiment.job_name)
     describe(folder, experiment, datalists, summaries)
     print(f"run        {folder.path}\n{screen.settings(experiment, summaries)}\n")
     progress = Progress(folder, experiment)

@@ -99,6 +99,7 @@ class Experiment:
     performance: Performance = field(default_factory=Performance)
     data: Data = field(default_factory=Data)
     job_name: str = option("run", "name of the run's folder; a number is added, nothing is overwritten")
+    artifacts: Path | None = option(None, "where run folders are made (default: artifacts beside job.py)")
 
     def __post_init__(self) -> None:
         expect(

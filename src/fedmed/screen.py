@@ -17,6 +17,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]])
         ("task", f"{experiment.task.name}" + (f", crops of {', '.join(crops)} voxels" if crops else "")),
         ("algorithm", experiment.algorithm.name),
         ("privacy", experiment.privacy.statement()),
+        ("runs in", experiment.environment.statement(experiment)),
         ("sites", f"{cases} (training + validation cases)"),
         (
             "training",

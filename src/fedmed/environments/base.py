@@ -19,6 +19,10 @@ class Environment(Plugin, ABC):
     """An environment's contract. Subclasses are frozen dataclasses whose fields are the environment's options."""
 
     @abstractmethod
+    def statement(self, experiment: "Experiment") -> str:
+        """One sentence for the summary: where and on what the sites run."""
+
+    @abstractmethod
     def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
         """Run a job to its end; models and events are in ``folder`` then, also when it failed.
 

@@ -49,6 +49,8 @@ class Sim(Environment):
         sites = experiment.training.n_clients
         if self.gpu is not None:
             check_ids(parse_ids(self.gpu), torch.cuda.device_count())
+        if self.workspace is not None and self.workspace.exists() and not self.workspace.is_dir():
+            raise InputError(f"--workspace {self.workspace} is a file; give a folder.")
         if self.threads is None:
             return
         expect_at_least("threads", self.threads, 1)
@@ -61,8 +63,18 @@ class Sim(Environment):
         if self.threads > sites:
             raise InputError(f"--threads {self.threads} is more than the {sites} sites; give at most {sites}.")
 
+    def statement(self, experiment: "Experiment") -> str:
+        at_once = self.threads or experiment.training.n_clients
+        where = f"simulator, {at_once} site{'s' if at_once > 1 else ''} at once"
+        if self.gpu is None:
+            return f"{where}, on the CPU" if not torch.cuda.is_available() else f"{where}, on GPU 0"
+        if not torch.cuda.is_available():
+            return f"{where}, on the CPU: this machine has no GPU, so --gpu {self.gpu} is not used"
+        return f"{where}, on GPUs {simulator_groups(parse_ids(self.gpu), at_once)}"
+
     def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
         workspace = self._workspace(folder)
+        workspace.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._simulate(job, workspace, experiment, folder.path / LOG, watch)
         finally:

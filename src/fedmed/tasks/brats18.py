@@ -158,7 +158,7 @@ def _fixed(enhancing: int) -> list[Any]:
         mt.EnsureChannelFirstd("image"),
         mt.ConvertToMultiChannelBasedOnBratsClassesd("label", et_label=enhancing),
         mt.Spacingd(BOTH, pixdim=(1.0, 1.0, 1.0), mode=("bilinear", "nearest")),
-        mt.Orientationd(BOTH, axcodes="RAS"),
+        mt.Orientationd(BOTH, axcodes="RAS", labels=None),
         mt.NormalizeIntensityd("image", nonzero=True, channel_wise=True),
         mt.EnsureTyped(BOTH, dtype=(torch.float32, torch.uint8), track_meta=False),
     ]

@@ -1,0 +1,131 @@
+"""A site's list: read with absolute paths, written as it is read, and every mistake named with its file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedmed.data.datalist import datalist_path, load_datalist, write_datalist
+from fedmed.errors import InputError
+
+ENTRY = {"image": ["HGG/a/a_t1ce.nii.gz", "HGG/a/a_t1.nii.gz"], "label": "HGG/a/a_seg.nii.gz", "patient": "p1"}
+OTHER = {"image": "b/b_t1.nii.gz", "label": "b/b_seg.nii.gz"}
+
+
+def written(folder: Path, document: Any) -> Path:
+    path = folder / "site-1.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
+    return path
+
+
+def test_a_list_is_read_with_absolute_paths(tmp_path: Path) -> None:
+    base = tmp_path / "my data"
+    document = {"label_scheme": "brats2023", "training": [ENTRY, OTHER], "validation": [OTHER]}
+    found = load_datalist(written(tmp_path, document), base)
+    first, second = found.training
+    assert first.image == (base / "HGG/a/a_t1ce.nii.gz", base / "HGG/a/a_t1.nii.gz")
+    assert first.label == base / "HGG/a/a_seg.nii.gz"
+    assert first.extra == {"patient": "p1"}
+    assert first.name == "a"
+    assert second.image == (base / "b/b_t1.nii.gz",)
+    assert found.label_scheme == "brats2023"
+    assert found.all_cases == found.training + found.validation
+    assert found.cases("training") == found.training
+    assert found.cases("validation") == found.validation
+
+
+def test_a_published_list_states_no_scheme(tmp_path: Path) -> None:
+    assert load_datalist(written(tmp_path, {"training": [ENTRY], "validation": [ENTRY]}), tmp_path).label_scheme is None
+
+
+def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
+    found = load_datalist(written(tmp_path, {"training": [ENTRY], "validation": [ENTRY]}), tmp_path)
+    with pytest.raises(InputError, match=r"'test'.*training, validation"):
+        found.cases("test")
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "site-ü.json"
+    write_datalist(path, iter([ENTRY, OTHER]), [OTHER], "brats2018")
+    found = load_datalist(path, tmp_path)
+    assert [case.name for case in found.training] == ["a", "b"]
+    assert [case.name for case in found.validation] == ["b"]
+    assert found.label_scheme == "brats2018"
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ("not json", "cannot be read as JSON"),
+        ("", "cannot be read as JSON"),
+        ([ENTRY], "holds a list"),
+        ("3", "holds a int"),
+        ({"validation": [ENTRY]}, "training list .* is missing"),
+        ({"training": [ENTRY]}, "validation list .* is missing"),
+        ({"training": [], "validation": [ENTRY]}, "training list .* is empty"),
+        ({"training": [ENTRY], "validation": []}, "validation list .* is empty"),
+        ({"training": {"a": ENTRY}, "validation": [ENTRY]}, "training list .* is a dict"),
+    ],
+)
+def test_a_file_that_is_no_list_of_cases_is_refused_by_name(tmp_path: Path, document: Any, said: str) -> None:
+    path = written(tmp_path, document)
+    with pytest.raises(InputError, match=said) as caught:
+        load_datalist(path, tmp_path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "a.nii.gz",
+        None,
+        {},
+        {"image": ["a.nii.gz"]},
+        {"label": "a.nii.gz"},
+        {"image": [], "label": "a.nii.gz"},
+        {"image": ["a.nii.gz"], "label": 3},
+        {"image": ["a.nii.gz", 3], "label": "b.nii.gz"},
+        {"image": ["a.nii.gz"], "label": ["b.nii.gz"]},
+        {"image": 3, "label": "b.nii.gz"},
+        {"image": {"t1": "a.nii.gz"}, "label": "b.nii.gz"},
+    ],
+    ids=repr,
+)
+def test_a_malformed_entry_is_refused_by_its_place(tmp_path: Path, entry: Any) -> None:
+    path = written(tmp_path, {"training": [ENTRY, entry], "validation": [ENTRY]})
+    with pytest.raises(InputError) as caught:
+        load_datalist(path, tmp_path)
+    assert f"training[1] of {path}" in str(caught.value)
+
+
+def test_a_file_that_is_not_text_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "site-1.json"
+    path.write_bytes(b"\xff\xfe\x00{")
+    for bad in (path, tmp_path / "absent.json", tmp_path):
+        with pytest.raises(InputError, match=str(bad)):
+            load_datalist(bad, tmp_path)
+
+
+def test_a_site_finds_its_list_in_the_folder(tmp_path: Path) -> None:
+    path = written(tmp_path, {})
+    assert datalist_path(tmp_path, "site-1") == path
+
+
+def test_a_single_file_is_the_list_of_whatever_site(tmp_path: Path) -> None:
+    path = written(tmp_path, {})
+    assert datalist_path(path, "site-All") == path
+
+
+def test_a_missing_list_names_what_the_folder_holds(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no \.json file"):
+        datalist_path(tmp_path, "site-1")
+    for name in ("site-2.json", "site-1.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"site-3 has no datalist.*site-1\.json, site-2\.json"):
+        datalist_path(tmp_path, "site-3")
+
+
+def test_a_folder_that_is_not_there_is_asked_for_by_option_and_variable(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone does not exist.*--datalist_json_path.*DATALIST_ROOT"):
+        datalist_path(tmp_path / "gone", "site-1")

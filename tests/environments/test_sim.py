@@ -1,0 +1,159 @@
+"""The simulator's environment: paths that its command lines do not split, logs read by whole lines, its checks."""
+
+import inspect
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nvflare.private.fed.app.simulator import simulator_runner
+
+from fedmed.environments.sim import _DEAD_WORKER, Sim, _reason, _scratch, _spaceless, _Tail
+from fedmed.errors import InputError
+from fedmed.experiment import Experiment
+from fedmed.run_folder import RunFolder
+
+
+def test_a_path_without_white_space_stays_as_it_is(tmp_path: Path) -> None:
+    assert _spaceless(Path("/a/b-c_d.e"), tmp_path) == Path("/a/b-c_d.e")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["my data/run", "it's/run", 'a"b/run', "tab\there/run", "back\\slash/run", "my venv", "a b/c d"]
+)
+def test_a_path_that_would_be_split_is_reached_by_one_that_is_not(name: str, tmp_path: Path) -> None:
+    path, scratch = tmp_path / name, tmp_path / "scratch"
+    path.mkdir(parents=True)
+    scratch.mkdir()
+    short = _spaceless(path, scratch)
+    assert not re.search(r"[\s'\"\\]", str(short))
+    (short / "mark").touch()
+    assert (path / "mark").exists()
+
+
+def test_a_path_need_not_be_there_yet(tmp_path: Path) -> None:
+    (tmp_path / "my runs").mkdir()
+    short = _spaceless(tmp_path / "my runs" / "flare", tmp_path)
+    short.mkdir()
+    assert (tmp_path / "my runs" / "flare").is_dir()
+
+
+def test_the_scratch_folder_has_no_white_space_and_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spaced = tmp_path / "a b"
+    spaced.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spaced))
+    with _scratch() as scratch:
+        assert scratch.is_dir()
+        assert " " not in str(scratch)
+    assert not scratch.exists()
+
+
+def test_the_tail_gives_whole_lines_once(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    tail = _Tail(path)
+    assert tail.new_lines() == []
+    path.write_bytes(b"one\ntw")
+    assert tail.new_lines() == ["one"]
+    assert tail.new_lines() == []
+    with path.open("ab") as file:
+        file.write(b"o\n\xc3")
+        file.flush()
+        assert tail.new_lines() == ["two"]
+        file.write(b"\xbc\n\xff\n")
+    assert tail.new_lines() == ["ü", "\ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("line", "site"),
+    [
+        ("ERROR - Subprocess died for client site-2, exit code: -9", "site-2"),
+        ("ERROR - Subprocess died for client site-12 before second recv, exit code: 1", "site-12"),
+        ("ERROR - Subprocess died for client site-All before send, exit code: 1", "site-All"),
+        ("ERROR - Communication error with client site-3: EOFError", "site-3"),
+    ],
+)
+def test_a_dead_site_is_found_in_the_log(line: str, site: str) -> None:
+    match = _DEAD_WORKER.search(line)
+    assert match is not None
+    assert match.group(1) == site
+
+
+@pytest.mark.parametrize("line", ["INFO - client site-2 joined", "Subprocess of site-1 started", "died: site-1"])
+def test_an_ordinary_line_kills_no_site(line: str) -> None:
+    assert not _DEAD_WORKER.search(line)
+
+
+def test_flare_still_speaks_of_dead_sites_in_these_words() -> None:
+    source = inspect.getsource(simulator_runner)
+    spoken = re.findall(r'f"([^"]*\{client\.client_name\}[^"]*)"', source)
+    told = [text.replace("{client.client_name}", "site-1") for text in spoken]
+    found = [text for text in told if _DEAD_WORKER.search(text)]
+    assert {"Subprocess died for", "Communication error with"} <= {text.split(" client ")[0] for text in found}
+
+
+def test_the_reason_of_a_failure_is_the_first_sites_own_words(tmp_path: Path) -> None:
+    log = tmp_path / "training.log"
+    log.write_text("...\nNo update of this round could be used (site-1: it holds NaN); stays.\n...")
+    assert "site-1: it holds NaN" in _reason(None, tmp_path, log)
+    assert "site-2" in _reason("site-2", tmp_path, log)
+    (tmp_path / "site-3.error").write_text("x.nii.gz cannot be read")
+    assert _reason("site-2", tmp_path, log) == "site-3 failed: x.nii.gz cannot be read"
+
+
+def test_without_any_trace_the_reason_points_to_the_log(tmp_path: Path) -> None:
+    (tmp_path / "training.log").write_text("nothing\n")
+    assert str(tmp_path / "training.log") in _reason(None, tmp_path, tmp_path / "training.log")
+
+
+@pytest.mark.parametrize(
+    ("threads", "restart", "said"),
+    [(1, False, "fewer than the 2 sites"), (3, False, "more than the 2"), (3, True, "more than the 2"), (0, True, "0")],
+)
+def test_threads_that_do_not_fit_the_sites_are_refused(
+    small_experiment: Callable[..., Experiment], threads: int, restart: bool, said: str
+) -> None:
+    experiment = small_experiment()
+    with pytest.raises(InputError, match=said):
+        Sim(threads=threads, allow_restart=restart).check(experiment)
+
+
+@pytest.mark.parametrize(("threads", "restart"), [(None, False), (2, False), (1, True)])
+def test_threads_that_fit_are_accepted(
+    small_experiment: Callable[..., Experiment], threads: int | None, restart: bool
+) -> None:
+    Sim(threads=threads, allow_restart=restart).check(small_experiment())
+
+
+def test_a_gpu_is_checked_against_the_machine(
+    small_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = small_experiment()
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    Sim(gpu="0").check(experiment)
+    with pytest.raises(InputError, match="GPU 1"):
+        Sim(gpu="0,1").check(experiment)
+
+
+def test_a_workspace_is_never_used_twice(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "runs", "run")
+    assert Sim()._workspace(folder) == folder.path / "flare"
+    sim = Sim(workspace=tmp_path / "work")
+    made = []
+    for _ in range(3):
+        made.append(sim._workspace(folder))
+        made[-1].mkdir(parents=True)
+    assert len(set(made)) == 3
+    assert all(path.parent == tmp_path / "work" for path in made)
+
+
+def test_a_site_learns_where_its_data_lie_and_its_share_of_the_cores(
+    small_experiment: Callable[..., Experiment], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(7)))
+    variables = Sim()._variables(small_experiment(), tmp_path)
+    assert variables["DATASET_ROOT"] == str(phantom)
+    assert variables["DATALIST_ROOT"] == str(phantom / "datalist")
+    assert variables["OMP_NUM_THREADS"] == "3"
+    assert Sim(threads=1)._variables(small_experiment(), tmp_path)["OMP_NUM_THREADS"] == "7"

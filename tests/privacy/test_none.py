@@ -1,0 +1,10 @@
+"""No mechanism: nothing is filtered, and the summary says so."""
+
+from fedmed.privacy.none import NoPrivacy
+
+
+def test_nothing_is_filtered_and_nothing_is_promised() -> None:
+    assert NoPrivacy().filters() == []
+    assert (NoPrivacy.UNIT, NoPrivacy.GUARANTEE) == ("none", "none")
+    assert NoPrivacy().statement().startswith("none:")
+    assert "unprotected" in NoPrivacy().statement()

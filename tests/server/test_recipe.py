@@ -1,0 +1,63 @@
+"""The recipes: this project's controller, selector and aggregator are the ones that the exported job names."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import job
+from fedmed.command_line import read_experiment
+
+
+def exported(folder: Path, *arguments: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The server's and the clients' configuration of the job."""
+    path = job.export_job(read_experiment(["--n_clients", "5", "--num_rounds", "7", *arguments]), folder)
+    server, client = (
+        json.loads((path / "app" / "config" / f"config_fed_{n}.json").read_text()) for n in ("server", "client")
+    )
+    return server, client
+
+
+@pytest.mark.parametrize(
+    ("arguments", "algorithm", "mu"),
+    [
+        ([], {"name": "fedavg"}, None),
+        (["--fedproxloss_mu", "0.1"], {"name": "fedprox", "fedproxloss_mu": 0.1}, 0.1),
+        (["--fedproxloss_mu", "0"], {"name": "fedprox", "fedproxloss_mu": 0.0}, None),
+    ],
+    ids=["fedavg", "fedprox", "fedprox of mu 0"],
+)
+def test_the_job_runs_our_controller_with_our_aggregator(
+    tmp_path: Path, arguments: list[str], algorithm: dict[str, Any], mu: float | None
+) -> None:
+    server, _ = exported(tmp_path, *arguments)
+    (controller,) = server["workflows"]
+    assert controller["path"] == "fedmed.server.controller.GuardedFedAvg"
+    assert controller["args"]["num_clients"] == 5
+    assert controller["args"]["num_rounds"] == 7
+    assert controller["args"].get("fedprox_mu") == mu
+    assert controller["args"]["aggregator"]["path"] == "fedmed.server.aggregator.GuardedAggregator"
+    assert controller["args"]["aggregator"]["args"]["algorithm"] == algorithm
+
+
+def test_there_is_one_selector_and_it_is_ours(tmp_path: Path) -> None:
+    server, _ = exported(tmp_path)
+    (selector,) = [part for part in server["components"] if "selector" in (part["id"] + part["path"]).lower()]
+    assert selector["path"] == "fedmed.server.selector.CaseWeightedSelector"
+    assert selector["args"]["key_metric"] == "val_dice"
+
+
+def test_sites_send_differences_through_the_mechanisms_filters_in_order(tmp_path: Path) -> None:
+    _, client = exported(tmp_path, "--enable_dp", "--dp_gamma", "0.5")
+    (entry,) = client["task_result_filters"]
+    assert entry["tasks"] == ["train"]
+    assert [part["path"].rpartition(".")[2] for part in entry["filters"]] == [
+        "FiniteDifferenceGuard", "SVTPrivacy", "FiniteDifferenceGuard",
+    ]  # fmt: skip
+    assert entry["filters"][1]["args"]["gamma"] == 0.5
+    assert client["executors"][0]["executor"]["args"]["params_transfer_type"] == "DIFF"
+
+
+def test_without_a_mechanism_nothing_is_filtered(tmp_path: Path) -> None:
+    assert exported(tmp_path)[1]["task_result_filters"] == []

@@ -1,0 +1,37 @@
+"""Starting job.py as a user does: a process of its own, in a folder and with an environment of the test's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, str(ROOT / "job.py"), *map(str, arguments)]
+
+
+def variables(**more: str) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if name not in ("DATASET_ROOT", "DATALIST_ROOT")}
+    return {**clean, **more}
+
+
+def run(cwd: Path, *arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run job.py to its end; run folders go to ``cwd/artifacts``."""
+    full = command(*arguments, "--artifacts", cwd / "artifacts")
+    return subprocess.run(full, cwd=cwd, env=variables(**more), capture_output=True, text=True, timeout=400)
+
+
+def processes_with(word: str) -> list[str]:
+    """The command lines of the processes, other than this one, whose command line or folder holds ``word``."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and word in " ".join([*process.cmdline(), process.cwd()]):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found

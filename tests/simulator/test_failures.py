@@ -1,0 +1,146 @@
+"""What happens when a site fails in the middle of a run: a clear end, nothing lost, nothing left running."""
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from fedmed.data.phantom import make_phantom
+from fedmed.run_folder import RunFolder
+from tests.simulator import launch
+
+SITES = ["--n_clients", 2, "--learning_rate", 1e-3]
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("phantom")
+    make_phantom(place / "data", place / "data" / "datalist", sites=2, cases=1, validation=1, size=(32, 32, 32))
+    return place / "data"
+
+
+@pytest.fixture
+def data(phantom: Path, tmp_path: Path) -> Path:
+    """A copy of the phantom that a test may spoil."""
+    return Path(shutil.copytree(phantom, tmp_path / "data"))
+
+
+def of(data: Path) -> list[object]:
+    return ["--dataset_base_dir", data, "--datalist_json_path", data / "datalist"]
+
+
+def image_of(data: Path, site: str) -> Path:
+    """The first image file of the only training case of a site."""
+    import json
+
+    return data / json.loads((data / "datalist" / f"{site}.json").read_text())["training"][0]["image"][0]
+
+
+def test_a_failing_site_ends_the_run_with_its_own_words(data: Path, tmp_path: Path) -> None:
+    broken = image_of(data, "site-2")
+    broken.write_bytes(broken.read_bytes()[:-2000])
+    done = launch.run(tmp_path, *SITES, "--num_rounds", 3, *of(data))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "site-2 failed" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    run = RunFolder.open(tmp_path / "artifacts" / "run-001")
+    status = run.read_json("status")
+    assert status["status"] == "failed"
+    assert "site-2" in status["reason"]
+    assert (run.path / "training.log").stat().st_size > 0
+    assert not launch.processes_with(str(tmp_path))
+
+
+def test_a_site_with_nan_voxels_is_refused_and_the_others_go_on(data: Path, tmp_path: Path) -> None:
+    image = nib.load(image_of(data, "site-2"))
+    spoilt = np.asarray(image.dataobj, np.float32)
+    spoilt[16, 16, 16] = np.nan
+    nib.save(nib.Nifti1Image(spoilt, image.affine), image_of(data, "site-2"))
+    done = launch.run(tmp_path, *SITES, "--num_rounds", 1, *of(data))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "site-2 was refused" in done.stdout
+    run = RunFolder.open(tmp_path / "artifacts" / "run-001")
+    weights = torch.load(run.path / "last_global_model.pt", weights_only=True)["model"]
+    assert all(torch.isfinite(values).all() for values in weights.values())
+    refused = run.history().query("round == 1 and site == 'site-2'")["refused"].iloc[0]
+    assert "NaN" in refused
+
+
+class Started:
+    """A run of many rounds, watched from outside."""
+
+    def __init__(self, place: Path, data: Path) -> None:
+        self.place = place
+        arguments = [*SITES, "--num_rounds", 500, *of(data), "--artifacts", place / "artifacts"]
+        self.process = subprocess.Popen(
+            launch.command(*arguments),
+            env=launch.variables(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_for_a_round(self) -> None:
+        history = self.place / "artifacts" / "run-001" / "training_history.json"
+        deadline = time.monotonic() + 120
+        while not history.exists():
+            assert time.monotonic() < deadline, "no round was finished"
+            assert self.process.poll() is None, self.process.communicate()[0]
+            time.sleep(0.2)
+
+    def everything(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def worker(self, site: str) -> psutil.Process:
+        return next(p for p in self.everything() if site in p.cmdline() and "--client" in p.cmdline())
+
+    def end(self) -> str:
+        output, _ = self.process.communicate(timeout=60)
+        return output
+
+
+@pytest.fixture
+def started(data: Path, tmp_path: Path) -> Iterator[Started]:
+    run = Started(tmp_path, data)
+    yield run
+    if run.process.poll() is None:
+        for process in run.everything():
+            process.kill()
+        run.process.kill()
+
+
+def test_a_killed_site_ends_the_run_within_a_minute(started: Started, tmp_path: Path) -> None:
+    started.wait_for_a_round()
+    family = started.everything()
+    started.worker("site-2").kill()
+    output = started.end()
+    assert started.process.returncode == 1
+    assert "site-2 died" in output
+    _nothing_is_left_and_what_was_there_is_kept(family, tmp_path)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_process(started: Started, tmp_path: Path, sent: signal.Signals) -> None:
+    started.wait_for_a_round()
+    family = started.everything()
+    started.process.send_signal(sent)
+    output = started.end()
+    assert started.process.returncode == 130, output
+    _nothing_is_left_and_what_was_there_is_kept(family, tmp_path)
+
+
+def _nothing_is_left_and_what_was_there_is_kept(family: list[psutil.Process], place: Path) -> None:
+    assert len(family) >= 3  # the simulator and two sites
+    assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    run = RunFolder.open(place / "artifacts" / "run-001")
+    assert run.read_json("status")["status"] == "failed"
+    assert not run.history().empty
+    assert torch.load(run.path / "last_global_model.pt", weights_only=True)["model"]

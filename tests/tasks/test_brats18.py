@@ -1,0 +1,310 @@
+"""The task: what the network sees of a case, what it is scored by, and which sizes are refused."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fedmed.data.datalist import Case, Datalist
+from fedmed.errors import InputError
+from fedmed.tasks.base import Row
+from fedmed.tasks.brats18 import Brats18
+
+CPU = torch.device("cpu")
+
+
+def save(path: Path, values: np.ndarray, affine: np.ndarray | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(values, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def make_case(
+    folder: Path, images: Sequence[np.ndarray], label: np.ndarray | None = None, affine: np.ndarray | None = None
+) -> Case:
+    label = np.zeros(images[0].shape, np.uint8) if label is None else label
+    paths = [save(folder / f"{n}.nii", image, affine) for n, image in enumerate(images)]
+    return Case(tuple(paths), save(folder / "seg.nii", label.astype(np.uint8), affine), {})
+
+
+def noise(shape: tuple[int, int, int], seed: int = 0) -> list[np.ndarray]:
+    """Four images with a background of exact zeros."""
+    rng = np.random.default_rng(seed)
+    images = [rng.integers(1, 1000, shape).astype(np.int16) for _ in range(4)]
+    for image in images:
+        image[:2] = 0
+    return images
+
+
+def listed(*cases: Case, scheme: str | None = None) -> Datalist:
+    return Datalist(Path("site-1.json"), cases, cases[:1], scheme)
+
+
+def seen(case: Case, scheme: str | None = None) -> dict[str, Any]:
+    item: dict[str, Any] = Brats18().eval_set([case], scheme, 0)[0]
+    return item
+
+
+@pytest.mark.parametrize(("scheme", "enhancing"), [(None, 4), ("brats2018", 4), ("brats2023", 3)])
+def test_labels_become_the_three_regions(tmp_path: Path, scheme: str | None, enhancing: int) -> None:
+    label = np.zeros((8, 8, 8), np.uint8)
+    label[0, 0, :4] = (0, 1, 2, enhancing)
+    item = seen(make_case(tmp_path / "c", noise((8, 8, 8)), label), scheme)
+    core, whole, enhanced = item["label"].bool()
+    assert core[0, 0, :4].tolist() == [False, True, False, True]
+    assert whole[0, 0, :4].tolist() == [False, True, True, True]
+    assert enhanced[0, 0, :4].tolist() == [False, False, False, True]
+    assert item["label"].sum() == 2 + 3 + 1
+    assert item["label"].dtype == torch.uint8
+    assert item["case"] == "c"
+
+
+def test_each_modality_is_normalised_over_its_brain(tmp_path: Path) -> None:
+    images = noise((12, 10, 8))
+    item = seen(make_case(tmp_path, images))
+    assert item["image"].dtype == torch.float32
+    for channel, image in zip(item["image"], images, strict=True):
+        inside = torch.from_numpy(image != 0)
+        assert channel[inside].mean() == pytest.approx(0, abs=1e-5)
+        assert channel[inside].std(correction=0) == pytest.approx(1, abs=1e-4)
+        assert not channel[~inside].any()
+        expected = (image[image != 0] - image[image != 0].mean()) / image[image != 0].std()
+        np.testing.assert_allclose(channel[inside].numpy(), expected, atol=1e-4)
+
+
+def test_normalisation_comes_before_the_crop(tmp_path: Path) -> None:
+    """One half is 100 and the other 300, so that the whole volume's normalisation makes them -1 and 1.
+
+    Normalised inside a crop, they would be closer or further apart by the crop's share of each half, and a crop in
+    one half would be 0.
+    """
+    image = np.full((48, 16, 16), 100, np.int16)
+    image[24:] = 300
+    task = Brats18(roi_size=(16, 16, 16))
+    dataset = task.train_set(listed(make_case(tmp_path, [image] * 4)), 0)
+    dataset.transform.set_random_state(0)
+    gaps, levels = [], []
+    for _ in range(30):
+        values = dataset[0]["image"][0].unique()
+        if len(values) > 1:
+            gaps.append(float(values.max() - values.min()))
+        else:
+            levels.append(abs(float(values)))
+    assert gaps
+    assert levels
+    assert all(1.79 <= gap <= 2.21 for gap in gaps)  # the random scale is within a tenth
+    assert all(0.79 <= level <= 1.21 for level in levels)  # and so is the random shift
+
+
+def test_the_orientation_of_the_file_does_not_matter(tmp_path: Path) -> None:
+    images = noise((12, 10, 8))
+    label = np.random.default_rng(1).choice([0, 1, 2, 4], (12, 10, 8))
+    plain = seen(make_case(tmp_path / "ras", images, label))
+    flipped = np.diag([-1.0, -1.0, 1.0, 1.0])
+    flipped[:2, 3] = (11, 9)
+    turned = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], float)
+    for name, change, affine in (
+        ("lps", lambda a: a[::-1, ::-1].copy(), flipped),
+        ("ars", lambda a: a.swapaxes(0, 1).copy(), turned),
+    ):
+        other = seen(make_case(tmp_path / name, [change(i) for i in images], change(label), affine))
+        torch.testing.assert_close(other["image"], plain["image"])
+        assert torch.equal(other["label"], plain["label"])
+
+
+def test_modalities_keep_their_order(tmp_path: Path) -> None:
+    shape = (8, 8, 8)
+    images = [np.zeros(shape, np.int16) for _ in range(4)]
+    for number, image in enumerate(images):
+        image[number, 0, 0], image[7, 7, 7] = 100, 200
+    image = seen(make_case(tmp_path, images))["image"]
+    assert [tuple(channel.nonzero()[0].tolist()) for channel in image] == [(n, 0, 0) for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "crop"), [((240, 240, 155), (224, 224, 144)), ((40, 36, 32), (40, 40, 32)), ((9, 8, 7), (16, 8, 8))]
+)
+def test_the_crop_is_the_published_one_or_what_the_volumes_need(
+    tmp_path: Path, shape: tuple[int, int, int], crop: tuple[int, int, int]
+) -> None:
+    case = make_case(tmp_path, [np.zeros(shape, np.uint8)])
+    assert Brats18().crop_size([case]) == crop
+    assert Brats18(roi_size=(8, 16, 24)).crop_size([case]) == (8, 16, 24)
+
+
+@pytest.mark.parametrize("name", ["roi_size", "infer_roi_size"])
+@pytest.mark.parametrize("size", [(64, 64, 60), (0, 64, 64), (-8, 64, 64), (64, 64)])
+def test_a_size_that_the_network_cannot_halve_is_refused(name: str, size: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=f"--{name} is {' '.join(map(str, size))};.*divisible by 8"):
+        Brats18(**{name: size})
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
+def test_a_share_of_foreground_crops_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match="--foreground_crops"):
+        Brats18(foreground_crops=share)
+
+
+def test_a_crop_larger_than_every_padded_volume_is_refused(tmp_path: Path) -> None:
+    datalist = listed(make_case(tmp_path, noise((40, 36, 32))))
+    assert Brats18(roi_size=(64, 64, 32)).check_data(datalist)["roi_size"] == (64, 64, 32)
+    with pytest.raises(InputError, match=r"--roi_size 64 64 40 is larger than every volume.*40x36x32.*64x64x32"):
+        Brats18(roi_size=(64, 64, 40)).check_data(datalist)
+
+
+def test_the_check_tells_what_is_there(tmp_path: Path) -> None:
+    cases = [make_case(tmp_path / str(n), noise((10 + n, 10, 9))) for n in range(3)]
+    found = Brats18().check_data(listed(*cases, scheme="brats2023"))
+    assert found == {
+        "training": 3, "validation": 1, "label_scheme": "brats2023", "largest_volume": (12, 10, 9),
+        "roi_size": (16, 16, 16),
+    }  # fmt: skip
+
+
+def test_the_check_knows_the_lists_own_scheme(tmp_path: Path) -> None:
+    label = np.zeros((8, 8, 8), np.uint8)
+    label[0, 0, 0] = 4
+    case = make_case(tmp_path, noise((8, 8, 8)), label)
+    Brats18().check_data(listed(case))
+    with pytest.raises(InputError, match="brats2023 does not know"):
+        Brats18().check_data(listed(case, scheme="brats2023"))
+    with pytest.raises(InputError, match="brats1999"):
+        Brats18().check_data(listed(case, scheme="brats1999"))
+
+
+@pytest.mark.parametrize("foreground", [0.0, 1.0])
+def test_a_volume_smaller_than_the_crop_is_padded(tmp_path: Path, foreground: float) -> None:
+    label = np.zeros((10, 9, 16), np.uint8)
+    label[4:6, 4:6, 4:6] = 4
+    task = Brats18(roi_size=(16, 16, 8), foreground_crops=foreground)
+    item = task.train_set(listed(make_case(tmp_path, noise((10, 9, 16)), label)), 0)[0]
+    item = item[0] if isinstance(item, list) else item
+    assert item["image"].shape == (4, 16, 16, 8)
+    assert item["label"].shape == (3, 16, 16, 8)
+    assert item["label"].dtype == torch.float32
+    outside = (item["image"] == 0).all(dim=0)
+    assert outside.sum() >= 16 * 16 * 8 - 10 * 9 * 8
+    assert not item["label"][:, outside].any()
+
+
+def test_image_and_label_are_cropped_and_flipped_together(tmp_path: Path) -> None:
+    label = np.random.default_rng(3).choice([0, 1, 2, 4], (24, 20, 16))
+    images = [np.where(label == 0, 100, 500).astype(np.int16)] * 4
+    dataset = Brats18(roi_size=(16, 16, 8)).train_set(listed(make_case(tmp_path, images, label)), 0)
+    dataset.transform.set_random_state(0)
+    items = [dataset[0] for _ in range(8)]
+    for item in items:
+        bright = item["image"][0] > item["image"][0].mean()
+        assert torch.equal(bright, item["label"][1].bool())
+    assert len({item["label"].numpy().tobytes() for item in items}) > 1
+
+
+def test_foreground_crops_hold_tumour(tmp_path: Path) -> None:
+    label = np.zeros((48, 48, 48), np.uint8)
+    label[3, 4, 40] = 2
+    datalist = listed(make_case(tmp_path, noise((48, 48, 48)), label))
+
+    def holds(share: float) -> list[bool]:
+        dataset = Brats18(roi_size=(8, 8, 8), foreground_crops=share).train_set(datalist, 1.0)
+        dataset.transform.set_random_state(0)
+        items = [dataset[0] for _ in range(6)]
+        return [bool((item[0] if isinstance(item, list) else item)["label"].any()) for item in items]
+
+    assert all(holds(1.0))
+    assert not all(holds(0.0))
+
+
+class Oracle(nn.Module):
+    """Reads the truth from its input's first channels; ``sign`` -1 is always wrong."""
+
+    def __init__(self, sign: float = 1.0, blind: int | None = None) -> None:
+        super().__init__()
+        self.sign, self.blind = sign, blind
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits = self.sign * (20 * image[:, :3] - 10)
+        if self.blind is not None:
+            logits[:, self.blind] = -10
+        return logits
+
+
+def told(shape: tuple[int, int, int], empty: Sequence[int] = (), seed: int = 0) -> dict[str, Any]:
+    """An item whose image holds its own truth."""
+    truth = (torch.rand(3, *shape, generator=torch.Generator().manual_seed(seed)) > 0.7).to(torch.uint8)
+    truth[list(empty)] = 0
+    return {"image": torch.cat([truth, truth[:1]]).float(), "label": truth, "case": f"case-{seed}"}
+
+
+@pytest.mark.parametrize("window", [(240, 240, 160), (16, 16, 16), (8, 16, 24)])
+@pytest.mark.parametrize("shape", [(16, 16, 16), (21, 13, 30), (5, 8, 9)])
+def test_a_perfect_prediction_scores_1_and_its_opposite_0(
+    shape: tuple[int, int, int], window: tuple[int, int, int]
+) -> None:
+    task = Brats18(infer_roi_size=window)
+    items = [told(shape), told(shape, seed=1)]
+    good = task.evaluate(Oracle(), items, CPU)
+    assert [(row.case, row.region, row.metric) for row in good] == [
+        (case, region, metric)
+        for case in ("case-0", "case-1")
+        for metric in ("dice", "challenge_dice")
+        for region in ("TC", "WT", "ET")
+    ]
+    assert {row.value for row in good} == {1.0}
+    assert {row.value for row in task.evaluate(Oracle(sign=-1), items, CPU)} == {0.0}
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_each_channel_is_scored_as_its_own_region(channel: int) -> None:
+    rows = Brats18().evaluate(Oracle(blind=channel), [told((16, 16, 16))], CPU)
+    wrong = {row.region for row in rows if row.value == 0}
+    assert wrong == {Brats18.REGIONS[channel]}
+    assert {row.value for row in rows if row.region not in wrong} == {1.0}
+
+
+def test_an_empty_region_is_left_out_by_one_rule_and_rewarded_by_the_other() -> None:
+    rows = Brats18().evaluate(Oracle(), [told((16, 16, 16), empty=[2])], CPU)
+    values = {(row.metric, row.region): row.value for row in rows}
+    assert math.isnan(values["dice", "ET"])
+    assert values["challenge_dice", "ET"] == 1
+    assert "val_dice_et" not in Brats18().metrics(rows)
+
+
+def test_metrics_are_means_over_all_pairs_that_are_not_empty() -> None:
+    table = {"a": (0.9, 0.6, math.nan), "b": (0.3, 0.8, 0.2), "c": (math.nan, 0.7, math.nan)}
+    rows = [
+        Row(case, region, "dice", value)
+        for case, values in table.items()
+        for region, value in zip(Brats18.REGIONS, values, strict=True)
+    ]
+    rows += [Row("a", "TC", "challenge_dice", 1.0), Row("b", "TC", "challenge_dice", 0.5)]
+    assert Brats18().metrics(rows) == {
+        "val_dice": pytest.approx((0.9 + 0.6 + 0.3 + 0.8 + 0.2 + 0.7) / 6),  # and not the mean of the regions' means
+        "val_dice_tc": pytest.approx(0.6),
+        "val_dice_wt": pytest.approx(0.7),
+        "val_dice_et": pytest.approx(0.2),
+        "val_challenge_dice": pytest.approx(0.75),
+    }
+    assert Brats18.KEY_METRIC in Brats18().metrics(rows)
+
+
+def test_the_loss_is_dice_of_squares_averaged_over_regions() -> None:
+    output = torch.tensor([[[[[0.5, -1.0]]], [[[2.0, 0.0]]], [[[-3.0, 1.0]]]]])
+    label = torch.tensor([[[[[1.0, 0.0]]], [[[1.0, 1.0]]], [[[0.0, 0.0]]]]])
+    p = output.sigmoid()
+    parts = [1 - 2 * (p * label)[0, c].sum() / ((p**2 + label**2)[0, c].sum() + 1e-5) for c in range(3)]
+    assert float(Brats18().loss()(output, label)) == pytest.approx(float(sum(parts)) / 3, abs=1e-6)
+
+
+def test_the_network_has_an_input_a_modality_and_an_output_a_region() -> None:
+    described = Brats18().label_map()
+    model = Brats18().build_model()
+    assert model.arguments["in_channels"] == len(described["input_channels"]) == 4
+    assert model.arguments["out_channels"] == len(Brats18.REGIONS)
+    assert tuple(described["output_channels"]) == Brats18.REGIONS
+    assert described["enhancing_label"] == {"brats2018": 4, "brats2023": 3}

@@ -1,0 +1,185 @@
+"""The command line: the published one runs unchanged, and what would have no effect is refused."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedmed import registry
+from fedmed.command_line import DEFAULTS, SECTIONS, read_experiment
+from fedmed.errors import InputError
+from fedmed.experiment import Data, Experiment
+from fedmed.options import option_names, to_plain
+from fedmed.presets import PRESETS
+
+DATA = '--dataset_base_dir "/data set/brats" --datalist_json_path "/data set/lists"'
+
+# research/brats18/README.md of NVIDIA FLARE
+PUBLISHED = {
+    "central": "--n_clients 1 --num_rounds 600 --gpu 0",
+    "four GPUs": "--n_clients 4 --num_rounds 600 --gpu 0,1,2,3",
+    "one GPU": "--n_clients 4 --num_rounds 600 --gpu 0 --threads 4",
+    "private": "--n_clients 4 --num_rounds 600 --gpu 0 --threads 4 --enable_dp",
+    "tuned": "--n_clients 4 --num_rounds 100 --learning_rate 5e-5 --aggregation_epochs 2 --cache_dataset 0.5",
+    "tuned private": "--n_clients 4 --enable_dp --dp_epsilon 0.01 --dp_fraction 0.8 --dp_noise_var 0.5",
+    "named": "--job_name my_experiment --n_clients 4",
+}
+
+
+@pytest.fixture(autouse=True)
+def _four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answers must not depend on the machine that runs the tests."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+
+
+def read(line: str) -> Experiment:
+    return read_experiment(shlex.split(line))
+
+
+def facts(experiment: Experiment) -> dict[str, Any]:
+    """Every option's value, and the four choices by name."""
+    parts = (*experiment.choices().values(), experiment.training, experiment.performance, experiment.data)
+    values = {name: value for part in parts for name, value in to_plain(part).items()}
+    names = {kind: choice.name for kind, choice in experiment.choices().items()}
+    return {**values, **names, "job_name": experiment.job_name}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("central", {"n_clients": 1, "num_rounds": 600, "gpu": "0", "threads": None, "privacy": "none"}),
+        ("four GPUs", {"n_clients": 4, "gpu": "0,1,2,3", "threads": None, "algorithm": "fedavg"}),
+        ("one GPU", {"n_clients": 4, "num_rounds": 600, "gpu": "0", "threads": 4, "privacy": "none"}),
+        ("private", {"privacy": "svt", "dp_epsilon": 1e-3, "dp_fraction": 0.9, "dp_noise_var": 1, "dp_gamma": 1e-4}),
+        ("tuned", {"num_rounds": 100, "learning_rate": 5e-5, "aggregation_epochs": 2, "cache_dataset": 0.5}),
+        ("tuned private", {"privacy": "svt", "dp_epsilon": 0.01, "dp_fraction": 0.8, "dp_noise_var": 0.5}),
+        ("named", {"job_name": "my_experiment", "n_clients": 4, "num_rounds": 600}),
+    ],
+)
+def test_the_published_command_lines_mean_what_they_say(line: str, expected: dict[str, Any]) -> None:
+    found = facts(read(f"{PUBLISHED[line]} {DATA}"))
+    assert {name: found[name] for name in expected} == expected
+    assert found["dataset_base_dir"] == "/data set/brats"
+    assert found["datalist_json_path"] == "/data set/lists"
+
+
+def test_the_other_published_options_are_read() -> None:
+    options = "--fedproxloss_mu 0.02 --roi_size 128 128 64 --infer_roi_size 160 160 96 --workspace ws --job_name j"
+    experiment = read(f"{options} {DATA}")
+    found = facts(experiment)
+    assert found["algorithm"] == "fedprox"
+    assert found["fedproxloss_mu"] == 0.02
+    assert found["roi_size"] == [128, 128, 64]
+    assert found["infer_roi_size"] == [160, 160, 96]
+    assert found["workspace"] == str(Path("ws").absolute())
+
+
+def test_with_a_dataset_the_published_settings_hold() -> None:
+    expected = {
+        "task": "brats18", "algorithm": "fedavg", "privacy": "none", "env": "sim", "n_clients": 4, "num_rounds": 600,
+        "aggregation_epochs": 1, "learning_rate": 1e-4, "weight_decay": 1e-5, "batch_size": 1, "precision": "fp32",
+        "cache_dataset": 0.0, "roi_size": None, "infer_roi_size": [240, 240, 160], "foreground_crops": 0.0,
+    }  # fmt: skip
+    found = facts(read(DATA))
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_without_arguments_it_is_the_demonstration() -> None:
+    experiment = read("")
+    found = facts(experiment)
+    plain = {n: list(v) if isinstance(v, tuple) else v for n, v in PRESETS["demo"].values.items()}
+    assert {name: found[name] for name in plain} == plain
+    assert experiment.data == Data()
+    assert found["num_rounds"] < 600
+
+
+@pytest.mark.parametrize("variable", ["DATASET_ROOT", "DATALIST_ROOT"])
+def test_an_environment_variable_counts_as_a_dataset(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "/data set")
+    assert facts(read(""))["num_rounds"] == 600
+
+
+def test_an_argument_comes_before_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASET_ROOT", "/old")
+    monkeypatch.setenv("DATALIST_ROOT", "/lists")
+    assert read("--dataset_base_dir /new").data == Data(Path("/new"), Path("/lists"))
+
+
+def test_an_argument_comes_before_the_preset() -> None:
+    found = facts(read("--preset demo --num_rounds 3 --roi_size 32 32 32"))
+    assert found["num_rounds"] == 3
+    assert found["roi_size"] == [32, 32, 32]
+    assert found["aggregation_epochs"] == PRESETS["demo"].values["aggregation_epochs"]
+
+
+def test_a_preset_can_be_chosen_against_the_data() -> None:
+    assert facts(read("--preset published"))["num_rounds"] == 600
+    assert facts(read(f"--preset demo {DATA}"))["num_rounds"] == PRESETS["demo"].values["num_rounds"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_names_only_options_that_exist(preset: str) -> None:
+    plugins = [registry.find(kind, name) for kind in DEFAULTS for name in registry.names(kind)]
+    known = set().union(*(option_names(cls) for cls in (*plugins, *SECTIONS.values(), Experiment)))
+    assert set(PRESETS[preset].values) <= known
+    read_experiment(["--preset", preset])
+
+
+def test_enable_dp_is_the_published_name_of_svt() -> None:
+    assert read("--enable_dp") == read("--privacy svt") == read("--enable_dp --privacy svt")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--dp_epsilon 1", ["--dp_epsilon", "--privacy svt", "--privacy is none"]),
+        ("--enable_dp --privacy none", ["--enable_dp", "--privacy svt", "--privacy none"]),
+        ("--fedproxloss_mu 0.1 --algorithm fedavg", ["--fedproxloss_mu", "--algorithm fedprox", "is fedavg"]),
+        ("--threads 2", ["--threads 2", "4 sites", "every site's process anew", "--threads 4", "--allow_restart"]),
+        ("--threads 8", ["--threads 8", "4 sites", "at most 4"]),
+        ("--threads 0", ["--threads is 0"]),
+        ("--gpu 0;1", ["--gpu", "'0;1'"]),
+        ("--gpu ''", ["--gpu", "''"]),
+        ("--gpu 0,", ["--gpu", "'0,'"]),
+        ("--gpu=-1", ["--gpu", "'-1'"]),
+        ("--gpu 4", ["--gpu", "GPU 4", "0 to 3"]),
+        ("--no_such_thing", ["--no_such_thing", "--help"]),
+        ("--num_round 3", ["--num_round"]),
+        ("--n_clients four", ["--n_clients", "four"]),
+        ("--roi_size 32 32", ["--roi_size"]),
+        ("--precision fp16", ["--precision", "fp16", "bf16"]),
+        ("--privacy magic", ["--privacy", "magic", "svt"]),
+        ("--num_rounds 0", ["--num_rounds is 0"]),
+        ("stray", ["stray"]),
+    ],
+)
+def test_a_mistake_is_refused_in_words(line: str, said: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        read(line)
+    assert all(words in str(caught.value) for words in said), str(caught.value)
+
+
+def test_fewer_threads_are_accepted_where_restarts_are_wanted() -> None:
+    found = facts(read("--threads 2 --allow_restart"))
+    assert found["threads"] == 2
+    assert found["allow_restart"] is True
+
+
+def test_a_path_keeps_its_spaces_and_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = read_experiment(["--dataset_base_dir", "my data/x y", "--datalist_json_path", "/l s"]).data
+    assert data == Data(tmp_path / "my data" / "x y", Path("/l s"))
+
+
+def test_equal_command_lines_give_equal_experiments_whatever_the_order() -> None:
+    assert read("--seed 3 --roi_size 32 32 32") == read("--roi_size 32 32 32 --seed 3")
+    assert read("--seed 3") != read("--seed 4")
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read("--help")
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"--{name}" in text for name in (*facts(read("--enable_dp --fedproxloss_mu 1")), "preset", "enable_dp"))

@@ -1,0 +1,170 @@
+"""The experiment: JSON out and in, nothing of the launching machine in what travels, and every value checked."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedmed.command_line import read_experiment
+from fedmed.errors import InputError
+from fedmed.experiment import Data, Experiment, Performance, Training
+
+
+def experiment(*arguments: str) -> Experiment:
+    return read_experiment(list(arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "",
+        "--n_clients 1 --precision bf16 --seed 7 --job_name my.run-2_b",
+        "--roi_size 32 40 48 --infer_roi_size 64 64 64 --cache_dataset 0.5",
+        "--privacy svt --dp_epsilon 0.01 --dp_fraction 0.8",
+        "--algorithm fedprox --fedproxloss_mu 0.1",
+        "--threads 4 --gpu 0,0 --verbose --workspace /a/b --dataset_base_dir /data --datalist_json_path /lists",
+    ],
+)
+def test_json_and_back_is_the_same_experiment(arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    original = experiment(*arguments.split())
+    assert Experiment.from_json(original.to_json()) == original
+
+
+def test_the_travelling_copy_holds_no_path_of_this_machine() -> None:
+    paths = ["--dataset_base_dir", "/xylophone/d", "--datalist_json_path", "/xylophone/l"]
+    original = experiment(*paths, "--workspace", "/xylophone/w", "--num_rounds", "7", "--enable_dp")
+    assert original.to_json().count("xylophone") == 3
+    text = original.to_json(travelling=True)
+    assert "xylophone" not in text
+    arrived = Experiment.from_json(text)
+    for part in ("task", "algorithm", "privacy", "training", "performance", "job_name"):
+        assert getattr(arrived, part) == getattr(original, part)
+    assert arrived.data == Data()
+
+
+def test_a_site_adds_its_own_data() -> None:
+    own = Data(Path("/mine"), Path("/lists"))
+    original = experiment()
+    assert original.with_data(own) == dataclasses.replace(original, data=own)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value"),
+    [
+        (Training, "n_clients", 0),
+        (Training, "num_rounds", 0),
+        (Training, "aggregation_epochs", 0),
+        (Training, "batch_size", 0),
+        (Training, "learning_rate", 0.0),
+        (Training, "learning_rate", -1.0),
+        (Training, "learning_rate", float("nan")),
+        (Training, "learning_rate", float("inf")),
+        (Training, "weight_decay", -1e-5),
+        (Training, "seed", -1),
+        (Performance, "cache_dataset", 1.5),
+        (Performance, "cache_dataset", -0.5),
+        (Performance, "cache_dataset", float("nan")),
+    ],
+)
+def test_a_value_out_of_range_is_refused_and_shown(cls: type, name: str, value: float) -> None:
+    with pytest.raises(InputError) as caught:
+        cls(**{name: value})
+    assert f"--{name} is {value};" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["my run", "a/b", "..", "../up", ".hidden", "-x", "", "a\n", "tschüß"])
+def test_a_job_name_that_is_no_plain_folder_name_is_refused(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        dataclasses.replace(experiment(), job_name=name)
+    assert f"--job_name is {name};" in str(caught.value)
+
+
+def test_sites_are_numbered_and_a_single_one_is_central() -> None:
+    assert Training(n_clients=3).sites == ("site-1", "site-2", "site-3")
+    assert Training(n_clients=1).sites == ("site-All",)
+
+
+def broken(change: str) -> str:
+    document: dict[str, Any] = json.loads(experiment().to_json())
+    if change == "plug-in without a name":
+        del document["task"]["name"]
+    elif change.startswith("no "):
+        del document[change.removeprefix("no ")]
+    elif change == "unknown plug-in":
+        document["algorithm"]["name"] = "magic"
+    elif change == "unknown option":
+        document["training"]["nonsense"] = 1
+    elif change == "value out of range":
+        document["training"]["num_rounds"] = 0
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '"text"', "null", "{}"])
+def test_a_file_that_is_no_json_object_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        Experiment.from_json(text)
+
+
+@pytest.mark.parametrize("section", ["task", "env", "training", "performance", "data", "job_name"])
+def test_a_file_that_lacks_a_part_is_refused(section: str) -> None:
+    with pytest.raises(InputError):
+        Experiment.from_json(broken(f"no {section}"))
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ("unknown plug-in", "magic"),
+        ("unknown option", "nonsense"),
+        ("value out of range", "num_rounds is 0"),
+        ("plug-in without a name", "name"),
+    ],
+)
+def test_a_file_with_something_unknown_or_wrong_is_refused_by_name(change: str, shown: str) -> None:
+    with pytest.raises(InputError, match=shown):
+        Experiment.from_json(broken(change))
+
+
+def test_data_are_resolved_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    one = tmp_path / "lists" / "site-1.json"
+    one.write_text("{}")
+    assert Data(tmp_path, tmp_path / "lists").resolved() == (tmp_path, tmp_path / "lists")
+    assert Data(tmp_path, one).resolved() == (tmp_path, one)
+
+
+def test_data_that_are_not_named_are_asked_for_by_option_and_variable(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--dataset_base_dir.*DATASET_ROOT"):
+        Data(None, tmp_path).resolved()
+    with pytest.raises(InputError, match=r"--datalist_json_path.*DATALIST_ROOT"):
+        Data(tmp_path, None).resolved()
+
+
+def test_data_that_do_not_exist_are_refused_by_path(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    for data in (Data(gone, tmp_path), Data(tmp_path, gone)):
+        with pytest.raises(InputError, match=f"{gone} does not exist"):
+            data.resolved()
+
+
+def test_a_file_is_no_dataset_folder(tmp_path: Path) -> None:
+    file = tmp_path / "images.zip"
+    file.touch()
+    with pytest.raises(InputError, match=f"{file} is a file"):
+        Data(file, tmp_path).resolved()
+
+
+def test_environment_variables_name_this_sites_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert Data.of_this_site() == Data()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATASET_ROOT", "my data")
+    monkeypatch.setenv("DATALIST_ROOT", "/lists")
+    assert Data.of_this_site() == Data(tmp_path / "my data", Path("/lists"))
+
+
+def test_an_empty_environment_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASET_ROOT", "")
+    assert Data.of_this_site() == Data()

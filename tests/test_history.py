@@ -1,0 +1,85 @@
+"""The history: a round's row holds its training and the score of the model that came out of it."""
+
+from typing import Any
+
+import pytest
+
+from fedmed.history import after_round, best_round, rows, scores_of
+
+
+def record(number: int, best: bool = False, sites: tuple[str, ...] = ("site-1", "site-2"), **facts: Any) -> Any:
+    """A round in which site-n reports a score and a loss that tell round and site."""
+    reports: dict[str, dict[str, float]] = {}
+    for site in sites:
+        reports[site] = {"val_cases": 2, "val_dice": number + int(site[-1]) / 10}
+        if not facts.get("final"):
+            reports[site]["train_loss"] = -(number + int(site[-1]) / 10)
+    return {"round": number, "seconds": 10.0 + number, "best": best, "sites": reports, **facts}
+
+
+RUN = [record(0), record(1, best=True), record(2, final=True)]
+
+
+def row(table: list[dict[str, Any]], number: int, site: str) -> dict[str, Any]:
+    found = [r for r in table if (r["round"], r["site"]) == (number, site)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_score_after_n_rounds_stands_with_the_training_of_round_n() -> None:
+    table = rows(RUN)
+    for number in (1, 2):
+        for site, part in (("site-1", 0.1), ("site-2", 0.2)):
+            found = row(table, number, site)
+            assert found["val_dice"] == number + part
+            assert found["train_loss"] == -(number - 1 + part)
+            assert found["round_seconds"] == 10 + number - 1
+
+
+def test_round_0_is_the_untrained_model() -> None:
+    assert row(rows(RUN), 0, "site-1") == {"round": 0, "site": "site-1", "val_cases": 2, "val_dice": 0.1}
+
+
+def test_there_is_a_row_a_round_and_site_in_order() -> None:
+    run = [*[record(n) for n in range(11)], record(11, final=True)]
+    assert [(r["round"], r["site"]) for r in rows(run)] == [(n, s) for n in range(12) for s in ("site-1", "site-2")]
+
+
+def test_without_the_final_record_the_last_round_has_no_score() -> None:
+    last = row(rows(RUN[:2]), 2, "site-1")
+    assert last["train_loss"] == -1.1
+    assert not any(name.startswith("val_") for name in last)
+
+
+def test_a_refused_site_keeps_its_row_with_the_reason() -> None:
+    table = rows([record(0, refused={"site-2": "it holds NaN", "site-3": "no steps"}), record(1, final=True)])
+    assert row(table, 1, "site-2")["refused"] == "it holds NaN"
+    assert row(table, 1, "site-2")["val_dice"] == 1.2
+    assert row(table, 1, "site-3") == {"round": 1, "site": "site-3", "refused": "no steps"}
+    assert "refused" not in row(table, 1, "site-1")
+
+
+def test_a_site_that_reported_only_scores_does_not_break_the_history() -> None:
+    silent = {"round": 0, "seconds": 1.0, "best": False, "sites": {"site-1": {"val_cases": 1}}}
+    assert row(rows([silent]), 0, "site-1")["val_cases"] == 1
+
+
+def test_a_site_may_miss_a_round() -> None:
+    table = rows([record(0), record(1, sites=("site-1",)), record(2, final=True)])
+    assert [r["round"] for r in table if r["site"] == "site-2"] == [0, 1, 2]
+    assert "val_dice" not in row(table, 1, "site-2")
+
+
+def test_the_mean_of_a_record_weighs_sites_by_their_cases() -> None:
+    sites = {"a": {"val_cases": 3, "val_dice": 0.8}, "b": {"val_cases": 1, "val_dice": 0.4}, "c": {}}
+    assert scores_of({"sites": sites}) == {"val_dice": pytest.approx(0.7)}
+
+
+@pytest.mark.parametrize(("marks", "expected"), [([], None), ([0, 0], None), ([0, 1, 0, 1, 0], 3), ([0, 0, 1], 2)])
+def test_the_best_round_is_the_last_one_marked(marks: list[int], expected: int | None) -> None:
+    assert best_round([record(number, best=bool(mark)) for number, mark in enumerate(marks)]) == expected
+
+
+def test_the_record_after_n_rounds_is_found_by_its_number() -> None:
+    assert after_round(RUN, 1) is RUN[1]
+    assert after_round(RUN, 7) is None

@@ -1,0 +1,171 @@
+"""A site's round: reproducible from seed, site and round, and the same whatever only changes the speed."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.utils.fedprox_utils import set_fedprox_metadata
+
+from fedmed.experiment import Experiment
+from fedmed.local import LocalSite, site_seeds
+from fedmed.tasks.brats18 import Brats18
+from model import BratsSegResNet
+
+Weights = dict[str, torch.Tensor]
+
+
+@pytest.fixture(autouse=True)
+def _small_network_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network for tests; on the CPU, where equal runs are equal to the bit."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(Brats18, "build_model", lambda self: BratsSegResNet(init_filters=8, blocks_down=(1, 1, 1, 1)))
+
+
+@pytest.fixture
+def make_site(small_experiment: Callable[..., Experiment], start: Weights) -> Callable[..., LocalSite]:
+    """Makes a site that has received the first global model."""
+
+    def make(*arguments: str, site: str = "site-1") -> LocalSite:
+        made = LocalSite(small_experiment("--learning_rate", "1e-3", *arguments), site)
+        made.load(start)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def start() -> Weights:
+    torch.manual_seed(1)
+    return {n: v.clone() for n, v in Brats18().build_model().state_dict().items()}
+
+
+def message(number: int = 0, mu: float | None = None) -> FLModel:
+    model = FLModel(params={}, current_round=number, meta={})
+    set_fedprox_metadata(model, mu)
+    return model
+
+
+def trained(site: LocalSite, number: int = 0, mu: float | None = None) -> Weights:
+    site.train(message(number, mu))
+    return site.weights()
+
+
+def same(one: Weights, other: Weights) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def distance(one: Weights, other: Weights) -> float:
+    return float(sum(((one[name] - other[name]) ** 2).sum() for name in one))
+
+
+def batches(site: LocalSite, number: int) -> list[torch.Tensor]:
+    return [batch["image"] for batch in site._loader(number)]
+
+
+def test_a_round_of_the_same_seed_and_site_gives_the_same_weights_and_no_other(
+    make_site: Callable[..., LocalSite],
+) -> None:
+    first = trained(make_site())
+    torch.manual_seed(99)  # whatever happened before in the process
+    assert same(trained(make_site()), first)
+    assert not same(trained(make_site("--seed", "1")), first)
+    assert not same(trained(make_site(site="site-2")), first)
+    assert not same(trained(make_site(), number=1), first)
+
+
+def test_what_a_round_draws_does_not_depend_on_earlier_rounds(make_site: Callable[..., LocalSite]) -> None:
+    used, fresh = make_site(), make_site()
+    used.train(message(0))
+    for one, other in zip(batches(used, 1), batches(fresh, 1), strict=True):
+        assert torch.equal(one, other)
+    assert not any(torch.equal(one, other) for one, other in zip(batches(fresh, 1), batches(fresh, 2), strict=True))
+
+
+def test_dropout_too_follows_from_the_round(make_site: Callable[..., LocalSite]) -> None:
+    site = make_site()
+    draws = []
+    for _ in range(2):
+        torch.rand(3)
+        site._loader(4)
+        draws.append(torch.rand(5))
+    assert torch.equal(*draws)
+
+
+@pytest.mark.parametrize(
+    ("batch", "epochs", "steps"), [(1, 1, 2), (2, 1, 1), (1, 3, 6)], ids=["one by one", "in one batch", "3 epochs"]
+)
+def test_steps_are_batches_times_epochs(
+    make_site: Callable[..., LocalSite], batch: int, epochs: int, steps: int
+) -> None:
+    site = make_site("--batch_size", str(batch), "--aggregation_epochs", str(epochs))
+    result = site.train(message())
+    assert result.steps == steps
+    assert len(result.epoch_losses) == epochs
+    counts = {int(state["step"]) for state in site.optimizer.state.values()}
+    assert counts == {steps}
+    assert all(0 < loss < 1.5 for loss in result.epoch_losses)
+
+
+def test_training_lowers_the_loss(make_site: Callable[..., LocalSite]) -> None:
+    losses = make_site("--aggregation_epochs", "6", "--learning_rate", "3e-3").train(message()).epoch_losses
+    assert losses[-1] < losses[0]
+
+
+def test_a_site_reports_scores_and_no_name(make_site: Callable[..., LocalSite]) -> None:
+    site = make_site()
+    report = site.evaluate()
+    assert {"val_dice", "val_dice_tc", "val_dice_wt", "val_dice_et", "val_challenge_dice"} <= set(report)
+    assert report["val_cases"] == 2
+    assert all(isinstance(value, int | float) for value in report.values())
+    assert all(0 <= report[name] <= 1 for name in report if "dice" in name)
+    assert not any("phantom" in name.lower() or "site" in name for name in report)
+
+
+def test_evaluation_repeats_itself_and_changes_no_weight(make_site: Callable[..., LocalSite], start: Weights) -> None:
+    site = make_site()
+    first, again = site.evaluate(), site.evaluate()
+    assert {**first, "val_seconds": 0} == {**again, "val_seconds": 0}
+    assert same(site.weights(), start)
+
+
+def test_weights_are_a_copy(make_site: Callable[..., LocalSite], start: Weights) -> None:
+    site = make_site()
+    taken = site.weights()
+    site.train(message())
+    assert same(taken, start)
+    assert not same(site.weights(), start)
+
+
+def test_the_optimiser_is_kept_from_round_to_round(make_site: Callable[..., LocalSite]) -> None:
+    site = make_site("--batch_size", "2")
+    for number in range(2):
+        site.train(message(number))
+    assert {int(state["step"]) for state in site.optimizer.state.values()} == {2}
+
+
+def test_the_cache_changes_no_number(make_site: Callable[..., LocalSite]) -> None:
+    plain, cached = make_site("--cache_dataset", "0"), make_site("--cache_dataset", "1")
+    for number in range(2):
+        assert same(trained(plain, number), trained(cached, number))
+    one, other = plain.evaluate(), cached.evaluate()
+    assert {**one, "val_seconds": 0} == {**other, "val_seconds": 0}
+
+
+def test_fedprox_of_mu_0_is_fedavg(make_site: Callable[..., LocalSite]) -> None:
+    plain = trained(make_site())
+    assert same(trained(make_site("--algorithm", "fedprox", "--fedproxloss_mu", "0"), mu=None), plain)
+
+
+def test_a_large_mu_keeps_the_weights_nearer_to_the_start(make_site: Callable[..., LocalSite], start: Weights) -> None:
+    far = trained(make_site("--aggregation_epochs", "3"))
+    near = trained(make_site("--aggregation_epochs", "3", "--fedproxloss_mu", "1000"), mu=1000.0)
+    assert distance(near, start) < 0.5 * distance(far, start)
+
+
+def test_seeds_differ_between_sites_rounds_and_uses() -> None:
+    seeds = [site_seeds(seed, site, n) for seed in (0, 1) for site in ("site-1", "site-2", "site-12") for n in range(5)]
+    every = [value for triple in seeds for value in triple]
+    assert len(set(every)) == len(every) == 2 * 3 * 5 * 3
+    assert all(0 <= value < 2**32 for value in every)
+    assert site_seeds(0, "site-1", 2) == site_seeds(0, "site-1", 2)
