@@ -45,9 +45,11 @@ def main() -> None:
 
 
 def _write_scores(writer: SummaryWriter, metrics: dict[str, float], rounds_done: int | None) -> None:
+    if rounds_done is None:
+        return  # another site's model in a cross-site evaluation, not a point of the global model's curve
     for name, value in metrics.items():
         if name not in (CASES, "val_seconds"):
-            writer.add_scalar(name, value, global_step=rounds_done or 0)
+            writer.add_scalar(name, value, global_step=rounds_done)
 
 
 def _write_losses(writer: SummaryWriter, trained: Trained, rounds_done: int | None) -> None:

@@ -27,6 +27,8 @@ from fedmed.options import to_plain
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
 
+SUMMARY = "summary.txt"
+WHERE = {"best": BEST, "last": LAST, "curves": "curves.png", "log": "training.log", "summary": SUMMARY}
 PHANTOM = HERE / "dataset_brats18" / "dataset" / "phantom"
 
 
@@ -141,12 +143,16 @@ class Progress:
         best = history.best_round(self.records)
         caption = f"{self.folder.name}: {self.experiment.algorithm.name}, privacy {self.experiment.privacy.name}"
         curves.draw(self.folder.history(), task.REGIONS, task.KEY_METRIC, best, caption, path / "curves.png")
+        lines = [
+            screen.result_table(self.records, task.REGIONS, task.KEY_METRIC),
+            "",
+            screen.settings(self.experiment, self.folder.read_json("dataset_stats")),
+            f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
+            *(f"{title:<10} {path / name}" for title, name in WHERE.items()),
+        ]
+        self.folder.write_text(SUMMARY, "\n".join(lines) + "\n")
         self.folder.write_status("finished")
-        print(f"\n{screen.result_table(self.records, task.REGIONS, task.KEY_METRIC)}")
-        print(f"\nprivacy    {self.experiment.privacy.statement()}")
-        print(f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}")
-        for title, name in (("best", BEST), ("last", LAST), ("curves", "curves.png"), ("log", "training.log")):
-            print(f"{title:<10} {path / name}")
+        print("\n" + "\n".join(lines))
 
 
 def export_job(experiment: Experiment, staging: Path) -> Path:

@@ -61,9 +61,15 @@ class RunFolder:
     def name(self) -> str:
         return self.path.name
 
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file, whole or not at all."""
+        temporary = self.path / f".{name}.part"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, self.path / name)
+
     def write_json(self, name: str, document: Any) -> None:
         """Write ``name.json``, whole or not at all."""
-        self._replace(self.path / f"{name}.json", json.dumps(document, indent=2) + "\n")
+        self.write_text(f"{name}.json", json.dumps(document, indent=2) + "\n")
 
     def read_json(self, name: str) -> Any:
         """Read ``name.json``.
@@ -78,7 +84,7 @@ class RunFolder:
             raise InputError(f"{path} cannot be read ({error}); expected the folder of a finished run.") from error
 
     def write_experiment(self, experiment: Experiment) -> None:
-        self._replace(self.path / "experiment.json", experiment.to_json())
+        self.write_text("experiment.json", experiment.to_json())
 
     def experiment(self) -> Experiment:
         """The experiment that ran.
@@ -95,7 +101,7 @@ class RunFolder:
     def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """The history as JSON and CSV, a row a round and site."""
         self.write_json(HISTORY, list(rows))
-        self._replace(self.path / f"{HISTORY}.csv", pd.DataFrame(rows).to_csv(index=False))
+        self.write_text(f"{HISTORY}.csv", pd.DataFrame(rows).to_csv(index=False))
 
     def history(self) -> pd.DataFrame:
         """The history as a table with the columns round, site and whatever the sites reported.
@@ -114,12 +120,6 @@ class RunFolder:
                 save_weights(load_weights(source), self.path / ours)
         if (server / "tb_events").is_dir():
             shutil.copytree(server / "tb_events", self.path / "tb_events", dirs_exist_ok=True)
-
-    @staticmethod
-    def _replace(path: Path, text: str) -> None:
-        temporary = path.with_name(f".{path.name}.part")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:

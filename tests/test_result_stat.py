@@ -1,0 +1,85 @@
+"""The scripts after the run, started as a user does, on run folders made here."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from fedmed.experiment import Experiment
+from fedmed.run_folder import RunFolder, save_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def artifacts(small_experiment: Callable[..., Experiment], tmp_path: Path) -> Path:
+    """Two runs with random weights and three rounds of events, in a folder with a space in its name."""
+    place = tmp_path / "all runs"
+    for seed in range(2):
+        run = RunFolder.create(place, "run")
+        experiment = small_experiment("--seed", str(seed))
+        run.write_experiment(experiment)
+        run.write_status("finished")
+        torch.manual_seed(seed)
+        save_weights(experiment.task.build_model().state_dict(), run.path / "best_global_model.pt")
+        with SummaryWriter(str(run.path / "tb_events" / "site-1")) as writer:
+            for step in range(3):
+                writer.add_scalar("val_dice", 0.1 * step, step)
+    return place
+
+
+def script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = ["bash"] if name.endswith(".sh") else [sys.executable]
+    command += [str(ROOT / "result_stat" / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "result_stat")
+
+
+def test_every_run_is_scored_and_its_cases_are_kept(artifacts: Path) -> None:
+    done = script("evaluate.py", "--artifacts", artifacts)
+    assert done.returncode == 0, done.stderr
+    for run in ("run-001", "run-002"):
+        assert run in done.stdout
+        table = pd.read_csv(artifacts / run / "evaluation-best_global_model.csv")
+        assert set(table["region"]) == {"TC", "WT", "ET"}
+        overall = table[table["metric"] == "dice"]["value"].mean()
+        assert f"{overall:.4f}" in done.stdout
+
+
+def test_the_shell_script_scores_the_runs_that_are_named(artifacts: Path) -> None:
+    done = script("testing_models_3d.sh", artifacts / "run-002")
+    assert done.returncode == 0, done.stderr
+    assert "run-002" in done.stdout
+    assert "run-001" not in done.stdout
+
+
+def test_curves_are_drawn_without_a_screen(artifacts: Path) -> None:
+    done = script("plot_tensorboard_events.py", "--artifacts", artifacts)
+    assert done.returncode == 0, done.stderr
+    assert (artifacts / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("evaluate.py", ["--artifacts", "/nowhere"], "no run with a best model"),
+        ("evaluate.py", ["/nowhere"], "no experiment.json"),
+        ("plot_tensorboard_events.py", ["--artifacts", "/nowhere"], "no run with tb_events"),
+    ],
+)
+def test_bad_input_ends_with_one_sentence_and_code_2(name: str, arguments: list[str], words: str) -> None:
+    done = script(name, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr.replace("holds ", "")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_tag_is_answered_with_the_known_ones(artifacts: Path) -> None:
+    done = script("plot_tensorboard_events.py", "--artifacts", artifacts, "--tag", "dice")
+    assert done.returncode == 2
+    assert "val_dice" in done.stderr
