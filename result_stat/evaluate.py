@@ -79,7 +79,9 @@ def summary(tables: Sequence[pd.DataFrame]) -> str:
     by_region.insert(0, "overall", everything.groupby(["run", "metric"])["value"].mean())
     counts = everything.groupby(["run", "metric"])["case"].nunique()
     by_region.insert(0, "cases", counts)
-    return "\n" + by_region.reset_index().to_string(index=False, float_format="{:.4f}".format) + "\n\n" + RULES
+    return (
+        "\n" + by_region.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-") + "\n\n" + RULES
+    )
 
 
 RULES = (

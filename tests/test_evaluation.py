@@ -44,7 +44,7 @@ def test_a_run_without_that_model_is_refused_with_its_status(small_experiment: M
     run.write_status("failed", "power")
     with pytest.raises(InputError, match="run-001 is failed"):
         model_file(run, "best")
-    save_weights({}, run.path / "best_global_model.pt")
+    save_weights({"w": torch.zeros(1)}, run.path / "best_global_model.pt")
     assert model_file(run, "best") == run.path / "best_global_model.pt"
 
 

@@ -82,6 +82,13 @@ def test_what_a_round_draws_does_not_depend_on_earlier_rounds(make_site: Callabl
     assert not any(torch.equal(one, other) for one, other in zip(batches(fresh, 1), batches(fresh, 2), strict=True))
 
 
+def test_cases_come_in_an_order_of_each_rounds_own(make_site: Callable[..., LocalSite]) -> None:
+    site = make_site("--cache_dataset", "1")
+    orders = [tuple(batch["case"][0] for batch in site._loader(number)) for number in range(8)]
+    assert len({frozenset(order) for order in orders}) == 1
+    assert len(set(orders)) == 2
+
+
 def test_dropout_too_follows_from_the_round(make_site: Callable[..., LocalSite]) -> None:
     site = make_site()
     draws = []

@@ -51,7 +51,8 @@ def read_experiment(arguments: Sequence[str]) -> Experiment:
     Raises:
         InputError: an argument is unknown, out of range or belongs to a choice that was not made.
     """
-    given = {name: value for name, value in vars(parser().parse_args(arguments)).items() if value is not None}
+    parsed = vars(parser().parse_args(arguments)).items()
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in parsed}
     chosen = _choices(given)
     here = Data.of_this_site()
     paths = {"dataset_base_dir": here.dataset_base_dir, "datalist_json_path": here.datalist_json_path}

@@ -132,21 +132,23 @@ class Experiment:
         """
         try:
             document = json.loads(text)
-            choices = {kind: dict(document[kind]) for kind in registry.KINDS}
+            plugins = {kind: dict(document[kind]) for kind in registry.KINDS}
+            names = {kind: values.pop("name") for kind, values in plugins.items()}
+            sections = {name: document[name] for name in ("training", "performance", "data", "job_name")}
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"The experiment file cannot be read ({error!r}); write it anew with job.py.") from error
         built: dict[str, Any] = {
-            kind: from_plain(registry.find(kind, values.pop("name")), values) for kind, values in choices.items()
+            kind: from_plain(registry.find(kind, names[kind]), values) for kind, values in plugins.items()
         }
         return cls(
             task=built["task"],
             algorithm=built["algorithm"],
             privacy=built["privacy"],
             environment=built["env"],
-            training=from_plain(Training, document["training"]),
-            performance=from_plain(Performance, document["performance"]),
-            data=from_plain(Data, document["data"]),
-            job_name=document["job_name"],
+            training=from_plain(Training, sections["training"]),
+            performance=from_plain(Performance, sections["performance"]),
+            data=from_plain(Data, sections["data"]),
+            job_name=sections["job_name"],
         )
 
     def choices(self) -> dict[str, Task | Algorithm | Mechanism | Environment]:

@@ -18,16 +18,19 @@ def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     Round 0 is the untrained model; the scores of the last round are missing where the final record is.
     """
     table: dict[tuple[int, str], dict[str, Any]] = {}
+
+    def row(done: int, site: str) -> dict[str, Any]:
+        return table.setdefault((done, site), {"round": done, "site": site})
+
     for record in records:
+        before = record["round"]
         for site, report in record["sites"].items():
             for name, value in report.items():
-                done = record["round"] + (0 if name.startswith("val_") else 1)
-                table.setdefault((done, site), {"round": done, "site": site})[name] = value
+                row(before if name.startswith("val_") else before + 1, site)[name] = value
             if not record.get("final"):
-                table[record["round"] + 1, site] |= {"round_seconds": record["seconds"]}
+                row(before + 1, site)["round_seconds"] = record["seconds"]
         for site, reason in record.get("refused", {}).items():
-            done = record["round"] + 1
-            table.setdefault((done, site), {"round": done, "site": site})["refused"] = reason
+            row(before + 1, site)["refused"] = reason
     return [table[key] for key in sorted(table)]
 
 

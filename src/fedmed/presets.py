@@ -18,9 +18,9 @@ PRESETS = {
     "demo": Preset(
         "minutes on two cores, on phantoms",
         {
-            "num_rounds": 6,
+            "num_rounds": 5,
             "aggregation_epochs": 4,
-            "learning_rate": 1e-3,
+            "learning_rate": 1.5e-3,
             "roi_size": (64, 64, 64),
             "infer_roi_size": (96, 96, 96),
             "precision": "auto",

@@ -132,11 +132,13 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        weights = content.get("model", content)
-        return {name: torch.as_tensor(values) for name, values in weights.items()}
+        weights = {name: torch.as_tensor(values) for name, values in content.get("model", content).items()}
     except Exception as error:  # torch raises many kinds, and a foreign file many more
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} holds no weights that open safely ({reason}); expected a .pt of a run.") from error
+    if not weights:
+        raise InputError(f"{path} holds no weights at all; expected a .pt of a run.")
+    return weights
 
 
 def save_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:

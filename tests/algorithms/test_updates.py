@@ -57,8 +57,9 @@ def test_the_answer_has_the_updates_own_type_and_shape(dtype: type) -> None:
 
 
 def test_the_sum_runs_in_double_precision() -> None:
-    large = np.array([60000.0], np.float16)  # 3 of them are beyond what half precision holds
-    assert weighted_mean([{"x": large}] * 3, [1, 1, 1])["x"] == large
+    updates = [{"x": np.array([value], np.float32)} for value in (2.0**26, 4, 4, 4)]
+    # in single precision, 2**24 + 1 is 2**24 again, three times; 2**24 + 3 is rounded to 2**24 + 4 once
+    assert weighted_mean(updates, [1, 1, 1, 1])["x"] == 2**24 + 4
 
 
 def test_the_updates_are_left_as_they_were() -> None:

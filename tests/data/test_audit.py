@@ -107,12 +107,6 @@ def test_a_truncated_label_is_refused(case: Case) -> None:
     assert "cannot be read to its end" in refused(case, case.label)
 
 
-def test_a_truncated_image_is_refused(case: Case) -> None:
-    whole = case.image[3].read_bytes()
-    case.image[3].write_bytes(whole[: len(whole) * 2 // 3])
-    refused(case, case.image[3])
-
-
 def test_a_label_with_damaged_bytes_is_refused(case: Case) -> None:
     label = np.zeros((48, 48, 48), np.uint8)
     label[10:30, 12:33, 9:20] = 2

@@ -11,31 +11,39 @@ import pytest
 
 from fedmed.environments.processes import ProcessTree
 
-SLEEP = (
-    "import pathlib, os, signal, subprocess, sys, time; {act}; pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))"
-)
-WAIT = "; time.sleep(60)"
-DEAF = SLEEP.format(act="signal.signal(signal.SIGTERM, signal.SIG_IGN)") + WAIT
-POLITE = (
-    SLEEP.format(act="signal.signal(signal.SIGTERM, lambda *_: (open(sys.argv[1] + '.bye', 'w'), sys.exit()))") + WAIT
-)
-PARENT = "import subprocess, sys, time; {start}; time.sleep({life})"
-START = "subprocess.Popen([sys.executable, '-S', '-c', sys.argv[2], sys.argv[1]], start_new_session=True)"
+# Starts itself again, a level deeper and in a session of its own, until it is the last one, which behaves as told.
+PROGRAM = """
+import os, pathlib, signal, subprocess, sys, time
+folder, deeper, manner, life = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+
+def say_goodbye(*_):
+    time.sleep(0.3)
+    (folder / "goodbye").touch()
+    os._exit(0)
+
+if deeper:
+    again = [sys.executable, "-S", __file__, str(folder), str(deeper - 1), manner, "60"]
+    subprocess.Popen(again, start_new_session=True)
+else:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if manner == "deaf" else say_goodbye)
+    (folder / "last.part").write_text(str(os.getpid()))
+    (folder / "last.part").rename(folder / "last")
+time.sleep(life)
+"""
 
 
 @pytest.fixture
 def grow(tmp_path: Path) -> Iterator[Callable[..., tuple[ProcessTree, int]]]:
-    """Starts a root with a child in a session of its own; answers with the tree and the child's number."""
+    """Starts a tree of processes; answers with it and with the number of the last one, which is ready by then."""
     started: list[int] = []
+    (tmp_path / "program.py").write_text(PROGRAM)
 
-    def make(child: str, life: float = 60) -> tuple[ProcessTree, int]:
-        mark = tmp_path / "child"
-        code = PARENT.format(start=START, life=life)
-        root = subprocess.Popen([sys.executable, "-S", "-c", code, str(mark), child])
-        started.append(root.pid)
+    def make(manner: str, deeper: int = 1, life: float = 60) -> tuple[ProcessTree, int]:
+        program = [str(tmp_path / "program.py"), str(tmp_path), str(deeper), manner, str(life)]
+        root = subprocess.Popen([sys.executable, "-S", *program])
         tree = ProcessTree(root)
-        until(lambda: mark.exists() and mark.read_text() != "")
-        started.append(int(mark.read_text()))
+        until((tmp_path / "last").exists)
+        started.extend([root.pid, int((tmp_path / "last").read_text())])
         return tree, started[-1]
 
     yield make
@@ -58,37 +66,40 @@ def alive(number: int) -> bool:
         return False
 
 
-def test_a_child_in_its_own_session_that_is_deaf_to_sigterm_is_ended(
-    grow: Callable[..., tuple[ProcessTree, int]],
+@pytest.mark.parametrize("deeper", [1, 2], ids=["child", "grandchild"])
+def test_one_in_its_own_session_that_is_deaf_to_sigterm_is_ended(
+    grow: Callable[..., tuple[ProcessTree, int]], deeper: int
 ) -> None:
-    tree, child = grow(DEAF)
-    assert alive(child)
+    tree, last = grow("deaf", deeper)
+    assert alive(last)
     tree.end(patience_s=0.3)
     assert not alive(tree.root.pid)
-    assert not alive(child)
+    assert not alive(last)
     assert tree.root.returncode is not None
 
 
-def test_a_child_that_has_outlived_its_parent_is_ended(grow: Callable[..., tuple[ProcessTree, int]]) -> None:
-    tree, child = grow(DEAF, life=0.5)
+def test_one_that_has_outlived_its_parent_is_ended(grow: Callable[..., tuple[ProcessTree, int]]) -> None:
+    tree, last = grow("deaf", life=0.5)
     tree.look()
     until(lambda: tree.root.poll() is not None)
-    assert alive(child)
+    assert alive(last)
     tree.end(patience_s=0.3)
-    assert not alive(child)
+    assert not alive(last)
 
 
-def test_a_process_is_asked_before_it_is_forced(grow: Callable[..., tuple[ProcessTree, int]], tmp_path: Path) -> None:
-    tree, child = grow(POLITE)
-    tree.end(patience_s=5)
-    assert not alive(child)
-    assert (tmp_path / "child.bye").exists()
+def test_a_process_is_asked_and_given_time_before_it_is_forced(
+    grow: Callable[..., tuple[ProcessTree, int]], tmp_path: Path
+) -> None:
+    tree, last = grow("polite")
+    tree.end(patience_s=10)
+    assert not alive(last)
+    assert (tmp_path / "goodbye").exists()
 
 
 def test_a_strangers_process_is_left_alone(grow: Callable[..., tuple[ProcessTree, int]]) -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"]) as stranger:
-        tree, _ = grow(POLITE)
-        tree.end(patience_s=5)
+        tree, _ = grow("deaf")
+        tree.end(patience_s=0.3)
         assert stranger.poll() is None
         stranger.kill()
 

@@ -136,6 +136,30 @@ def test_a_gpu_is_checked_against_the_machine(
         Sim(gpu="0,1").check(experiment)
 
 
+def test_a_file_is_no_workspace(small_experiment: Callable[..., Experiment], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=f"--workspace {tmp_path / 'file'} is a file"):
+        Sim(workspace=tmp_path / "file").check(small_experiment())
+    Sim(workspace=tmp_path / "new").check(small_experiment())
+
+
+@pytest.mark.parametrize(
+    ("gpus", "sim", "said"),
+    [
+        (0, Sim(), "2 sites at once, on the CPU"),
+        (0, Sim(gpu="0"), "this machine has no GPU, so --gpu 0 is not used"),
+        (2, Sim(), "2 sites at once, on GPU 0"),
+        (2, Sim(gpu="1"), "on GPUs 1,1"),
+        (2, Sim(gpu="0", threads=1, allow_restart=True), "1 site at once, on GPUs 0"),
+    ],
+)
+def test_the_summary_says_where_the_sites_run(
+    small_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch, gpus: int, sim: Sim, said: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    assert sim.statement(small_experiment()).endswith(said)
+
+
 def test_a_workspace_is_never_used_twice(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "runs", "run")
     assert Sim()._workspace(folder) == folder.path / "flare"

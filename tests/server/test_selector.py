@@ -122,6 +122,8 @@ def test_rounds_do_not_mix(selector: Watched) -> None:
 
 def test_lower_may_be_better() -> None:
     selector = Watched(key_metric="val_loss", negate_key_metric=True)
+    announced = []
     for number, loss in enumerate([0.5, 0.6, 0.4], start=1):
         play(selector, number, [training(val_loss=loss, val_cases=1)])
-    assert len(selector.fired) == 2
+        announced.append(len(selector.fired))
+    assert announced == [1, 1, 2]

@@ -32,23 +32,18 @@ class FedProx(Algorithm):
         return GuardedFedProxRecipe(fedprox_mu=self.fedproxloss_mu, **settings)
 
     def hook(self) -> LocalHook:
-        return ProximalTerm()
+        return ProximalTerm() if self.fedproxloss_mu > 0 else LocalHook()
 
 
 class ProximalTerm(LocalHook):
     """Keeps a frozen copy of the weights that the round started from; mu comes with the server's message."""
 
-    def __init__(self) -> None:
-        self.term: PTFedProxLoss | None = None
-        self.start: nn.Module | None = None
-
     def start_round(self, model: nn.Module, received: FLModel) -> None:
-        mu = get_fedprox_mu(received)
-        self.term = PTFedProxLoss(mu) if mu else None
-        self.start = copy.deepcopy(model).requires_grad_(False) if mu else None
+        self.term = PTFedProxLoss(get_fedprox_mu(received))
+        self.start = copy.deepcopy(model).requires_grad_(False)
 
     def penalty(self, model: nn.Module) -> torch.Tensor | float:
-        return self.term(model, self.start) if self.term else 0.0
+        return self.term(model, self.start)
 
 
 PLUGIN = FedProx

@@ -1,5 +1,6 @@
 """Checks of a site's volumes before training: every file there, shapes that agree, labels within the stated scheme."""
 
+import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,9 @@ import numpy as np
 from fedmed.data.datalist import Case
 from fedmed.data.windows import Size
 from fedmed.errors import InputError
+
+SAME_PLACE_MM = 0.01
+"""How far two affines of one grid may differ, for the rounding of what wrote them."""
 
 
 def check_files_exist(cases: Iterable[Case], listed_in: Path) -> None:
@@ -43,7 +47,7 @@ def check_modalities(cases: Iterable[Case], modalities: Sequence[str], listed_in
 
 
 def check_volumes(cases: Iterable[Case], labels: Sequence[int], scheme: str) -> None:
-    """Images and label of a case are 3D and of one shape, and the label holds only the scheme's values.
+    """Images and label of a case are 3D and on one grid, and the label holds only the scheme's values.
 
     Args:
         cases: the cases; each is looked at once, however often it is listed.
@@ -63,24 +67,30 @@ def volume_size(case: Case) -> Size:
     """A case's size in mm along right, anterior and superior: its voxels once it is oriented RAS at 1 mm."""
     image = _opened(case.label)
     order = nib.orientations.io_orientation(image.affine)[:, 0].argsort()
-    edges = np.multiply(image.shape, image.header.get_zooms()[:3])
-    x, y, z = (round(float(edges[axis])) for axis in order)
+    gaps = np.multiply(np.subtract(image.shape, 1), image.header.get_zooms()[:3])  # between the outer voxels' centres
+    x, y, z = (round(float(gaps[axis]) + 1) for axis in order)
     return x, y, z
 
 
 def _check_case(case: Case, labels: Sequence[int], scheme: str) -> None:
-    expected = _shape(case.label)
     for path in case.image:
-        if _shape(path) != expected:
-            raise InputError(
-                f"{path} is {_shape(path)} voxels, but its label {case.label.name} is {expected}; "
-                "the images and the label of a case must be resampled to one grid."
-            )
+        _check_grid(path, case.label)
     outside = sorted(set(np.unique(_voxels(case.label)).tolist()) - set(labels))
     if outside:
         raise InputError(
             f"{case.label} holds the label values {', '.join(f'{v:g}' for v in outside)}, which {scheme} does not know "
             f"(it has {', '.join(map(str, labels))}); state the right label_scheme in the datalist or correct the file."
+        )
+
+
+def _check_grid(image: Path, label: Path) -> None:
+    """Same voxels in the same places: of two volumes of one shape, one may still be flipped against the other."""
+    remedy = "the images and the label of a case must be resampled to one grid."
+    if _shape(image) != _shape(label):
+        raise InputError(f"{image} is {_shape(image)} voxels, but its label {label.name} is {_shape(label)}; {remedy}")
+    if not np.allclose(_opened(image).affine, _opened(label).affine, atol=SAME_PLACE_MM):
+        raise InputError(
+            f"{image} lies otherwise in space than its label {label.name} (their affines differ); {remedy}"
         )
 
 
@@ -104,5 +114,5 @@ def _opened(path: Path) -> nib.Nifti1Image:
 def _voxels(path: Path) -> np.ndarray:
     try:
         return np.asarray(_opened(path).dataobj)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path} cannot be read to its end ({error}); copy it again.") from error

@@ -9,7 +9,7 @@ Paths are relative to the site's dataset folder. The published BraTS18 lists are
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,8 +114,9 @@ def _read_object(path: Path) -> dict[str, Any]:
 def _case(entry: Any, base_dir: Path, where: str) -> Case:
     image = entry.get("image") if isinstance(entry, dict) else None
     label = entry.get("label") if isinstance(entry, dict) else None
-    images: Sequence[Any] = [image] if isinstance(image, str) else image or []
-    if not isinstance(label, str) or not images or not all(isinstance(i, str) for i in images):
+    images = [image] if isinstance(image, str) else image
+    listed = isinstance(images, list) and images and all(isinstance(i, str) for i in images)
+    if not isinstance(label, str) or not isinstance(images, list) or not listed:
         raise InputError(f'{where} is {entry!r:.120}; expected {{"image": [file, ...], "label": file}}.')
     extra = {key: value for key, value in entry.items() if key not in ("image", "label")}
     return Case(tuple(base_dir / i for i in images), base_dir / label, extra)

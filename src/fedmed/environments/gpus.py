@@ -34,6 +34,7 @@ def simulator_groups(ids: list[int], at_once: int) -> str:
 
     The simulator makes a group of every comma-separated entry and gives each group one thread as soon as there is
     more than one; a group's sites take turns on it, and a site that loses its turn loses its process. An entry a
-    living site, with the ids dealt round, therefore keeps every site alive: 4 sites on GPU 0 are ``0,0,0,0``.
+    living site, with the ids dealt round, therefore keeps every site alive: 4 sites on GPU 0 are ``0,0,0,0``. (For one
+    GPU alone ``0`` with four threads does the same; ``0,0`` starts 18 processes for 4 sites and 3 rounds.)
     """
     return ",".join(str(ids[i % len(ids)]) for i in range(at_once))

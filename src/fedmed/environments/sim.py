@@ -203,13 +203,14 @@ def _scratch() -> Iterator[Path]:
 def _spaceless(path: Path, scratch: Path) -> Path:
     """``path``, by way of a link in ``scratch`` where it holds what the simulator's command lines would split.
 
-    The link is to the parent, because the simulator removes and makes the last folder itself.
+    The link ends at the last folder with such a name; those below it, which need not be there yet, stay themselves.
     """
-    if not re.search(r"[\s'\"\\]", str(path)):
+    odd = [folder for folder in (path, *path.parents) if re.search(r"[\s'\"\\]", folder.name)]
+    if not odd:
         return path
-    link = scratch / f"link-{path.name}"
-    link.symlink_to(path.parent, target_is_directory=True)
-    return link / path.name
+    link = scratch / f"link-{sum(1 for _ in scratch.iterdir())}"
+    link.symlink_to(odd[0], target_is_directory=True)
+    return link / path.relative_to(odd[0])
 
 
 def _python(scratch: Path) -> Path:

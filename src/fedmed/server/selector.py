@@ -37,7 +37,10 @@ def _scores(fl_ctx: FLContext) -> dict[str, Any]:
     result = fl_ctx.get_peer_context().get_prop(FLContextKey.SHAREABLE)
     if result is None or result.get_return_code() != ReturnCode.OK:
         return {}
-    dxo = from_shareable(result)
+    try:
+        dxo = from_shareable(result)
+    except ValueError:
+        return {}  # no data exchange object; whoever asked for this result deals with it
     scores = dxo.data if dxo.data_kind == DataKind.METRICS else dxo.get_meta_prop(MetaKey.INITIAL_METRICS)
     return scores or {}
 

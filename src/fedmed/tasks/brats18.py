@@ -48,7 +48,7 @@ class Brats18(Task):
         for name in ("roi_size", "infer_roi_size"):
             size = getattr(self, name)
             if size is not None:
-                ok = all(edge > 0 and edge % DIVISOR == 0 for edge in size)
+                ok = len(size) == 3 and all(edge > 0 and edge % DIVISOR == 0 for edge in size)
                 expect(ok, name, tuple(size), f"three edges in voxels, each above 0 and divisible by {DIVISOR}")
         expect_share("foreground_crops", self.foreground_crops)
 
