@@ -79,9 +79,8 @@ def summary(tables: Sequence[pd.DataFrame]) -> str:
     by_region.insert(0, "overall", everything.groupby(["run", "metric"])["value"].mean())
     counts = everything.groupby(["run", "metric"])["case"].nunique()
     by_region.insert(0, "cases", counts)
-    return (
-        "\n" + by_region.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-") + "\n\n" + RULES
-    )
+    shown = by_region.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-")
+    return f"\n{shown}\n\n{RULES}"
 
 
 RULES = (

@@ -52,7 +52,7 @@ def read_experiment(arguments: Sequence[str]) -> Experiment:
         InputError: an argument is unknown, out of range or belongs to a choice that was not made.
     """
     parsed = vars(parser().parse_args(arguments)).items()
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in parsed}
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in parsed}
     chosen = _choices(given)
     here = Data.of_this_site()
     paths = {"dataset_base_dir": here.dataset_base_dir, "datalist_json_path": here.datalist_json_path}

@@ -89,9 +89,7 @@ def _check_grid(image: Path, label: Path) -> None:
     if _shape(image) != _shape(label):
         raise InputError(f"{image} is {_shape(image)} voxels, but its label {label.name} is {_shape(label)}; {remedy}")
     if not np.allclose(_opened(image).affine, _opened(label).affine, atol=SAME_PLACE_MM):
-        raise InputError(
-            f"{image} lies otherwise in space than its label {label.name} (their affines differ); {remedy}"
-        )
+        raise InputError(f"{image} lies otherwise in space than its label {label}: their affines differ; {remedy}")
 
 
 def _shape(path: Path) -> Size:
