@@ -187,7 +187,7 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
     for path in ("src", "model.py", "experiment.json"):
         recipe.add_client_file(path)
     for item in experiment.privacy.filters():
-        recipe.add_client_output_filter(item, tasks=["train"])
+        recipe.add_client_output_filter(item, tasks=["train", "submit_model"])  # the latter would be the raw weights
     recipe.add_server_config({"server": {"task_request_interval": 0.2}})  # s between a site's questions for work
     add_experiment_tracking(recipe, "tensorboard")
     return recipe

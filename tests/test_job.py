@@ -64,17 +64,6 @@ def test_the_server_builds_the_model_by_name_and_arguments(exported: Path) -> No
     assert persistor["args"]["model"]["args"] == json.loads(json.dumps(BratsSegResNet().arguments))
 
 
-def test_the_privacy_filters_stand_on_the_train_result_in_order(exported: Path) -> None:
-    client = json.loads((exported / "app" / "config" / "config_fed_client.json").read_text())
-    (entry,) = client["task_result_filters"]
-    assert entry["tasks"] == ["train"]
-    assert [f["path"].rpartition(".")[2] for f in entry["filters"]] == [
-        "FiniteDifferenceGuard",
-        "SVTPrivacy",
-        "FiniteDifferenceGuard",
-    ]
-
-
 def test_updates_travel_as_differences(exported: Path) -> None:
     text = (exported / "app" / "config" / "config_fed_client.json").read_text()
     assert '"DIFF"' in text

@@ -13,6 +13,9 @@ from fedmed.metrics import CASES
 
 SITE_COLOURS = mpl.colormaps["tab10"].colors  # type: ignore[attr-defined]
 
+MOST_IN_LEGEND = 14
+"""Lines that a legend can name without covering its axes."""
+
 
 def draw(history: pd.DataFrame, regions: Sequence[str], key: str, best: int | None, caption: str, path: Path) -> None:
     """Draw ``history`` (columns round, site, train_loss, the metrics) to a PNG or SVG; needs no screen.
@@ -30,7 +33,9 @@ def draw(history: pd.DataFrame, regions: Sequence[str], key: str, best: int | No
         axes.set_ylim(0, 1)
         if best is not None:
             axes.axvline(best, color="0.6", linestyle=":", label=f"best: round {best}")
-        axes.legend(fontsize=8)
+    for axes in (loss, score, parts):
+        if 0 < len(axes.lines) <= MOST_IN_LEGEND:
+            axes.legend(fontsize=8)
     figure.supxlabel(caption, fontsize=8, color="0.35")
     figure.savefig(path, dpi=120)
 
@@ -44,7 +49,6 @@ def _by_site(axes: Axes, history: pd.DataFrame, column: str, title: str) -> None
         mean = weighted_mean(history, column)
         axes.plot(mean.index, mean, color="black", linewidth=1.6, label="mean")
     _finish(axes, title)
-    axes.legend(fontsize=8)
 
 
 def _by_region(axes: Axes, history: pd.DataFrame, regions: Sequence[str], key: str) -> None:

@@ -39,7 +39,7 @@ class Training:
             expect_at_least(name, getattr(self, name), 1)
         expect_positive("learning_rate", self.learning_rate)
         expect_at_least("weight_decay", self.weight_decay, 0)
-        expect_at_least("seed", self.seed, 0)
+        expect(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2^32 - 1")
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -112,7 +112,10 @@ class Experiment:
             choice.check(self)
 
     def to_json(self, *, travelling: bool = False) -> str:
-        """As JSON. A ``travelling`` copy, the one that sites get, leaves the launching machine's paths at home."""
+        """As JSON, without ``artifacts``, which says where the run folder is and not what runs.
+
+        A ``travelling`` copy, the one that sites get, leaves all paths of the launching machine at home.
+        """
         document: dict[str, Any] = {
             kind: {"name": choice.name, **to_plain(choice)} for kind, choice in self.choices().items()
         }

@@ -89,10 +89,9 @@ class LocalSite:
 
     def _loader(self, round_number: int) -> ThreadDataLoader:
         """The round's batches. Everything random in a round follows from seed, site and round alone."""
-        order, transforms, dropout = site_seeds(self.training.seed, self.site, round_number)
+        batches, dropout = site_seeds(self.training.seed, self.site, round_number)
         torch.manual_seed(dropout)
-        self.train_set.transform.set_random_state(transforms)  # type: ignore[attr-defined]
-        generator = torch.Generator().manual_seed(order)
+        generator = torch.Generator().manual_seed(batches)  # MONAI seeds the transforms from it too
         return ThreadDataLoader(
             self.train_set,  # type: ignore[arg-type]
             batch_size=self.training.batch_size,
@@ -102,14 +101,14 @@ class LocalSite:
         )
 
 
-def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int, int]:
-    """Three independent 32-bit seeds, the same in every process that asks for the same site and round.
+def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int]:
+    """Two independent 32-bit seeds, the same in every process that asks for the same site and round.
 
     NumPy's global generator stays unseeded on purpose: FLARE's privacy filter draws its noise from it.
     """
     sequence = np.random.SeedSequence([seed, round_number, *site.encode()])
-    first, second, third = (int(value) for value in sequence.generate_state(3))
-    return first, second, third
+    first, second = (int(value) for value in sequence.generate_state(2))
+    return first, second
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:

@@ -50,6 +50,9 @@ def from_plain(cls: type[T], values: Mapping[str, Any]) -> T:
     if unknown:
         raise InputError(f"{', '.join(unknown)} is no option of {cls.__name__}; remove it from the file.")
     kinds = typing.get_type_hints(cls)
+    for name, value in values.items():
+        if not _fits(value, kinds[name]):
+            raise InputError(f"{name} is {value!r} in the file; expected {_required(kinds[name])}.")
     return cls(**{name: _revived(value, kinds[name]) for name, value in values.items()})
 
 
@@ -81,8 +84,14 @@ def _parsing(kind: Any) -> dict[str, Any]:
     if typing.get_origin(kind) is typing.Literal:
         return {"choices": typing.get_args(kind)}
     if kind is Path:  # absolute at once, so that no later change of folder moves it
-        return {"type": lambda text: Path(text).expanduser().absolute(), "metavar": "PATH"}
+        return {"type": _absolute_path, "metavar": "PATH"}
     return {"type": kind, "metavar": {str: "NAME", int: "N", float: "X"}[kind]}
+
+
+def _absolute_path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; is the variable that it was taken from set?")
+    return Path(text).expanduser().absolute()
 
 
 def _required(kind: Any) -> Any:
@@ -103,6 +112,21 @@ def _revived(value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         return tuple(value)
     return Path(value) if kind is Path else value
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a field's type."""
+    if value is None:
+        return kind is not _required(kind)
+    kind = _required(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return value in typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
+        inner = typing.get_args(kind)
+        return isinstance(value, list) and len(value) == len(inner) and all(map(_fits, value, inner))
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, {int: (int,), float: (int, float), str: (str,), Path: (str,)}[kind])
 
 
 def _shown(value: Any) -> str:

@@ -154,7 +154,21 @@ def test_a_file_that_lies_otherwise_in_space_is_refused(case: Case, part: str) -
     """Equal shapes are not enough: the network would see the one flipped against the other."""
     path = case.image[2] if part == "image" else case.label
     save(path, np.ones(SHAPE, np.uint8), np.diag([-1.0, -1.0, 1.0, 1.0]))
-    refused(case, path)
+    said = refused(case, case.image[2] if part == "image" else case.image[0])
+    assert "space" in said
+
+
+@pytest.mark.parametrize("shift_mm", [0.0, 0.002, 1.0])
+def test_images_that_pass_can_be_loaded_together(case: Case, shift_mm: float) -> None:
+    affine = np.eye(4)
+    affine[0, 3] = shift_mm
+    save(case.image[2], np.ones(SHAPE, np.int16), affine)
+    try:
+        check_volumes([case], *SCHEME)
+    except InputError:
+        assert shift_mm > 0
+        return
+    Brats18().eval_set([case], "brats2018", 0)[0]
 
 
 PERMUTED = np.array([[0, 0, 1, 0], [-1, 0, 0, 9], [0, 1, 0, 0], [0, 0, 0, 1]], float)

@@ -86,7 +86,10 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
             found = "missing" if entries is None else "empty" if entries == [] else f"a {type(entries).__name__}"
             raise InputError(f"The {split} list of {path} is {found}; it must name at least one case.")
         splits[split] = tuple(_case(entry, base_dir, f"{split}[{i}] of {path}") for i, entry in enumerate(entries))
-    return Datalist(path, splits["training"], splits["validation"], document.get("label_scheme"))
+    scheme = document.get("label_scheme")
+    if scheme is not None and not isinstance(scheme, str):
+        raise InputError(f"The label_scheme of {path} is {scheme!r:.80}; expected a name such as brats2018.")
+    return Datalist(path, splits["training"], splits["validation"], scheme)
 
 
 def write_datalist(

@@ -1,6 +1,7 @@
 """The server's rounds: FLARE's FedAvg, a record of every round, and a score for the last model."""
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,8 @@ class GuardedFedAvg(FedAvg):
         self._record(final=True)
 
     def _keep_score(self, result: FLModel) -> None:
-        metrics = {name: value for name, value in (result.metrics or {}).items() if isinstance(value, int | float)}
-        self._scores[result.meta["client_name"]] = metrics
+        numbers = {n: v for n, v in (result.metrics or {}).items() if isinstance(v, int | float) and math.isfinite(v)}
+        self._scores[result.meta["client_name"]] = numbers
 
     def _record(self, **facts: Any) -> None:
         record = {
