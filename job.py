@@ -20,7 +20,7 @@ from nvflare.recipe import add_experiment_tracking
 from fedmed import curves, history, machine, screen
 from fedmed.command_line import read_experiment
 from fedmed.data.datalist import Datalist, datalist_path, load_datalist
-from fedmed.data.phantom import make_phantom
+from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed
 from fedmed.experiment import Data, Experiment
 from fedmed.options import to_plain
@@ -81,7 +81,7 @@ def run(
     """
     folder = RunFolder.create(experiment.artifacts or HERE / ARTIFACTS, experiment.job_name)
     describe(folder, experiment, datalists, summaries)
-    print(f"run        {folder.path}\n{screen.settings(experiment, summaries)}\n")
+    print(f"run        {folder.path}\n{screen.settings(experiment, summaries, data_of(experiment))}\n")
     progress = Progress(folder, experiment)
     started = time.monotonic()
     try:
@@ -141,18 +141,25 @@ class Progress:
         """Draw the curves, show the result and say where everything is."""
         task, path = self.experiment.task, self.folder.path
         best = history.best_round(self.records)
-        caption = f"{self.folder.name}: {self.experiment.algorithm.name}, privacy {self.experiment.privacy.name}"
+        chosen = f"{self.experiment.algorithm.name}, privacy {self.experiment.privacy.name}"
+        caption = f"{self.folder.name}: {chosen}, data: {data_of(self.experiment)}"
         curves.draw(self.folder.history(), task.REGIONS, task.KEY_METRIC, best, caption, path / "curves.png")
         lines = [
             screen.result_table(self.records, task.REGIONS, task.KEY_METRIC),
             "",
-            screen.settings(self.experiment, self.folder.read_json("dataset_stats")),
+            screen.settings(self.experiment, self.folder.read_json("dataset_stats"), data_of(self.experiment)),
             f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
             *(f"{title:<10} {path / name}" for title, name in WHERE.items()),
         ]
         self.folder.write_text(SUMMARY, "\n".join(lines) + "\n")
         self.folder.write_status("finished")
         print("\n" + "\n".join(lines))
+
+
+def data_of(experiment: Experiment) -> str:
+    """The dataset's name, and whether it is made of phantoms."""
+    dataset, _ = experiment.data.resolved()
+    return f"{dataset.name} (synthetic phantoms)" if is_phantom(dataset) else dataset.name
 
 
 def export_job(experiment: Experiment, staging: Path) -> Path:

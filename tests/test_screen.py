@@ -100,7 +100,7 @@ def test_the_settings_tell_what_is_about_to_run(small_experiment: Callable[..., 
         "site-1": {"training": 60, "validation": 43, "roi_size": (24, 24, 24)},
         "site-2": {"training": 61, "validation": 43, "roi_size": (24, 24, 24)},
     }
-    text = settings(experiment, summaries)
+    text = settings(experiment, summaries, "phantom (synthetic phantoms)")
     parts = ("brats18", "24 24 24", "fedavg", experiment.privacy.statement(), "site-1 60+43", "site-2 61+43")
     for part in (*parts, "17 rounds", "0.0003", "fp32", "seed 0"):
         assert part in text

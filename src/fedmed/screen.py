@@ -8,8 +8,8 @@ from fedmed.history import Record, after_round, best_round, scores_of
 from fedmed.metrics import CASES
 
 
-def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    """What is about to run, in a few lines."""
+def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]], data: str) -> str:
+    """What is about to run, in a few lines; ``data`` says on what."""
     training = experiment.training
     crops = sorted({" ".join(map(str, s["roi_size"])) for s in summaries.values() if s.get("roi_size")})
     cases = ", ".join(f"{site} {s['training']}+{s['validation']}" for site, s in summaries.items())
@@ -18,6 +18,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]])
         ("algorithm", experiment.algorithm.name),
         ("privacy", experiment.privacy.statement()),
         ("runs in", experiment.environment.statement(experiment)),
+        ("data", data),
         ("sites", f"{cases} (training + validation cases)"),
         (
             "training",

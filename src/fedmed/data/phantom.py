@@ -110,6 +110,11 @@ def make_phantom(
         stage.rename(out.resolve())
 
 
+def is_phantom(dataset: Path) -> bool:
+    """Whether a dataset folder holds phantoms, so that no result on it is taken for one on patients."""
+    return (dataset / PHANTOM_MARKER).is_file()
+
+
 def phantom_case(
     rng: np.random.Generator,
     size: Size,

@@ -46,8 +46,15 @@ class GuardedFedAvg(FedAvg):
         return super()._aggregate_one_result(result)
 
     def _get_aggregated_result(self) -> FLModel:
-        self._record(refused=self.aggregator.refused)
-        return super()._get_aggregated_result()
+        try:
+            return super()._get_aggregated_result()
+        except RuntimeError:
+            self._record(refused=self.aggregator.refused)
+            raise
+
+    def save_model(self, model: FLModel) -> None:
+        super().save_model(model)
+        self._record(refused=self.aggregator.refused)  # a round counts once its model is on the disk
 
     def _score_last_model(self) -> None:
         """One more task, ``validate``, for the model that no further round would score."""
