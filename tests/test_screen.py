@@ -88,6 +88,13 @@ def test_the_result_is_the_best_and_the_last_model_with_every_site() -> None:
     ]
 
 
+def test_a_last_model_that_is_the_best_is_shown_once() -> None:
+    run = [record(0, TWO), record(1, TWO, best=True, final=True)]
+    lines = result_table(run, REGIONS, KEY).splitlines()
+    assert lines[1].startswith("best and last, after round 1")
+    assert len(lines) == 4  # the titles, the mean and two sites
+
+
 def test_without_a_best_model_the_result_is_the_last_one() -> None:
     table = result_table([record(0, {"site-1": {"val_cases": 2, KEY: 0.5}})], REGIONS, KEY)
     assert "best" not in table

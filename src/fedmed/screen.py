@@ -67,9 +67,10 @@ def clock(seconds: float) -> str:
 
 def result_table(records: Sequence[Record], regions: Sequence[str], key: str) -> str:
     """The best and the last global model, each with its mean and every site."""
-    best, final = best_round(records), records[-1]
-    lines = [f"{'model':<24}{'cases':>6}{key:>12}" + "".join(f"{region:>8}" for region in regions)]
-    for title, done in (("best", best), ("last", final["round"])):
+    best, last = best_round(records), records[-1]["round"]
+    models = {"best and last": last} if best == last else {"best": best, "last": last}
+    lines = [f"{'model':<30}{'cases':>6}{key:>12}" + "".join(f"{region:>8}" for region in regions)]
+    for title, done in models.items():
         record = after_round(records, done) if done is not None else None
         if record is None:
             continue
@@ -82,7 +83,7 @@ def result_table(records: Sequence[Record], regions: Sequence[str], key: str) ->
 def _row(title: str, cases: float, scores: Mapping[str, float], regions: Sequence[str], key: str) -> str:
     values = [scores.get(name) for name in (key, *(f"{key}_{region.lower()}" for region in regions))]
     shown = ["-" if value is None else f"{value:.4f}" for value in values]
-    return f"{title:<24}{cases:>6.0f}{shown[0]:>12}" + "".join(f"{text:>8}" for text in shown[1:])
+    return f"{title:<30}{cases:>6.0f}{shown[0]:>12}" + "".join(f"{text:>8}" for text in shown[1:])
 
 
 def _scores(scores: Mapping[str, float], regions: Sequence[str], key: str) -> str:
