@@ -1,6 +1,7 @@
 """Command line -> Experiment -> FLARE recipe -> environment -> run folder. ``python job.py`` runs a demonstration."""
 
 import contextlib
+import os
 import shutil
 import signal
 import sys
@@ -28,38 +29,56 @@ from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
 
 SUMMARY = "summary.txt"
-WHERE = {"best": BEST, "last": LAST, "curves": "curves.png", "log": "training.log", "summary": SUMMARY}
+WHERE = {"best": BEST, "last": LAST, "curves": "curves.png", "log": "training.log"}
 PHANTOM = HERE / "dataset_brats18" / "dataset" / "phantom"
 
 
 def main(arguments: list[str]) -> int:
     """Run one experiment; 0 when it finished, 1 when it failed, 2 for a mistake in what was given."""
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside: end the sites too
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # from outside, or by a closed terminal: end the sites too
+        signal.signal(ending, signal.default_int_handler)
     try:
         experiment = with_phantom(read_experiment(arguments))
         datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
         summaries = {site: experiment.task.check_data(datalist) for site, datalist in datalists.items()}
         run(experiment, datalists, summaries)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (InputError, OSError) as error:
+        return _ended("error", error, 2)
     except RunFailed as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return 1
+        return _ended("failed", error, 1)
     except KeyboardInterrupt:
-        print("stopped: no process of the run is left", file=sys.stderr)
-        return 130
+        return _ended("stopped", "no process of the run is left", 130)
     return 0
 
 
+def _ended(how: str, why: object, code: int) -> int:
+    print(f"{how}: {' '.join(str(why).split())}", file=sys.stderr)  # one line, whatever a path holds
+    return code
+
+
+def say(text: str) -> None:
+    """Show a line at once; that nobody reads any more (``job.py | head``) must not end a run."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open as long as the process
+
+
 def with_phantom(experiment: Experiment) -> Experiment:
-    """The experiment itself, or where it names no data the experiment on phantoms, which are made once."""
+    """The experiment itself, or where it names no data the experiment on phantoms, which are made once.
+
+    Raises:
+        InputError: the phantoms cannot be made.
+    """
     if experiment.data != Data():
         return experiment
-    if not PHANTOM.exists():
-        print(f"No dataset is named: making a phantom federation in {PHANTOM}")
-        make_phantom(PHANTOM, PHANTOM / "datalist")
+    if not is_phantom(PHANTOM):
+        say(f"No dataset is named: making a phantom federation in {PHANTOM}")
+        try:
+            make_phantom(PHANTOM, PHANTOM / "datalist")
+        except (InputError, OSError) as error:
+            if not is_phantom(PHANTOM):  # unless another run was quicker
+                raise InputError(f"No phantoms can be made in {PHANTOM} ({error}); name a dataset.") from error
     return experiment.with_data(Data(PHANTOM, PHANTOM / "datalist"))
 
 
@@ -80,20 +99,27 @@ def run(
         RunFailed: the run did not end well; its folder says ``failed`` and keeps what there was.
     """
     folder = RunFolder.create(experiment.artifacts or HERE / ARTIFACTS, experiment.job_name)
-    describe(folder, experiment, datalists, summaries)
-    print(f"run        {folder.path}\n{screen.settings(experiment, summaries, data_of(experiment))}\n")
     progress = Progress(folder, experiment)
     started = time.monotonic()
     try:
+        describe(folder, experiment, datalists, summaries)
+        say(f"run        {folder.path}\n{screen.settings(experiment, summaries, data_of(experiment))}\n")
         with tempfile.TemporaryDirectory(prefix="fedmed-job-") as staging:
             job = export_job(experiment, Path(staging))
             experiment.environment.run(job, experiment, folder, progress.watch)
+        progress.finish(time.monotonic() - started)
     except BaseException as error:
-        folder.write_status("failed", str(error) or type(error).__name__)
-        print(f"\nThe run failed; what there is of it is in {folder.path}")
+        with contextlib.suppress(OSError):  # a full disk must not hide why
+            folder.write_status("failed", _reason(error))
+        say(f"\nThe run failed; what there is of it is in {folder.path}")
+        if isinstance(error, InputError | OSError):
+            raise RunFailed(_reason(error)) from error
         raise
-    progress.finish(time.monotonic() - started)
     return folder
+
+
+def _reason(error: BaseException) -> str:
+    return "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
 
 
 def describe(
@@ -131,11 +157,11 @@ class Progress:
         """Take in one more record."""
         task, rounds = self.experiment.task, self.experiment.training.num_rounds
         if not self.records:
-            print(screen.header(task.KEY_METRIC))
+            say(screen.header(task.KEY_METRIC))
         self.records.append(record)
         self.folder.write_history(history.rows(self.records))
         left = screen.time_left(self.records, rounds)
-        print(screen.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
+        say(screen.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
 
     def finish(self, seconds: float) -> None:
         """Draw the curves, show the result and say where everything is."""
@@ -149,11 +175,13 @@ class Progress:
             "",
             screen.settings(self.experiment, self.folder.read_json("dataset_stats"), data_of(self.experiment)),
             f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
-            *(f"{title:<10} {path / name}" for title, name in WHERE.items()),
+            *(f"{title:<10} {path / name}" for title, name in WHERE.items() if (path / name).exists()),
         ]
+        if best is None:
+            lines.insert(1, f"No best model was chosen: no site reported {task.KEY_METRIC} for a trained model.")
         self.folder.write_text(SUMMARY, "\n".join(lines) + "\n")
         self.folder.write_status("finished")
-        print("\n" + "\n".join(lines))
+        say("\n" + "\n".join(lines))
 
 
 def data_of(experiment: Experiment) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 from fedmed.errors import InputError
 from fedmed.evaluation import long_table, model_file, score, validation_cases
 from fedmed.experiment import Data
+from fedmed.options import Parser, absolute_path
 from fedmed.run_folder import ARTIFACTS, BEST, RunFolder
 
 TABLE = "evaluation"
@@ -24,28 +25,48 @@ TABLE = "evaluation"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score, print and save; 0 when done, 2 when something given cannot be used."""
-    args = parser().parse_args(arguments)
     try:
-        runs = [RunFolder.open(path) for path in args.runs] or finished_runs(args.artifacts)
-        print(summary([evaluate(run, args) for run in runs]))
-    except InputError as error:
+        args = parser().parse_args(arguments)
+        tables = evaluate_all(args)
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    print(summary(tables))
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Dice of the models of finished runs.")
-    parser.add_argument("runs", nargs="*", type=Path, help="run folders (default: all with a best model)")
-    parser.add_argument("--artifacts", type=Path, default=HERE.parent / ARTIFACTS, help="where runs are looked for")
-    parser.add_argument("--model", default="best", help="best, last or a .pt file (default: %(default)s)")
-    parser.add_argument("--dataset_base_dir", type=Path, help="dataset folder (default: the run's)")
-    parser.add_argument("--datalist_json_path", type=Path, help="folder of the lists, or one list (default: the run's)")
+    parser = Parser(description="Dice of the models of finished runs.")
+    parser.add_argument("runs", nargs="*", type=absolute_path, help="run folders (default: all with a best model)")
+    parser.add_argument(
+        "--artifacts", type=absolute_path, default=HERE.parent / ARTIFACTS, help="where runs are looked for"
+    )
+    parser.add_argument("--model", type=_model, default="best", help="best, last or a .pt file (default: %(default)s)")
+    parser.add_argument("--dataset_base_dir", type=absolute_path, help="dataset folder (default: the run's)")
+    parser.add_argument(
+        "--datalist_json_path", type=absolute_path, help="folder of the lists, or one list (default: the run's)"
+    )
     return parser
 
 
-def finished_runs(artifacts: Path) -> list[RunFolder]:
+def evaluate_all(args: argparse.Namespace) -> list[pd.DataFrame]:
+    """Score the runs that are named, or every one there is; of the latter one that cannot be scored is passed over."""
+    if args.runs:
+        runs = [RunFolder.open(path) for path in args.runs]
+        return [evaluate(run, label, args) for run, label in zip(runs, RunFolder.labels(args.runs), strict=True)]
+    tables = []
+    for run in runs_with_a_model(args.artifacts):
+        try:
+            tables.append(evaluate(run, run.name, args))
+        except InputError as error:
+            print(f"{run.name} is passed over: {error}", file=sys.stderr)
+    if not tables:
+        raise InputError(f"No run in {args.artifacts} can be scored; name one to see why.")
+    return tables
+
+
+def runs_with_a_model(artifacts: Path) -> list[RunFolder]:
     """Every run with a best model, by name.
 
     Raises:
@@ -57,7 +78,7 @@ def finished_runs(artifacts: Path) -> list[RunFolder]:
     return runs
 
 
-def evaluate(run: RunFolder, args: argparse.Namespace) -> pd.DataFrame:
+def evaluate(run: RunFolder, label: str, args: argparse.Namespace) -> pd.DataFrame:
     """Score one run's model, and leave the numbers of every case in its folder."""
     experiment = run.experiment()
     data = Data(
@@ -67,7 +88,7 @@ def evaluate(run: RunFolder, args: argparse.Namespace) -> pd.DataFrame:
     weights = model_file(run, args.model)
     cases, label_scheme = validation_cases(experiment, data)
     print(f"{run.name}: {weights.name} on {len(cases)} cases", flush=True)
-    table = long_table(run.name, score(experiment, weights, cases, label_scheme))
+    table = long_table(label, score(experiment, weights, cases, label_scheme))
     table.to_csv(run.path / f"{TABLE}-{weights.stem}.csv", index=False)
     return table
 
@@ -81,6 +102,10 @@ def summary(tables: Sequence[pd.DataFrame]) -> str:
     by_region.insert(0, "cases", counts)
     shown = by_region.reset_index().to_string(index=False, float_format="{:.4f}".format, na_rep="-")
     return f"\n{shown}\n\n{RULES}"
+
+
+def _model(text: str) -> str:
+    return text if text in ("best", "last") else str(absolute_path(text))
 
 
 RULES = (

@@ -16,31 +16,36 @@ from matplotlib.figure import Figure
 
 from fedmed.errors import InputError
 from fedmed.events import read_scalars, smooth
-from fedmed.run_folder import ARTIFACTS
+from fedmed.options import Parser, absolute_path
+from fedmed.run_folder import ARTIFACTS, RunFolder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read, draw and save; 0 when done, 2 when something given cannot be used."""
-    args = parser().parse_args(arguments)
     try:
+        args = parser().parse_args(arguments)
         table = read_runs(args.runs or runs_with_events(args.artifacts), args.tag)
         out = args.out or args.artifacts / "curves.png"
         draw(table, args.tag, args.smooth, out)
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{out}: {args.tag} of {table['run'].nunique()} runs, smoothed with {args.smooth:g}")
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Curves of several runs from their TensorBoard events.")
-    parser.add_argument("runs", nargs="*", type=Path, help="run folders (default: all in --artifacts with events)")
-    parser.add_argument("--artifacts", type=Path, default=HERE.parent / ARTIFACTS, help="where runs are looked for")
+    parser = Parser(description="Curves of several runs from their TensorBoard events.")
+    parser.add_argument(
+        "runs", nargs="*", type=absolute_path, help="run folders (default: all in --artifacts with events)"
+    )
+    parser.add_argument(
+        "--artifacts", type=absolute_path, default=HERE.parent / ARTIFACTS, help="where runs are looked for"
+    )
     parser.add_argument("--tag", default="val_dice", help="the scalar to draw (default: %(default)s)")
     parser.add_argument("--smooth", type=_weight, default=0.8, help="weight from 0 to below 1 (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="picture, .png or .svg (default: curves.png in --artifacts)")
+    parser.add_argument("--out", type=absolute_path, help="picture, .png or .svg (default: curves.png in --artifacts)")
     return parser
 
 
@@ -60,9 +65,13 @@ def read_runs(runs: Sequence[Path], tag: str) -> pd.DataFrame:
     """The scalar ``tag`` of every run, with the columns run, site, step and value.
 
     Raises:
-        InputError: no run has it.
+        InputError: a folder is no run, or no run has it.
     """
-    everything = pd.concat([read_scalars(run) for run in runs])
+    strange = [run for run in runs if not (run / "tb_events").is_dir()]
+    if strange:
+        raise InputError(f"{strange[0]} holds no tb_events; expected a run folder such as artifacts/run-001.")
+    labels = RunFolder.labels(runs)
+    everything = pd.concat([read_scalars(run).assign(run=label) for run, label in zip(runs, labels, strict=True)])
     table = everything[everything["tag"] == tag]
     if table.empty:
         known = ", ".join(sorted(everything["tag"].unique())) or "none at all"
@@ -89,7 +98,10 @@ def draw(table: pd.DataFrame, tag: str, weight: float, out: Path) -> None:
 
 
 def _weight(text: str) -> float:
-    weight = float(text)
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = -1.0
     if not 0 <= weight < 1:
         raise argparse.ArgumentTypeError(f"{text}; expected a number from 0 to below 1")
     return weight

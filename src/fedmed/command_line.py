@@ -2,26 +2,21 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from fedmed import registry
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment, Performance, Training
-from fedmed.options import add_options, option_names
+from fedmed.options import Parser, add_options, option_names
 from fedmed.presets import PRESETS
 
 SECTIONS = {"training": Training, "performance": Performance, "data": Data}
 DEFAULTS = {"task": "brats18", "algorithm": "fedavg", "privacy": "none", "env": "sim"}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; python job.py --help lists the options.")
-
-
 def parser() -> argparse.ArgumentParser:
     """The options of the experiment and of every plug-in that is there."""
-    parser = _Parser(
+    parser = Parser(
         prog="job.py", allow_abbrev=False, argument_default=argparse.SUPPRESS,
         description="Federated learning for medical imaging: Task x Algorithm x Privacy x Environment. "
         "Without arguments: a small demonstration on phantoms.",

@@ -37,6 +37,7 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size"):
             expect_at_least(name, getattr(self, name), 1)
+        expect(self.n_clients <= 10_000, "n_clients", self.n_clients, "at most 10000")
         expect_positive("learning_rate", self.learning_rate)
         expect_at_least("weight_decay", self.weight_decay, 0)
         expect(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2^32 - 1")

@@ -80,9 +80,9 @@ class LocalSite:
     def _step(self, image: torch.Tensor, label: torch.Tensor) -> float:
         with autocast(self.training.precision, self.device):
             output = self.model(image)
-        loss = self.loss(output.float(), label) + self.hook.penalty(self.model)
+        loss = self.loss(output.float(), label)
         self.optimizer.zero_grad()
-        loss.backward()
+        (loss + self.hook.penalty(self.model)).backward()
         self.optimizer.step()
         self.hook.after_step(self.model)
         return loss.item()

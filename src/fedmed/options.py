@@ -14,6 +14,13 @@ from fedmed.errors import InputError
 T = TypeVar("T")
 
 
+class Parser(argparse.ArgumentParser):
+    """An argument parser that tells a mistake as this project does: in one sentence, by an InputError."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        raise InputError(f"{message}; {self.prog} --help lists the options.")
+
+
 def option(default: Any, help: str, **metadata: Any) -> Any:
     """A dataclass field that becomes the command-line option of the same name."""
     return dataclasses.field(default=default, metadata={"help": help, **metadata})
@@ -63,11 +70,12 @@ def expect(ok: bool, name: str, value: Any, expected: str) -> None:
 
 
 def expect_positive(name: str, value: float) -> None:
-    expect(value > 0 and math.isfinite(value), name, value, "a finite number above 0")
+    expect(0 < value < math.inf, name, value, "a finite number above 0")
 
 
 def expect_at_least(name: str, value: float, least: float) -> None:
-    expect(value >= least and math.isfinite(value), name, value, f"a finite number of at least {least}")
+    kind = "whole" if isinstance(value, int) else "finite"
+    expect(least <= value < math.inf, name, value, f"a {kind} number of at least {least}")
 
 
 def expect_share(name: str, value: float) -> None:
@@ -83,15 +91,19 @@ def _parsing(kind: Any) -> dict[str, Any]:
         return {"type": inner[0], "nargs": len(inner), "metavar": tuple("XYZ"[: len(inner)])}
     if typing.get_origin(kind) is typing.Literal:
         return {"choices": typing.get_args(kind)}
-    if kind is Path:  # absolute at once, so that no later change of folder moves it
-        return {"type": _absolute_path, "metavar": "PATH"}
+    if kind is Path:
+        return {"type": absolute_path, "metavar": "PATH"}
     return {"type": kind, "metavar": {str: "NAME", int: "N", float: "X"}[kind]}
 
 
-def _absolute_path(text: str) -> Path:
+def absolute_path(text: str) -> Path:
+    """A path from the command line, made absolute at once, so that no later change of folder moves it."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty; is the variable that it was taken from set?")
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
 def _required(kind: Any) -> Any:

@@ -57,6 +57,13 @@ class RunFolder:
             raise InputError(f"{path} holds no experiment.json; expected a run folder such as artifacts/run-001.")
         return cls(path)
 
+    @staticmethod
+    def labels(paths: Sequence[Path]) -> list[str]:
+        """The runs' names, with the folder above where two runs have one name."""
+        full = [path.resolve() for path in paths]
+        names = [path.name for path in full]
+        return [f"{p.parent.name}/{p.name}" if names.count(p.name) > 1 else p.name for p in full]
+
     @property
     def name(self) -> str:
         return self.path.name
@@ -134,8 +141,8 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
         weights = {name: torch.as_tensor(values) for name, values in content.get("model", content).items()}
     except Exception as error:  # torch raises many kinds, and a foreign file many more
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} holds no weights that open safely ({reason}); expected a .pt of a run.") from error
+        kind = type(error).__name__
+        raise InputError(f"{path} holds no weights that open safely ({kind}); expected a .pt file of a run.") from error
     if not weights:
         raise InputError(f"{path} holds no weights at all; expected a .pt of a run.")
     return weights

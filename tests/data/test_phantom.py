@@ -219,7 +219,7 @@ def test_layout_of_2023(tmp_path: Path) -> None:
         ({"validation": 0}, "validation is 0"),
         ({"seed": -3}, "seed is -3"),
         ({"size": (96, 96, 31)}, r"size is \(96, 96, 31\)"),
-        ({"size": (96, 96)}, "three whole numbers"),
+        ({"size": (96, 96)}, "three numbers"),
         ({"layout": "brats1999"}, "brats2018, brats2023"),
     ],
 )

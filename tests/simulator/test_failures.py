@@ -1,5 +1,6 @@
 """What happens when a site fails in the middle of a run: a clear end, nothing lost, nothing left running."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -39,8 +40,6 @@ def of(data: Path) -> list[object]:
 
 def image_of(data: Path, site: str) -> Path:
     """The first image file of the only training case of a site."""
-    import json
-
     return data / json.loads((data / "datalist" / f"{site}.json").read_text())["training"][0]["image"][0]
 
 
@@ -59,19 +58,22 @@ def test_a_failing_site_ends_the_run_with_its_own_words(data: Path, tmp_path: Pa
     assert not launch.processes_with(str(tmp_path))
 
 
-def test_a_site_with_nan_voxels_is_refused_and_the_others_go_on(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("privacy", [(), ("--enable_dp",)], ids=["by the server", "by the site's own filter"])
+def test_a_site_with_nan_voxels_is_refused_and_the_others_go_on(
+    data: Path, tmp_path: Path, privacy: tuple[str, ...]
+) -> None:
     image = nib.load(image_of(data, "site-2"))
     spoilt = np.asarray(image.dataobj, np.float32)
     spoilt[16, 16, 16] = np.nan
     nib.save(nib.Nifti1Image(spoilt, image.affine), image_of(data, "site-2"))
-    done = launch.run(tmp_path, *SITES, "--num_rounds", 1, *of(data))
+    done = launch.run(tmp_path, *SITES, "--num_rounds", 1, *privacy, *of(data))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "site-2 was refused" in done.stdout
     run = RunFolder.open(tmp_path / "artifacts" / "run-001")
     weights = torch.load(run.path / "last_global_model.pt", weights_only=True)["model"]
     assert all(torch.isfinite(values).all() for values in weights.values())
     refused = run.history().query("round == 1 and site == 'site-2'")["refused"].iloc[0]
-    assert "NaN" in refused
+    assert ("filter" if privacy else "NaN") in refused
 
 
 class Started:
@@ -127,7 +129,7 @@ def test_a_killed_site_ends_the_run_within_a_minute(started: Started, tmp_path: 
     _nothing_is_left_and_what_was_there_is_kept(family, tmp_path)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_run_leaves_no_process(started: Started, tmp_path: Path, sent: signal.Signals) -> None:
     started.wait_for_a_round()
     family = started.everything()

@@ -106,8 +106,8 @@ def write_datalist(
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"The datalist {path} cannot be read as JSON ({error}); write it anew.") from error
     if not isinstance(document, dict):
         raise InputError(f"The datalist {path} holds a {type(document).__name__}; it must be a JSON object.")

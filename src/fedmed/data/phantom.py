@@ -35,6 +35,9 @@ Mask = NDArray[np.bool_]
 SMALLEST = 32
 """Voxels along an axis below which the parts of a tumour get too thin to be told apart."""
 
+LARGEST = 512
+"""Voxels along an axis above which no scanner's volume lies."""
+
 WITHOUT_ENHANCING_EVERY = 9
 """Every such case has no enhancing part. As no usual number of sites divides it, these spread over the sites."""
 
@@ -279,8 +282,8 @@ def _check_arguments(sites: int, cases: int, validation: int, size: Sequence[int
     ):
         if value < least:
             raise InputError(f"{name} is {value}; give a whole number of at least {least}.")
-    if len(size) != 3 or any(n < SMALLEST for n in size):
-        raise InputError(f"size is {tuple(size)}; give three whole numbers of voxels, each at least {SMALLEST}.")
+    if len(size) != 3 or any(not SMALLEST <= n <= LARGEST for n in size):
+        raise InputError(f"size is {tuple(size)}; give three numbers of voxels, each from {SMALLEST} to {LARGEST}.")
     if layout not in NAMINGS:
         raise InputError(f"The layout {layout!r} is not known; choose one of {', '.join(NAMINGS)}.")
 

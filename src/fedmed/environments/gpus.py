@@ -1,5 +1,7 @@
 """Which sites run on which GPU, in the simulator's own words."""
 
+import re
+
 from fedmed.errors import InputError
 
 
@@ -10,7 +12,7 @@ def parse_ids(text: str) -> list[int]:
         InputError: the text is no list of GPU numbers.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    if not all(re.fullmatch("[0-9]{1,4}", part) for part in parts):
         raise InputError(f"--gpu is {text!r}; expected GPU numbers with commas between them, such as 0 or 0,1,2,3.")
     return [int(part) for part in parts]
 

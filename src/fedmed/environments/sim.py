@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fedmed.run_folder import RunFolder
 
 LOG = "training.log"
+MOST_SITES = 100
 _DEAD_WORKER = re.compile(r"(?:Subprocess died for|Communication error with) client (\S+?)[:,\s]")
 _POLL_S = 0.2
 _SHUTDOWN_S = 60.0  # after the last record nothing is to come but the simulator's own end
@@ -49,15 +50,18 @@ class Sim(Environment):
         sites = experiment.training.n_clients
         if self.gpu is not None:
             check_ids(parse_ids(self.gpu), torch.cuda.device_count())
-        if self.workspace is not None and self.workspace.exists() and not self.workspace.is_dir():
-            raise InputError(f"--workspace {self.workspace} is a file; give a folder.")
+        if sites > MOST_SITES:
+            raise InputError(f"--n_clients is {sites}; FLARE's simulator runs at most {MOST_SITES} sites.")
+        for folder in (self.workspace, *self.workspace.parents) if self.workspace else ():
+            if folder.exists() and not folder.is_dir():
+                raise InputError(f"--workspace {self.workspace} cannot be made: {folder} is a file; give a folder.")
         if self.threads is None:
             return
         expect_at_least("threads", self.threads, 1)
         if self.threads < sites and not self.allow_restart:
             raise InputError(
                 f"--threads {self.threads} is fewer than the {sites} sites: the simulator would start every site's "
-                "process anew each round, and optimiser state, cache and privacy ledger would be lost; "
+                "process anew each round, and its optimiser's state and its cache would be lost; "
                 f"give --threads {sites}, or --allow_restart if that is wanted."
             )
         if self.threads > sites:
@@ -77,8 +81,11 @@ class Sim(Environment):
         workspace.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._simulate(job, workspace, experiment, folder.path / LOG, watch)
-        finally:
-            folder.collect(_server_folder(workspace))
+        except BaseException:
+            with contextlib.suppress(InputError, OSError):  # what failed first is what the user must read
+                folder.collect(_server_folder(workspace))
+            raise
+        folder.collect(_server_folder(workspace))
         if self.workspace is None:  # all of value has been collected
             shutil.rmtree(workspace, ignore_errors=True)
 

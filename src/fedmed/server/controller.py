@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
 from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
@@ -44,6 +46,13 @@ class GuardedFedAvg(FedAvg):
     def _aggregate_one_result(self, result: FLModel) -> bool:
         self._keep_score(result)
         return super()._aggregate_one_result(result)
+
+    def _accept_train_result(self, client_name: str, result: Shareable, fl_ctx: FLContext, **how: Any) -> bool:
+        """A site whose own filter keeps its result back is left out of the round; other failures end the job."""
+        if result.get_return_code() == ReturnCode.TASK_RESULT_FILTER_ERROR:
+            self.aggregator.refused[client_name] = "a filter at the site did not let it out; the site's log says why"
+            return False
+        return super()._accept_train_result(client_name, result, fl_ctx, **how)
 
     def _get_aggregated_result(self) -> FLModel:
         try:
