@@ -1,21 +1,29 @@
 """Make the datalists of a BraTS dataset, or a synthetic dataset that needs no patient data.
 
-python dataset_brats18/prepare.py split TREE --out FOLDER     lists of four sites, for a BraTS tree
+python dataset_brats18/prepare.py split TREE --out FOLDER     lists of four sites, or others (--by), for a BraTS tree
 python dataset_brats18/prepare.py phantom OUT                 a synthetic dataset and its lists
 """
 
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from fedmed.data.brats import ALL_SITES, GRADES, NAMINGS, CaseFiles, find_cases, write_site_lists
-from fedmed.data.partition import Split, published_split
-from fedmed.data.phantom import make_phantom
+from fedmed.data.audit import tumour_ml
+from fedmed.data.brats import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, write_site_lists
+from fedmed.data.partition import Split
+from fedmed.data.partition_options import SplitOptions
+from fedmed.data.partition_ways import Volumes
+from fedmed.data.phantom import is_phantom, make_phantom
+from fedmed.data.split_cases import small_sites, split_cases
+from fedmed.data.split_picture import picture
+from fedmed.data.split_record import as_json, holdout_document, split_document
 from fedmed.errors import InputError
+from fedmed.options import add_options, option_names, to_plain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,11 +45,11 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description="Make the datalists of a BraTS dataset, or a synthetic dataset.")
     commands = top.add_subparsers(dest="command", required=True)
 
-    split_ = commands.add_parser("split", help="write the lists of four sites and of site-All for a BraTS tree")
+    split_ = commands.add_parser("split", help="write the lists of the sites and of site-All for a BraTS tree")
     split_.add_argument("tree", type=Path, help="dataset folder; the paths in the lists are relative to it")
     split_.add_argument("--out", type=Path, required=True, help="folder for the lists")
-    split_.add_argument("--seed", type=int, default=0, help="another seed gives another split (default: %(default)s)")
     split_.add_argument("--force", action="store_true", help="replace lists that are there and differ")
+    add_options(split_.add_argument_group("how to split"), SplitOptions, set())
 
     phantom_ = commands.add_parser("phantom", help="write a synthetic dataset and its lists")
     phantom_.add_argument("out", type=Path, help="dataset folder; must be empty or absent")
@@ -58,11 +66,66 @@ def parser() -> argparse.ArgumentParser:
 
 
 def split(args: argparse.Namespace) -> None:
-    """Write the lists of a BraTS tree and print who got what."""
-    parts = published_split(find_cases(args.tree), args.seed)
-    write_site_lists(args.out, parts.sites, parts.validation, root=args.tree, replace=args.force)
+    """Write the lists of a BraTS tree with a record and a picture, and print who got what."""
+    said = {name: getattr(args, name) for name in option_names(SplitOptions)}
+    options = SplitOptions(**{name: value for name, value in said.items() if value is not None}).completed()
+    cases = find_cases(args.tree)
+    answers = measured(cases) if options.needs_volumes else {}
+    volumes = known(answers, options.needs_volumes)
+    parts = split_cases(cases, options, volumes)
+    if not options.needs_volumes:  # only to be shown
+        answers = measured(cases)
+        volumes = known(answers, needed=False)
+    validation = parts.validation if parts.own_validation is None else parts.own_validation
+    besides = companions(parts, options, volumes, args.tree)
+    write_site_lists(args.out, parts.sites, validation, root=args.tree, replace=args.force, besides=besides)
+    unknown = [answer for answer in answers.values() if isinstance(answer, InputError)]
+    for sentence in [*small_sites(parts), *_left_out(unknown)]:
+        print(f"warning: {sentence}", file=sys.stderr)
     print(table(parts))
     print_exports(args.tree, args.out)
+
+
+def measured(cases: Sequence[CaseFiles]) -> dict[str, float | InputError]:
+    """The tumour volume of each case in ml by its name, or why it cannot be measured."""
+
+    def measure(case: CaseFiles) -> float | InputError:
+        try:
+            return tumour_ml(case.label)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=4) as pool:  # decompression releases the interpreter's lock
+        return dict(zip((case.name for case in cases), pool.map(measure, cases), strict=True))
+
+
+def known(answers: Mapping[str, float | InputError], needed: bool) -> dict[str, float]:
+    """The volumes that could be measured; raises the first reason why one could not, if all are needed."""
+    volumes = {}
+    for name, answer in answers.items():
+        if not isinstance(answer, InputError):
+            volumes[name] = answer
+        elif needed:
+            raise answer
+    return volumes
+
+
+def _left_out(unknown: Sequence[InputError]) -> list[str]:
+    if not unknown:
+        return []
+    return [f"the volumes of {len(unknown)} tumours are unknown and left out of record and picture: {unknown[0]}"]
+
+
+def companions(parts: Split, options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
+    """The files that go with the lists: the record, the picture and, if there are test cases, their list."""
+    said = to_plain(options)
+    title = "split " + ", ".join(f"{name} {said[name]}" for name in said if said[name] is not None)
+    caption = "synthetic phantom, no patient data" if is_phantom(tree) else f"{len(cases_of(parts))} cases"
+    files = {
+        "split.json": as_json(split_document(parts, options, volumes)),
+        "split.png": picture(parts, volumes, title, caption),
+    }
+    return {**files, TEST_LIST: as_json(holdout_document(parts, tree))} if parts.test else files
 
 
 def phantom(args: argparse.Namespace) -> None:
@@ -76,13 +139,22 @@ def phantom(args: argparse.Namespace) -> None:
 
 
 def table(parts: Split) -> str:
-    """A row for each site: its training cases, how many of each grade, and the validation cases."""
+    """A row for each site: its training cases, how many of each grade, and the validation cases; then the rest."""
     everyone = tuple(case for cases in parts.sites.values() for case in cases)
     rows: list[tuple[str, ...]] = [("site", "training", *GRADES, "validation")]
     for site, cases in {**parts.sites, ALL_SITES: everyone}.items():
-        rows.append((site, str(len(cases)), *_grade_counts(cases), str(len(parts.validation))))
+        name = f"{site} {parts.institutions.get(site, '')}".strip()
+        rows.append((name, str(len(cases)), *_grade_counts(cases), str(len(parts.validation_of(site)))))
     rows.append(("(validation)", "", *_grade_counts(parts.validation), ""))
-    return "\n".join(f"{row[0]:<12}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows)
+    if parts.test:
+        rows.append((f"(test: {len(parts.test)})", "", *_grade_counts(parts.test), ""))
+    width = max(12, *(len(row[0]) for row in rows))
+    return "\n".join(f"{row[0]:<{width}}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows)
+
+
+def cases_of(parts: Split) -> list[CaseFiles]:
+    """Every case of a split."""
+    return [case for cases in (*parts.sites.values(), parts.validation, parts.test) for case in cases]
 
 
 def _grade_counts(cases: Sequence[CaseFiles]) -> tuple[str, ...]:

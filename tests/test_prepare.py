@@ -1,12 +1,15 @@
 """prepare.py as a user runs it: a process, its output, its exit code, what it leaves."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.image import imread
 
 from fedmed.data.datalist import load_datalist
+from fedmed.data.phantom import make_phantom
 
 SCRIPT = Path(__file__).resolve().parents[1] / "dataset_brats18" / "prepare.py"
 
@@ -71,7 +74,12 @@ def test_phantom_refuses_wrong_options(tmp_path: Path, options: tuple[str, ...],
 def test_split_prints_a_table_and_writes_lists(tmp_path: Path) -> None:
     make_tree(tmp_path / "my tree")
     result = prepare("split", "my tree", "--out", "my lists", cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0
+    *small, volumes = result.stderr.splitlines()
+    assert [line.split(", fewer")[0] for line in small] == [
+        f"warning: site-{i} has 4 training cases" for i in (1, 3, 4)
+    ]
+    assert volumes.startswith("warning: the volumes of 20 tumours are unknown")  # the files are empty
     rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[:7]}
     assert rows["site"] == ["training", "HGG", "LGG", "validation"]
     # 20 cases in the proportions 60, 61, 61, 60 and 43 of 285 are 4.21, 4.28, 4.28, 4.21 and 3.02
@@ -82,6 +90,8 @@ def test_split_prints_a_table_and_writes_lists(tmp_path: Path) -> None:
     assert sorted(p.name for p in Path(roots["lists"]).iterdir()) == [
         *(f"site-{i}.json" for i in (1, 2, 3, 4)),
         "site-All.json",
+        "split.json",
+        "split.png",
     ]
     read = load_datalist(Path(roots["lists"]) / "site-All.json", Path(roots["dataset"]))
     assert len({case.label for case in read.all_cases}) == 20
@@ -109,3 +119,64 @@ def test_split_of_an_unusable_tree_writes_nothing(tmp_path: Path) -> None:
     next((tree / "training" / "LGG").glob("*_3_1/*_seg.nii.gz")).unlink()
     assert refused(prepare("split", "broken", "--out", "lists", cwd=tmp_path), "Brats18_LGG_3_1 lacks seg")
     assert not (tmp_path / "lists").exists()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("tiny") / "set"
+    make_phantom(out, out / "datalist", sites=3, cases=6, validation=2, size=(32, 32, 32))
+    return out
+
+
+def test_split_by_tumour_volume_with_a_test_set(tiny: Path, tmp_path: Path) -> None:
+    options = ("--by", "tumour_volume", "--sites", "3", "--validation", "per_site", "--test", "0.1")
+    result = prepare("split", tiny, "--out", "lists", *options, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    record = json.loads((tmp_path / "lists" / "split.json").read_text())
+    sites = [[case["volume_ml"] for part in site.values() for case in part] for site in record["sites"].values()]
+    assert max(sites[0]) <= min(sites[1])
+    assert max(sites[1]) <= min(sites[2])
+    assert (record["options"]["by"], record["options"]["validation_share"]) == ("tumour_volume", 0.15)
+    everyone = load_datalist(tmp_path / "lists" / "site-All.json", tiny)
+    tested = json.loads((tmp_path / "lists" / "test.json").read_text())
+    assert tested["label_scheme"] == "brats2018"
+    labels = [tiny / case["label"] for case in tested["testing"]]
+    assert len(labels) == len(record["test"]) == 2
+    assert not set(labels) & {case.label for case in everyone.all_cases}
+    assert (len(everyone.training), len(everyone.validation)) == (15, 3)
+    assert imread(tmp_path / "lists" / "split.png").shape[2] == 4
+    # another split of fewer sites leaves no list of this one behind
+    fewer = ("split", tiny, "--out", "lists", "--by", "iid", "--sites", "2")
+    assert refused(prepare(*fewer, cwd=tmp_path), "site-3.json, test.json")
+    assert (tmp_path / "lists" / "test.json").is_file()
+    assert prepare(*fewer, "--force", cwd=tmp_path).returncode == 0
+    names = ["site-1.json", "site-2.json", "site-All.json", "split.json", "split.png"]
+    assert sorted(path.name for path in (tmp_path / "lists").iterdir()) == names
+
+
+def test_split_by_dirichlet_warns_of_small_sites(tiny: Path, tmp_path: Path) -> None:
+    result = prepare("split", tiny, "--out", "lists", "--by", "dirichlet", "--alpha", "0.05", cwd=tmp_path)
+    assert result.returncode == 0
+    rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[:6]}
+    small = [site for site, row in rows.items() if site[-1].isdigit() and int(row[0]) < 5]
+    assert [line.split()[1] for line in result.stderr.splitlines()] == small != []
+    again = prepare("split", tiny, "--out", "lists", "--by", "dirichlet", "--alpha", "0.05", cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (0, result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--by", "iid", "--alpha", "0.5"), "--alpha is 0.5; expected no value with --by iid"),
+        (("--by", "iid", "--sites", "19", "--test", "0.1"), "20 patients cannot be split into 19 sites"),
+    ],
+)
+def test_split_refuses_wrong_options(tiny: Path, tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    assert refused(prepare("split", tiny, "--out", "lists", *options, cwd=tmp_path), words)
+    assert not (tmp_path / "lists").exists()
+
+
+def test_split_by_volume_refuses_unreadable_labels(tmp_path: Path) -> None:
+    make_tree(tmp_path / "tree")
+    result = prepare("split", "tree", "--out", "lists", "--by", "tumour_volume", cwd=tmp_path)
+    assert refused(result, "_seg.nii.gz cannot be read")

@@ -72,6 +72,16 @@ def volume_size(case: Case) -> Size:
     return x, y, z
 
 
+def tumour_ml(label: Path) -> float:
+    """The volume of the whole tumour in ml: the label's voxels above 0, times the volume of a voxel (stated in mm).
+
+    Raises:
+        InputError: the label cannot be read.
+    """
+    voxel_mm3 = float(np.prod(_opened(label).header.get_zooms()[:3], dtype=float))
+    return int(np.count_nonzero(_voxels(label) > 0)) * voxel_mm3 / 1000
+
+
 def _check_case(case: Case, labels: Sequence[int], scheme: str) -> None:
     first = case.image[0]
     _check_grid(first, case.label, SAME_PLACE_MM)

@@ -24,6 +24,9 @@ GRADES = ("HGG", "LGG")
 ALL_SITES = "site-All"
 """The site that trains on every site's cases: the centralized baseline."""
 
+TEST_LIST = "test.json"
+"""The list of the cases that no site trains or validates on."""
+
 PHANTOM_MARKER = "PHANTOM.json"
 """The file that marks a complete synthetic dataset, and states how it was made."""
 
@@ -121,6 +124,16 @@ def patient_id(case_name: str) -> str:
     return match[1] or match[2]
 
 
+def institution_of(case_name: str) -> str | None:
+    """The institution in the name of a case of 2017 to 2019, None in any other name.
+
+    ``Brats18_CBICA_AAB_1`` is of CBICA, ``Brats18_TCIA01_147_1`` of TCIA01, and ``Brats18_2013_2_1`` of 2013, which
+    stands for the challenge of that year: it gathered several centres that the names do not tell apart.
+    """
+    match = re.fullmatch(r"brats1[789]_([^_]+)_[^_]+_\d+", case_name, re.IGNORECASE)
+    return None if match is None else match[1]
+
+
 def find_case_files(folder: Path) -> CaseFiles:
     """The files of the case in ``folder``, which carries the case's name.
 
@@ -182,33 +195,41 @@ def find_cases(tree: Path) -> list[CaseFiles]:
 def write_site_lists(
     folder: Path,
     sites: Mapping[str, Sequence[CaseFiles]],
-    validation: Sequence[CaseFiles],
+    validation: Sequence[CaseFiles] | Mapping[str, Sequence[CaseFiles]],
     root: Path,
     replace: bool = False,
+    besides: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write ``<site>.json`` for each site and ``site-All.json`` with all their training cases; all files or none.
+    """Write ``<site>.json`` for each site and ``site-All.json`` with all their cases; all files or none.
 
     Args:
-        folder: where the lists go; made if need be, and other files in it stay.
+        folder: where the lists go; made if need be, and files in it that are no lists stay.
         sites: the training cases of each site; at least one case, all of one label scheme.
-        validation: the cases that every list has for validation.
+        validation: the cases that every list has for validation, or those of each site; site-All has them all.
         root: the dataset folder to which the paths in the lists are relative.
-        replace: whether a list that is there and differs may be replaced.
+        replace: whether what is there and differs may be replaced; lists that the new split lacks are then removed.
+        besides: further files to write with the lists, by name.
 
     Raises:
-        InputError: ``folder`` is a file, or a different list is there already and ``replace`` is false.
+        InputError: ``folder`` is a file, or has lists of another split and ``replace`` is false.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder for the lists.")
-    everyone = sorted((case for cases in sites.values() for case in cases), key=lambda case: case.name)
-    lists = {**sites, ALL_SITES: everyone}
+    own = validation if isinstance(validation, Mapping) else dict.fromkeys(sites, validation)
+    lists = {site: (cases, own[site]) for site, cases in sites.items()}
+    lists[ALL_SITES] = (_united(sites), _united(own))
     with staging_folder(folder) as stage:
-        for site, cases in lists.items():
-            training, shared = ([case.entry(root) for case in part] for part in (cases, validation))
-            write_datalist(stage / f"{site}.json", training, shared, everyone[0].scheme)
+        for site, parts in lists.items():
+            training, validating = ([case.entry(root) for case in part] for part in parts)
+            write_datalist(stage / f"{site}.json", training, validating, parts[0][0].scheme)
+        for name, content in (besides or {}).items():
+            (stage / name).write_bytes(content)
+        stale = _stale_lists(folder, stage)
         if not replace:
-            _refuse_different(folder, stage)
+            _refuse_different(folder, stage, stale)
         folder.mkdir(parents=True, exist_ok=True)
+        for path in stale:
+            path.unlink()
         for path in sorted(stage.iterdir()):
             path.replace(folder / path.name)
 
@@ -278,13 +299,25 @@ def _refuse_twins(cases: Sequence[CaseFiles]) -> None:
             )
 
 
-def _refuse_different(folder: Path, stage: Path) -> None:
-    """Refuse when ``folder`` has a list of the same name and other contents than ``stage``."""
+def _united(parts: Mapping[str, Sequence[CaseFiles]]) -> list[CaseFiles]:
+    """The cases of all parts, each once, sorted by name."""
+    return sorted({case for cases in parts.values() for case in cases}, key=lambda case: case.name)
+
+
+def _stale_lists(folder: Path, stage: Path) -> list[Path]:
+    """The lists in ``folder`` that ``stage`` does not replace; left there, they would mix two splits."""
+    there = [*folder.glob("site-*.json"), *folder.glob(TEST_LIST)]
+    return sorted(path for path in there if not (stage / path.name).exists())
+
+
+def _refuse_different(folder: Path, stage: Path, stale: Sequence[Path]) -> None:
+    """Refuse when ``folder`` has lists that ``stage`` lacks, or a file of the same name and other contents."""
     different = [
         new.name
         for new in sorted(stage.iterdir())
         if (folder / new.name).exists() and (folder / new.name).read_bytes() != new.read_bytes()
     ]
+    different += [path.name for path in stale]
     if different:
         raise InputError(
             f"{folder} already holds other lists: {', '.join(different)}; nothing is overwritten, "

@@ -1,11 +1,11 @@
 """Who trains and who validates on which cases. Pure functions: no files are read or written here.
 
 A way of partitioning groups the cases by patient, decides how many cases each part shall have, and deals the patients
-out. The published split is one such way; the helpers serve others as well.
+out. The published split is one such way; ``partition_ways`` has the others, made of the same helpers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,10 +24,17 @@ PUBLISHED_VALIDATION = 43
 
 @dataclass(frozen=True)
 class Split:
-    """Each site's training cases, and the validation cases that all sites share; each sorted by name."""
+    """Each site's training cases, all validation cases, and the test cases that no site sees; each sorted by name."""
 
     sites: Mapping[str, tuple[CaseFiles, ...]]
     validation: tuple[CaseFiles, ...]
+    own_validation: Mapping[str, tuple[CaseFiles, ...]] | None = None  # None: all sites share ``validation``
+    test: tuple[CaseFiles, ...] = ()
+    institutions: Mapping[str, str] = field(default_factory=dict)  # of a site, where it stands for one
+
+    def validation_of(self, site: str) -> tuple[CaseFiles, ...]:
+        """The cases on which ``site`` validates; ``site-All`` does so on all of them."""
+        return self.validation if self.own_validation is None else self.own_validation.get(site, self.validation)
 
 
 def published_split(cases: Sequence[CaseFiles], seed: int) -> Split:
