@@ -23,13 +23,13 @@ from fedmed.data.split_cases import small_sites, split_cases
 from fedmed.data.split_picture import picture
 from fedmed.data.split_record import as_json, holdout_document, split_document
 from fedmed.errors import InputError
-from fedmed.options import add_options, option_names, to_plain
+from fedmed.options import Parser, absolute_path, add_options, option_names, to_plain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; 0 when done, 2 when the user's input (or the disk) does not allow it."""
-    args = parser().parse_args(arguments)
     try:
+        args = parser().parse_args(arguments)
         if args.command == "split":
             split(args)
         else:
@@ -40,20 +40,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    top = argparse.ArgumentParser(description="Make the datalists of a BraTS dataset, or a synthetic dataset.")
+    top = Parser(description="Make the datalists of a BraTS dataset, or a synthetic dataset.")
     commands = top.add_subparsers(dest="command", required=True)
 
     split_ = commands.add_parser("split", help="write the lists of the sites and of site-All for a BraTS tree")
-    split_.add_argument("tree", type=Path, help="dataset folder; the paths in the lists are relative to it")
-    split_.add_argument("--out", type=Path, required=True, help="folder for the lists")
+    split_.add_argument("tree", type=absolute_path, help="dataset folder; the paths in the lists are relative to it")
+    split_.add_argument("--out", type=absolute_path, required=True, help="folder for the lists")
     split_.add_argument("--force", action="store_true", help="replace lists that are there and differ")
     add_options(split_.add_argument_group("how to split"), SplitOptions, set())
 
     phantom_ = commands.add_parser("phantom", help="write a synthetic dataset and its lists")
-    phantom_.add_argument("out", type=Path, help="dataset folder; must be empty or absent")
-    phantom_.add_argument("--datalist", type=Path, help="folder for the lists (default: OUT/datalist)")
+    phantom_.add_argument("out", type=absolute_path, help="dataset folder; must be empty or absent")
+    phantom_.add_argument("--datalist", type=absolute_path, help="folder for the lists (default: OUT/datalist)")
     phantom_.add_argument("--sites", type=int, default=4, help="number of sites (default: %(default)s)")
     phantom_.add_argument("--cases", type=int, default=4, help="training cases at each site (default: %(default)s)")
     phantom_.add_argument("--validation", type=int, default=4, help="shared validation cases (default: %(default)s)")
