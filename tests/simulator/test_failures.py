@@ -43,6 +43,14 @@ def image_of(data: Path, site: str) -> Path:
     return data / json.loads((data / "datalist" / f"{site}.json").read_text())["training"][0]["image"][0]
 
 
+def put_a_nan(data: Path, site: str) -> None:
+    """Spoil one voxel of a site's only training case."""
+    image = nib.load(image_of(data, site))
+    spoilt = np.asarray(image.dataobj, np.float32)
+    spoilt[16, 16, 16] = np.nan
+    nib.save(nib.Nifti1Image(spoilt, image.affine), image_of(data, site))
+
+
 def test_a_failing_site_ends_the_run_with_its_own_words(data: Path, tmp_path: Path) -> None:
     broken = image_of(data, "site-2")
     broken.write_bytes(broken.read_bytes()[:-2000])
@@ -62,10 +70,7 @@ def test_a_failing_site_ends_the_run_with_its_own_words(data: Path, tmp_path: Pa
 def test_a_site_with_nan_voxels_is_refused_and_the_others_go_on(
     data: Path, tmp_path: Path, privacy: tuple[str, ...]
 ) -> None:
-    image = nib.load(image_of(data, "site-2"))
-    spoilt = np.asarray(image.dataobj, np.float32)
-    spoilt[16, 16, 16] = np.nan
-    nib.save(nib.Nifti1Image(spoilt, image.affine), image_of(data, "site-2"))
+    put_a_nan(data, "site-2")
     done = launch.run(tmp_path, *SITES, "--num_rounds", 1, *privacy, *of(data))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "site-2 was refused" in done.stdout
@@ -74,6 +79,22 @@ def test_a_site_with_nan_voxels_is_refused_and_the_others_go_on(
     assert all(torch.isfinite(values).all() for values in weights.values())
     refused = run.history().query("round == 1 and site == 'site-2'")["refused"].iloc[0]
     assert ("filter" if privacy else "NaN") in refused
+
+
+@pytest.mark.parametrize("privacy", [(), ("--enable_dp",)], ids=["by the server", "by the sites' own filters"])
+def test_a_round_without_a_usable_update_ends_the_run_and_names_every_site(
+    data: Path, tmp_path: Path, privacy: tuple[str, ...]
+) -> None:
+    for site in ("site-1", "site-2"):
+        put_a_nan(data, site)
+    done = launch.run(tmp_path, *SITES, "--num_rounds", 2, *privacy, *of(data))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "No update of this round could be used" in done.stderr
+    assert "site-1: " in done.stderr
+    assert "site-2: " in done.stderr
+    folder = tmp_path / "artifacts" / "run-001"
+    assert RunFolder.open(folder).read_json("status")["status"] == "failed"
+    assert not (folder / "last_global_model.pt").exists()  # nothing was trained, so nothing stands for a result
 
 
 class Started:

@@ -158,7 +158,8 @@ class Sim(Environment):
         dead = None
         for line in lines.new_lines():
             if self.verbose:
-                print(line, flush=True)
+                with contextlib.suppress(BrokenPipeError):  # that nobody reads any more must not end the run
+                    print(line, flush=True)
             match = _DEAD_WORKER.search(line)
             dead = dead or (match.group(1) if match else None)
         return dead

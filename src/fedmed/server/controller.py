@@ -45,6 +45,9 @@ class GuardedFedAvg(FedAvg):
 
     def _aggregate_one_result(self, result: FLModel) -> bool:
         self._keep_score(result)
+        if not result.params:  # FLARE passes over it without a name
+            self.aggregator.refused[result.meta["client_name"]] = "it holds no parameters"
+            return False
         return super()._aggregate_one_result(result)
 
     def _accept_train_result(self, client_name: str, result: Shareable, fl_ctx: FLContext, **how: Any) -> bool:
