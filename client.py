@@ -8,6 +8,7 @@ import nvflare.client as flare
 from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.client.tracking import SummaryWriter
 
+from fedmed.data import exchange
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
 from fedmed.local import LocalSite, Trained
@@ -26,6 +27,9 @@ def main() -> None:
             break
         if flare.is_submit_model():
             flare.send(flare.FLModel(params=site.weights()))
+            continue
+        if exchange.QUESTION in received.meta:
+            flare.send(flare.FLModel(metrics={CASES: len(site.audit.cases)}, meta={exchange.QUESTION: site.images()}))
             continue
         site.load(received.params)
         metrics = site.evaluate()

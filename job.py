@@ -20,7 +20,11 @@ from nvflare.recipe import add_experiment_tracking
 
 from fedmed import curves, history, machine, screen
 from fedmed.command_line import read_experiment
+from fedmed.data import audit_table
+from fedmed.data.audit import overlaps
+from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import Datalist, datalist_path, load_datalist
+from fedmed.data.finding import refuse_errors
 from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed
 from fedmed.experiment import Data, Experiment
@@ -40,7 +44,7 @@ def main(arguments: list[str]) -> int:
     try:
         experiment = with_phantom(read_experiment(arguments))
         datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
-        summaries = {site: experiment.task.check_data(datalist) for site, datalist in datalists.items()}
+        summaries = audited(experiment, datalists)
         run(experiment, datalists, summaries)
     except (InputError, OSError) as error:
         return _ended("error", error, 2)
@@ -88,6 +92,28 @@ def _datalist(experiment: Experiment, site: str) -> Datalist:
         sites = experiment.training.n_clients
         raise InputError(f"--datalist_json_path {lists} is one file, but there are {sites} sites; give a folder.")
     return load_datalist(datalist_path(lists, site), dataset)
+
+
+def audited(experiment: Experiment, datalists: Mapping[str, Datalist]) -> dict[str, dict[str, Any]]:
+    """Audit every site's data and show a table a site; what a run on them will be like, by site.
+
+    Raises:
+        InputError: the data have errors, or an option of the task does not suit them.
+    """
+    task, allow_overlap, book = experiment.task, experiment.training.allow_overlap, FactsBook()
+    audits = []
+    for site, datalist in datalists.items():
+        audits.append(task.audit(site, datalist, allow_overlap, book=book, progress=screen.audit_progress(site, say)))
+        say(audit_table.site_table(audits[-1]))
+    across = overlaps(audits, allow_overlap)
+    for line in audit_table.findings_text(across):
+        say(line)
+    for audit in audits:
+        refuse_errors(audit.findings, f"the data of {audit.site}")
+    refuse_errors(across, "the sites together")
+    say("")
+    described = {site: task.describe_data(datalist) for site, datalist in datalists.items()}
+    return {audit.site: {**described[audit.site], **audit.document()} for audit in audits}
 
 
 def run(

@@ -1,6 +1,7 @@
-"""Make the datalists of a BraTS dataset, or a synthetic dataset that needs no patient data.
+"""Audit a BraTS dataset, make its datalists, or make a synthetic dataset that needs no patient data.
 
 python dataset_brats18/prepare.py split TREE --out FOLDER     lists of four sites, or others (--by), for a BraTS tree
+python dataset_brats18/prepare.py audit TREE|LISTS            what is wrong or odd in the data, before any training
 python dataset_brats18/prepare.py phantom OUT                 a synthetic dataset and its lists
 """
 
@@ -13,8 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from fedmed.data.audit import tumour_ml
+from fedmed.data.audit_table import findings_text, site_table
 from fedmed.data.brats import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, write_site_lists
+from fedmed.data.brats_audit import audit_brats, sites_document
+from fedmed.data.exchange import key_of_this_site
+from fedmed.data.finding import errors_of
 from fedmed.data.partition import Split
 from fedmed.data.partition_options import SplitOptions
 from fedmed.data.partition_ways import Volumes
@@ -22,18 +26,19 @@ from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.data.split_cases import small_sites, split_cases
 from fedmed.data.split_picture import picture
 from fedmed.data.split_record import as_json, holdout_document, split_document
+from fedmed.data.volumes import tumour_ml
 from fedmed.errors import InputError
+from fedmed.experiment import Data
+from fedmed.files import write_whole
 from fedmed.options import Parser, absolute_path, add_options, option_names, to_plain
+from fedmed.screen import audit_progress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; 0 when done, 2 when the user's input (or the disk) does not allow it."""
     try:
         args = parser().parse_args(arguments)
-        if args.command == "split":
-            split(args)
-        else:
-            phantom(args)
+        {"split": split, "audit": audit, "phantom": phantom}[args.command](args)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -50,6 +55,14 @@ def parser() -> Parser:
     split_.add_argument("--out", type=absolute_path, required=True, help="folder for the lists")
     split_.add_argument("--force", action="store_true", help="replace lists that are there and differ")
     add_options(split_.add_argument_group("how to split"), SplitOptions, set())
+
+    audit_ = commands.add_parser("audit", help="look at every file of a BraTS tree, or of one or all sites' lists")
+    audit_.add_argument("what", type=absolute_path, help="a folder of cases, a list, or a folder of lists")
+    audit_.add_argument("--json", type=absolute_path, help="write all that was found and measured to this file")
+    audit_.add_argument(
+        "--dataset_base_dir", type=absolute_path, help="where paths in lists start (default: $DATASET_ROOT)"
+    )
+    audit_.add_argument("--allow_overlap", action="store_true", help="an overlap of training and validation only warns")
 
     phantom_ = commands.add_parser("phantom", help="write a synthetic dataset and its lists")
     phantom_.add_argument("out", type=absolute_path, help="dataset folder; must be empty or absent")
@@ -126,6 +139,20 @@ def companions(parts: Split, options: SplitOptions, volumes: Volumes, tree: Path
         "split.png": picture(parts, volumes, title, caption),
     }
     return {**files, TEST_LIST: as_json(holdout_document(parts, tree))} if parts.test else files
+
+
+def audit(args: argparse.Namespace) -> None:
+    """Show a table a site and what was found; errors end with the exit code of a mistake."""
+    dataset = args.dataset_base_dir or Data.of_this_site().dataset_base_dir
+    audits, across = audit_brats(args.what, dataset, args.allow_overlap, lambda site: audit_progress(site, print))
+    for found in audits:
+        print(site_table(found))
+    print("\n".join(findings_text(across)), end="\n" if across else "")
+    if args.json:
+        write_whole(args.json, as_json(sites_document(audits, across, key_of_this_site())))
+    errors = sum(len(found.errors) for found in audits) + len(errors_of(across))
+    if errors:
+        raise InputError(f"the audit of {args.what} found {errors} errors, listed above; no run starts on these data.")
 
 
 def phantom(args: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """prepare.py as a user runs it: a process, its output, its exit code, what it leaves."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -179,4 +180,72 @@ def test_split_refuses_wrong_options(tiny: Path, tmp_path: Path, options: tuple[
 def test_split_by_volume_refuses_unreadable_labels(tmp_path: Path) -> None:
     make_tree(tmp_path / "tree")
     result = prepare("split", "tree", "--out", "lists", "--by", "tumour_volume", cwd=tmp_path)
-    assert refused(result, "_seg.nii.gz cannot be read")
+    assert refused(result, "_seg.nii.gz is empty")
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("audited")
+    make_phantom(place / "set", place / "lists", sites=2, cases=1, validation=1, size=(32, 32, 32))
+    return place
+
+
+def test_audit_of_lists_shows_a_table_a_site_and_writes_json(audited: Path, tmp_path: Path) -> None:
+    usual = ("audit", audited / "lists", "--dataset_base_dir", audited / "set")
+    done = prepare(*usual, "--json", "found.json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    headings = [line for line in done.stdout.splitlines() if line.startswith("site-")]
+    assert [line.split(":")[0] for line in headings] == ["site-1", "site-2"]
+    assert all("1 training + 1 validation cases of 2 patients" in line and "0 errors" in line for line in headings)
+    document = json.loads((tmp_path / "found.json").read_text())
+    assert set(document["sites"]) == {"site-1", "site-2"}
+    assert document["across_sites"] == []
+    assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
+
+
+def test_audit_of_one_list_and_of_a_tree(audited: Path, tmp_path: Path) -> None:
+    one = prepare("audit", audited / "lists" / "site-All.json", "--dataset_base_dir", audited / "set", cwd=tmp_path)
+    tree = prepare("audit", audited / "set", cwd=tmp_path)
+    assert one.stdout.startswith("site-All: 2 training + 1 validation cases of 3 patients, labels brats2018: 0 errors")
+    assert tree.stdout.startswith("set: 3 cases of 3 patients, labels brats2018: 0 errors")
+
+
+def test_a_failed_audit_lists_every_error_and_ends_with_2(audited: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(audited / "set", tmp_path / "ein Größerer Satz"))
+    broken = sorted(tree.rglob("*_t2.nii.gz"))[0]
+    broken.write_bytes(broken.read_bytes()[:-40])
+    sorted(tree.rglob("*_flair.nii.gz"))[1].unlink()
+    done = prepare("audit", tree, "--json", tmp_path / "found.json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "found 2 errors" in done.stderr
+    assert f"error: {broken} cannot be read to its end" in done.stdout
+    assert "lacks flair" in done.stdout
+    findings = json.loads((tmp_path / "found.json").read_text())["sites"][tree.name]["findings"]
+    assert sum(finding["level"] == "error" for finding in findings) == 2
+
+
+def test_audit_says_what_overlaps_and_accepts_it_when_told(audited: Path, tmp_path: Path) -> None:
+    lists = Path(shutil.copytree(audited / "lists", tmp_path / "lists"))
+    document = json.loads((lists / "site-1.json").read_text())
+    document["training"] += document["validation"]
+    (lists / "site-1.json").write_text(json.dumps(document))
+    usual = ("audit", lists, "--dataset_base_dir", audited / "set")
+    done = prepare(*usual, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "(training) and" in done.stdout
+    assert "site-1 trains on what site-2 validates on" in done.stdout
+    assert "found 2 errors" in done.stderr
+    accepted = prepare(*usual, "--allow_overlap", cwd=tmp_path)
+    assert accepted.returncode == 0
+    assert accepted.stdout.count("warning: ") == 2
+
+
+def test_audit_refuses_what_is_not_brats(tmp_path: Path) -> None:
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "IM0001").write_bytes(bytes(128) + b"DICM" + bytes(64))
+    assert refused(prepare("audit", "series", cwd=tmp_path), "IM0001")
+    assert "dcm2niix" in prepare("audit", "series", cwd=tmp_path).stderr
+    assert refused(prepare("audit", "nowhere", cwd=tmp_path), "nowhere does not exist")
+    (tmp_path / "site-1.json").write_text("{}")
+    assert refused(prepare("audit", "site-1.json", cwd=tmp_path), "give --dataset_base_dir")

@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from fedmed.data.audit import audit_site
 from fedmed.data.datalist import Case, datalist_path, load_datalist
+from fedmed.data.finding import refuse_errors
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
 from fedmed.local import autocast
@@ -36,8 +38,10 @@ def validation_cases(experiment: Experiment, data: Data) -> tuple[tuple[Case, ..
     dataset, lists = data.resolved()
     paths = sorted({datalist_path(lists, site) for site in experiment.training.sites})
     datalists = [load_datalist(path, dataset) for path in paths]
-    for datalist in datalists:
-        experiment.task.check_data(datalist)
+    for path, datalist in zip(paths, datalists, strict=True):
+        rules, splits = experiment.task.rules(datalist.label_scheme), {"validation": datalist.validation}
+        audit = audit_site(path.stem, splits, rules, experiment.task.patient_of)
+        refuse_errors(audit.findings, str(path))
     schemes = {datalist.label_scheme for datalist in datalists}
     if len(schemes) > 1:
         raise InputError(f"The sites' lists state different label schemes ({schemes}); score them apart.")

@@ -34,6 +34,10 @@ class Training:
     )
     seed: int = option(0, "seed of the initial weights, the order of cases, the random transforms and dropout")
 
+    allow_overlap: bool = option(
+        False, "accept the same images or patient in training and validation; scores then say nothing of new patients"
+    )
+
     def __post_init__(self) -> None:
         for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size"):
             expect_at_least(name, getattr(self, name), 1)

@@ -11,6 +11,8 @@ from monai.data import ThreadDataLoader
 from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.data.exchange import answer, key_of_this_site
+from fedmed.data.finding import refuse_errors
 from fedmed.experiment import Experiment
 from fedmed.metrics import CASES
 
@@ -37,6 +39,8 @@ class LocalSite:
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         dataset, lists = experiment.data.resolved()
         datalist = load_datalist(datalist_path(lists, site), dataset)
+        self.audit = self.task.audit(site, datalist, experiment.training.allow_overlap)
+        refuse_errors(self.audit.findings, f"the data of {site}")
         cache = experiment.performance.cache_dataset
         self.train_set = self.task.train_set(datalist, cache)
         self.eval_set = self.task.eval_set(datalist.validation, datalist.label_scheme, cache)
@@ -46,6 +50,10 @@ class LocalSite:
         )
         self.loss = self.task.loss()
         self.hook = experiment.algorithm.hook()
+
+    def images(self) -> dict[str, list[str]]:
+        """Keyed hashes of this site's images, by which the server finds those that another site has too."""
+        return answer(self.audit, key_of_this_site(), self.training.allow_overlap)
 
     def load(self, params: Mapping[str, torch.Tensor]) -> None:
         """Take over the global weights."""

@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 import torch
 
+from fedmed.data.exchange import OVERLAPS
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
+from fedmed.files import write_whole
 
 BEST, LAST = "best_global_model.pt", "last_global_model.pt"
 HISTORY = "training_history"
@@ -70,9 +72,7 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file, whole or not at all."""
-        temporary = self.path / f".{name}.part"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.path / name)
+        write_whole(self.path / name, text.encode())
 
     def write_json(self, name: str, document: Any) -> None:
         """Write ``name.json``, whole or not at all."""
@@ -119,12 +119,14 @@ class RunFolder:
         return pd.DataFrame(self.read_json(HISTORY))
 
     def collect(self, server: Path) -> None:
-        """Take the models and the TensorBoard events out of the server's folder of the job."""
+        """Take the models, the comparison of the sites' data and the TensorBoard events out of the server's folder."""
         pairs = {"best_FL_global_model.pt": BEST, "FL_global_model.pt": LAST}
         for theirs, ours in pairs.items():
             source = server / "app_server" / theirs
             if source.is_file():
                 save_weights(load_weights(source), self.path / ours)
+        if (server / OVERLAPS).is_file():
+            shutil.copy(server / OVERLAPS, self.path)
         if (server / "tb_events").is_dir():
             shutil.copytree(server / "tb_events", self.path / "tb_events", dirs_exist_ok=True)
 

@@ -1,6 +1,8 @@
-"""The audit: each thing that is wrong with a site's files is refused by the name of the file."""
+"""The audit of a site: what is wrong with its files stops it by the name of the file, what is odd only warns."""
 
-import re
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,179 +10,233 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fedmed.data.audit import check_files_exist, check_modalities, check_volumes, volume_size
+from fedmed.data.audit import SiteAudit, audit_site, overlaps
+from fedmed.data.brats import NAMINGS
+from fedmed.data.brats_audit import brats_rules, patient_of
+from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import Case
+from fedmed.data.finding import Finding, refuse_errors
 from fedmed.errors import InputError
-from fedmed.tasks.brats18 import Brats18
 
-SCHEME = ((0, 1, 2, 4), "brats2018")
-SHAPE = (12, 10, 8)
+SHAPE = (24, 22, 20)
+AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+NAMING = NAMINGS["brats2018"]
 
 
-def save(path: Path, values: np.ndarray, affine: Any = None) -> Path:
+def write(path: Path, voxels: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(values, np.eye(4) if affine is None else affine), path)
+    nib.save(nib.Nifti1Image(voxels, affine), path)
     return path
 
 
+def make_case(root: Path, name: str, seed: int) -> Case:
+    """A sound case: a brain in a margin of zeros, with a tumour of all three labels."""
+    rng = np.random.default_rng(seed)
+    brain = np.zeros(SHAPE, bool)
+    brain[4:-4, 4:-4, 4:-4] = True
+    images = []
+    for part in NAMING.image:
+        voxels = np.where(brain, rng.integers(100, 900, SHAPE), 0).astype(np.int16)
+        images.append(write(NAMING.path(root / name, name, part), voxels))
+    label = np.zeros(SHAPE, np.uint8)
+    label[8:14, 8:14, 8:14] = 2
+    label[9:12, 9:12, 9:12] = 4
+    label[10, 10, 10] = 1
+    return Case(tuple(images), write(NAMING.path(root / name, name, "seg"), label), {})
+
+
 @pytest.fixture
-def case(tmp_path: Path) -> Case:
-    """A sound case of four images."""
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "case-1"
-    images = [save(folder / f"{m}.nii.gz", rng.integers(1, 900, SHAPE).astype(np.int16)) for m in ("a", "b", "c", "d")]
-    label = save(folder / "seg.nii.gz", rng.choice([0, 1, 2, 4], SHAPE).astype(np.uint8))
-    return Case(tuple(images), label, {})
+def cases(tmp_path: Path) -> list[Case]:
+    return [make_case(tmp_path / "Spital Zürich", f"Brats18_X_{i}_1", i) for i in range(3)]
 
 
-def refused(case: Case, path: Path) -> str:
-    """What the check says; it must name ``path``."""
-    with pytest.raises(InputError, match=re.escape(str(path))) as caught:
-        check_volumes([case], *SCHEME)
-    return str(caught.value)
+def audit(training: list[Case], validation: list[Case] | None = None, **how: Any) -> SiteAudit:
+    splits = {"training": training, "validation": validation or []}
+    return audit_site("site-1", splits, brats_rules("brats2018"), patient_of, **how)
 
 
-def test_a_sound_case_passes(case: Case, tmp_path: Path) -> None:
-    check_files_exist([case], tmp_path)
-    check_modalities([case], ("a", "b", "c", "d"), tmp_path)
-    check_volumes([case, case], *SCHEME)
+def only(found: SiteAudit) -> Finding:
+    """The one finding, which must stop a run."""
+    assert len(found.findings) == 1, found.findings
+    with pytest.raises(InputError) as refused:
+        refuse_errors(found.findings, "site-1")
+    assert found.findings[0].sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+    return found.findings[0]
 
 
-def test_missing_files_are_counted_and_the_first_three_named(case: Case, tmp_path: Path) -> None:
-    gone = [*case.image[1:], case.label]
-    for path in gone:
-        path.unlink()
-    with pytest.raises(InputError, match=r"list\.json lists 4 files") as caught:
-        check_files_exist([case], tmp_path / "list.json")
-    assert [str(path) in str(caught.value) for path in gone] == [True, True, True, False]
-    assert "..." in str(caught.value)
+def test_sound_cases_pass_whatever_letters_their_paths_hold(cases: list[Case]) -> None:
+    assert audit(cases[:2], cases[2:]).findings == ()
 
 
-def test_one_missing_file_is_named_alone(case: Case, tmp_path: Path) -> None:
-    case.label.unlink()
-    with pytest.raises(InputError, match="1 files") as caught:
-        check_files_exist([case], tmp_path)
-    assert str(case.label) in str(caught.value)
-    assert "..." not in str(caught.value)
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-300])
 
 
-def test_a_folder_is_no_file(case: Case, tmp_path: Path) -> None:
-    with pytest.raises(InputError):
-        check_files_exist([Case(case.image, case.label.parent, {})], tmp_path)
-
-
-@pytest.mark.parametrize("count", [3, 5])
-def test_a_missing_or_extra_modality_is_named_with_the_case(case: Case, tmp_path: Path, count: int) -> None:
-    odd = Case((*case.image, *case.image)[:count], case.label, {})
-    with pytest.raises(InputError, match=rf"case-1 in .*list\.json has {count} image files .*a\.nii\.gz.* t1ce, t1"):
-        check_modalities([case, odd], ("t1ce", "t1", "t2", "flair"), tmp_path / "list.json")
-
-
-@pytest.mark.parametrize("part", ["image", "label"])
-def test_a_4d_volume_is_refused(case: Case, part: str) -> None:
-    path = case.image[2] if part == "image" else case.label
-    save(path, np.zeros((*SHAPE, 2), np.uint8))
-    assert "4 dimensions" in refused(case, path)
-
-
-@pytest.mark.parametrize("part", ["image", "label"])
-@pytest.mark.parametrize("content", [b"", b"not a volume", b"\x1f\x8b\x08\x00 broken"])
-def test_a_file_that_is_no_nifti_is_refused(case: Case, part: str, content: bytes) -> None:
-    path = case.image[2] if part == "image" else case.label
+def damaged(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    assert "NIfTI" in refused(case, path)
 
 
-def test_another_kind_of_volume_is_refused(case: Case, tmp_path: Path) -> None:
-    path = tmp_path / "case-1" / "seg.mgz"
-    nib.save(nib.MGHImage(np.zeros(SHAPE, np.uint8), np.eye(4)), path)
-    assert "expected a NIfTI volume" in refused(Case(case.image, path, {}), path)
+def changed(change: Callable[[np.ndarray], np.ndarray], affine: np.ndarray = AFFINE) -> Callable[[Path], None]:
+    return lambda path: write(path, change(np.asarray(nib.load(path).dataobj)), affine) and None
 
 
-def test_a_truncated_label_is_refused(case: Case) -> None:
-    shape = (32, 32, 32)
-    for path in case.image:
-        save(path, np.ones(shape, np.int16))
-    save(case.label, np.random.default_rng(0).choice([0, 1, 2, 4], shape).astype(np.uint8))
-    whole = case.label.read_bytes()
-    case.label.write_bytes(whole[: len(whole) * 2 // 3])
-    assert "cannot be read to its end" in refused(case, case.label)
+def with_one(value: float) -> Callable[[Path], None]:
+    def put(voxels: np.ndarray) -> np.ndarray:
+        spoilt = voxels.astype(np.float32)
+        spoilt[10, 10, 10] = value
+        return spoilt
+
+    return changed(put)
 
 
-def test_a_label_with_damaged_bytes_is_refused(case: Case) -> None:
-    label = np.zeros((48, 48, 48), np.uint8)
-    label[10:30, 12:33, 9:20] = 2
-    for path in case.image:
-        save(path, np.ones(label.shape, np.int16))
-    whole = bytearray(save(case.label, label).read_bytes())
-    whole[150:154] = b"\xff" * 4
-    case.label.write_bytes(whole)
-    refused(case, case.label)
+TURN = np.array([[0.98, -0.2, 0, 0], [0.2, 0.98, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+BAD_IMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "truncated": (truncated, "copy it again"),
+    "damaged": (damaged, "copy it again"),
+    "empty": (lambda path: path.write_bytes(b"") and None, "0 bytes"),
+    "text": (lambda path: path.write_text("no volume") and None, "cannot be read as NIfTI"),
+    "not there": (Path.unlink, "correct its list"),
+    "4D": (changed(lambda voxels: voxels[..., None].repeat(2, axis=3)), "one file a modality"),
+    "NaN": (with_one(np.nan), "1 voxels that are NaN or infinite"),
+    "Inf": (with_one(np.inf), "1 voxels that are NaN or infinite"),
+    "rotated affine": (changed(lambda voxels: voxels, TURN @ AFFINE), "resampled to one grid"),
+    "flipped affine": (changed(lambda voxels: voxels, np.eye(4)), "orientation RAS against LPS"),
+    "other spacing": (changed(lambda voxels: voxels, AFFINE * 2), "resampled to one grid"),
+    "other shape": (changed(lambda voxels: voxels[1:]), "resampled to one grid"),
+    "zero": (changed(np.zeros_like), "is 0 everywhere"),
+}
 
 
-def test_shapes_that_differ_are_refused_with_both(case: Case) -> None:
-    save(case.image[1], np.zeros((12, 10, 9), np.int16))
-    said = refused(case, case.image[1])
-    assert "(12, 10, 9)" in said
-    assert "(12, 10, 8)" in said
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+def test_a_bad_image_is_an_error_that_names_the_file_and_the_remedy(cases: list[Case], kind: str) -> None:
+    spoil, words = BAD_IMAGES[kind]
+    spoil(cases[1].image[2])
+    found = only(audit(cases))
+    assert found.level == "error"
+    assert str(cases[1].image[2]) in found.sentence
+    assert words in found.sentence
 
 
-@pytest.mark.parametrize(
-    ("value", "dtype", "shown"),
-    [(3, np.uint8, "3"), (-1, np.int16, "-1"), (0.5, np.float32, "0.5"), (np.nan, np.float32, "nan")],
-)
-def test_a_label_value_outside_the_scheme_is_refused_and_shown(
-    case: Case, value: float, dtype: type, shown: str
-) -> None:
-    label = np.zeros(SHAPE, dtype)
-    label[0, 0, :3] = (1, 4, value)
-    save(case.label, label)
-    assert f"label values {shown}, which brats2018 does not know (it has 0, 1, 2, 4)" in refused(case, case.label)
+def test_labels_of_another_scheme_are_an_error_with_the_values(cases: list[Case]) -> None:
+    changed(lambda label: np.where(label == 4, 3, label))(cases[0].label)
+    found = only(audit(cases))
+    assert found.sentence.startswith(f"{cases[0].label} holds the label values 3, which brats2018 does not know")
+    assert "label_scheme" in found.sentence
+    assert not audit_site("s", {"training": cases[:1]}, brats_rules("brats2023"), patient_of).findings
 
 
-def test_labels_stored_as_floats_are_accepted(case: Case) -> None:
-    save(case.label, np.full(SHAPE, 4.0, np.float64))
-    check_volumes([case], *SCHEME)
+def test_a_missing_modality_is_an_error(cases: list[Case]) -> None:
+    three = Case(cases[0].image[:3], cases[0].label, {})
+    assert "3 image files" in only(audit([three, *cases[1:]])).sentence
 
 
-def test_a_bad_case_is_found_among_good_ones(case: Case, tmp_path: Path) -> None:
-    bad = save(tmp_path / "case-2" / "seg.nii.gz", np.full(SHAPE, 7, np.uint8))
-    with pytest.raises(InputError, match="case-2"):
-        check_volumes([case, Case(case.image, bad, {}), case], *SCHEME)
+def test_all_errors_are_found_and_the_first_is_told_with_their_number(cases: list[Case]) -> None:
+    for case in cases:
+        truncated(case.image[0])
+    found = audit(cases)
+    assert len(found.errors) == 3
+    with pytest.raises(InputError, match="2 more errors"):
+        refuse_errors(found.findings, "site-1")
 
 
-@pytest.mark.parametrize("part", ["image", "label"])
-def test_a_file_that_lies_otherwise_in_space_is_refused(case: Case, part: str) -> None:
-    """Equal shapes are not enough: the network would see the one flipped against the other."""
-    path = case.image[2] if part == "image" else case.label
-    save(path, np.ones(SHAPE, np.uint8), np.diag([-1.0, -1.0, 1.0, 1.0]))
-    said = refused(case, case.image[2] if part == "image" else case.image[0])
-    assert "space" in said
+def test_a_warning_does_not_stop_a_run(cases: list[Case]) -> None:
+    changed(np.zeros_like)(cases[0].label)
+    found = audit(cases)
+    assert [(f.level, f.check) for f in found.findings] == [("warning", "empty tumour")]
+    refuse_errors(found.findings, "site-1")
 
 
-@pytest.mark.parametrize("shift_mm", [0.0, 0.002, 1.0])
-def test_images_that_pass_can_be_loaded_together(case: Case, shift_mm: float) -> None:
-    affine = np.eye(4)
-    affine[0, 3] = shift_mm
-    save(case.image[2], np.ones(SHAPE, np.int16), affine)
-    try:
-        check_volumes([case], *SCHEME)
-    except InputError:
-        assert shift_mm > 0
-        return
-    Brats18().eval_set([case], "brats2018", 0)[0]
+def test_a_label_of_another_case_lies_outside_the_brain(cases: list[Case]) -> None:
+    changed(lambda label: np.roll(label, 12, axis=0))(cases[0].label)
+    assert only(audit(cases)).check == "tumour outside"
 
 
-PERMUTED = np.array([[0, 0, 1, 0], [-1, 0, 0, 9], [0, 1, 0, 0], [0, 0, 0, 1]], float)
+def test_a_patient_in_training_and_validation_is_an_error_unless_accepted(tmp_path: Path) -> None:
+    first, second = make_case(tmp_path, "Brats18_X_7_1", 1), make_case(tmp_path, "Brats18_X_7_2", 2)
+    assert "one patient, Brats18_X_7" in only(audit([first], [second])).sentence
+    accepted = audit([first], [second], allow_overlap=True)
+    assert [f.level for f in accepted.findings] == ["warning"]
 
 
-@pytest.mark.parametrize(
-    "affine",
-    [np.eye(4), np.diag([-1.0, -1, 1, 1]), PERMUTED, np.diag([1.5, 1, 1, 1]), np.diag([2.0, 3, 2, 1])],
-    ids=["RAS", "LPS", "permuted", "1.5 mm", "2 and 3 mm"],
-)
-def test_the_volumes_size_is_that_of_the_image_that_the_network_sees(case: Case, affine: np.ndarray) -> None:
-    for path in (*case.image, case.label):
-        save(path, np.ones(SHAPE, np.uint8), affine)
-    item = Brats18().eval_set([case], "brats2018", 0)[0]
-    assert volume_size(case) == tuple(item["image"].shape[1:])
+def reoriented(path: Path) -> None:
+    """The same volume stored along other axes, compressed otherwise."""
+    image = nib.load(path)
+    voxels = np.asarray(image.dataobj)[::-1, :, ::-1]
+    affine = image.affine @ np.array([[-1, 0, 0, SHAPE[0] - 1], [0, 1, 0, 0], [0, 0, -1, SHAPE[2] - 1], [0, 0, 0, 1]])
+    write(path, np.asarray(voxels), affine)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: None, reoriented], ids=["renamed", "renamed and re-oriented"])
+def test_the_same_images_under_another_name_are_found(cases: list[Case], spoil: Callable[[Path], None]) -> None:
+    folder = cases[0].label.parent
+    other = shutil.copytree(folder, folder.with_name("Brats18_Y_9_1"))
+    copy = Case(tuple(other / path.name for path in cases[0].image), other / cases[0].label.name, {})
+    for path in (*copy.image, copy.label):
+        spoil(path)
+    within = audit([*cases, copy])
+    assert [(f.level, f.check) for f in within.findings] == [("warning", "duplicate")]
+    assert "Brats18_X_0_1" in within.findings[0].sentence
+    assert "Brats18_Y_9_1" in within.findings[0].sentence
+    assert "hold the same images" in only(audit(cases, [copy])).sentence
+
+
+def test_overlaps_between_sites_name_the_cases(cases: list[Case]) -> None:
+    def at(site: str, training: list[Case], validation: list[Case]) -> SiteAudit:
+        splits = {"training": training, "validation": validation}
+        return audit_site(site, splits, brats_rules(None), patient_of)
+
+    shared = [at("site-1", cases[:1], cases[2:]), at("site-2", cases[1:2], cases[2:])]
+    assert overlaps(shared, False) == []
+    leaked = overlaps([at("site-1", cases[:1], cases[2:]), at("site-2", cases[1:2], cases[:1])], False)
+    assert [f.level for f in leaked] == ["error"]
+    assert "site-1 trains on what site-2 validates on: Brats18_X_0_1" in leaked[0].sentence
+    twice = overlaps([at("site-1", cases[:2], cases[2:]), at("site-2", cases[1:2], cases[2:])], False)
+    assert [f.level for f in twice] == ["warning"]
+
+
+def test_a_case_is_read_once_however_often_it_is_listed(cases: list[Case]) -> None:
+    class Store(dict[str, bytes]):
+        def read(self, name: str) -> bytes | None:
+            return self.get(name)
+
+        def write(self, name: str, content: bytes) -> bool:
+            assert name not in self, "measured twice"
+            self[name] = content
+            return True
+
+    store = Store()
+    first = audit(cases, [cases[0]], book=FactsBook(store), allow_overlap=True)
+    again = audit(cases, [cases[0]], book=FactsBook(store), allow_overlap=True)
+    assert len(store) == 3
+    assert first == again
+
+
+def test_a_changed_file_is_measured_anew(cases: list[Case]) -> None:
+    book = FactsBook()
+    assert not audit(cases, book=book).findings
+    with_one(np.nan)(cases[0].image[0])
+    assert audit(cases, book=book).errors
+
+
+def test_progress_is_told_after_each_case(cases: list[Case]) -> None:
+    told: list[tuple[int, int]] = []
+    audit(cases, progress=lambda done, of: told.append((done, of)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_the_document_is_json_and_holds_no_unkeyed_fingerprint(cases: list[Case]) -> None:
+    found = audit(cases[:2], cases[2:])
+    marks = {mark for audited in found.cases for mark in audited.fingerprints}
+    plain, keyed = json.dumps(found.document()), json.dumps(found.document("k" * 32))
+    assert len(marks) == 12
+    assert not any(mark in plain or mark in keyed for mark in marks)
+    assert "hash" not in plain
+    case = json.loads(keyed)["cases"][0]
+    assert (case["name"], case["split"], case["patient"]) == ("Brats18_X_0_1", "training", "Brats18_X_0")
+    assert case["images"]["t1ce"]["shape"] == list(SHAPE)
+    assert case["label"]["counts"]["4"] == 26
+    assert all(len(image["hash"]) == 64 for image in case["images"].values())

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from fedmed.data.audit import tumour_ml
 from fedmed.data.brats import CaseFiles, institution_of
 from fedmed.data.partition import Split, by_patient, published_split
 from fedmed.data.partition_options import USES, SplitOptions
@@ -22,6 +21,7 @@ from fedmed.data.partition_ways import by_dirichlet
 from fedmed.data.split_cases import small_sites, split_cases
 from fedmed.data.split_picture import picture
 from fedmed.data.split_record import as_json, holdout_document, split_document
+from fedmed.data.volumes import tumour_ml
 from fedmed.errors import InputError
 
 CENTRES = ("CBICA",) * 6 + ("TCIA01",) * 3 + ("TCIA02", "2013")

@@ -153,29 +153,29 @@ def test_a_share_of_foreground_crops_that_is_none_is_refused(share: float) -> No
 
 def test_a_crop_larger_than_every_padded_volume_is_refused(tmp_path: Path) -> None:
     datalist = listed(make_case(tmp_path, noise((40, 36, 32))))
-    assert Brats18(roi_size=(64, 64, 32)).check_data(datalist)["roi_size"] == (64, 64, 32)
+    assert Brats18(roi_size=(64, 64, 32)).describe_data(datalist)["roi_size"] == (64, 64, 32)
     with pytest.raises(InputError, match=r"--roi_size 64 64 40 is larger than every volume.*40x36x32.*64x64x32"):
-        Brats18(roi_size=(64, 64, 40)).check_data(datalist)
+        Brats18(roi_size=(64, 64, 40)).describe_data(datalist)
 
 
-def test_the_check_tells_what_is_there(tmp_path: Path) -> None:
+def test_the_description_tells_what_is_there(tmp_path: Path) -> None:
     cases = [make_case(tmp_path / str(n), noise((10 + n, 10, 9))) for n in range(3)]
-    found = Brats18().check_data(listed(*cases, scheme="brats2023"))
+    found = Brats18().describe_data(listed(*cases, scheme="brats2023"))
     assert found == {
         "training": 3, "validation": 1, "label_scheme": "brats2023", "largest_volume": (12, 10, 9),
         "roi_size": (16, 16, 16),
     }  # fmt: skip
 
 
-def test_the_check_knows_the_lists_own_scheme(tmp_path: Path) -> None:
+def test_the_audit_knows_the_lists_own_scheme(tmp_path: Path) -> None:
     label = np.zeros((8, 8, 8), np.uint8)
-    label[0, 0, 0] = 4
+    label[4, 4, 4] = 4
     case = make_case(tmp_path, noise((8, 8, 8)), label)
-    Brats18().check_data(listed(case))
-    with pytest.raises(InputError, match="brats2023 does not know"):
-        Brats18().check_data(listed(case, scheme="brats2023"))
+    assert not Brats18().audit("site-1", listed(case), allow_overlap=True).errors
+    errors = Brats18().audit("site-1", listed(case, scheme="brats2023"), allow_overlap=True).errors
+    assert [error.check for error in errors] == ["label values"]
     with pytest.raises(InputError, match="brats1999"):
-        Brats18().check_data(listed(case, scheme="brats1999"))
+        Brats18().audit("site-1", listed(case, scheme="brats1999"), allow_overlap=True)
 
 
 @pytest.mark.parametrize("foreground", [0.0, 1.0])

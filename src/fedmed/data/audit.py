@@ -1,128 +1,160 @@
-"""Checks of a site's volumes before training: every file there, shapes that agree, labels within the stated scheme."""
+"""The audit of a site's data before any training: every case alone, then all of them against each other."""
 
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-import nibabel as nib
-import numpy as np
-
+from fedmed.data.case_facts import CaseFacts, FactsBook
+from fedmed.data.case_findings import Rules, case_findings
 from fedmed.data.datalist import Case
-from fedmed.data.windows import Size
+from fedmed.data.duplicates import Listed, Splits, across_sites, within_a_site
+from fedmed.data.finding import Finding, errors_of
+from fedmed.data.fingerprint import keyed
+from fedmed.data.outliers import outliers
 from fedmed.errors import InputError
 
-SAME_PLACE_MM = 0.01
-"""How far a label's affine may differ from its images', for the rounding of what wrote it."""
+THREADS = 4
+"""Files are read and decompressed without Python's lock."""
+
+Progress = Callable[[int, int], None]
+"""Told how many cases are done, and of how many."""
 
 
-def check_files_exist(cases: Iterable[Case], listed_in: Path) -> None:
-    """Every image and label file is there.
+@dataclass(frozen=True)
+class AuditedCase:
+    """One case of one split; ``facts`` is None when a file could not be read."""
+
+    case: Case
+    split: str
+    patient: str
+    facts: CaseFacts | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        images = self.facts.images.values() if self.facts else ()
+        return frozenset(image.fingerprint for image in images if image.fingerprint)
+
+
+@dataclass(frozen=True)
+class SiteAudit:
+    """All that was found at one site."""
+
+    site: str
+    rules: Rules
+    cases: tuple[AuditedCase, ...]
+    findings: tuple[Finding, ...]  # of the cases and across them, errors first
+
+    @property
+    def errors(self) -> list[Finding]:
+        return errors_of(self.findings)
+
+    def with_findings(self, more: Sequence[Finding]) -> "SiteAudit":
+        """The same with further findings before those there are."""
+        return replace(self, findings=(*more, *self.findings))
+
+    def splits(self, hidden: Callable[[str], str] | None = None) -> Splits:
+        """The images by split and fingerprint, with their cases' names; ``hidden`` makes hashes of both instead."""
+        found: dict[str, dict[str, str]] = {}
+        for audited in self.cases:
+            names = found.setdefault(audited.split, {})
+            for value in sorted(audited.fingerprints):
+                shown = hidden(value) if hidden else value
+                names[shown] = f"image {shown[:12]}" if hidden else audited.case.name
+        return found
+
+    def document(self, key: str | None = None) -> dict[str, Any]:
+        """As JSON values: the findings, and every case with what was measured in its files.
+
+        Images are named by their hashes under ``key``, as the server names them, and without one not at all.
+        """
+        return {
+            "findings": [finding.document() for finding in self.findings],
+            "cases": [_case_document(audited, key) for audited in self.cases],
+        }
+
+
+def audit_site(
+    site: str,
+    splits: Mapping[str, Sequence[Case]],
+    rules: Rules,
+    patient_of: Callable[[Case], str],
+    allow_overlap: bool = False,
+    book: FactsBook | None = None,
+    progress: Progress = lambda done, of: None,
+) -> SiteAudit:
+    """Look at every file of every case.
+
+    Args:
+        site: its name.
+        splits: the cases of ``training``, ``validation`` or whatever the parts are called.
+        rules: what the task expects of a case.
+        patient_of: the patient of a case, so that no patient is on two sides.
+        allow_overlap: whether the same images or patient in training and validation are a warning, not an error.
+        book: keeps what was measured, so that a case is read once however many sites list it.
+        progress: is told after each case.
+    """
+    listed = [(split, case) for split, cases in splits.items() for case in cases]
+    known = book or FactsBook()
+    audited: list[AuditedCase] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for found in pool.map(lambda pair: _audit_case(pair[0], pair[1], rules, patient_of, known), listed):
+            audited.append(found)
+            progress(len(audited), len(listed))
+    findings = [finding for found in audited for finding in found.findings]
+    findings = list(dict.fromkeys(findings))  # of a case in two splits
+    members = [Listed(a.case.name, a.split, a.patient, a.fingerprints) for a in audited]
+    findings += within_a_site(members, allow_overlap)
+    findings += outliers({found.case.name: found.facts for found in audited if found.facts})
+    findings.sort(key=lambda finding: finding.level)  # "error" before "warning", otherwise as found
+    return SiteAudit(site, rules, tuple(audited), tuple(findings))
+
+
+def overlaps(audits: Sequence[SiteAudit], allow_overlap: bool) -> list[Finding]:
+    """The images that several sites have, where one place sees all of the sites."""
+    return list(across_sites({audit.site: audit.splits() for audit in audits}, allow_overlap))
+
+
+def _audit_case(
+    split: str, case: Case, rules: Rules, patient_of: Callable[[Case], str], book: FactsBook
+) -> AuditedCase:
+    facts, findings = None, []
+    try:
+        images = _modalities(case, rules)
+        facts = book.of(images, case.label)
+        findings = list(case_findings(case.name, images, case.label, facts, rules))
+    except InputError as error:
+        findings = [Finding("error", "readable", str(error))]
+    return AuditedCase(case, split, patient_of(case), facts, tuple(findings))
+
+
+def _modalities(case: Case, rules: Rules) -> dict[str, Any]:
+    """The case's image files by modality, all of them there.
 
     Raises:
-        InputError: some are not; names the first three and their number.
+        InputError: the case names fewer or more than there are modalities, or files are missing.
     """
-    missing = [path for case in cases for path in (*case.image, case.label) if not path.is_file()]
+    if len(case.image) != len(rules.modalities):
+        names = ", ".join(path.name for path in case.image)
+        raise InputError(
+            f"{case.name} has {len(case.image)} image files ({names}); expected one for each of "
+            f"{', '.join(rules.modalities)}, in this order: correct its list."
+        )
+    missing = [path for path in (*case.image, case.label) if not path.is_file()]
     if missing:
         shown = ", ".join(map(str, missing[:3])) + (", ..." if len(missing) > 3 else "")
         raise InputError(
-            f"{listed_in} lists {len(missing)} files that are not there: {shown}; "
-            "correct the list or the dataset folder that its paths start in."
+            f"{case.name} lacks {len(missing)} of its files: {shown}; correct its list, or the dataset folder that the "
+            "list's paths start in."
         )
+    return dict(zip(rules.modalities, case.image, strict=True))
 
 
-def check_modalities(cases: Iterable[Case], modalities: Sequence[str], listed_in: Path) -> None:
-    """Every case names as many image files as there are modalities.
-
-    Raises:
-        InputError: a case names fewer or more.
-    """
-    for case in cases:
-        if len(case.image) != len(modalities):
-            names = ", ".join(path.name for path in case.image)
-            raise InputError(
-                f"{case.name} in {listed_in} has {len(case.image)} image files ({names}); expected one for each of "
-                f"{', '.join(modalities)}, in this order."
-            )
-
-
-def check_volumes(cases: Iterable[Case], labels: Sequence[int], scheme: str) -> None:
-    """Images and label of a case are 3D and on one grid, and the label holds only the scheme's values.
-
-    Args:
-        cases: the cases; each is looked at once, however often it is listed.
-        labels: the values that the scheme allows.
-        scheme: the scheme's name, for the message.
-
-    Raises:
-        InputError: a file is unreadable, shapes differ or a label value is outside the scheme.
-    """
-    unique = {(case.image, case.label): case for case in cases}.values()
-    with ThreadPoolExecutor(max_workers=4) as pool:  # decompression releases the interpreter's lock
-        for _ in pool.map(lambda case: _check_case(case, labels, scheme), unique):
-            pass
-
-
-def volume_size(case: Case) -> Size:
-    """A case's size in mm along right, anterior and superior: its voxels once it is oriented RAS at 1 mm."""
-    image = _opened(case.label)
-    order = nib.orientations.io_orientation(image.affine)[:, 0].argsort()
-    gaps = np.multiply(np.subtract(image.shape, 1), image.header.get_zooms()[:3])  # between the outer voxels' centres
-    x, y, z = (round(float(gaps[axis]) + 1) for axis in order)
-    return x, y, z
-
-
-def tumour_ml(label: Path) -> float:
-    """The volume of the whole tumour in ml: the label's voxels above 0, times the volume of a voxel (stated in mm).
-
-    Raises:
-        InputError: the label cannot be read.
-    """
-    voxel_mm3 = float(np.prod(_opened(label).header.get_zooms()[:3], dtype=float))
-    return int(np.count_nonzero(_voxels(label) > 0)) * voxel_mm3 / 1000
-
-
-def _check_case(case: Case, labels: Sequence[int], scheme: str) -> None:
-    first = case.image[0]
-    _check_grid(first, case.label, SAME_PLACE_MM)
-    for other in case.image[1:]:
-        _check_grid(other, first, 1e-8)  # MONAI stacks images only if numpy calls their affines close
-    outside = sorted(set(np.unique(_voxels(case.label)).tolist()) - set(labels))
-    if outside:
-        raise InputError(
-            f"{case.label} holds the label values {', '.join(f'{v:g}' for v in outside)}, which {scheme} does not know "
-            f"(it has {', '.join(map(str, labels))}); state the right label_scheme in the datalist or correct the file."
-        )
-
-
-def _check_grid(image: Path, other: Path, tolerance_mm: float) -> None:
-    """Same voxels in the same places: of two volumes of one shape, one may still be flipped against the other."""
-    remedy = "the images and the label of a case must be resampled to one grid."
-    if _shape(image) != _shape(other):
-        raise InputError(f"{image} is {_shape(image)} voxels, but {other} is {_shape(other)}; {remedy}")
-    if not np.allclose(_opened(image).affine, _opened(other).affine, atol=tolerance_mm):
-        raise InputError(f"{image} lies otherwise in space than {other}: their affines differ; {remedy}")
-
-
-def _shape(path: Path) -> Size:
-    shape = _opened(path).shape
-    if len(shape) != 3:
-        raise InputError(f"{path} has {len(shape)} dimensions {shape}; expected a 3D volume, one file a modality.")
-    return int(shape[0]), int(shape[1]), int(shape[2])
-
-
-def _opened(path: Path) -> nib.Nifti1Image:
-    try:
-        image = nib.load(path)
-    except Exception as error:  # nibabel raises many kinds for what is no NIfTI file
-        raise InputError(f"{path} cannot be read as NIfTI ({error}); export or copy it again.") from error
-    if not isinstance(image, nib.Nifti1Image):
-        raise InputError(f"{path} is a {type(image).__name__}; expected a NIfTI volume (.nii or .nii.gz).")
-    return image
-
-
-def _voxels(path: Path) -> np.ndarray:
-    try:
-        return np.asarray(_opened(path).dataobj)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read to its end ({error}); copy it again.") from error
+def _case_document(audited: AuditedCase, key: str | None) -> dict[str, Any]:
+    facts = asdict(audited.facts) if audited.facts else {"images": {}}
+    for file in (*facts["images"].values(), *filter(None, [facts.get("label_file")])):
+        found = file.pop("fingerprint")
+        if key and found:
+            file["hash"] = keyed(found, key)
+    return {"name": audited.case.name, "split": audited.split, "patient": audited.patient, **facts}

@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from fedmed.data.datalist import write_datalist
+from fedmed.data.image_file import is_dicom
 from fedmed.errors import InputError
 
 MODALITIES = ("t1ce", "t1", "t2", "flair")
@@ -26,6 +27,9 @@ ALL_SITES = "site-All"
 
 TEST_LIST = "test.json"
 """The list of the cases that no site trains or validates on."""
+
+LOOKED_AT = 200
+"""So many files of a tree without cases are looked at to say what it is."""
 
 PHANTOM_MARKER = "PHANTOM.json"
 """The file that marks a complete synthetic dataset, and states how it was made."""
@@ -164,12 +168,14 @@ def find_case_files(folder: Path) -> CaseFiles:
     )
 
 
-def find_cases(tree: Path) -> list[CaseFiles]:
+def find_cases(tree: Path, incomplete: list[InputError] | None = None) -> list[CaseFiles]:
     """Every case below ``tree``, sorted by name.
 
     A case folder is one that holds a file of either naming. Its grade is the name of the folder directly above when
     that is ``HGG`` or ``LGG``, else None. Links are followed. Hidden folders are passed over, and so is a synthetic
     dataset in a folder below ``tree`` (give its own folder to get its cases).
+
+    An incomplete case ends the search, or where the list ``incomplete`` is given, is put there and passed over.
 
     Raises:
         InputError: no such folder, no case in it, a case is incomplete, two folders have one case name, or the tree
@@ -177,8 +183,9 @@ def find_cases(tree: Path) -> list[CaseFiles]:
     """
     if not tree.is_dir():
         raise InputError(f"The dataset folder {tree} does not exist; give the folder that holds the BraTS cases.")
-    cases = sorted((find_case_files(folder) for folder in _case_folders(tree)), key=lambda case: case.name)
-    if not cases:
+    cases = sorted(_complete_cases(tree, incomplete), key=lambda case: case.name)
+    if not cases and not incomplete:
+        _refuse_dicom(tree)
         raise InputError(
             f"No case was found below {tree}; looked for folders with files such as <case>_t1ce.nii.gz "
             "(BraTS 2018 to 2021) or <case>-t1c.nii.gz (2023 and later), passing over synthetic datasets inside it; "
@@ -190,6 +197,26 @@ def find_cases(tree: Path) -> list[CaseFiles]:
         examples = " and ".join(f"{scheme} (such as {case.label.parent})" for scheme, case in schemes.items())
         raise InputError(f"{tree} mixes label schemes: {examples}; keep each in a tree of its own.")
     return cases
+
+
+def _complete_cases(tree: Path, incomplete: list[InputError] | None) -> Iterator[CaseFiles]:
+    for folder in _case_folders(tree):
+        try:
+            yield find_case_files(folder)
+        except InputError as error:
+            if incomplete is None:
+                raise
+            incomplete.append(error)
+
+
+def _refuse_dicom(tree: Path) -> None:
+    """Say of a tree without cases that it holds series as they come from the scanner."""
+    for path in islice(tree.rglob("*"), LOOKED_AT):
+        if path.is_file() and is_dicom(path):
+            raise InputError(
+                f"{tree} holds no case, but DICOM files such as {path.name}; expected BraTS cases in NIfTI, one volume "
+                "a modality, co-registered and skull-stripped: convert the series first, for example with dcm2niix."
+            )
 
 
 def write_site_lists(

@@ -52,6 +52,11 @@ class Datalist:
         return self.training if split == "training" else self.validation
 
     @property
+    def splits(self) -> dict[str, tuple[Case, ...]]:
+        """The cases by split."""
+        return {split: self.cases(split) for split in SPLITS}
+
+    @property
     def all_cases(self) -> tuple[Case, ...]:
         return self.training + self.validation
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fedmed.data.exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.environments.base import Environment, Watch
 from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
 from fedmed.environments.processes import ProcessTree
 from fedmed.errors import InputError, RunFailed
 from fedmed.options import expect_at_least, option
-from fedmed.server.controller import RECORDS
+from fedmed.server.aggregator import NO_UPDATE
+from fedmed.server.controller import RECORDS, REFUSED_DATA
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
@@ -132,6 +135,7 @@ class Sim(Environment):
             "DATASET_ROOT": str(dataset),
             "DATALIST_ROOT": str(datalist),
             "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // at_once)),
+            KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
             "FEDMED_REPORTS": str(scratch),
         }
 
@@ -196,7 +200,7 @@ def _reason(dead: str | None, reports: Path, log: Path) -> str:
         return f"{found[0].stem} failed: {found[0].read_text(encoding='utf-8')}"
     if dead:
         return f"The process of {dead} died without a word (killed, or out of memory?); its last lines are in {log}."
-    refusals = re.findall(r"No update of this round could be used.*", log.read_text(errors="replace"))
+    refusals = re.findall(rf"(?:{NO_UPDATE}|{REFUSED_DATA}).*", log.read_text(errors="replace"))
     return refusals[-1] if refusals else f"FLARE ended the job before its last round; its log is {log}."
 
 

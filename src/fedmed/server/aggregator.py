@@ -13,6 +13,8 @@ from fedmed.algorithms.base import Algorithm
 from fedmed.algorithms.updates import Update, fault_of
 from fedmed.options import from_plain
 
+NO_UPDATE = "No update of this round could be used"
+
 
 class GuardedAggregator(ModelAggregator):
     """Holds a round's updates until all are there, so that their sum does not depend on who came first.
@@ -58,7 +60,7 @@ class GuardedAggregator(ModelAggregator):
         """
         if not self.updates:
             reasons = "; ".join(f"{site}: {fault}" for site, fault in sorted(self.refused.items()))
-            raise RuntimeError(f"No update of this round could be used ({reasons}); the global model stays as it was.")
+            raise RuntimeError(f"{NO_UPDATE} ({reasons}); the global model stays as it was.")
         options = dict(self.algorithm)
         algorithm: Algorithm = from_plain(registry.find("algorithm", options.pop("name")), options)
         sites = sorted(self.updates)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
@@ -14,11 +15,16 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.fedavg import FedAvg
 
+from fedmed.data.exchange import OVERLAPS, QUESTION, compare
+from fedmed.data.finding import errors_of
+from fedmed.files import write_whole
 from fedmed.metrics import CASES
 from fedmed.server.aggregator import GuardedAggregator
 
 RECORDS = "rounds.jsonl"
 """One line a round in the server's run folder; the last one scores the final model."""
+
+REFUSED_DATA = "The sites' data cannot be used together:"
 
 
 class GuardedFedAvg(FedAvg):
@@ -27,6 +33,8 @@ class GuardedFedAvg(FedAvg):
     aggregator: GuardedAggregator
 
     def run(self) -> None:
+        if self.num_clients > 1 and not self._compare_data():
+            return
         super().run()
         if not self.abort_signal.triggered:
             self._score_last_model()
@@ -57,6 +65,34 @@ class GuardedFedAvg(FedAvg):
             return False
         return super()._accept_train_result(client_name, result, fl_ctx, **how)
 
+    def _compare_data(self) -> bool:
+        """Ask every site for the keyed hashes of its images; False, and the end of the job, where data overlap."""
+        answers: dict[str, Any] = {}
+
+        def keep(result: FLModel) -> None:
+            answers[result.meta["client_name"]] = result.meta.get(QUESTION)
+
+        question = FLModel(params={QUESTION: np.zeros(1, np.float32)}, meta={QUESTION: True})
+        sites = self.sample_clients(self.num_clients)
+        super().send_model("validate", question, targets=sites, callback=keep)
+        if not self._all_answered():
+            return False
+        found = compare(answers)
+        document = json.dumps(found.document(), indent=2) + "\n"
+        write_whole(Path(self.get_run_dir()) / OVERLAPS, document.encode())
+        errors = errors_of(found.findings)
+        if errors:
+            self.panic(f"{REFUSED_DATA} {errors[0].sentence}")
+        return not errors
+
+    def _all_answered(self) -> bool:
+        """Wait for the sites; False when the job was ended meanwhile."""
+        while self.get_num_standing_tasks():
+            if self.abort_signal.triggered:
+                return False
+            time.sleep(self._task_check_period)
+        return not self.abort_signal.triggered
+
     def _get_aggregated_result(self) -> FLModel:
         try:
             return super()._get_aggregated_result()
@@ -75,10 +111,8 @@ class GuardedFedAvg(FedAvg):
         self.event(AppEventType.ROUND_STARTED)
         sites = self.sample_clients(self.num_clients)
         self.send_model("validate", self._model, targets=sites, callback=self._keep_score)
-        while self.get_num_standing_tasks():
-            if self.abort_signal.triggered:
-                return
-            time.sleep(self._task_check_period)
+        if not self._all_answered():
+            return
         self.event(AppEventType.BEFORE_AGGREGATION)
         self._record(final=True)
 

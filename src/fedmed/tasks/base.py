@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from fedmed.data.audit import SiteAudit, audit_site
+from fedmed.data.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist
 from fedmed.plugin import Plugin
 
@@ -35,12 +37,29 @@ class Task(Plugin, ABC):
         """A network with fresh random weights; its ``arguments`` rebuild it."""
 
     @abstractmethod
-    def check_data(self, datalist: Datalist) -> dict[str, Any]:
-        """Look at every file of a site before any training, and say what is there.
+    def rules(self, label_scheme: str | None) -> Rules:
+        """What the audit expects of a case's files.
 
         Raises:
-            InputError: a case cannot be used.
+            InputError: no label scheme has that name.
         """
+
+    def patient_of(self, case: Case) -> str:
+        """Whose case it is: what its list says, else the case's own name."""
+        return str(case.extra.get("patient", case.name))
+
+    @abstractmethod
+    def describe_data(self, datalist: Datalist) -> dict[str, Any]:
+        """What a run on these cases, which passed the audit, will make of them.
+
+        Raises:
+            InputError: an option of the task does not suit them.
+        """
+
+    def audit(self, site: str, datalist: Datalist, allow_overlap: bool, **how: Any) -> SiteAudit:
+        """Look at every file of a site before any training; ``how`` is handed to ``audit_site``."""
+        rules = self.rules(datalist.label_scheme)
+        return audit_site(site, datalist.splits, rules, self.patient_of, allow_overlap, **how)
 
     @abstractmethod
     def train_set(self, datalist: Datalist, cache_rate: float) -> Dataset[Mapping[str, torch.Tensor]]:

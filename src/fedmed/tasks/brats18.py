@@ -12,9 +12,11 @@ from monai.losses import DiceLoss
 from torch import nn
 from torch.utils.data import Dataset
 
-from fedmed.data import audit
 from fedmed.data.brats import LABEL_SCHEMES, MODALITIES, label_scheme
+from fedmed.data.brats_audit import brats_rules, patient_of
+from fedmed.data.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist
+from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, fit, largest, round_up
 from fedmed.errors import InputError
 from fedmed.metrics import challenge_dice, mean_of_values, region_dice
@@ -57,25 +59,26 @@ class Brats18(Task):
 
         return BratsSegResNet()
 
-    def check_data(self, datalist: Datalist) -> dict[str, Any]:
-        scheme = label_scheme(datalist.label_scheme)
-        cases = datalist.all_cases
-        audit.check_files_exist(cases, datalist.path)
-        audit.check_modalities(cases, MODALITIES, datalist.path)
-        audit.check_volumes(cases, scheme.labels, scheme.name)
-        volume = largest(audit.volume_size(case) for case in cases)
+    def rules(self, label_scheme_name: str | None) -> Rules:
+        return brats_rules(label_scheme_name)
+
+    def patient_of(self, case: Case) -> str:
+        return patient_of(case)
+
+    def describe_data(self, datalist: Datalist) -> dict[str, Any]:
+        volume = largest(map(volume_size, datalist.all_cases))
         self._check_roi(volume)
         return {
             "training": len(datalist.training),
             "validation": len(datalist.validation),
-            "label_scheme": scheme.name,
+            "label_scheme": label_scheme(datalist.label_scheme).name,
             "largest_volume": volume,
             "roi_size": self.crop_size(datalist.training),
         }
 
     def crop_size(self, cases: Sequence[Case]) -> Size:
         """The training crop in voxels for these cases."""
-        return self.roi_size or fit(PUBLISHED_ROI, largest(map(audit.volume_size, cases)), DIVISOR)
+        return self.roi_size or fit(PUBLISHED_ROI, largest(map(volume_size, cases)), DIVISOR)
 
     def train_set(self, datalist: Datalist, cache_rate: float) -> Dataset[Any]:
         enhancing = label_scheme(datalist.label_scheme).enhancing

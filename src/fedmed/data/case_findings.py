@@ -1,0 +1,198 @@
+"""What is wrong or odd about one case, as pure functions of its facts."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fedmed.data.case_facts import CaseFacts, ImageFacts
+from fedmed.data.finding import Finding
+
+SAME_PLACE_MM = 0.01
+"""How far a label's affine may differ from its images', for the rounding of what wrote it."""
+
+LOADABLE_MM = 1e-8
+"""The same among a case's images: MONAI stacks them only if numpy calls their affines close."""
+
+LEAST_BACKGROUND = 0.1
+"""A skull-stripped volume has at least this share of voxels at 0; those of BraTS have about 0.85."""
+
+MOST_HEAD_ML = 2500
+"""More tissue than this is no brain without its skull; the largest adult brains have about 2 litres."""
+
+NEARLY_CONSTANT = 0.001
+"""Standard deviation of the voxels other than 0, as a share of their mean size."""
+
+UNLIKE_MASKS = 0.05
+"""Share of the brain that one modality may lack."""
+
+MUCH_OUTSIDE, MOSTLY_OUTSIDE = 0.01, 0.5
+"""Shares of the tumour outside the brain that make a warning and an error: masks differ a little, cases wholly."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a task expects of a case.
+
+    ``dimensions`` is 3 for volumes and 2 for pictures. ``labels`` are the values that a segmentation may hold under
+    the ``scheme`` of that name; None where a case has no segmentation.
+    """
+
+    modalities: tuple[str, ...]
+    dimensions: int = 3
+    labels: tuple[int, ...] | None = None
+    scheme: str = ""
+    skull_stripped: bool = False
+
+
+def case_findings(
+    name: str, images: Mapping[str, Path], label: Path | None, facts: CaseFacts, rules: Rules
+) -> Iterator[Finding]:
+    """Everything about one case; ``name`` is how people know it."""
+    files = {modality: (path, facts.images[modality]) for modality, path in images.items()}
+    every = [*files.values(), *([(label, facts.label_file)] if label and facts.label_file else [])]
+    odd = [file for file in every if file[1].dimensions != rules.dimensions]
+    if odd:
+        yield from (_dimensions(path, image, rules.dimensions) for path, image in odd)
+        return  # nothing else can be compared
+    for path, image in files.values():
+        yield from _finite(path, image)
+        yield from _constant(path, image)
+        if rules.skull_stripped:
+            yield from _background(path, image)
+    if rules.dimensions == 3:
+        yield from _grids(files, label, facts.label_file)
+    yield from _same_twice(name, files)
+    if rules.skull_stripped:
+        yield from _masks(name, facts)
+    if label is not None:
+        yield from _segmentation(label, facts, rules)
+
+
+def _error(check: str, sentence: str) -> Finding:
+    return Finding("error", check, sentence)
+
+
+def _warning(check: str, sentence: str) -> Finding:
+    return Finding("warning", check, sentence)
+
+
+def _dimensions(path: Path, image: ImageFacts, expected: int) -> Finding:
+    what = "a 3D volume: split it into one file a modality" if expected == 3 else "a 2D image: export single slices"
+    return _error("dimensions", f"{path} has {image.dimensions} dimensions {image.shape}; expected {what}.")
+
+
+def _finite(path: Path, image: ImageFacts) -> Iterator[Finding]:
+    if image.not_finite:
+        yield _error(
+            "finite",
+            f"{path} holds {image.not_finite} voxels that are NaN or infinite; set them to 0 or export again.",
+        )
+
+
+def _constant(path: Path, image: ImageFacts) -> Iterator[Finding]:
+    found = image.intensities
+    if found is None or (found.different == 1 and not image.zeros):
+        value = "0" if found is None else f"{found.median:g}"
+        yield _error("constant", f"{path} is {value} everywhere; expected an image: export it again.")
+    elif found.std <= NEARLY_CONSTANT * max(abs(found.mean), abs(found.p99)):
+        yield _warning(
+            "constant",
+            f"{path} is nearly constant: its voxels other than 0 are {found.mean:g} with a standard deviation of "
+            f"{found.std:g}; look whether it is an image.",
+        )
+
+
+def _background(path: Path, image: ImageFacts) -> Iterator[Finding]:
+    share = (image.zeros + image.not_finite) / image.voxels  # a background of NaN is told already
+    tissue_ml = (image.voxels - image.zeros) * (image.voxel_ml or 0)
+    if share < LEAST_BACKGROUND:
+        found = f"only {share:.0%} of its voxels are 0"
+    elif tissue_ml > MOST_HEAD_ML:
+        found = f"{tissue_ml:.0f} ml of it are not 0, more than a brain"
+    else:
+        return
+    yield _warning(
+        "background", f"{path} seems not to be skull-stripped: {found}; expected 0 outside the brain: strip the skull."
+    )
+
+
+def _grids(
+    files: Mapping[str, tuple[Path, ImageFacts]], label: Path | None, label_file: ImageFacts | None
+) -> Iterator[Finding]:
+    """Same voxels in the same places: of two volumes of one shape, one may still be flipped against the other."""
+    (first_path, first), *others = files.values()
+    for path, image in others:
+        yield from _grid(path, image, first_path, first, LOADABLE_MM)
+    if label is not None and label_file is not None:
+        yield from _grid(label, label_file, first_path, first, SAME_PLACE_MM)
+
+
+def _grid(path: Path, image: ImageFacts, other_path: Path, other: ImageFacts, tolerance_mm: float) -> Iterator[Finding]:
+    remedy = "the images and the label of a case must be resampled to one grid."
+    if image.shape != other.shape:
+        yield _error("grid", f"{path} is {image.shape} voxels, but {other_path} is {other.shape}; {remedy}")
+    elif not np.allclose(image.affine, other.affine, atol=tolerance_mm):
+        how = _difference(image, other)
+        yield _error("grid", f"{path} lies otherwise in space than {other_path}: affines differ ({how}); {remedy}")
+
+
+def _difference(image: ImageFacts, other: ImageFacts) -> str:
+    for what, one, two in (
+        ("orientation", image.orientation, other.orientation),
+        ("spacing in mm", _zooms(image), _zooms(other)),
+    ):
+        if one != two:
+            return f"{what} {one} against {two}"
+    return f"by up to {np.abs(np.subtract(image.affine, other.affine)).max():.3g}"
+
+
+def _zooms(image: ImageFacts) -> str:
+    return " x ".join(f"{zoom:.3g}" for zoom in image.spacing)
+
+
+def _same_twice(name: str, files: Mapping[str, tuple[Path, ImageFacts]]) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for modality, (_, image) in files.items():
+        twin = seen.setdefault(image.fingerprint, modality) if image.fingerprint else modality
+        if twin != modality:
+            yield _warning(
+                "duplicate", f"{name}: {twin} and {modality} are the same image; put the right file in place of one."
+            )
+
+
+def _masks(name: str, facts: CaseFacts) -> Iterator[Finding]:
+    empty = any(image.intensities is None for image in facts.images.values())  # told already
+    if facts.unlike_masks > UNLIKE_MASKS and not empty:
+        yield _warning(
+            "masks",
+            f"{name}: one modality is 0 in {facts.unlike_masks:.0%} of the voxels where another has tissue; "
+            "expected one brain mask: look whether all are co-registered and stripped alike.",
+        )
+
+
+def _segmentation(path: Path, facts: CaseFacts, rules: Rules) -> Iterator[Finding]:
+    assert facts.label is not None
+    counts = facts.label.counts
+    if rules.labels is not None:
+        outside = [value for value in counts if value not in {f"{known:g}" for known in rules.labels}]
+        if outside:
+            shown = ", ".join(outside[:8]) + (", ..." if len(outside) > 8 else "")
+            yield _error(
+                "label values",
+                f"{path} holds the label values {shown}, which {rules.scheme} does not know (it has "
+                f"{', '.join(map(str, rules.labels))}); state the right label_scheme in the list or correct the file.",
+            )
+            return
+    tumour = sum(count for value, count in counts.items() if value != "0")
+    if not tumour:
+        yield _warning("empty tumour", f"{path} holds no tumour at all; look whether that is so.")
+    elif facts.label.outside is not None and facts.label.outside > MUCH_OUTSIDE * tumour:
+        share = facts.label.outside / tumour
+        level = _error if share > MOSTLY_OUTSIDE else _warning
+        yield level(
+            "tumour outside",
+            f"{path}: {share:.0%} of the tumour lie outside the brain, where every image is 0; "
+            "look whether the label is of another case or flipped.",
+        )

@@ -1,0 +1,99 @@
+"""The same images, or the same patient, in two places: within a site, across sites, across training and validation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from fedmed.data.finding import Finding, Level
+
+OVERLAP_REMEDY = "take one out, or accept with --allow_overlap that the scores say nothing about new patients."
+
+
+MOST_NAMES = 3
+
+Splits = Mapping[str, Mapping[str, str]]
+"""A site's images by split: of each fingerprint, keyed or not, by what name people may look for the image."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A case in one list: its name, its split there, its patient and its images' fingerprints (keyed or not)."""
+
+    name: str
+    split: str
+    patient: str
+    fingerprints: frozenset[str]
+
+
+def within_a_site(cases: Sequence[Listed], allow_overlap: bool) -> Iterator[Finding]:
+    """Images or patients that stand in a site's lists more than once.
+
+    Between training and validation that is an error, unless ``allow_overlap`` makes it a warning.
+    """
+    across: Level = "warning" if allow_overlap else "error"
+    told: set[frozenset[str]] = set()
+    for one, other in _pairs_that_share_images(cases):
+        told.add(frozenset((one.name, other.name)))
+        if one.split != other.split:
+            yield Finding(across, "overlap", f"{_both(one, other)} hold the same images; {OVERLAP_REMEDY}")
+        elif one.name == other.name:
+            yield Finding("warning", "duplicate", f"{one.name} is listed twice for {one.split}: take one out.")
+        else:
+            sentence = f"{_both(one, other)} hold the same images: the patient counts twice; take one out."
+            yield Finding("warning", "duplicate", sentence)
+    yield from _shared_patients(cases, across, told)
+
+
+def across_sites(sites: Mapping[str, Splits], allow_overlap: bool) -> Iterator[Finding]:
+    """Images of one site that are also another's; ``sites`` has each site's splits.
+
+    One site's training images among another's validation images are an error (the global model has seen them), the
+    same images trained on at two sites a warning. Validation cases that sites share are nothing unusual.
+    """
+    across: Level = "warning" if allow_overlap else "error"
+    for one, other in combinations(sorted(sites), 2):
+        for first, second in ((one, other), (other, one)):
+            leaked = _common(sites[first], "training", sites[second], "validation")
+            if leaked:
+                sentence = f"{first} trains on what {second} validates on: {_shown(leaked)}; {OVERLAP_REMEDY}"
+                yield Finding(across, "overlap", sentence)
+        twice = _common(sites[one], "training", sites[other], "training")
+        if twice:
+            sentence = f"{one} and {other} train on the same images: {_shown(twice)}; take them out at one site."
+            yield Finding("warning", "duplicate", sentence)
+
+
+def _pairs_that_share_images(cases: Sequence[Listed]) -> Iterator[tuple[Listed, Listed]]:
+    holders: dict[str, list[int]] = {}
+    for index, case in enumerate(cases):
+        for found in case.fingerprints:
+            holders.setdefault(found, []).append(index)
+    pairs = {pair for indices in holders.values() for pair in combinations(sorted(indices), 2)}
+    for i, j in sorted(pairs):
+        yield cases[i], cases[j]
+
+
+def _shared_patients(cases: Sequence[Listed], level: Level, told: set[frozenset[str]]) -> Iterator[Finding]:
+    """Patients in both splits by name, where their images did not tell it already."""
+    by_patient: dict[str, dict[str, Listed]] = {}
+    for case in cases:
+        by_patient.setdefault(case.patient, {}).setdefault(case.split, case)
+    for patient, splits in by_patient.items():
+        for one, other in combinations(splits.values(), 2):
+            if frozenset((one.name, other.name)) not in told:
+                sentence = f"{_both(one, other)} are of one patient, {patient}; {OVERLAP_REMEDY}"
+                yield Finding(level, "overlap", sentence)
+
+
+def _both(one: Listed, other: Listed) -> str:
+    return " and ".join(f"{case.name} ({case.split})" if case.split else case.name for case in (one, other))
+
+
+def _common(one: Splits, split: str, other: Splits, other_split: str) -> list[str]:
+    """What the first one's images are called that the other has too."""
+    mine, theirs = one.get(split, {}), other.get(other_split, {})
+    return sorted({mine[found] for found in mine.keys() & theirs.keys()})
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")

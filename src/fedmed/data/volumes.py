@@ -1,0 +1,38 @@
+"""Sizes of what a case holds: its volume in voxels of 1 mm, its tumour in ml."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from fedmed.data.datalist import Case
+from fedmed.data.image_file import read_image
+from fedmed.data.windows import Size
+from fedmed.errors import InputError
+
+
+def volume_size(case: Case) -> Size:
+    """A case's size in mm along right, anterior and superior: its voxels once it is oriented RAS at 1 mm.
+
+    Raises:
+        InputError: the label's header cannot be read.
+    """
+    try:
+        image = nib.load(case.label)
+    except Exception as error:  # nibabel raises many kinds for what is no NIfTI file
+        raise InputError(f"{case.label} cannot be read as NIfTI ({error}); export or copy it again.") from error
+    assert isinstance(image, nib.Nifti1Image)
+    order = nib.orientations.io_orientation(image.affine)[:, 0].argsort()
+    gaps = np.multiply(np.subtract(image.shape, 1), image.header.get_zooms()[:3])  # between the outer voxels' centres
+    x, y, z = (round(float(gaps[axis]) + 1) for axis in order)
+    return x, y, z
+
+
+def tumour_ml(label: Path) -> float:
+    """The volume of the whole tumour in ml: the label's voxels above 0, times the volume of a voxel (stated in mm).
+
+    Raises:
+        InputError: the label cannot be read.
+    """
+    image = read_image(label)
+    return int(np.count_nonzero(image.voxels > 0)) * float(np.prod(image.spacing)) / 1000
