@@ -1,6 +1,7 @@
 """Command line -> Experiment -> FLARE recipe -> environment -> run folder. ``python job.py`` runs a demonstration."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ from fedmed.command_line import read_experiment
 from fedmed.data.datalist import Datalist, datalist_path, load_datalist
 from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed
-from fedmed.experiment import Data, Experiment
+from fedmed.experiment import Experiment
 from fedmed.options import to_plain
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
@@ -38,7 +39,8 @@ def main(arguments: list[str]) -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):  # from outside, or by a closed terminal: end the sites too
         signal.signal(ending, signal.default_int_handler)
     try:
-        experiment = with_phantom(read_experiment(arguments))
+        experiment = with_cache(with_phantom(read_experiment(arguments)))
+        experiment.caching()  # refused now, before anything starts, if its folder cannot be written
         datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
         summaries = {site: experiment.task.check_data(datalist) for site, datalist in datalists.items()}
         run(experiment, datalists, summaries)
@@ -70,7 +72,7 @@ def with_phantom(experiment: Experiment) -> Experiment:
     Raises:
         InputError: the phantoms cannot be made.
     """
-    if experiment.data != Data():
+    if experiment.data.names_a_dataset:
         return experiment
     if not is_phantom(PHANTOM):
         say(f"No dataset is named: making a phantom federation in {PHANTOM}")
@@ -79,7 +81,16 @@ def with_phantom(experiment: Experiment) -> Experiment:
         except (InputError, OSError) as error:
             if not is_phantom(PHANTOM):  # unless another run was quicker
                 raise InputError(f"No phantoms can be made in {PHANTOM} ({error}); name a dataset.") from error
-    return experiment.with_data(Data(PHANTOM, PHANTOM / "datalist"))
+    data = dataclasses.replace(experiment.data, dataset_base_dir=PHANTOM, datalist_json_path=PHANTOM / "datalist")
+    return experiment.with_data(data)
+
+
+def with_cache(experiment: Experiment) -> Experiment:
+    """The experiment itself, or where it names no cache folder the experiment with one beside its run folders."""
+    if experiment.data.cache_dir is not None or experiment.performance.cache_gb == 0:
+        return experiment
+    folder = (experiment.artifacts or HERE / ARTIFACTS).absolute() / "cache"
+    return experiment.with_data(dataclasses.replace(experiment.data, cache_dir=folder))
 
 
 def _datalist(experiment: Experiment, site: str) -> Datalist:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from fedmed.data.cache import Caching
 from fedmed.data.datalist import Case, datalist_path, load_datalist
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
@@ -45,7 +46,9 @@ def validation_cases(experiment: Experiment, data: Data) -> tuple[tuple[Case, ..
     return tuple(cases.values()), schemes.pop()
 
 
-def score(experiment: Experiment, weights: Path, cases: Sequence[Case], label_scheme: str | None) -> list[Row]:
+def score(
+    experiment: Experiment, weights: Path, cases: Sequence[Case], label_scheme: str | None, caching: Caching
+) -> list[Row]:
     """Every case's metrics, in the precision in which the run was trained.
 
     Raises:
@@ -62,7 +65,7 @@ def score(experiment: Experiment, weights: Path, cases: Sequence[Case], label_sc
         ) from error
     model.to(device).eval()
     with torch.inference_mode(), autocast(experiment.training.precision, device):
-        return experiment.task.evaluate(model, experiment.task.eval_set(cases, label_scheme, 0.0), device)
+        return experiment.task.evaluate(model, experiment.task.eval_set(cases, label_scheme, caching), device)
 
 
 def long_table(run: str, rows: Sequence[Row]) -> pd.DataFrame:

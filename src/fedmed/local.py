@@ -28,7 +28,7 @@ class LocalSite:
     """A site's model, optimiser and cases, which live as long as its process.
 
     Raises:
-        InputError: the site's datalist or a file that it names cannot be used.
+        InputError: the site's datalist, a file that it names or its cache folder cannot be used.
     """
 
     def __init__(self, experiment: Experiment, site: str) -> None:
@@ -37,9 +37,9 @@ class LocalSite:
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         dataset, lists = experiment.data.resolved()
         datalist = load_datalist(datalist_path(lists, site), dataset)
-        cache = experiment.performance.cache_dataset
-        self.train_set = self.task.train_set(datalist, cache)
-        self.eval_set = self.task.eval_set(datalist.validation, datalist.label_scheme, cache)
+        caching = experiment.caching()
+        self.train_set = self.task.train_set(datalist, caching)
+        self.eval_set = self.task.eval_set(datalist.validation, datalist.label_scheme, caching)
         self.model = self.task.build_model().to(self.device)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fedmed.data.audit import check_files_exist, check_modalities, check_volumes, volume_size
+from fedmed.data.cache import Caching
 from fedmed.data.datalist import Case
 from fedmed.errors import InputError
 from fedmed.tasks.brats18 import Brats18
@@ -168,7 +169,7 @@ def test_images_that_pass_can_be_loaded_together(case: Case, shift_mm: float) ->
     except InputError:
         assert shift_mm > 0
         return
-    Brats18().eval_set([case], "brats2018", 0)[0]
+    Brats18().eval_set([case], "brats2018", Caching())[0]
 
 
 PERMUTED = np.array([[0, 0, 1, 0], [-1, 0, 0, 9], [0, 1, 0, 0], [0, 0, 0, 1]], float)
@@ -182,5 +183,5 @@ PERMUTED = np.array([[0, 0, 1, 0], [-1, 0, 0, 9], [0, 1, 0, 0], [0, 0, 0, 1]], f
 def test_the_volumes_size_is_that_of_the_image_that_the_network_sees(case: Case, affine: np.ndarray) -> None:
     for path in (*case.image, case.label):
         save(path, np.ones(SHAPE, np.uint8), affine)
-    item = Brats18().eval_set([case], "brats2018", 0)[0]
+    item = Brats18().eval_set([case], "brats2018", Caching())[0]
     assert volume_size(case) == tuple(item["image"].shape[1:])
