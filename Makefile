@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.installed
-	env -u DATASET_ROOT -u DATALIST_ROOT $(BIN)/python job.py
+	env -u DATASET_ROOT -u DATALIST_ROOT -u CACHE_ROOT $(BIN)/python job.py
 
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
 """Command line -> Experiment -> FLARE recipe -> environment -> run folder. ``python job.py`` runs a demonstration."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -27,7 +28,7 @@ from fedmed.data.datalist import Datalist, datalist_path, load_datalist
 from fedmed.data.finding import refuse_errors
 from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed
-from fedmed.experiment import Data, Experiment
+from fedmed.experiment import Experiment
 from fedmed.options import to_plain
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):  # from outside, or by a closed terminal: end the sites too
         signal.signal(ending, signal.default_int_handler)
     try:
-        experiment = with_phantom(read_experiment(arguments))
+        experiment = with_cache(with_phantom(read_experiment(arguments)))
         datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
         summaries = audited(experiment, datalists)
         run(experiment, datalists, summaries)
@@ -74,7 +75,7 @@ def with_phantom(experiment: Experiment) -> Experiment:
     Raises:
         InputError: the phantoms cannot be made.
     """
-    if experiment.data != Data():
+    if experiment.data.names_a_dataset:
         return experiment
     if not is_phantom(PHANTOM):
         say(f"No dataset is named: making a phantom federation in {PHANTOM}")
@@ -83,7 +84,16 @@ def with_phantom(experiment: Experiment) -> Experiment:
         except (InputError, OSError) as error:
             if not is_phantom(PHANTOM):  # unless another run was quicker
                 raise InputError(f"No phantoms can be made in {PHANTOM} ({error}); name a dataset.") from error
-    return experiment.with_data(Data(PHANTOM, PHANTOM / "datalist"))
+    data = dataclasses.replace(experiment.data, dataset_base_dir=PHANTOM, datalist_json_path=PHANTOM / "datalist")
+    return experiment.with_data(data)
+
+
+def with_cache(experiment: Experiment) -> Experiment:
+    """The experiment itself, or where it names no cache folder the experiment with one beside its run folders."""
+    if experiment.data.cache_dir is not None or experiment.performance.cache_gb == 0:
+        return experiment
+    folder = (experiment.artifacts or HERE / ARTIFACTS).absolute() / "cache"
+    return experiment.with_data(dataclasses.replace(experiment.data, cache_dir=folder))
 
 
 def _datalist(experiment: Experiment, site: str) -> Datalist:
@@ -100,7 +110,8 @@ def audited(experiment: Experiment, datalists: Mapping[str, Datalist]) -> dict[s
     Raises:
         InputError: the data have errors, or an option of the task does not suit them.
     """
-    task, allow_overlap, book = experiment.task, experiment.training.allow_overlap, FactsBook()
+    task, allow_overlap = experiment.task, experiment.training.allow_overlap
+    book = FactsBook(experiment.caching().disk)
     audits = []
     for site, datalist in datalists.items():
         audits.append(task.audit(site, datalist, allow_overlap, book=book, progress=screen.audit_progress(site, say)))

@@ -5,6 +5,7 @@ python result_stat/evaluate.py artifacts/run-001    one run; --model last or a f
 """
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 import pandas as pd
 
+from fedmed.data.cache import Caching
+from fedmed.data.case_facts import FactsBook
 from fedmed.errors import InputError
 from fedmed.evaluation import long_table, model_file, score, validation_cases
-from fedmed.experiment import Data
+from fedmed.experiment import Data, Experiment
 from fedmed.options import Parser, absolute_path
 from fedmed.run_folder import ARTIFACTS, BEST, RunFolder
 
@@ -81,16 +84,31 @@ def runs_with_a_model(artifacts: Path) -> list[RunFolder]:
 def evaluate(run: RunFolder, label: str, args: argparse.Namespace) -> pd.DataFrame:
     """Score one run's model, and leave the numbers of every case in its folder."""
     experiment = run.experiment()
-    data = Data(
-        args.dataset_base_dir or experiment.data.dataset_base_dir,
-        args.datalist_json_path or experiment.data.datalist_json_path,
+    data = dataclasses.replace(
+        experiment.data,
+        dataset_base_dir=args.dataset_base_dir or experiment.data.dataset_base_dir,
+        datalist_json_path=args.datalist_json_path or experiment.data.datalist_json_path,
     )
     weights = model_file(run, args.model)
-    cases, label_scheme = validation_cases(experiment, data)
+    held = caching(experiment, run)
+    cases, label_scheme = validation_cases(experiment, data, FactsBook(held.disk))
     print(f"{run.name}: {weights.name} on {len(cases)} cases", flush=True)
-    table = long_table(label, score(experiment, weights, cases, label_scheme))
+    table = long_table(label, score(experiment, weights, cases, label_scheme, held))
     table.to_csv(run.path / f"{TABLE}-{weights.stem}.csv", index=False)
     return table
+
+
+def caching(experiment: Experiment, run: RunFolder) -> Caching:
+    """Where prepared cases may lie already: in CACHE_ROOT, or in the folder that the run used if it is still there."""
+    folder = Data.of_this_site().cache_dir or experiment.data.cache_dir
+    if folder is None or not folder.is_dir():
+        return Caching()
+    try:
+        disk = experiment.with_data(Data(cache_dir=folder)).caching().disk
+    except InputError as error:  # an evaluation goes as well without
+        print(f"{run.name} is scored without the cache: {error}", file=sys.stderr)
+        return Caching()
+    return Caching(disk=disk)
 
 
 def summary(tables: Sequence[pd.DataFrame]) -> str:

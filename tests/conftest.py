@@ -19,8 +19,8 @@ def _one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_data_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DATASET_ROOT", raising=False)
-    monkeypatch.delenv("DATALIST_ROOT", raising=False)
+    for name in ("DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

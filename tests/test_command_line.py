@@ -100,6 +100,16 @@ def test_an_environment_variable_counts_as_a_dataset(variable: str, monkeypatch:
     assert facts(read(""))["num_rounds"] == 600
 
 
+def test_a_cache_folder_is_no_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert facts(read("--cache_dir /c"))["num_rounds"] < 600
+    monkeypatch.setenv("CACHE_ROOT", "/my cache")
+    experiment = read("")
+    assert facts(experiment)["num_rounds"] < 600
+    assert experiment.data == Data(cache_dir=Path("/my cache"))
+    assert not experiment.data.names_a_dataset
+    assert read("--cache_dir /c").data == Data(cache_dir=Path("/c"))
+
+
 def test_an_argument_comes_before_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATASET_ROOT", "/old")
     monkeypatch.setenv("DATALIST_ROOT", "/lists")

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fedmed.data.cache import Caching
 from fedmed.data.datalist import load_datalist
 from fedmed.errors import InputError
 from fedmed.evaluation import long_table, model_file, score, validation_cases
@@ -26,7 +27,7 @@ def test_every_case_and_region_gets_its_row(small_experiment: Make, tmp_path: Pa
     experiment = small_experiment()
     cases, scheme = validation_cases(experiment, experiment.data)
     save_weights(experiment.task.build_model().state_dict(), tmp_path / "w.pt")
-    rows = score(experiment, tmp_path / "w.pt", cases, scheme)
+    rows = score(experiment, tmp_path / "w.pt", cases, scheme, Caching())
     assert {(r.case, r.region) for r in rows} == {(c.name, r) for c in cases for r in ("TC", "WT", "ET")}
     assert all(0 <= r.value <= 1 for r in rows if r.metric == "challenge_dice")
 
@@ -35,7 +36,7 @@ def test_weights_of_another_network_are_refused(small_experiment: Make, tmp_path
     experiment = small_experiment()
     save_weights(torch.nn.Linear(2, 2).state_dict(), tmp_path / "other.pt")
     with pytest.raises(InputError, match="another network"):
-        score(experiment, tmp_path / "other.pt", [], None)
+        score(experiment, tmp_path / "other.pt", [], None, Caching())
 
 
 def test_a_run_without_that_model_is_refused_with_its_status(small_experiment: Make, tmp_path: Path) -> None:

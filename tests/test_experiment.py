@@ -20,8 +20,8 @@ def experiment(*arguments: str) -> Experiment:
     "arguments",
     [
         "",
-        "--n_clients 1 --precision bf16 --seed 7 --job_name my.run-2_b",
-        "--roi_size 32 40 48 --infer_roi_size 64 64 64 --cache_dataset 0.5",
+        "--n_clients 1 --precision bf16 --seed 7 --job_name my.run-2_b --crop_to_brain",
+        "--roi_size 32 40 48 --infer_roi_size 64 64 64 --cache_dataset 0.5 --cache_gb 1.5 --cache_dir /c",
         "--privacy svt --dp_epsilon 0.01 --dp_fraction 0.8",
         "--algorithm fedprox --fedproxloss_mu 0.1",
         "--threads 4 --gpu 0,0 --verbose --workspace /a/b --dataset_base_dir /data --datalist_json_path /lists",
@@ -35,15 +35,27 @@ def test_json_and_back_is_the_same_experiment(arguments: str, monkeypatch: pytes
 
 def test_the_travelling_copy_holds_no_path_of_this_machine() -> None:
     paths = ["--dataset_base_dir", "/xylophone/d", "--datalist_json_path", "/xylophone/l"]
-    paths += ["--workspace", "/xylophone/w", "--artifacts", "/xylophone/a"]
+    paths += ["--workspace", "/xylophone/w", "--artifacts", "/xylophone/a", "--cache_dir", "/xylophone/c"]
     original = experiment(*paths, "--num_rounds", "7", "--enable_dp")
-    assert original.to_json().count("xylophone") >= 3
+    assert original.to_json().count("xylophone") >= 4
     text = original.to_json(travelling=True)
     assert "xylophone" not in text
     arrived = Experiment.from_json(text)
     for part in ("task", "algorithm", "privacy", "training", "performance", "job_name"):
         assert getattr(arrived, part) == getattr(original, part)
     assert arrived.data == Data()
+
+
+@pytest.mark.parametrize(("folder", "limit", "kept"), [(True, 2.0, True), (True, 0.0, False), (False, 2.0, False)])
+def test_a_machine_keeps_cases_on_disk_where_a_folder_and_a_size_are_named(
+    tmp_path: Path, folder: bool, limit: float, kept: bool
+) -> None:
+    named = ["--cache_dir", str(tmp_path / "c")] if folder else []
+    caching = experiment(*named, "--cache_gb", str(limit), "--cache_dataset", "0.25").caching()
+    assert caching.share_in_memory == 0.25
+    assert (caching.disk is not None) == (tmp_path / "c").exists() == kept
+    if caching.disk:
+        assert (caching.disk.folder, caching.disk.limit_bytes) == (tmp_path / "c", 2 * 10**9)
 
 
 def test_a_site_adds_its_own_data() -> None:
@@ -68,6 +80,9 @@ def test_a_site_adds_its_own_data() -> None:
         (Performance, "cache_dataset", 1.5),
         (Performance, "cache_dataset", -0.5),
         (Performance, "cache_dataset", float("nan")),
+        (Performance, "cache_gb", -1.0),
+        (Performance, "cache_gb", float("nan")),
+        (Performance, "cache_gb", float("inf")),
     ],
 )
 def test_a_value_out_of_range_is_refused_and_shown(cls: type, name: str, value: float) -> None:

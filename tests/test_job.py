@@ -1,15 +1,21 @@
 """The exported job, which is all that a remote site gets."""
 
+import contextlib
+import io
 import json
+import multiprocessing
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import pytest
 import torch
 
 import job
+from fedmed.command_line import read_experiment
 from fedmed.experiment import Experiment
 from model import BratsSegResNet
 
@@ -78,6 +84,12 @@ BAD = {
     "no rounds": (["--num_rounds", "0"], "--num_rounds is 0"),
     "learning rate": (["--learning_rate", "nan"], "--learning_rate is nan"),
     "cache share": (["--cache_dataset", "1.5"], "--cache_dataset is 1.5"),
+    "cache limit": (["--cache_gb", "-1"], "--cache_gb is -1"),
+    "cache folder, read-only": (
+        ["--cache_dir", "/proc/fedmed/my cache"],
+        "The cache folder /proc/fedmed/my cache cannot",
+    ),
+    "cache folder, a file": (["--cache_dir", __file__], f"The cache folder {__file__} cannot be written (File exists)"),
     "fraction": (["--enable_dp", "--dp_fraction", "1.2"], "--dp_fraction is 1.2"),
     "threads": (["--threads", "1"], "--allow_restart"),
     "gpu": (["--gpu", "first"], "--gpu is 'first'"),
@@ -97,4 +109,44 @@ def test_bad_input_ends_with_one_sentence_and_code_2(
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1
-    assert not (tmp_path / "artifacts").exists()  # nothing was started
+    assert not list((tmp_path / "artifacts").glob("run-*"))  # nothing was started
+
+
+def named(*arguments: str) -> Experiment:
+    return job.with_cache(job.with_phantom(read_experiment(list(arguments))))
+
+
+def test_a_run_without_a_cache_folder_keeps_cases_beside_the_run_folders(phantom: Path, tmp_path: Path) -> None:
+    data = ["--dataset_base_dir", str(phantom), "--datalist_json_path", str(phantom / "datalist")]
+    assert named(*data).data.cache_dir == job.HERE / "artifacts" / "cache"
+    assert named(*data, "--artifacts", str(tmp_path)).data.cache_dir == tmp_path / "cache"
+    assert named(*data, "--cache_dir", "/mine").data.cache_dir == Path("/mine")
+    assert named(*data, "--cache_gb", "0").data.cache_dir is None
+
+
+def test_naming_a_cache_folder_alone_names_no_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "is_phantom", lambda path: True)
+    experiment = named("--cache_dir", "/mine")
+    assert experiment.data.dataset_base_dir == job.PHANTOM
+    assert experiment.data.cache_dir == Path("/mine")
+
+
+def without_disk(arguments: list[str], answer: "Queue[tuple[int, str]]") -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file can grow, as on a full disk
+    with contextlib.redirect_stderr(io.StringIO()) as error, contextlib.redirect_stdout(io.StringIO()):
+        answer.put((job.main(arguments), error.getvalue()))
+
+
+def test_a_full_disk_is_refused_before_anything_starts(phantom: Path, tmp_path: Path) -> None:
+    arguments = ["--dataset_base_dir", str(phantom), "--datalist_json_path", str(phantom / "datalist")]
+    arguments += ["--n_clients", "2", "--artifacts", str(tmp_path)]
+    fork = multiprocessing.get_context("fork")
+    answer = fork.Queue()
+    process = fork.Process(target=without_disk, args=(arguments, answer))
+    process.start()
+    code, error = answer.get(timeout=60)
+    process.join()
+    assert code == 2
+    assert error.count("\n") == 1
+    assert all(words in error for words in (str(tmp_path / "cache"), "--cache_dir", "--cache_gb 0"))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "cache"]

@@ -1,6 +1,7 @@
 """A site's round: reproducible from seed, site and round, and the same whatever only changes the speed."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -157,6 +158,16 @@ def test_the_cache_changes_no_number(make_site: Callable[..., LocalSite]) -> Non
         assert same(trained(plain, number), trained(cached, number))
     one, other = plain.evaluate(), cached.evaluate()
     assert {**one, "val_seconds": 0} == {**other, "val_seconds": 0}
+
+
+def test_nor_does_the_disk_where_cases_are_kept(make_site: Callable[..., LocalSite], tmp_path: Path) -> None:
+    plain = make_site("--cache_dataset", "0")
+    cold, warm = (make_site("--cache_dir", str(tmp_path)) for _ in range(2))
+    expected, scores = trained(plain), plain.evaluate()
+    for site in (cold, warm):
+        assert same(trained(site), expected)
+        assert {**site.evaluate(), "val_seconds": 0} == {**scores, "val_seconds": 0}
+    assert len(list(tmp_path.iterdir())) == 4  # two cases to train on and two to score
 
 
 def test_fedprox_of_mu_0_is_fedavg(make_site: Callable[..., LocalSite]) -> None:

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from fedmed.data.cache import Caching
 from fedmed.experiment import Experiment
 from fedmed.run_folder import RunFolder, save_weights
+from result_stat import evaluate
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,6 +50,29 @@ def test_every_run_is_scored_and_its_cases_are_kept(artifacts: Path) -> None:
         assert set(table["region"]) == {"TC", "WT", "ET"}
         overall = table[table["metric"] == "dice"]["value"].mean()
         assert f"{overall:.4f}" in done.stdout
+
+
+def test_a_run_is_scored_from_the_cache_that_it_used_if_that_is_still_there(
+    small_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    run = RunFolder.create(tmp_path, "run")
+    experiment = small_experiment("--cache_dir", str(tmp_path / "cache"))
+    assert evaluate.caching(experiment, run) == Caching()
+    (tmp_path / "cache").mkdir()
+    disk = evaluate.caching(experiment, run).disk
+    assert disk is not None
+    assert disk.folder == tmp_path / "cache"
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(
+    small_experiment: Callable[..., Experiment],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CACHE_ROOT", "/proc")
+    assert evaluate.caching(small_experiment(), RunFolder.create(tmp_path, "run")) == Caching()
+    assert "/proc cannot be written" in capsys.readouterr().err
 
 
 def test_the_shell_script_scores_the_runs_that_are_named(artifacts: Path) -> None:

@@ -51,8 +51,9 @@ def read_experiment(arguments: Sequence[str]) -> Experiment:
     chosen = _choices(given)
     here = Data.of_this_site()
     paths = {"dataset_base_dir": here.dataset_base_dir, "datalist_json_path": here.datalist_json_path}
+    paths |= {"cache_dir": here.cache_dir}
     given = {**{name: path for name, path in paths.items() if path is not None}, **given}
-    preset = given.pop("preset", "published" if set(paths) & set(given) else "demo")
+    preset = given.pop("preset", "published" if {"dataset_base_dir", "datalist_json_path"} & set(given) else "demo")
     plugins = {kind: registry.find(kind, name) for kind, name in chosen.items()}
     classes = {**plugins, **SECTIONS}
     _refuse_strangers(set(given), classes, chosen)

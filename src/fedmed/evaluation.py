@@ -7,6 +7,8 @@ import pandas as pd
 import torch
 
 from fedmed.data.audit import audit_site
+from fedmed.data.cache import Caching
+from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import Case, datalist_path, load_datalist
 from fedmed.data.finding import refuse_errors
 from fedmed.errors import InputError
@@ -29,7 +31,9 @@ def model_file(run: RunFolder, model: str) -> Path:
     return path
 
 
-def validation_cases(experiment: Experiment, data: Data) -> tuple[tuple[Case, ...], str | None]:
+def validation_cases(
+    experiment: Experiment, data: Data, book: FactsBook | None = None
+) -> tuple[tuple[Case, ...], str | None]:
     """The validation cases of all sites without repeats, checked, and the label scheme that their lists state.
 
     Raises:
@@ -40,7 +44,7 @@ def validation_cases(experiment: Experiment, data: Data) -> tuple[tuple[Case, ..
     datalists = [load_datalist(path, dataset) for path in paths]
     for path, datalist in zip(paths, datalists, strict=True):
         rules, splits = experiment.task.rules(datalist.label_scheme), {"validation": datalist.validation}
-        audit = audit_site(path.stem, splits, rules, experiment.task.patient_of)
+        audit = audit_site(path.stem, splits, rules, experiment.task.patient_of, book=book)
         refuse_errors(audit.findings, str(path))
     schemes = {datalist.label_scheme for datalist in datalists}
     if len(schemes) > 1:
@@ -49,7 +53,9 @@ def validation_cases(experiment: Experiment, data: Data) -> tuple[tuple[Case, ..
     return tuple(cases.values()), schemes.pop()
 
 
-def score(experiment: Experiment, weights: Path, cases: Sequence[Case], label_scheme: str | None) -> list[Row]:
+def score(
+    experiment: Experiment, weights: Path, cases: Sequence[Case], label_scheme: str | None, caching: Caching
+) -> list[Row]:
     """Every case's metrics, in the precision in which the run was trained.
 
     Raises:
@@ -66,7 +72,7 @@ def score(experiment: Experiment, weights: Path, cases: Sequence[Case], label_sc
         ) from error
     model.to(device).eval()
     with torch.inference_mode(), autocast(experiment.training.precision, device):
-        return experiment.task.evaluate(model, experiment.task.eval_set(cases, label_scheme, 0.0), device)
+        return experiment.task.evaluate(model, experiment.task.eval_set(cases, label_scheme, caching), device)
 
 
 def long_table(run: str, rows: Sequence[Row]) -> pd.DataFrame:

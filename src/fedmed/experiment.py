@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from fedmed import registry
 from fedmed.algorithms.base import Algorithm
+from fedmed.data.cache import Cache, Caching
 from fedmed.environments.base import Environment
 from fedmed.errors import InputError
 from fedmed.options import expect, expect_at_least, expect_positive, expect_share, from_plain, option, to_plain
@@ -57,8 +58,12 @@ class Performance:
     """What changes the speed of a run but none of its numbers."""
 
     cache_dataset: float = option(0.0, "share of the cases held in memory after their fixed transforms")
+    cache_gb: float = option(
+        20.0, "most that a machine keeps on disk of cases after their fixed transforms, in GB; 0 keeps nothing"
+    )
 
     def __post_init__(self) -> None:
+        expect_at_least("cache_gb", self.cache_gb, 0)
         expect_share("cache_dataset", self.cache_dataset)
 
 
@@ -68,12 +73,19 @@ class Data:
 
     dataset_base_dir: Path | None = option(None, "folder of the images (default: $DATASET_ROOT)")
     datalist_json_path: Path | None = option(None, "folder of <site>.json, or one such file (default: $DATALIST_ROOT)")
+    cache_dir: Path | None = option(
+        None, "folder for prepared cases, shared by sites and runs (default: $CACHE_ROOT, or cache beside the runs)"
+    )
 
     @classmethod
     def of_this_site(cls) -> "Data":
-        """What this machine's environment variables DATASET_ROOT and DATALIST_ROOT say."""
-        dataset, datalist = os.environ.get("DATASET_ROOT"), os.environ.get("DATALIST_ROOT")
-        return cls(_absolute(dataset), _absolute(datalist))
+        """What this machine's environment variables DATASET_ROOT, DATALIST_ROOT and CACHE_ROOT say."""
+        return cls(*(_absolute(os.environ.get(name)) for name in ("DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT")))
+
+    @property
+    def names_a_dataset(self) -> bool:
+        """Whether anything says where the cases lie."""
+        return self.dataset_base_dir is not None or self.datalist_json_path is not None
 
     def resolved(self) -> tuple[Path, Path]:
         """The dataset folder and the datalist path, absolute.
@@ -166,6 +178,16 @@ class Experiment:
     def with_data(self, data: Data) -> "Experiment":
         """The same experiment on a site's own data."""
         return dataclasses.replace(self, data=data)
+
+    def caching(self) -> Caching:
+        """Where this machine holds prepared cases; on disk only where a folder is named.
+
+        Raises:
+            InputError: that folder cannot be used.
+        """
+        folder, limit = self.data.cache_dir, int(self.performance.cache_gb * 1e9)
+        disk = Cache(folder, limit) if folder is not None and limit > 0 else None
+        return Caching(self.performance.cache_dataset, disk)
 
 
 def _absolute(text: str | None) -> Path | None:

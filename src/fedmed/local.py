@@ -10,6 +10,7 @@ import torch
 from monai.data import ThreadDataLoader
 from nvflare.app_common.abstract.fl_model import FLModel
 
+from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import datalist_path, load_datalist
 from fedmed.data.exchange import answer, key_of_this_site
 from fedmed.data.finding import refuse_errors
@@ -30,7 +31,7 @@ class LocalSite:
     """A site's model, optimiser and cases, which live as long as its process.
 
     Raises:
-        InputError: the site's datalist or a file that it names cannot be used.
+        InputError: the site's datalist, a file that it names or its cache folder cannot be used.
     """
 
     def __init__(self, experiment: Experiment, site: str) -> None:
@@ -39,11 +40,11 @@ class LocalSite:
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         dataset, lists = experiment.data.resolved()
         datalist = load_datalist(datalist_path(lists, site), dataset)
-        self.audit = self.task.audit(site, datalist, experiment.training.allow_overlap)
+        caching = experiment.caching()
+        self.audit = self.task.audit(site, datalist, self.training.allow_overlap, book=FactsBook(caching.disk))
         refuse_errors(self.audit.findings, f"the data of {site}")
-        cache = experiment.performance.cache_dataset
-        self.train_set = self.task.train_set(datalist, cache)
-        self.eval_set = self.task.eval_set(datalist.validation, datalist.label_scheme, cache)
+        self.train_set = self.task.train_set(datalist, caching)
+        self.eval_set = self.task.eval_set(datalist.validation, datalist.label_scheme, caching)
         self.model = self.task.build_model().to(self.device)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay

@@ -23,6 +23,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
         ("runs in", experiment.environment.statement(experiment)),
         ("data", data),
         ("sites", f"{cases} (training + validation cases)"),
+        ("cache", cache(experiment)),
         (
             "training",
             f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, "
@@ -41,6 +42,13 @@ def audit_progress(site: str, say: Callable[[str], None]) -> Callable[[int, int]
             say(f"{site}: {done} of {of} cases audited")
 
     return progress
+
+
+def cache(experiment: Experiment) -> str:
+    """Where prepared cases are held."""
+    folder, speed = experiment.data.cache_dir, experiment.performance
+    on_disk = f"{folder}, at most {speed.cache_gb:g} GB" if folder and speed.cache_gb else "none on disk"
+    return f"{on_disk}; {speed.cache_dataset:.0%} of the cases in memory"
 
 
 def round_line(record: Record, rounds: int, regions: Sequence[str], key: str, left_s: float) -> str:

@@ -179,5 +179,8 @@ def test_a_site_learns_where_its_data_lie_and_its_share_of_the_cores(
     variables = Sim()._variables(small_experiment(), tmp_path)
     assert variables["DATASET_ROOT"] == str(phantom)
     assert variables["DATALIST_ROOT"] == str(phantom / "datalist")
+    assert variables["CACHE_ROOT"] == ""
+    kept = Sim()._variables(small_experiment("--cache_dir", "/my cache"), tmp_path)
+    assert kept["CACHE_ROOT"] == "/my cache"
     assert variables["OMP_NUM_THREADS"] == "3"
     assert Sim(threads=1)._variables(small_experiment(), tmp_path)["OMP_NUM_THREADS"] == "7"

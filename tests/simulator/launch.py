@@ -15,7 +15,8 @@ def command(*arguments: object) -> list[str]:
 
 
 def variables(**more: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if name not in ("DATASET_ROOT", "DATALIST_ROOT")}
+    own = ("DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT")
+    clean = {name: value for name, value in os.environ.items() if name not in own}
     return {**clean, **more}
 
 

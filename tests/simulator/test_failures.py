@@ -1,5 +1,6 @@
 """What happens when a site fails in the middle of a run: a clear end, nothing lost, nothing left running."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -48,61 +49,23 @@ def put_a_nan(data: Path, site: str) -> None:
     image = nib.load(image_of(data, site))
     spoilt = np.asarray(image.dataobj, np.float32)
     spoilt[16, 16, 16] = np.nan
-    nib.save(nib.Nifti1Image(spoilt, image.affine), image_of(data, site))
+    whole = image_of(data, site).with_name("spoilt.nii.gz")
+    nib.save(nib.Nifti1Image(spoilt, image.affine), whole)
+    whole.replace(image_of(data, site))
 
 
-def test_a_failing_site_ends_the_run_with_its_own_words(data: Path, tmp_path: Path) -> None:
-    broken = image_of(data, "site-2")
+def cut_off(data: Path, site: str) -> None:
+    """Leave but a part of an image of a site's only training case."""
+    broken = image_of(data, site)
     broken.write_bytes(broken.read_bytes()[:-2000])
-    done = launch.run(tmp_path, *SITES, "--num_rounds", 3, *of(data))
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "site-2 failed" in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    run = RunFolder.open(tmp_path / "artifacts" / "run-001")
-    status = run.read_json("status")
-    assert status["status"] == "failed"
-    assert "site-2" in status["reason"]
-    assert (run.path / "training.log").stat().st_size > 0
-    assert not launch.processes_with(str(tmp_path))
-
-
-@pytest.mark.parametrize("privacy", [(), ("--enable_dp",)], ids=["by the server", "by the site's own filter"])
-def test_a_site_with_nan_voxels_is_refused_and_the_others_go_on(
-    data: Path, tmp_path: Path, privacy: tuple[str, ...]
-) -> None:
-    put_a_nan(data, "site-2")
-    done = launch.run(tmp_path, *SITES, "--num_rounds", 1, *privacy, *of(data))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "site-2 was refused" in done.stdout
-    run = RunFolder.open(tmp_path / "artifacts" / "run-001")
-    weights = torch.load(run.path / "last_global_model.pt", weights_only=True)["model"]
-    assert all(torch.isfinite(values).all() for values in weights.values())
-    refused = run.history().query("round == 1 and site == 'site-2'")["refused"].iloc[0]
-    assert ("filter" if privacy else "NaN") in refused
-
-
-@pytest.mark.parametrize("privacy", [(), ("--enable_dp",)], ids=["by the server", "by the sites' own filters"])
-def test_a_round_without_a_usable_update_ends_the_run_and_names_every_site(
-    data: Path, tmp_path: Path, privacy: tuple[str, ...]
-) -> None:
-    for site in ("site-1", "site-2"):
-        put_a_nan(data, site)
-    done = launch.run(tmp_path, *SITES, "--num_rounds", 2, *privacy, *of(data))
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "No update of this round could be used" in done.stderr
-    assert "site-1: " in done.stderr
-    assert "site-2: " in done.stderr
-    folder = tmp_path / "artifacts" / "run-001"
-    assert RunFolder.open(folder).read_json("status")["status"] == "failed"
-    assert not (folder / "last_global_model.pt").exists()  # nothing was trained, so nothing stands for a result
 
 
 class Started:
     """A run of many rounds, watched from outside."""
 
-    def __init__(self, place: Path, data: Path) -> None:
+    def __init__(self, place: Path, data: Path, rounds: int, *options: object) -> None:
         self.place = place
-        arguments = [*SITES, "--num_rounds", 500, *of(data), "--artifacts", place / "artifacts"]
+        arguments = [*SITES, "--num_rounds", rounds, *of(data), "--artifacts", place / "artifacts", *options]
         self.process = subprocess.Popen(
             launch.command(*arguments),
             env=launch.variables(),
@@ -130,33 +93,105 @@ class Started:
         return output
 
 
-@pytest.fixture
-def started(data: Path, tmp_path: Path) -> Iterator[Started]:
-    run = Started(tmp_path, data)
-    yield run
-    if run.process.poll() is None:
-        for process in run.everything():
-            process.kill()
-        run.process.kill()
+@contextlib.contextmanager
+def started(place: Path, data: Path, rounds: int, *options: object) -> Iterator[Started]:
+    run = Started(place, data, rounds, *options)
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            for process in run.everything():
+                process.kill()
+            run.process.kill()
 
 
-def test_a_killed_site_ends_the_run_within_a_minute(started: Started, tmp_path: Path) -> None:
-    started.wait_for_a_round()
-    family = started.everything()
-    started.worker("site-2").kill()
-    output = started.end()
-    assert started.process.returncode == 1
+NOTHING_KEPT = ("--cache_gb", 0)  # so that a file which is spoilt after the audit is read again
+
+
+def test_a_failed_audit_ends_the_run_before_it_starts(data: Path, tmp_path: Path) -> None:
+    cut_off(data, "site-2")
+    done = launch.run(tmp_path, *SITES, "--num_rounds", 3, *of(data))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "The audit of the data of site-2 failed" in done.stderr
+    assert str(image_of(data, "site-2")) in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list((tmp_path / "artifacts").glob("run-*"))
+
+
+def test_a_failing_site_ends_the_run_with_its_own_words(data: Path, tmp_path: Path) -> None:
+    with started(tmp_path, data, 500, *NOTHING_KEPT) as run:
+        run.wait_for_a_round()
+        cut_off(data, "site-2")
+        output = run.end()
+    assert run.process.returncode == 1, output
+    assert "site-2 failed" in output
+    assert "Traceback" not in output
+    folder = RunFolder.open(tmp_path / "artifacts" / "run-001")
+    status = folder.read_json("status")
+    assert status["status"] == "failed"
+    assert "site-2" in status["reason"]
+    assert (folder.path / "training.log").stat().st_size > 0
+    assert not launch.processes_with(str(tmp_path))
+
+
+PRIVACY = pytest.mark.parametrize("privacy", [(), ("--enable_dp",)], ids=["by the server", "by the site's own filter"])
+
+
+@PRIVACY
+def test_a_site_that_sends_nan_is_refused_and_the_others_go_on(
+    data: Path, tmp_path: Path, privacy: tuple[str, ...]
+) -> None:
+    with started(tmp_path, data, 6, *NOTHING_KEPT, *privacy) as run:
+        run.wait_for_a_round()
+        put_a_nan(data, "site-2")
+        output = run.end()
+    assert run.process.returncode == 0, output
+    assert "site-2 was refused" in output
+    folder = RunFolder.open(tmp_path / "artifacts" / "run-001")
+    weights = torch.load(folder.path / "last_global_model.pt", weights_only=True)["model"]
+    assert all(torch.isfinite(values).all() for values in weights.values())
+    refused = folder.history().query("round == 6 and site == 'site-2'")["refused"].iloc[0]
+    assert ("filter" if privacy else "NaN") in refused
+
+
+@PRIVACY
+def test_a_round_without_a_usable_update_ends_the_run_and_names_every_site(
+    data: Path, tmp_path: Path, privacy: tuple[str, ...]
+) -> None:
+    with started(tmp_path, data, 500, *NOTHING_KEPT, *privacy) as run:
+        run.wait_for_a_round()
+        for site in ("site-1", "site-2"):
+            put_a_nan(data, site)
+        output = run.end()
+    assert run.process.returncode == 1, output
+    assert "No update of this round could be used" in output
+    assert "site-1: " in output
+    assert "site-2: " in output
+    folder = tmp_path / "artifacts" / "run-001"
+    assert RunFolder.open(folder).read_json("status")["status"] == "failed"
+    kept = torch.load(folder / "last_global_model.pt", weights_only=True)["model"]  # of the last usable round
+    assert all(torch.isfinite(values).all() for values in kept.values())
+
+
+def test_a_killed_site_ends_the_run_within_a_minute(data: Path, tmp_path: Path) -> None:
+    with started(tmp_path, data, 500) as run:
+        run.wait_for_a_round()
+        family = run.everything()
+        run.worker("site-2").kill()
+        output = run.end()
+    assert run.process.returncode == 1
     assert "site-2 died" in output
     _nothing_is_left_and_what_was_there_is_kept(family, tmp_path)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
-def test_an_interrupted_run_leaves_no_process(started: Started, tmp_path: Path, sent: signal.Signals) -> None:
-    started.wait_for_a_round()
-    family = started.everything()
-    started.process.send_signal(sent)
-    output = started.end()
-    assert started.process.returncode == 130, output
+def test_an_interrupted_run_leaves_no_process(data: Path, tmp_path: Path, sent: signal.Signals) -> None:
+    with started(tmp_path, data, 500) as run:
+        run.wait_for_a_round()
+        family = run.everything()
+        run.process.send_signal(sent)
+        output = run.end()
+    assert run.process.returncode == 130, output
     _nothing_is_left_and_what_was_there_is_kept(family, tmp_path)
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fedmed.data.cache import Caching
 from fedmed.data.phantom import make_phantom
 from fedmed.evaluation import score, validation_cases
 from fedmed.run_folder import RunFolder
@@ -118,7 +119,7 @@ def test_the_reported_dice_is_that_of_the_saved_models(runs: Runs, place: Path) 
     cases, scheme = validation_cases(experiment, experiment.data)
     by_round = run.history().groupby("round")["val_dice"].mean()
     for which, reported in (("last", by_round.loc[2]), ("best", by_round.loc[1:].max())):
-        rows = score(experiment, run.path / f"{which}_global_model.pt", cases, scheme)
+        rows = score(experiment, run.path / f"{which}_global_model.pt", cases, scheme, Caching())
         assert experiment.task.metrics(rows)["val_dice"] == pytest.approx(reported, abs=1e-5)
 
 

@@ -134,6 +134,7 @@ class Sim(Environment):
             **os.environ,
             "DATASET_ROOT": str(dataset),
             "DATALIST_ROOT": str(datalist),
+            "CACHE_ROOT": str(experiment.data.cache_dir or ""),
             "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // at_once)),
             KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
             "FEDMED_REPORTS": str(scratch),

@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from fedmed.data.audit import SiteAudit, audit_site
+from fedmed.data.cache import Caching
 from fedmed.data.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist
 from fedmed.plugin import Plugin
@@ -62,14 +63,14 @@ class Task(Plugin, ABC):
         return audit_site(site, datalist.splits, rules, self.patient_of, allow_overlap, **how)
 
     @abstractmethod
-    def train_set(self, datalist: Datalist, cache_rate: float) -> Dataset[Mapping[str, torch.Tensor]]:
+    def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Mapping[str, torch.Tensor]]:
         """The training cases with random transforms: items of ``image`` (C, ...) and ``label``.
 
-        Its ``transform`` has MONAI's ``set_random_state``.
+        Its ``transform`` has MONAI's ``set_random_state``. Where ``caching`` holds cases changes no item.
         """
 
     @abstractmethod
-    def eval_set(self, cases: Sequence[Case], label_scheme: str | None, cache_rate: float) -> Dataset[Any]:
+    def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
         """Cases to be scored: items of ``image`` (C, ...), ``label`` and the case's name ``case``."""
 
     @abstractmethod

@@ -14,8 +14,11 @@ from torch.utils.data import Dataset
 
 from fedmed.data.brats import LABEL_SCHEMES, MODALITIES, label_scheme
 from fedmed.data.brats_audit import brats_rules, patient_of
+from fedmed.data.cache import Caching
 from fedmed.data.case_findings import Rules
+from fedmed.data.compact import Compact, Expand
 from fedmed.data.datalist import Case, Datalist
+from fedmed.data.kept import Kept
 from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, fit, largest, round_up
 from fedmed.errors import InputError
@@ -41,6 +44,9 @@ class Brats18(Task):
 
     foreground_crops: float = option(
         0.0, "share of training crops centred on a tumour voxel; 0 is the published uniform crop"
+    )
+    crop_to_brain: bool = option(
+        False, "train and validate on the box around the brain alone; give a --roi_size that fits it, e.g. 144 176 144"
     )
 
     KEY_METRIC: ClassVar[str] = "val_dice"
@@ -80,14 +86,32 @@ class Brats18(Task):
         """The training crop in voxels for these cases."""
         return self.roi_size or fit(PUBLISHED_ROI, largest(map(volume_size, cases)), DIVISOR)
 
-    def train_set(self, datalist: Datalist, cache_rate: float) -> Dataset[Any]:
-        enhancing = label_scheme(datalist.label_scheme).enhancing
-        transform = mt.Compose([*_fixed(enhancing), *_random(self.crop_size(datalist.training), self.foreground_crops)])
-        return CacheDataset(_items(datalist.training), transform, cache_rate=cache_rate, num_workers=1, progress=False)
+    def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
+        crop = self.crop_size(datalist.training)
+        after = [
+            _crop(crop, self.foreground_crops),
+            *_flips(),
+            *_network_input(label_scheme(datalist.label_scheme).enhancing),
+            *_intensities(),
+            mt.SpatialPadd(BOTH, spatial_size=crop),  # volumes smaller than the crop
+            mt.CastToTyped("label", dtype=torch.float32),
+        ]
+        return self._dataset(datalist.training, caching, after)
 
-    def eval_set(self, cases: Sequence[Case], label_scheme_name: str | None, cache_rate: float) -> Dataset[Any]:
-        transform = mt.Compose(_fixed(label_scheme(label_scheme_name).enhancing))
-        return CacheDataset(_items(cases), transform, cache_rate=cache_rate, num_workers=1, progress=False)
+    def eval_set(self, cases: Sequence[Case], label_scheme_name: str | None, caching: Caching) -> Dataset[Any]:
+        after = [
+            *_network_input(label_scheme(label_scheme_name).enhancing),
+            mt.CastToTyped("label", dtype=torch.uint8),
+        ]
+        return self._dataset(cases, caching, after)
+
+    def _dataset(self, cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
+        """In memory and on disk lie the compact cases; ``after`` sees their volumes."""
+        transforms = [Kept(_fixed(), caching.disk), Expand(keep_box=self.crop_to_brain), *after]
+        return CacheDataset(
+            _items(cases), transforms, cache_rate=caching.share_in_memory, num_workers=1, progress=False,
+            copy_cache=False,  # what follows makes tensors of its own
+        )  # fmt: skip
 
     def loss(self) -> nn.Module:
         return DiceLoss(smooth_nr=0, smooth_dr=1e-5, squared_pred=True, sigmoid=True)
@@ -154,16 +178,15 @@ def _mean(rows: Sequence[Row], metric: str, region: str | None = None) -> float 
     return mean_of_values(r.value for r in rows if r.metric == metric and region in (None, r.region))
 
 
-def _fixed(enhancing: int) -> list[Any]:
-    """The same for a case every time, so that it can be cached: normalisation sees the whole volume."""
+def _fixed() -> list[Any]:
+    """The same for a case every time, so that it can be kept: normalisation sees the whole volume."""
     return [
         mt.LoadImaged(BOTH, reader="NibabelReader"),
-        mt.EnsureChannelFirstd("image"),
-        mt.ConvertToMultiChannelBasedOnBratsClassesd("label", et_label=enhancing),
+        mt.EnsureChannelFirstd(BOTH),
         mt.Spacingd(BOTH, pixdim=(1.0, 1.0, 1.0), mode=("bilinear", "nearest")),
         mt.Orientationd(BOTH, axcodes="RAS", labels=None),
         mt.NormalizeIntensityd("image", nonzero=True, channel_wise=True),
-        mt.EnsureTyped(BOTH, dtype=(torch.float32, torch.uint8), track_meta=False),
+        Compact(),
     ]
 
 
@@ -175,12 +198,20 @@ def _crop(crop: Size, foreground: float) -> Any:
     )
 
 
-def _random(crop: Size, foreground: float) -> list[Any]:
+def _flips() -> list[Any]:
+    return [mt.RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(3)]
+
+
+def _network_input(enhancing: int) -> list[Any]:
+    """From a case's compact types to the network's: float32 intensities and a channel a region."""
     return [
-        _crop(crop, foreground),
-        *[mt.RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(3)],
+        mt.CastToTyped("image", dtype=torch.float32),
+        mt.ConvertToMultiChannelBasedOnBratsClassesd("label", et_label=enhancing),
+    ]
+
+
+def _intensities() -> list[Any]:
+    return [
         mt.RandScaleIntensityd("image", factors=0.1, prob=1.0),
         mt.RandShiftIntensityd("image", offsets=0.1, prob=1.0),
-        mt.SpatialPadd(BOTH, spatial_size=crop),  # volumes smaller than the crop
-        mt.CastToTyped("label", dtype=torch.float32),
     ]
