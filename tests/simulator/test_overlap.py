@@ -25,7 +25,7 @@ def test_a_leak_between_sites_ends_the_job_before_round_0(tmp_path: Path, monkey
     exported = job.export_job(experiment, tmp_path)
     monkeypatch.setenv("DUPLICATES_KEY", "k" * 32)
     records: list[dict[str, object]] = []
-    with pytest.raises(RunFailed, match="site-1 trains on what site-2 validates on: image [0-9a-f]{12}"):
+    with pytest.raises(RunFailed, match=r"site-1 trains on what site-2 validates on: image [0-9a-f]{12}"):
         experiment.environment.run(exported, experiment, folder, records.append)
     assert records == []
     found = folder.read_json("dataset_overlap")
