@@ -167,7 +167,7 @@ def test_nor_does_the_disk_where_cases_are_kept(make_site: Callable[..., LocalSi
     for site in (cold, warm):
         assert same(trained(site), expected)
         assert {**site.evaluate(), "val_seconds": 0} == {**scores, "val_seconds": 0}
-    assert len(list(tmp_path.iterdir())) == 4  # two cases to train on and two to score
+    assert len(list(tmp_path.glob("*.case"))) == 4  # two cases to train on and two to score
 
 
 def test_fedprox_of_mu_0_is_fedavg(make_site: Callable[..., LocalSite]) -> None:

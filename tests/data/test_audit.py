@@ -139,7 +139,7 @@ def test_all_errors_are_found_and_the_first_is_told_with_their_number(cases: lis
         truncated(case.image[0])
     found = audit(cases)
     assert len(found.errors) == 3
-    with pytest.raises(InputError, match="2 more errors"):
+    with pytest.raises(InputError, match="and 2 more errors"):
         refuse_errors(found.findings, "site-1")
 
 

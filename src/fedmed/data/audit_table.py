@@ -42,7 +42,8 @@ def findings_text(findings: Iterable[Finding]) -> list[str]:
     left = every[MOST_FINDINGS:]
     if left:
         errors = sum(finding.level == "error" for finding in left)
-        lines.append(f"  and {errors} more errors, {_warnings(len(left) - errors)}: --json has them all")
+        told = f"{errors} more error{'s' * (errors != 1)}, {_warnings(len(left) - errors)}"
+        lines.append(f"  and {told}: prepare.py audit --json has them all")
     return lines
 
 

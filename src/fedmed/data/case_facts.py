@@ -56,6 +56,11 @@ class ImageFacts:
         return int(np.prod(self.shape, dtype=int))
 
     @property
+    def tissue(self) -> int:
+        """Voxels that are finite and not 0."""
+        return self.voxels - self.zeros - self.not_finite
+
+    @property
     def voxel_ml(self) -> float | None:
         """The volume of a voxel in ml; None for a 2D image."""
         return float(np.prod(self.spacing)) / 1000 if self.dimensions == 3 and self.spacing else None
@@ -116,7 +121,7 @@ class FactsBook:
             InputError: a file cannot be read to its end.
         """
         files = [*images.values(), *([] if label is None else [label])]
-        key = content_key(files, f"{RECIPE} {' '.join(images)} {label is not None}")
+        key = content_key(files, " ".join([RECIPE, *images, *(path.suffix for path in files)]))
         with self._locks.setdefault(key, Lock()):  # another thread may be at the same case of another list
             if key not in self._known:
                 self._known[key] = self._kept(key) or self._measured(key, images, label)
@@ -126,7 +131,7 @@ class FactsBook:
         content = self._store.read(f"{key}.json") if self._store is not None else None
         try:
             return CaseFacts.from_json(content.decode()) if content else None
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None  # damaged: measured anew and replaced
 
     def _measured(self, key: str, images: Mapping[str, Path], label: Path | None) -> CaseFacts:
@@ -161,7 +166,7 @@ def image_facts(image: ImageFile) -> ImageFacts:
     """Measure one image."""
     voxels = image.voxels
     finite = voxels if voxels.dtype.kind in "iub" else voxels[np.isfinite(voxels)]
-    values, counts = np.unique(finite[finite != 0].astype(np.float32), return_counts=True)
+    values, counts = np.unique(finite[finite != 0], return_counts=True)
     affine = image.affine
     return ImageFacts(
         shape=tuple(voxels.shape),
@@ -180,9 +185,15 @@ def image_facts(image: ImageFile) -> ImageFacts:
 def label_facts(voxels: NDArray[Any], brain: NDArray[np.bool_] | None) -> LabelFacts:
     """Count a segmentation's values, and its voxels above 0 outside ``brain`` (of the same shape)."""
     values, counts = np.unique(voxels, return_counts=True)
-    shown = {f"{value:g}": int(count) for value, count in zip(values[:MOST_LABEL_VALUES], counts, strict=False)}
+    shown = {shown_value(value): int(count) for value, count in zip(values[:MOST_LABEL_VALUES], counts, strict=False)}
     comparable = brain is not None and brain.shape == voxels.shape
     return LabelFacts(shown, int(np.count_nonzero((voxels > 0) & ~brain)) if comparable else None)  # type: ignore[operator]
+
+
+def shown_value(value: Any) -> str:
+    """A label's value as text that tells any two values apart: whole numbers without a point."""
+    number = float(value)
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def _intensities(values: NDArray[np.float64], counts: NDArray[np.int64]) -> Intensities | None:

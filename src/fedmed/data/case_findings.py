@@ -93,6 +93,8 @@ def _finite(path: Path, image: ImageFacts) -> Iterator[Finding]:
 
 def _constant(path: Path, image: ImageFacts) -> Iterator[Finding]:
     found = image.intensities
+    if image.not_finite:
+        return  # told already
     if found is None or (found.different == 1 and not image.zeros):
         value = "0" if found is None else f"{found.median:g}"
         yield _error("constant", f"{path} is {value} everywhere; expected an image: export it again.")
@@ -105,8 +107,10 @@ def _constant(path: Path, image: ImageFacts) -> Iterator[Finding]:
 
 
 def _background(path: Path, image: ImageFacts) -> Iterator[Finding]:
-    share = (image.zeros + image.not_finite) / image.voxels  # a background of NaN is told already
-    tissue_ml = (image.voxels - image.zeros) * (image.voxel_ml or 0)
+    if image.intensities is None or image.intensities.different == 1:
+        return  # told already
+    share = 1 - image.tissue / image.voxels
+    tissue_ml = image.tissue * (image.voxel_ml or 0)
     if share < LEAST_BACKGROUND:
         found = f"only {share:.0%} of its voxels are 0"
     elif tissue_ml > MOST_HEAD_ML:
@@ -176,12 +180,12 @@ def _segmentation(path: Path, facts: CaseFacts, rules: Rules) -> Iterator[Findin
     assert facts.label is not None
     counts = facts.label.counts
     if rules.labels is not None:
-        outside = [value for value in counts if value not in {f"{known:g}" for known in rules.labels}]
+        outside = [value for value in counts if value not in set(map(str, rules.labels))]
         if outside:
             shown = ", ".join(outside[:8]) + (", ..." if len(outside) > 8 else "")
             yield _error(
                 "label values",
-                f"{path} holds the label values {shown}, which {rules.scheme} does not know (it has "
+                f"{path} holds the label values {shown}, which {rules.scheme or 'the task'} does not know (it has "
                 f"{', '.join(map(str, rules.labels))}); state the right label_scheme in the list or correct the file.",
             )
             return
@@ -193,6 +197,6 @@ def _segmentation(path: Path, facts: CaseFacts, rules: Rules) -> Iterator[Findin
         level = _error if share > MOSTLY_OUTSIDE else _warning
         yield level(
             "tumour outside",
-            f"{path}: {share:.0%} of the tumour lie outside the brain, where every image is 0; "
+            f"{path}: {share:.0%} of the tumour lies outside the brain, where every image is 0; "
             "look whether the label is of another case or flipped.",
         )

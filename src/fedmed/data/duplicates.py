@@ -31,10 +31,10 @@ def within_a_site(cases: Sequence[Listed], allow_overlap: bool) -> Iterator[Find
     Between training and validation that is an error, unless ``allow_overlap`` makes it a warning.
     """
     across: Level = "warning" if allow_overlap else "error"
-    told: set[frozenset[str]] = set()
+    told: set[str] = set()
     for one, other in _pairs_that_share_images(cases):
-        told.add(frozenset((one.name, other.name)))
         if one.split != other.split:
+            told |= {one.patient} & {other.patient}
             yield Finding(across, "overlap", f"{_both(one, other)} hold the same images; {OVERLAP_REMEDY}")
         elif one.name == other.name:
             yield Finding("warning", "duplicate", f"{one.name} is listed twice for {one.split}: take one out.")
@@ -73,14 +73,14 @@ def _pairs_that_share_images(cases: Sequence[Listed]) -> Iterator[tuple[Listed, 
         yield cases[i], cases[j]
 
 
-def _shared_patients(cases: Sequence[Listed], level: Level, told: set[frozenset[str]]) -> Iterator[Finding]:
-    """Patients in both splits by name, where their images did not tell it already."""
+def _shared_patients(cases: Sequence[Listed], level: Level, told: set[str]) -> Iterator[Finding]:
+    """Patients in both splits by name, each once, unless their images have told it."""
     by_patient: dict[str, dict[str, Listed]] = {}
     for case in cases:
         by_patient.setdefault(case.patient, {}).setdefault(case.split, case)
     for patient, splits in by_patient.items():
         for one, other in combinations(splits.values(), 2):
-            if frozenset((one.name, other.name)) not in told:
+            if patient not in told:
                 sentence = f"{_both(one, other)} are of one patient, {patient}; {OVERLAP_REMEDY}"
                 yield Finding(level, "overlap", sentence)
 

@@ -71,7 +71,7 @@ def compare(answers: Mapping[str, Any]) -> Comparison:
     for site, given in sorted(told.items()):
         keys.setdefault(given[_SAME_KEY][0], []).append(site)
     if len(keys) > 1:
-        groups = " and ".join(", ".join(sites) for sites in keys.values())
+        groups = " and ".join(f"({', '.join(sites)})" for sites in keys.values())
         sentence = f"{KEY_VARIABLE} differs between {groups}; set the same one at every site."
         findings.append(Finding("error", "exchange", sentence))
     else:
@@ -88,7 +88,8 @@ def _named(given: Mapping[str, list[str]]) -> dict[str, dict[str, str]]:
 def _well_formed(given: Any) -> bool:
     if not isinstance(given, Mapping):
         return False
-    hashes = [value for values in given.values() if isinstance(values, list) for value in values]
-    lists_only = all(isinstance(values, list) for values in given.values())
+    if not all(isinstance(values, list) for values in given.values()):
+        return False
+    hashes = [value for values in given.values() for value in values]
     whole = not given or (set(given) <= {_SAME_KEY, *_SPLITS} and len(given.get(_SAME_KEY, [])) == 1)
-    return lists_only and whole and all(isinstance(h, str) and re.fullmatch("[0-9a-f]{64}", h) for h in hashes)
+    return whole and all(isinstance(h, str) and re.fullmatch("[0-9a-f]{64}", h) for h in hashes)

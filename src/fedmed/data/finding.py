@@ -37,5 +37,6 @@ def refuse_errors(findings: Iterable[Finding], where: str) -> None:
     """
     errors = errors_of(findings)
     if errors:
-        more = f" ({len(errors) - 1} more errors are listed by prepare.py audit)" if len(errors) > 1 else ""
+        left = len(errors) - 1
+        more = f" (and {left} more error{'s' * (left > 1)}, which prepare.py audit lists)" if left else ""
         raise InputError(f"The audit of {where} failed: {errors[0].sentence}{more}")

@@ -8,6 +8,7 @@ rescaled or compressed with loss gets another fingerprint and is not recognised.
 
 import hashlib
 import hmac
+import os
 from typing import Any
 
 import numpy as np
@@ -41,4 +42,4 @@ def keyed(fingerprint: str, key: str) -> str:
             f"DUPLICATES_KEY has {len(key)} characters; expected at least {SHORTEST_KEY}, the same at every site: "
             'make one with python -c "import secrets; print(secrets.token_hex(32))".'
         )
-    return hmac.new(key.encode(), fingerprint.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(os.fsencode(key), fingerprint.encode(), hashlib.sha256).hexdigest()

@@ -1,6 +1,7 @@
 """Reading one image file whole: NIfTI volumes, and 2D images (PNG, JPEG, TIFF). Every mistake is one sentence."""
 
 import gzip
+import math
 import warnings
 import zlib
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 
 from fedmed.errors import InputError
 
@@ -21,6 +23,10 @@ NIFTI_2 = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 
 DICOM = b"DICM"
 """What stands after the first 128 bytes of a DICOM file (PS3.10, section 7.1)."""
+
+MOST_PIXELS = 89_478_485
+"""A picture with more is none of medicine's; Pillow's own limit, from which on it only warns."""
+warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
@@ -73,7 +79,17 @@ def _volume(path: Path, content: bytes) -> ImageFile:
     if voxels.dtype.kind not in "biuf":
         raise InputError(f"{path} holds {voxels.dtype} values; expected one plain number a voxel: export it again.")
     zooms = tuple(float(zoom) for zoom in image.header.get_zooms())
-    return ImageFile(voxels, voxels.ndim, np.asarray(image.affine, dtype=np.float64), zooms)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not (np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0 and all(map(_is_length, zooms[:3]))):
+        raise InputError(
+            f"{path} does not say where its voxels lie (spacing {zooms[:3]} mm, affine {affine[:3].tolist()}); "
+            "expected finite lengths above 0: correct its header or export it again."
+        )
+    return ImageFile(voxels, voxels.ndim, affine, zooms)
+
+
+def _is_length(millimetres: float) -> bool:
+    return 0 < millimetres < math.inf
 
 
 def _unpacked(path: Path, content: bytes) -> bytes:
@@ -87,8 +103,12 @@ def _unpacked(path: Path, content: bytes) -> bytes:
 
 def _picture(path: Path, content: bytes) -> ImageFile:
     def decode() -> NDArray[Any]:
-        with warnings.catch_warnings(), PillowImage.open(BytesIO(content)) as image:
-            warnings.simplefilter("error", PillowImage.DecompressionBombWarning)
+        with PillowImage.open(BytesIO(content)) as image:
+            pixels, pages = image.width * image.height, getattr(image, "n_frames", 1)
+            if pixels > MOST_PIXELS:
+                raise InputError(f"{path} has {pixels} pixels; expected at most {MOST_PIXELS}: export it again.")
+            if pages > 1:
+                raise InputError(f"{path} holds {pages} pages; expected one image a file: export each alone.")
             return np.asarray(image)
 
     return ImageFile(_attempt(path, "as an image", decode), dimensions=2)
@@ -101,4 +121,5 @@ def _attempt(path: Path, how: str, read: Callable[[], Any]) -> Any:
         raise
     except Exception as error:  # the libraries raise many kinds for what is not of their format
         reason = " ".join(str(error).split()) or type(error).__name__
+        reason = "of another format" if isinstance(error, UnidentifiedImageError) else reason
         raise InputError(f"{path} cannot be read {how} ({reason:.120}); export or copy it again.") from error

@@ -24,7 +24,7 @@ MOST_NAMES = 3
 """As many of the cases that are far are named."""
 
 USUAL_SPREAD = 0.1
-"""The spread that is assumed at least, as a share: where all are alike, half as much again is far."""
+"""The spread that is assumed at least, as a share: where all are alike, two thirds more is far."""
 
 
 def outliers(cases: Mapping[str, CaseFacts]) -> Iterator[Finding]:
@@ -58,7 +58,7 @@ def far_from_the_others(values: Mapping[str, float]) -> list[str]:
 def _figures(facts: CaseFacts) -> dict[str, float]:
     """A case's figures by what they are; one that is not above 0 is passed over."""
     first = next(iter(facts.images.values()))
-    figures = {"tissue volume in ml": (first.voxels - first.zeros) * (first.voxel_ml or 0)}
+    figures = {"tissue volume in ml": first.tissue * (first.voxel_ml or 0)}
     extents = [n * mm for n, mm in zip(first.shape, first.spacing, strict=False)] or list(map(float, first.shape[:2]))
     unit = "mm" if first.spacing else "pixels"
     figures |= {f"extent along axis {axis + 1} in {unit}": extent for axis, extent in enumerate(extents)}

@@ -21,7 +21,9 @@ def volume_size(case: Case) -> Size:
         image = nib.load(case.label)
     except Exception as error:  # nibabel raises many kinds for what is no NIfTI file
         raise InputError(f"{case.label} cannot be read as NIfTI ({error}); export or copy it again.") from error
-    assert isinstance(image, nib.Nifti1Image)
+    if not isinstance(image, nib.Nifti1Image) or len(image.shape) != 3:
+        found = f"{type(image).__name__} of shape {getattr(image, 'shape', '?')}"
+        raise InputError(f"{case.label} is a {found}; expected a 3D NIfTI volume: export it again.")
     order = nib.orientations.io_orientation(image.affine)[:, 0].argsort()
     gaps = np.multiply(np.subtract(image.shape, 1), image.header.get_zooms()[:3])  # between the outer voxels' centres
     x, y, z = (round(float(gaps[axis]) + 1) for axis in order)
