@@ -129,7 +129,7 @@ def test_contrasts_of_tissue_and_lesion_are_of_one_modality(
 
 
 def test_no_single_threshold_finds_the_tumour() -> None:
-    """One threshold on one standardized contrast leaves the mean Dice of the whole tumour and of the rim below 0.85."""
+    """One threshold on one standardized contrast leaves the mean Dice of the whole tumour and of the rim below 0.9."""
     patients = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
@@ -145,4 +145,4 @@ def test_no_single_threshold_finds_the_tumour() -> None:
                 for i, threshold in enumerate(np.linspace(-1, 5, 30)):
                     found = seen > max(0, inside.mean() + threshold * inside.std())
                     dice[i].append(2 * (found & truth).sum() / (found.sum() + truth.sum()))
-            assert max(np.mean(scores) for scores in dice) < 0.85, (channel, wanted)
+            assert max(np.mean(scores) for scores in dice) < 0.9, (channel, wanted)

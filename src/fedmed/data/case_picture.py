@@ -66,7 +66,9 @@ def case_picture(cases: Sequence[CaseFiles], caption: str) -> bytes:
         loc="outside upper center", ncols=len(PARTS), fontsize=9, frameon=False,
     )  # fmt: skip
     voxels = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes))
-    figure.supxlabel(f"{caption}; different patients, {voxels} voxels, axial slices", fontsize=8, color="0.35")
+    patients = len({case.patient for case in cases})
+    told = f"{caption}; {patients} different patients" if patients > 1 else caption
+    figure.supxlabel(f"{told}, {voxels} voxels, axial slices", fontsize=8, color="0.35")
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
