@@ -35,7 +35,7 @@ from fedmed.server.aggregator import GuardedAggregator
 
 SUMMARY = "summary.txt"
 WHERE = {"best": BEST, "last": LAST, "curves": "curves.png", "log": "training.log"}
-PHANTOM = HERE / "dataset_brats18" / "dataset" / "phantom"
+PHANTOM = HERE / "dataset_brats18" / "dataset" / "phantom-mni152"
 
 
 def main(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 python dataset_brats18/prepare.py split TREE --out FOLDER     lists of four sites, or others (--by), for a BraTS tree
 python dataset_brats18/prepare.py audit TREE|LISTS            what is wrong or odd in the data, before any training
 python dataset_brats18/prepare.py phantom OUT                 a synthetic dataset and its lists
+python dataset_brats18/prepare.py picture TREE --out PNG      some cases of a tree, synthetic or real, to look at
 """
 
 import argparse
@@ -17,12 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from fedmed.data.audit_table import findings_text, site_table
 from fedmed.data.brats import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, write_site_lists
 from fedmed.data.brats_audit import audit_brats, sites_document
+from fedmed.data.case_picture import case_picture, chosen_cases
 from fedmed.data.exchange import key_of_this_site
 from fedmed.data.finding import errors_of
 from fedmed.data.partition import Split
 from fedmed.data.partition_options import SplitOptions
 from fedmed.data.partition_ways import Volumes
-from fedmed.data.phantom import is_phantom, make_phantom
+from fedmed.data.phantom import VALIDATION_LISTS, is_phantom, make_phantom
 from fedmed.data.split_cases import small_sites, split_cases
 from fedmed.data.split_picture import picture
 from fedmed.data.split_record import as_json, holdout_document, split_document
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; 0 when done, 2 when the user's input (or the disk) does not allow it."""
     try:
         args = parser().parse_args(arguments)
-        {"split": split, "audit": audit, "phantom": phantom}[args.command](args)
+        {"split": split, "audit": audit, "phantom": phantom, "picture": show}[args.command](args)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     """The command line."""
-    top = Parser(description="Make the datalists of a BraTS dataset, or a synthetic dataset.")
+    top = Parser(description="Audit a BraTS dataset, make its datalists, or make a synthetic dataset.")
     commands = top.add_subparsers(dest="command", required=True)
 
     split_ = commands.add_parser("split", help="write the lists of the sites and of site-All for a BraTS tree")
@@ -69,12 +71,28 @@ def parser() -> Parser:
     phantom_.add_argument("--datalist", type=absolute_path, help="folder for the lists (default: OUT/datalist)")
     phantom_.add_argument("--sites", type=int, default=4, help="number of sites (default: %(default)s)")
     phantom_.add_argument("--cases", type=int, default=4, help="training cases at each site (default: %(default)s)")
-    phantom_.add_argument("--validation", type=int, default=4, help="shared validation cases (default: %(default)s)")
+    phantom_.add_argument("--validation", type=int, default=4, help="validation cases (default: %(default)s)")
+    phantom_.add_argument(
+        "--validation_lists", default=VALIDATION_LISTS[0],
+        help="whether all sites share the validation cases or each has as many of its own: shared or per_site "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    phantom_.add_argument(
+        "--site_strength", type=float, default=0.0,
+        help="how much the sites' scanners differ, from 0 (not at all) to 1 (default: %(default)s)",
+    )  # fmt: skip
     phantom_.add_argument(
         "--size", type=int, nargs=3, default=(96, 96, 80), metavar=("X", "Y", "Z"), help="voxels (default: 96 96 80)"
     )
     phantom_.add_argument("--seed", type=int, default=0, help="another seed gives other cases (default: %(default)s)")
     phantom_.add_argument("--layout", default="brats2018", help=f"{' or '.join(NAMINGS)} (default: %(default)s)")
+
+    picture_ = commands.add_parser("picture", help="draw cases, a row each, through the largest slice of the tumour")
+    picture_.add_argument("tree", type=absolute_path, help="dataset folder")
+    picture_.add_argument("--out", type=absolute_path, required=True, help="the PNG to write; replaced if it is there")
+    picture_.add_argument(
+        "--cases", nargs="+", help="names of cases (default: the first case of each of the first two institutions)"
+    )
     return top
 
 
@@ -159,10 +177,22 @@ def phantom(args: argparse.Namespace) -> None:
     """Write a synthetic dataset with its lists."""
     lists = args.out / "datalist" if args.datalist is None else args.datalist
     size = (args.size[0], args.size[1], args.size[2])
-    make_phantom(args.out, lists, args.sites, args.cases, args.validation, size, args.seed, args.layout)
-    count = args.sites * args.cases + args.validation
-    print(f"Wrote {count} synthetic cases ({args.validation} of them for validation); no patient data.")
+    make_phantom(
+        args.out, lists, args.sites, args.cases, args.validation, size, args.seed, args.layout,
+        args.site_strength, args.validation_lists,
+    )  # fmt: skip
+    validating = args.validation * (args.sites if args.validation_lists == "per_site" else 1)
+    count = args.sites * args.cases + validating
+    print(f"Wrote {count} synthetic cases ({validating} of them for validation); no patient data.")
     print_exports(args.out, lists)
+
+
+def show(args: argparse.Namespace) -> None:
+    """Draw some cases of a tree."""
+    what = "synthetic phantoms, no patient data" if is_phantom(args.tree) else args.tree.name
+    chosen = chosen_cases(find_cases(args.tree), args.cases)
+    write_whole(args.out, case_picture(chosen, what))
+    print(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
 
 
 def table(parts: Split) -> str:

@@ -19,7 +19,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_data_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT"):
+    for name in ("DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT", "DUPLICATES_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -65,11 +65,31 @@ def test_phantom_in_a_path_with_a_space(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(("--sites", "0"), "sites is 0"), (("--layout", "x"), "'x'"), (("--size", "8", "8", "8"), "(8, 8, 8)")],
+    [
+        (("--sites", "0"), "sites is 0"),
+        (("--layout", "x"), "'x'"),
+        (("--size", "8", "8", "8"), "(8, 8, 8)"),
+        (("--site_strength", "2"), "2.0"),
+    ],
 )
 def test_phantom_refuses_wrong_options(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
     assert refused(prepare("phantom", "set", *options, cwd=tmp_path), words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_phantom_of_sites_that_differ_is_split_by_them_again(tmp_path: Path) -> None:
+    options = ("--sites", "2", "--cases", "5", "--validation", "1", "--size", "32", "32", "32")
+    apart = ("--site_strength", "1", "--validation_lists", "per_site")
+    result = prepare("phantom", "set", *options, *apart, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("Wrote 12 synthetic cases (2 of them for validation)")
+    by = ("--by", "institution", "--validation", "per_site")
+    result = prepare("split", "set", "--out", "lists", *by, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    for site in ("site-1", "site-2"):
+        made = load_datalist(tmp_path / "set" / "datalist" / f"{site}.json", tmp_path / "set")
+        split = load_datalist(tmp_path / "lists" / f"{site}.json", tmp_path / "set")
+        assert {case.label for case in made.all_cases} == {case.label for case in split.all_cases}
 
 
 def test_split_prints_a_table_and_writes_lists(tmp_path: Path) -> None:
@@ -249,3 +269,13 @@ def test_audit_refuses_what_is_not_brats(tmp_path: Path) -> None:
     assert refused(prepare("audit", "nowhere", cwd=tmp_path), "nowhere does not exist")
     (tmp_path / "site-1.json").write_text("{}")
     assert refused(prepare("audit", "site-1.json", cwd=tmp_path), "give --dataset_base_dir")
+
+
+def test_picture_of_cases(tiny: Path, tmp_path: Path) -> None:
+    result = prepare("picture", tiny, "--out", "cases.png", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Brats18_PHANTOM1_001_1, Brats18_PHANTOM2_002_1" in result.stdout
+    assert imread(tmp_path / "cases.png").shape[2] == 4
+    wrong = prepare("picture", tiny, "--out", "other.png", "--cases", "Brats18_X_1_1", cwd=tmp_path)
+    assert refused(wrong, "no case Brats18_X_1_1 among 20")
+    assert not (tmp_path / "other.png").exists()

@@ -1,0 +1,112 @@
+"""The picture of some cases: their four modalities and the label, a row each, through the tumour's largest slice."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from fedmed.data.brats import MODALITIES, CaseFiles, institution_of, label_scheme
+from fedmed.errors import InputError
+
+PARTS = {"necrosis": "#0072b2", "oedema": "#e69f00", "enhancing": "#d55e00"}
+"""Colours of Okabe and Ito, which the colour-blind tell apart."""
+
+DRAWN = 2
+"""Cases in a picture of which none is named."""
+
+
+def chosen_cases(cases: Sequence[CaseFiles], names: Sequence[str] | None) -> list[CaseFiles]:
+    """The named cases in the order of the names; without names, the first case of each of the first institutions.
+
+    Where names of cases state no institution, each case counts as of its own.
+
+    Raises:
+        InputError: no case has one of the names.
+    """
+    if names is None:
+        of_institutions = {institution_of(case.name) or case.name: case for case in reversed(cases)}
+        return sorted(of_institutions.values(), key=lambda case: case.name)[:DRAWN]
+    found = {case.name: case for case in cases}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise InputError(
+            f"There is no case {', '.join(missing)} among {len(found)} such as {cases[0].name}; give names of cases."
+        )
+    return [found[name] for name in names]
+
+
+def case_picture(cases: Sequence[CaseFiles], caption: str) -> bytes:
+    """A PNG with a row a case; needs no screen.
+
+    Slices are axial, seen from the feet as radiologists do: the front is up, the patient's left is on the right. Every
+    image runs from 0 to the value that 0.5 % of its voxels above 0 exceed.
+
+    Args:
+        cases: at least one.
+        caption: what the figure was made of, printed under it.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    columns = (*MODALITIES, "label")
+    figure = Figure(figsize=(1.9 * len(columns), 2.25 * len(cases) + 0.7), layout="constrained")
+    axes = figure.subplots(len(cases), len(columns), squeeze=False)
+    shapes = {_row(row, case) for row, case in zip(axes, cases, strict=True)}
+    for each, title in zip(axes[0], columns, strict=True):
+        each.set_title(title, fontsize=10)
+    figure.legend(
+        handles=[Patch(color=colour, label=part) for part, colour in PARTS.items()],
+        loc="outside upper center", ncols=len(PARTS), fontsize=9, frameon=False,
+    )  # fmt: skip
+    voxels = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes))
+    patients = len({case.patient for case in cases})
+    told = f"{caption}; {patients} different patients" if patients > 1 else caption
+    figure.supxlabel(f"{told}, {voxels} voxels, axial slices", fontsize=8, color="0.35")
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _row(axes: Sequence[Axes], case: CaseFiles) -> tuple[int, ...]:
+    """Draw one case and return its size in voxels."""
+    label = _volume(case.label)
+    images = [_volume(path) for path in case.image]
+    slice_ = int((label > 0).sum(axis=(0, 1)).argmax())
+    for each, image in zip(axes, images, strict=False):
+        inside = image[image > 0]
+        brightest = float(np.percentile(inside, 99.5)) if inside.size else 1.0
+        each.imshow(_seen(image, slice_), cmap="gray", vmin=0, vmax=brightest)
+    axes[-1].imshow(_seen(images[-1], slice_), cmap="gray", alpha=0.5)
+    for value, colour in zip((1, 2, label_scheme(case.scheme).enhancing), PARTS.values(), strict=True):
+        _paint(axes[-1], _seen(label, slice_) == value, colour)
+    for each in axes:
+        each.set(xticks=[], yticks=[])
+        each.set_facecolor("black")
+    axes[0].set_ylabel(case.name, fontsize=7)
+    return label.shape
+
+
+def _paint(axes: Axes, where: NDArray[np.bool_], colour: str) -> None:
+    painted = np.zeros((*where.shape, 4))
+    painted[where] = to_rgba(colour, 0.9)
+    axes.imshow(painted)
+
+
+def _volume(path: Path) -> NDArray[np.float32]:
+    """The voxels, with axes to the right, to the front and up."""
+    try:
+        return np.asarray(nib.as_closest_canonical(nib.load(path)).dataobj, dtype=np.float32)
+    except (nib.filebasedimages.ImageFileError, EOFError, OSError) as error:
+        raise InputError(f"{path} cannot be read ({error}); replace the file.") from error
+
+
+def _seen(volume: NDArray[np.float32], slice_: int) -> NDArray[np.float32]:
+    """One axial slice as it is looked at: rows from the front to the back, columns from right to left."""
+    return volume[::-1, ::-1, slice_].T

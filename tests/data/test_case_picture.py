@@ -1,0 +1,61 @@
+"""The picture of cases: which are chosen, and that what is drawn is the right way round."""
+
+from io import BytesIO
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from fedmed.data.brats import CaseFiles, find_cases
+from fedmed.data.case_picture import case_picture, chosen_cases
+from fedmed.errors import InputError
+
+
+def case(name: str) -> CaseFiles:
+    return CaseFiles(name, (), Path(name), "brats2018", None, name)
+
+
+def one_case(tree: Path, affine: list[float]) -> list[CaseFiles]:
+    """A case whose tumour lies at the end of the first axis."""
+    folder = tree / "Brats18_X_1_1"
+    folder.mkdir(parents=True)
+    image = np.full((20, 20, 20), 100, dtype=np.int16)
+    label = np.zeros(image.shape, dtype=np.uint8)
+    label[16:, 8:12, 8:12] = 4
+    for part in ("t1ce", "t1", "t2", "flair", "seg"):
+        volume = label if part == "seg" else image
+        nib.save(nib.Nifti1Image(volume, np.diag([*affine, 1.0])), folder / f"{folder.name}_{part}.nii.gz")
+    return find_cases(tree)
+
+
+def test_the_first_case_of_each_of_two_institutions_is_chosen() -> None:
+    cases = [case(f"Brats18_{name}_1") for name in ("A_1", "A_2", "B_1", "C_1")]
+    assert [each.name for each in chosen_cases(cases, None)] == ["Brats18_A_1_1", "Brats18_B_1_1"]
+    unknown = [case(f"BraTS-GLI-0000{i}-000") for i in range(3)]
+    assert chosen_cases(unknown, None) == unknown[:2]
+
+
+def test_named_cases_are_chosen_in_their_order() -> None:
+    cases = [case(name) for name in "abc"]
+    assert [each.name for each in chosen_cases(cases, ["c", "a"])] == ["c", "a"]
+    with pytest.raises(InputError, match="no case x, y among 3"):
+        chosen_cases(cases, ["x", "a", "y"])
+
+
+@pytest.mark.parametrize(("affine", "right"), [([-1.0, -1.0, 1.0], True), ([1.0, 1.0, 1.0], False)])
+def test_the_patients_left_is_on_the_right(tmp_path: Path, affine: list[float], right: bool) -> None:
+    """The end of an axis that runs to the left is seen on the right, whatever way the file is stored."""
+    picture = imread(BytesIO(case_picture(one_case(tmp_path, affine), "made up")))[..., :3]
+    panel = picture[int(0.3 * len(picture)) :, int(0.82 * picture.shape[1]) :]
+    reddish = (panel[..., 0] - panel[..., 2] > 0.5) & (panel[..., 1] < 0.5)
+    columns = np.flatnonzero(reddish.any(axis=0)) / panel.shape[1]
+    assert (columns.mean() > 0.5) == right
+
+
+def test_unreadable_file_is_named(tmp_path: Path) -> None:
+    cases = one_case(tmp_path, [-1.0, -1.0, 1.0])
+    cases[0].image[2].write_bytes(b"none")
+    with pytest.raises(InputError, match=r"t2\.nii\.gz cannot be read"):
+        case_picture(cases, "")
