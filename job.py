@@ -27,7 +27,7 @@ from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import Datalist, datalist_path, load_datalist
 from fedmed.data.finding import refuse_errors
 from fedmed.data.phantom import is_phantom, make_phantom
-from fedmed.errors import InputError, RunFailed
+from fedmed.errors import InputError, RunFailed, in_words
 from fedmed.experiment import Experiment
 from fedmed.options import to_plain
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder, save_weights
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         summaries = audited(experiment, datalists)
         run(experiment, datalists, summaries)
     except (InputError, OSError) as error:
-        return _ended("error", error, 2)
+        return _ended("error", in_words(error), 2)
     except RunFailed as error:
         return _ended("failed", error, 1)
     except KeyboardInterrupt:
@@ -83,7 +83,8 @@ def with_phantom(experiment: Experiment) -> Experiment:
             make_phantom(PHANTOM, PHANTOM / "datalist")
         except (InputError, OSError) as error:
             if not is_phantom(PHANTOM):  # unless another run was quicker
-                raise InputError(f"No phantoms can be made in {PHANTOM} ({error}); name a dataset.") from error
+                why = in_words(error)
+                raise InputError(f"No phantoms can be made in {PHANTOM} ({why}); name a dataset.") from error
     data = dataclasses.replace(experiment.data, dataset_base_dir=PHANTOM, datalist_json_path=PHANTOM / "datalist")
     return experiment.with_data(data)
 
@@ -114,7 +115,9 @@ def audited(experiment: Experiment, datalists: Mapping[str, Datalist]) -> dict[s
     book = FactsBook(experiment.caching().disk)
     audits = []
     for site, datalist in datalists.items():
-        audits.append(task.audit(site, datalist, allow_overlap, book=book, progress=screen.audit_progress(site, say)))
+        audits.append(
+            task.audit(site, datalist, allow_overlap, book=book, progress=audit_table.audit_progress(site, say))
+        )
         say(audit_table.site_table(audits[-1]))
     across = overlaps(audits, allow_overlap)
     for line in audit_table.findings_text(across):
@@ -156,7 +159,7 @@ def run(
 
 
 def _reason(error: BaseException) -> str:
-    return "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+    return "stopped by the user" if isinstance(error, KeyboardInterrupt) else in_words(error) or type(error).__name__
 
 
 def describe(

@@ -7,6 +7,7 @@ python dataset_brats18/prepare.py picture TREE --out PNG      some cases of a tr
 """
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from fedmed.data.audit_table import findings_text, site_table
-from fedmed.data.brats import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, write_site_lists
+from fedmed.data.audit_table import audit_progress, findings_text, site_table
+from fedmed.data.brats import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases
 from fedmed.data.brats_audit import audit_brats, sites_document
 from fedmed.data.case_picture import case_picture, chosen_cases
 from fedmed.data.exchange import key_of_this_site
@@ -25,15 +26,14 @@ from fedmed.data.partition import Split
 from fedmed.data.partition_options import SplitOptions
 from fedmed.data.partition_ways import Volumes
 from fedmed.data.phantom import VALIDATION_LISTS, is_phantom, make_phantom
+from fedmed.data.site_lists import write_site_lists
 from fedmed.data.split_cases import small_sites, split_cases
 from fedmed.data.split_picture import picture
 from fedmed.data.split_record import as_json, holdout_document, split_document
 from fedmed.data.volumes import tumour_ml
-from fedmed.errors import InputError
-from fedmed.experiment import Data
+from fedmed.errors import InputError, in_words
 from fedmed.files import write_whole
 from fedmed.options import Parser, absolute_path, add_options, option_names, to_plain
-from fedmed.screen import audit_progress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = parser().parse_args(arguments)
         {"split": split, "audit": audit, "phantom": phantom, "picture": show}[args.command](args)
     except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_words(error)}", file=sys.stderr)
         return 2
     return 0
 
@@ -161,7 +161,8 @@ def companions(parts: Split, options: SplitOptions, volumes: Volumes, tree: Path
 
 def audit(args: argparse.Namespace) -> None:
     """Show a table a site and what was found; errors end with the exit code of a mistake."""
-    dataset = args.dataset_base_dir or Data.of_this_site().dataset_base_dir
+    at_this_site = os.environ.get("DATASET_ROOT")
+    dataset = args.dataset_base_dir or (absolute_path(at_this_site) if at_this_site else None)
     audits, across = audit_brats(args.what, dataset, args.allow_overlap, lambda site: audit_progress(site, print))
     for found in audits:
         print(site_table(found))

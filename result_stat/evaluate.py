@@ -17,7 +17,7 @@ import pandas as pd
 
 from fedmed.data.cache import Caching
 from fedmed.data.case_facts import FactsBook
-from fedmed.errors import InputError
+from fedmed.errors import InputError, in_words
 from fedmed.evaluation import long_table, model_file, score, validation_cases
 from fedmed.experiment import Data, Experiment
 from fedmed.options import Parser, absolute_path
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = parser().parse_args(arguments)
         tables = evaluate_all(args)
     except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_words(error)}", file=sys.stderr)
         return 2
     print(summary(tables))
     return 0

@@ -14,7 +14,7 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 import pandas as pd
 from matplotlib.figure import Figure
 
-from fedmed.errors import InputError
+from fedmed.errors import InputError, in_words
 from fedmed.events import read_scalars, smooth
 from fedmed.options import Parser, absolute_path
 from fedmed.run_folder import ARTIFACTS, RunFolder
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out = args.out or args.artifacts / "curves.png"
         draw(table, args.tag, args.smooth, out)
     except (InputError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_words(error)}", file=sys.stderr)
         return 2
     print(f"{out}: {args.tag} of {table['run'].nunique()} runs, smoothed with {args.smooth:g}")
     return 0

@@ -279,3 +279,25 @@ def test_picture_of_cases(tiny: Path, tmp_path: Path) -> None:
     wrong = prepare("picture", tiny, "--out", "other.png", "--cases", "Brats18_X_1_1", cwd=tmp_path)
     assert refused(wrong, "no case Brats18_X_1_1 among 20")
     assert not (tmp_path / "other.png").exists()
+
+
+@pytest.mark.parametrize("command", ["phantom", "audit", "split", "picture"])
+def test_a_full_disk_is_told_in_one_sentence_and_nothing_is_left(tiny: Path, tmp_path: Path, command: str) -> None:
+    """No file of the process may grow beyond 100 bytes: the kernel refuses as on a full disk."""
+    arguments = {
+        "phantom": ("set", "--sites", "1", "--cases", "1", "--validation", "1", "--size", "32", "32", "32"),
+        "audit": (tiny, "--json", "found.json"),
+        "split": (tiny, "--out", "lists", "--by", "iid"),
+        "picture": (tiny, "--out", "cases.png"),
+    }[command]
+    limited = [
+        sys.executable, "-c",
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); sys.argv = sys.argv[1:]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')",
+        str(SCRIPT), command, *map(str, arguments),
+    ]  # fmt: skip
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "free some space, or choose another place" in done.stderr
+    assert list(tmp_path.iterdir()) == []

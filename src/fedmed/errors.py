@@ -1,5 +1,10 @@
 """The two ways in which a command ends early; scripts turn them into a sentence and an exit code."""
 
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk, a quota or a file system says that takes no more."""
+
 
 class InputError(ValueError):
     """Something the user gave cannot be used.
@@ -10,3 +15,11 @@ class InputError(ValueError):
 
 class RunFailed(RuntimeError):
     """A run that had started could not be finished. The message names the site and its error; exit code 1."""
+
+
+def in_words(error: BaseException) -> str:
+    """The sentence for an error's user; of the operating system's errors too, with the file and what to do."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    remedy = "free some space" if error.errno in FULL else "look at the path and its permissions"
+    return f"{error.filename} cannot be used ({error.strerror}); {remedy}, or choose another place."

@@ -1,8 +1,9 @@
-"""Writing a file whole or not at all."""
+"""Writing a file or a folder whole or not at all."""
 
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -26,6 +27,25 @@ def write_whole(path: Path, content: bytes) -> None:
                 raise
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
+def staging_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder beside ``target`` to prepare its contents in; gone afterwards unless it was renamed.
+
+    Raises:
+        OSError: something in it cannot be written; the message names ``target``.
+    """
+    resolved = target.resolve()
+    try:
+        resolved.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{resolved.name}.partial-", dir=resolved.parent) as private:
+            # A folder inside, as the temporary one is readable by its owner alone and would stay so when renamed.
+            stage = Path(private) / resolved.name
+            stage.mkdir()
+            yield stage
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _umask() -> int:

@@ -1,14 +1,11 @@
 """What a person reads while a run goes on and when it has ended. Pure functions from records to text."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedmed.experiment import Experiment
 from fedmed.history import Record, after_round, best_round, scores_of
 from fedmed.metrics import CASES
-
-MANY_CASES = 50
-"""From so many on an audit takes long enough to be watched."""
 
 
 def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]], data: str) -> str:
@@ -32,16 +29,6 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
         ),
     ]
     return "\n".join(f"{name:<10} {text}" for name, text in lines)
-
-
-def audit_progress(site: str, say: Callable[[str], None]) -> Callable[[int, int], None]:
-    """Says how far the audit of many cases is, ten times in all; that of few is over before one asks."""
-
-    def progress(done: int, of: int) -> None:
-        if of >= MANY_CASES and done % (of // 10) == 0 and done < of:
-            say(f"{site}: {done} of {of} cases audited")
-
-    return progress
 
 
 def cache(experiment: Experiment) -> str:

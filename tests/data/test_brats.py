@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.data.brats import CaseFiles, find_case_files, find_cases, label_scheme, patient_id, write_site_lists
+from fedmed.data.brats import CaseFiles, find_case_files, find_cases, label_scheme, patient_id
 from fedmed.data.datalist import load_datalist
+from fedmed.data.site_lists import write_site_lists
 from fedmed.errors import InputError
 
 PARTS_2018 = ("t1ce", "t1", "t2", "flair", "seg")

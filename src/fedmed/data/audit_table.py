@@ -1,15 +1,18 @@
 """What a person reads of an audit: one table a site, then what was found."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
-from fedmed.data.audit import SiteAudit
+from fedmed.data.audit import Progress, SiteAudit
 from fedmed.data.case_facts import CaseFacts, ImageFacts
 from fedmed.data.finding import Finding
 
 MOST_FINDINGS = 8
 """As many of a site are written out; all of them are in the JSON."""
+
+MANY_CASES = 50
+"""From so many on an audit takes long enough to be watched."""
 
 
 def site_table(audit: SiteAudit) -> str:
@@ -95,3 +98,13 @@ def _usual(values: Iterable[str]) -> str:
 def _range(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     return f"{low:.3g}" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g}"
+
+
+def audit_progress(site: str, say: Callable[[str], None]) -> Progress:
+    """Says how far the audit of many cases is, ten times in all; that of few is over before one asks."""
+
+    def progress(done: int, of: int) -> None:
+        if of >= MANY_CASES and done % (of // 10) == 0 and done < of:
+            say(f"{site}: {done} of {of} cases audited")
+
+    return progress

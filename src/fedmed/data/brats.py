@@ -3,14 +3,11 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from fedmed.data.datalist import write_datalist
 from fedmed.data.image_file import is_dicom
 from fedmed.errors import InputError
 
@@ -219,60 +216,6 @@ def _refuse_dicom(tree: Path) -> None:
             )
 
 
-def write_site_lists(
-    folder: Path,
-    sites: Mapping[str, Sequence[CaseFiles]],
-    validation: Sequence[CaseFiles] | Mapping[str, Sequence[CaseFiles]],
-    root: Path,
-    replace: bool = False,
-    besides: Mapping[str, bytes] | None = None,
-) -> None:
-    """Write ``<site>.json`` for each site and ``site-All.json`` with all their cases; all files or none.
-
-    Args:
-        folder: where the lists go; made if need be, and files in it that are no lists stay.
-        sites: the training cases of each site; at least one case, all of one label scheme.
-        validation: the cases that every list has for validation, or those of each site; site-All has them all.
-        root: the dataset folder to which the paths in the lists are relative.
-        replace: whether what is there and differs may be replaced; lists that the new split lacks are then removed.
-        besides: further files to write with the lists, by name.
-
-    Raises:
-        InputError: ``folder`` is a file, or has lists of another split and ``replace`` is false.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder for the lists.")
-    own = validation if isinstance(validation, Mapping) else dict.fromkeys(sites, validation)
-    lists = {site: (cases, own[site]) for site, cases in sites.items()}
-    lists[ALL_SITES] = (_united(sites), _united(own))
-    with staging_folder(folder) as stage:
-        for site, parts in lists.items():
-            training, validating = ([case.entry(root) for case in part] for part in parts)
-            write_datalist(stage / f"{site}.json", training, validating, parts[0][0].scheme)
-        for name, content in (besides or {}).items():
-            (stage / name).write_bytes(content)
-        stale = _stale_lists(folder, stage)
-        if not replace:
-            _refuse_different(folder, stage, stale)
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in stale:
-            path.unlink()
-        for path in sorted(stage.iterdir()):
-            path.replace(folder / path.name)
-
-
-@contextmanager
-def staging_folder(target: Path) -> Iterator[Path]:
-    """A hidden folder beside ``target`` to prepare its contents in; gone afterwards unless it was renamed."""
-    resolved = target.resolve()
-    resolved.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{resolved.name}.partial-", dir=resolved.parent) as private:
-        # A folder inside, as the temporary one is readable by its owner alone and would stay so when renamed.
-        stage = Path(private) / resolved.name
-        stage.mkdir()
-        yield stage
-
-
 def _naming_of(folder: Path) -> Naming:
     """The one naming that the files of ``folder`` follow."""
     names = _file_names(folder)
@@ -324,29 +267,3 @@ def _refuse_twins(cases: Sequence[CaseFiles]) -> None:
                 f"Two folders hold a case called {one.name}: {one.label.parent} and {other.label.parent}; "
                 "case names must differ, so remove or rename one."
             )
-
-
-def _united(parts: Mapping[str, Sequence[CaseFiles]]) -> list[CaseFiles]:
-    """The cases of all parts, each once, sorted by name."""
-    return sorted({case for cases in parts.values() for case in cases}, key=lambda case: case.name)
-
-
-def _stale_lists(folder: Path, stage: Path) -> list[Path]:
-    """The lists in ``folder`` that ``stage`` does not replace; left there, they would mix two splits."""
-    there = [*folder.glob("site-*.json"), *folder.glob(TEST_LIST)]
-    return sorted(path for path in there if not (stage / path.name).exists())
-
-
-def _refuse_different(folder: Path, stage: Path, stale: Sequence[Path]) -> None:
-    """Refuse when ``folder`` has lists that ``stage`` lacks, or a file of the same name and other contents."""
-    different = [
-        new.name
-        for new in sorted(stage.iterdir())
-        if (folder / new.name).exists() and (folder / new.name).read_bytes() != new.read_bytes()
-    ]
-    different += [path.name for path in stale]
-    if different:
-        raise InputError(
-            f"{folder} already holds other lists: {', '.join(different)}; nothing is overwritten, "
-            "so choose another folder, or use --force to replace them."
-        )

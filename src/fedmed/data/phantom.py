@@ -16,22 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmed.data.anatomy import random_anatomy
-from fedmed.data.brats import (
-    ALL_SITES,
-    LABEL_SCHEMES,
-    NAMINGS,
-    PHANTOM_MARKER,
-    CaseFiles,
-    LabelScheme,
-    find_case_files,
-    staging_folder,
-    write_site_lists,
-)
+from fedmed.data.brats import ALL_SITES, LABEL_SCHEMES, NAMINGS, PHANTOM_MARKER, CaseFiles, LabelScheme, find_case_files
 from fedmed.data.glioma import NECROSIS, random_glioma
 from fedmed.data.imaging import image_case
+from fedmed.data.site_lists import write_site_lists
 from fedmed.data.site_profile import COMMON, SiteProfile, site_profile
 from fedmed.data.smooth_noise import Size, Volume
 from fedmed.errors import InputError
+from fedmed.files import staging_folder
 
 SMALLEST = 32
 """Voxels along an axis below which the parts of a tumour get too thin to be told apart."""
