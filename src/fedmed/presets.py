@@ -24,6 +24,7 @@ PRESETS = {
             "roi_size": (64, 64, 64),
             "infer_roi_size": (96, 96, 96),
             "precision": "auto",
+            "crop_to_brain": True,
             "cache_dataset": 1.0,
         },
     ),
