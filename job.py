@@ -120,8 +120,8 @@ def audited(experiment: Experiment, datalists: Mapping[str, Datalist]) -> dict[s
         )
         say(audit_table.site_table(audits[-1]))
     across = overlaps(audits, allow_overlap)
-    for line in audit_table.findings_text(across):
-        say(line)
+    if across:
+        say(audit_table.across_text(across))
     for audit in audits:
         refuse_errors(audit.findings, f"the data of {audit.site}")
     refuse_errors(across, "the sites together")

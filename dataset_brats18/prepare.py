@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from fedmed.data.audit_table import audit_progress, findings_text, site_table
+from fedmed.data.audit_table import across_text, audit_progress, site_table
 from fedmed.data.brats import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases
 from fedmed.data.brats_audit import audit_brats, sites_document
 from fedmed.data.case_picture import case_picture, chosen_cases
@@ -166,7 +166,8 @@ def audit(args: argparse.Namespace) -> None:
     audits, across = audit_brats(args.what, dataset, args.allow_overlap, lambda site: audit_progress(site, print))
     for found in audits:
         print(site_table(found))
-    print("\n".join(findings_text(across)), end="\n" if across else "")
+    if across:
+        print(across_text(across))
     if args.json:
         write_whole(args.json, as_json(sites_document(audits, across, key_of_this_site())))
     errors = sum(len(found.errors) for found in audits) + len(errors_of(across))

@@ -198,6 +198,22 @@ def test_overlaps_between_sites_name_the_cases(cases: list[Case]) -> None:
     assert [f.level for f in twice] == ["warning"]
 
 
+def test_a_patient_at_two_sites_is_found_by_name(tmp_path: Path) -> None:
+    first, second = make_case(tmp_path, "Brats18_X_7_1", 1), make_case(tmp_path, "Brats18_X_7_2", 2)
+    third, fourth = make_case(tmp_path, "Brats18_X_8_1", 3), make_case(tmp_path, "Brats18_X_9_1", 4)
+
+    def at(site: str, training: Case, validation: Case) -> SiteAudit:
+        splits = {"training": [training], "validation": [validation]}
+        return audit_site(site, splits, brats_rules(None), patient_of)
+
+    leaked = overlaps([at("site-1", first, third), at("site-2", fourth, second)], False)
+    assert [(f.level, f.check) for f in leaked] == [("error", "overlap")]
+    assert "site-1 trains on patients that site-2 validates on: Brats18_X_7" in leaked[0].sentence
+    twice = overlaps([at("site-1", first, third), at("site-2", second, third)], False)
+    assert [(f.level, f.check) for f in twice] == [("warning", "duplicate")]
+    assert overlaps([at("site-1", first, third), at("site-2", fourth, third)], False) == []
+
+
 def test_a_case_is_read_once_however_often_it_is_listed(cases: list[Case]) -> None:
     class Store(dict[str, bytes]):
         def read(self, name: str) -> bytes | None:

@@ -1,5 +1,6 @@
 """The audit of a site's data before any training: every case alone, then all of them against each other."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -112,8 +113,20 @@ def audit_site(
 
 
 def overlaps(audits: Sequence[SiteAudit], allow_overlap: bool) -> list[Finding]:
-    """The images that several sites have, where one place sees all of the sites."""
-    return list(across_sites({audit.site: audit.splits() for audit in audits}, allow_overlap))
+    """The images and patients that several sites have, where one place sees all of the sites."""
+    images = list(across_sites({audit.site: audit.splits() for audit in audits}, allow_overlap))
+    holders = Counter(mark for audit in audits for mark in {m for case in audit.cases for m in case.fingerprints})
+    patients = {audit.site: _patients(audit, {mark for mark in holders if holders[mark] > 1}) for audit in audits}
+    return [*images, *across_sites(patients, allow_overlap, "patients")]
+
+
+def _patients(audit: SiteAudit, told: set[str]) -> Splits:
+    """The patients by split, without the cases whose images are at several sites, which is told of the images."""
+    found: dict[str, dict[str, str]] = {}
+    for audited in audit.cases:
+        if not audited.fingerprints & told:
+            found.setdefault(audited.split, {})[audited.patient] = audited.patient
+    return found
 
 
 def _audit_case(

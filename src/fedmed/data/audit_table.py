@@ -38,6 +38,11 @@ def heading(audit: SiteAudit) -> str:
     return f"{audit.site}: {cases} {unit} of {patients} patient{'s' * (patients != 1)}{scheme}: {ended}"
 
 
+def across_text(findings: Sequence[Finding]) -> str:
+    """What several sites have in common, under a heading; empty where that is nothing."""
+    return "\n".join(["across the sites:", *findings_text(findings)]) if findings else ""
+
+
 def findings_text(findings: Iterable[Finding]) -> list[str]:
     """A line a finding, the first few."""
     every = list(findings)

@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 from fedmed.data.finding import Finding, Level
-
-OVERLAP_REMEDY = "take one out, or accept with --allow_overlap that the scores say nothing about new patients."
-
 
 MOST_NAMES = 3
 
@@ -30,37 +28,49 @@ def within_a_site(cases: Sequence[Listed], allow_overlap: bool) -> Iterator[Find
 
     Between training and validation that is an error, unless ``allow_overlap`` makes it a warning.
     """
-    across: Level = "warning" if allow_overlap else "error"
+    across, remedy = _overlap(allow_overlap)
     told: set[str] = set()
     for one, other in _pairs_that_share_images(cases):
         if one.split != other.split:
             told |= {one.patient} & {other.patient}
-            yield Finding(across, "overlap", f"{_both(one, other)} hold the same images; {OVERLAP_REMEDY}")
+            yield Finding(across, "overlap", f"{_both(one, other)} hold the same images; {remedy}")
         elif one.name == other.name:
             yield Finding("warning", "duplicate", f"{one.name} is listed twice for {one.split}: take one out.")
         else:
             sentence = f"{_both(one, other)} hold the same images: the patient counts twice; take one out."
             yield Finding("warning", "duplicate", sentence)
-    yield from _shared_patients(cases, across, told)
+    for one, other in _pairs_of_one_patient(cases):
+        if one.patient not in told:
+            yield Finding(across, "overlap", f"{_both(one, other)} are of one patient, {one.patient}; {remedy}")
 
 
-def across_sites(sites: Mapping[str, Splits], allow_overlap: bool) -> Iterator[Finding]:
-    """Images of one site that are also another's; ``sites`` has each site's splits.
+def across_sites(
+    sites: Mapping[str, Splits], allow_overlap: bool, of: Literal["images", "patients"] = "images"
+) -> Iterator[Finding]:
+    """Images (or patients) of one site that are also another's; ``sites`` has each site's splits.
 
     One site's training images among another's validation images are an error (the global model has seen them), the
     same images trained on at two sites a warning. Validation cases that sites share are nothing unusual.
     """
-    across: Level = "warning" if allow_overlap else "error"
+    across, remedy = _overlap(allow_overlap)
+    what = {"images": "what", "patients": "patients that"}[of]
     for one, other in combinations(sorted(sites), 2):
         for first, second in ((one, other), (other, one)):
             leaked = _common(sites[first], "training", sites[second], "validation")
             if leaked:
-                sentence = f"{first} trains on what {second} validates on: {_shown(leaked)}; {OVERLAP_REMEDY}"
+                sentence = f"{first} trains on {what} {second} validates on: {_shown(leaked)}; {remedy}"
                 yield Finding(across, "overlap", sentence)
         twice = _common(sites[one], "training", sites[other], "training")
         if twice:
-            sentence = f"{one} and {other} train on the same images: {_shown(twice)}; take them out at one site."
+            sentence = f"{one} and {other} train on the same {of}: {_shown(twice)}; take them out at one site."
             yield Finding("warning", "duplicate", sentence)
+
+
+def _overlap(allowed: bool) -> tuple[Level, str]:
+    """How bad it is that training and validation overlap, and what to do."""
+    if allowed:
+        return "warning", "as --allow_overlap accepts, the scores say nothing about new patients."
+    return "error", "take one out, or accept with --allow_overlap that the scores say nothing about new patients."
 
 
 def _pairs_that_share_images(cases: Sequence[Listed]) -> Iterator[tuple[Listed, Listed]]:
@@ -73,16 +83,13 @@ def _pairs_that_share_images(cases: Sequence[Listed]) -> Iterator[tuple[Listed, 
         yield cases[i], cases[j]
 
 
-def _shared_patients(cases: Sequence[Listed], level: Level, told: set[str]) -> Iterator[Finding]:
-    """Patients in both splits by name, each once, unless their images have told it."""
+def _pairs_of_one_patient(cases: Sequence[Listed]) -> Iterator[tuple[Listed, Listed]]:
+    """A case of each split for each patient who is in several."""
     by_patient: dict[str, dict[str, Listed]] = {}
     for case in cases:
         by_patient.setdefault(case.patient, {}).setdefault(case.split, case)
-    for patient, splits in by_patient.items():
-        for one, other in combinations(splits.values(), 2):
-            if patient not in told:
-                sentence = f"{_both(one, other)} are of one patient, {patient}; {OVERLAP_REMEDY}"
-                yield Finding(level, "overlap", sentence)
+    for splits in by_patient.values():
+        yield from combinations(splits.values(), 2)
 
 
 def _both(one: Listed, other: Listed) -> str:
