@@ -2,23 +2,27 @@
 
 import os
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 import nvflare.client as flare
 from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.client.tracking import SummaryWriter
 
+from fedmed import waits
 from fedmed.data import exchange
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
 from fedmed.local import LocalSite, Trained
-from fedmed.metrics import CASES
+from fedmed.metrics import CASES, VALUES
 
 
 def main() -> None:
-    flare.init()
+    context = flare.init()
     text = (Path(__file__).parent / "experiment.json").read_text(encoding="utf-8")
     experiment = Experiment.from_json(text).with_data(Data.of_this_site())
+    if experiment.performance.poll_s:
+        waits.shorten(context, experiment.performance.poll_s)
     site = LocalSite(experiment, flare.get_site_name())
     writer = SummaryWriter()
     while flare.is_running():
@@ -32,7 +36,7 @@ def main() -> None:
             flare.send(flare.FLModel(metrics={CASES: len(site.audit.cases)}, meta={exchange.QUESTION: site.images()}))
             continue
         site.load(received.params)
-        metrics = site.evaluate()
+        metrics = site.evaluate(received.meta.get(exchange.SHARES)) if _due(experiment, received) else {CASES: 0}
         _write_scores(writer, metrics, received.current_round)
         if flare.is_evaluate():
             flare.send(flare.FLModel(metrics=metrics))
@@ -42,17 +46,23 @@ def main() -> None:
         flare.send(
             flare.FLModel(
                 params=site.weights(),
-                metrics={**metrics, "train_loss": trained.epoch_losses[-1], "train_seconds": trained.seconds},
+                metrics={**metrics, **trained.report()},
                 meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps, **site.hook.finish_round(site.model)},
             )
         )
 
 
-def _write_scores(writer: SummaryWriter, metrics: dict[str, float], rounds_done: int | None) -> None:
+def _due(experiment: Experiment, received: flare.FLModel) -> bool:
+    """Whether the global model of this message is to be scored before it is trained."""
+    every = experiment.training.validate_every
+    return flare.is_evaluate() or (received.current_round or 0) % every == 0
+
+
+def _write_scores(writer: SummaryWriter, metrics: Mapping[str, float], rounds_done: int | None) -> None:
     if rounds_done is None:
         return  # another site's model in a cross-site evaluation, not a point of the global model's curve
     for name, value in metrics.items():
-        if name not in (CASES, "val_seconds"):
+        if name not in (CASES, "val_seconds") and not name.endswith(VALUES):
             writer.add_scalar(name, value, global_step=rounds_done)
 
 
@@ -68,10 +78,18 @@ def _leave_report(error: Exception) -> None:
     """Where the launcher asks for it, leave the error's own words for its screen; FLARE's log has the rest."""
     folder = os.environ.get("FEDMED_REPORTS")
     if folder:
+        error = _first(error)
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = "" if isinstance(error, InputError) else f" ({Path(frame.filename).name}, line {frame.lineno})"
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         (Path(folder) / f"{flare.get_site_name()}.error").write_text(f"{kind}{error}{where}", encoding="utf-8")
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first; MONAI says of it only in which transform."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 if __name__ == "__main__":

@@ -209,7 +209,9 @@ class Progress:
         best = history.best_round(self.records)
         chosen = f"{self.experiment.algorithm.name}, privacy {self.experiment.privacy.name}"
         caption = f"{self.folder.name}: {chosen}, data: {data_of(self.experiment)}"
-        curves.draw(self.folder.history(), task.REGIONS, task.KEY_METRIC, best, caption, path / "curves.png")
+        split = any(record.get("split") for record in self.records)
+        picture = path / "curves.png"
+        curves.draw(self.folder.history(), task.REGIONS, task.KEY_METRIC, best, caption, picture, split=split)
         lines = [
             screen.result_table(self.records, task.REGIONS, task.KEY_METRIC),
             "",
@@ -247,7 +249,7 @@ def export_job(experiment: Experiment, staging: Path) -> Path:
 
 def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
     """The recipe of the experiment's algorithm, with its privacy mechanism as filters on what sites send."""
-    training = experiment.training
+    training, speed = experiment.training, experiment.performance
     recipe = experiment.algorithm.recipe(
         name=experiment.job_name,
         model={name: model[name] for name in ("class_path", "args")},
@@ -258,12 +260,15 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
         key_metric=experiment.task.KEY_METRIC,
         params_transfer_type=TransferType.DIFF,
         aggregator=GuardedAggregator({"name": experiment.algorithm.name, **to_plain(experiment.algorithm)}),
+        split_validation=speed.validation == "split",
+        poll_s=speed.poll_s,
     )
     for path in ("src", "model.py", "experiment.json"):
         recipe.add_client_file(path)
     for item in experiment.privacy.filters():
         recipe.add_client_output_filter(item, tasks=["train", "submit_model"])  # the latter would be the raw weights
-    recipe.add_server_config({"server": {"task_request_interval": 0.2}})  # s between a site's questions for work
+    if speed.poll_s:
+        recipe.add_server_config({"server": {"task_request_interval": speed.poll_s}})  # by which sites ask for work
     add_experiment_tracking(recipe, "tensorboard")
     return recipe
 

@@ -75,14 +75,20 @@ def test_the_other_published_options_are_read() -> None:
     assert found["workspace"] == str(Path("ws").absolute())
 
 
-def test_with_a_dataset_the_published_settings_hold() -> None:
+def test_with_a_dataset_the_published_hyper_parameters_hold() -> None:
     expected = {
         "task": "brats18", "algorithm": "fedavg", "privacy": "none", "env": "sim", "n_clients": 4, "num_rounds": 600,
-        "aggregation_epochs": 1, "learning_rate": 1e-4, "weight_decay": 1e-5, "batch_size": 1, "precision": "fp32",
+        "aggregation_epochs": 1, "learning_rate": 1e-4, "weight_decay": 1e-5, "batch_size": 1,
         "cache_dataset": 0.0, "roi_size": None, "infer_roi_size": [240, 240, 160], "foreground_crops": 0.0,
     }  # fmt: skip
     found = facts(read(DATA))
     assert {name: found[name] for name in expected} == expected
+
+
+def test_the_published_preset_has_the_published_arithmetic_too() -> None:
+    standard, published = facts(read(DATA)), facts(read(f"{DATA} --preset published"))
+    different = {name: value for name, value in published.items() if standard[name] != value}
+    assert different == {"precision": "fp32", "normalize": "crop", "windows": "padded", "validation": "every"}
 
 
 def test_without_arguments_it_is_the_demonstration() -> None:

@@ -21,6 +21,12 @@ def record(number: int, sites: dict[str, Any], seconds: float = 30.0, best: bool
 
 
 TWO = {"site-1": report(0.8, cases=3, train_loss=0.5), "site-2": report(0.4, cases=1, train_loss=0.1)}
+TWO["site-1"]["train_loss_values"] = 3  # steps
+
+
+def test_the_result_says_where_sites_scored_a_share_of_the_cases() -> None:
+    assert "site-1, its share" in result_table([record(1, TWO, split=True)], REGIONS, KEY)
+    assert "its share" not in result_table([record(1, TWO, split=False)], REGIONS, KEY)
 
 
 def test_a_rounds_line_holds_the_loss_and_every_score() -> None:
@@ -109,5 +115,5 @@ def test_the_settings_tell_what_is_about_to_run(small_experiment: Callable[..., 
     }
     text = settings(experiment, summaries, "phantom (synthetic phantoms)")
     parts = ("brats18", "24 24 24", "fedavg", experiment.privacy.statement(), "site-1 60+43", "site-2 61+43")
-    for part in (*parts, "17 rounds", "0.0003", "fp32", "seed 0"):
+    for part in (*parts, "17 rounds", "0.0003", "precision auto", "seed 0"):
         assert part in text

@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def read_experiment(arguments: Sequence[str]) -> Experiment:
     """The experiment that the arguments describe.
 
-    Without a dataset, by argument or environment variable, the preset is ``demo``, otherwise ``published``.
+    Without a dataset, by argument or environment variable, the preset is ``demo``, otherwise ``standard``.
 
     Raises:
         InputError: an argument is unknown, out of range or belongs to a choice that was not made.
@@ -53,7 +53,7 @@ def read_experiment(arguments: Sequence[str]) -> Experiment:
     paths = {"dataset_base_dir": here.dataset_base_dir, "datalist_json_path": here.datalist_json_path}
     paths |= {"cache_dir": here.cache_dir}
     given = {**{name: path for name, path in paths.items() if path is not None}, **given}
-    preset = given.pop("preset", "published" if {"dataset_base_dir", "datalist_json_path"} & set(given) else "demo")
+    preset = given.pop("preset", "standard" if {"dataset_base_dir", "datalist_json_path"} & set(given) else "demo")
     plugins = {kind: registry.find(kind, name) for kind, name in chosen.items()}
     classes = {**plugins, **SECTIONS}
     _refuse_strangers(set(given), classes, chosen)
@@ -93,4 +93,4 @@ def _refuse_strangers(given: set[str], classes: Mapping[str, type], chosen: Mapp
 
 def _preset_help() -> str:
     told = "; ".join(f"{name}: {preset.what}" for name, preset in sorted(PRESETS.items()))
-    return f"{told} (default: published with a dataset, demo without)"
+    return f"{told} (default: standard with a dataset, demo without)"

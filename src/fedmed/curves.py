@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fedmed.metrics import CASES
+from fedmed.metrics import weight_of
 
 SITE_COLOURS = mpl.colormaps["tab10"].colors  # type: ignore[attr-defined]
 
@@ -17,17 +17,27 @@ MOST_IN_LEGEND = 14
 """Lines that a legend can name without covering its axes."""
 
 
-def draw(history: pd.DataFrame, regions: Sequence[str], key: str, best: int | None, caption: str, path: Path) -> None:
+def draw(
+    history: pd.DataFrame,
+    regions: Sequence[str],
+    key: str,
+    best: int | None,
+    caption: str,
+    path: Path,
+    *,
+    split: bool = False,
+) -> None:
     """Draw ``history`` (columns round, site, train_loss, the metrics) to a PNG or SVG; needs no screen.
 
     Args:
         best: the round whose model was chosen, marked by a vertical line.
         caption: what the figure was made of, printed under it.
+        split: whether sites scored different cases, so that their curves say nothing of the sites.
     """
     figure = Figure(figsize=(12, 4), layout="constrained")
     loss, score, parts = figure.subplots(1, 3)
     _by_site(loss, history, "train_loss", "training loss")
-    _by_site(score, history, key, f"{key} at each site")
+    _by_site(score, history, key, f"{key} at each site{', of its share of the cases' if split else ''}")
     _by_region(parts, history, regions, key)
     for axes in (score, parts):
         axes.set_ylim(0, 1)
@@ -61,10 +71,10 @@ def _by_region(axes: Axes, history: pd.DataFrame, regions: Sequence[str], key: s
 
 
 def weighted_mean(history: pd.DataFrame, column: str) -> pd.Series:
-    """The mean over sites by round, weighted by the sites' validation cases."""
+    """The mean over sites by round, weighted as for the choice of the best model."""
     known = history.dropna(subset=[column])
-    by_cases = CASES in known and column.startswith("val_")
-    weights = known[CASES].fillna(1) if by_cases else pd.Series(1, index=known.index)
+    reports = [{str(name): value for name, value in row.items() if pd.notna(value)} for _, row in known.iterrows()]
+    weights = pd.Series([weight_of(report, column) for report in reports], index=known.index, dtype=float)
     total = (known[column] * weights).groupby(known["round"]).sum()
     return total / weights.groupby(known["round"]).sum()
 

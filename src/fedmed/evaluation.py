@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from fedmed.arithmetic import autocast
 from fedmed.data.audit import audit_site
 from fedmed.data.cache import Caching
 from fedmed.data.case_facts import FactsBook
@@ -13,7 +14,6 @@ from fedmed.data.datalist import Case, datalist_path, load_datalist
 from fedmed.data.finding import refuse_errors
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
-from fedmed.local import autocast
 from fedmed.run_folder import BEST, LAST, RunFolder, load_weights
 from fedmed.tasks.base import Row
 

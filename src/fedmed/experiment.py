@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from fedmed import registry
 from fedmed.algorithms.base import Algorithm
 from fedmed.data.cache import Cache, Caching
@@ -31,8 +33,9 @@ class Training:
     weight_decay: float = option(1e-5, "Adam's weight decay")
     batch_size: int = option(1, "cases in a training step")
     precision: Literal["auto", "fp32", "bf16"] = option(
-        "fp32", "arithmetic of the forward pass; auto takes bf16 where the hardware computes in it"
+        "auto", "arithmetic of the forward pass; auto takes bf16 where the hardware computes in it, else fp32"
     )
+    validate_every: int = option(1, "rounds from one validation of the global model to the next; the last is scored")
     seed: int = option(0, "seed of the initial weights, the order of cases, the random transforms and dropout")
 
     allow_overlap: bool = option(
@@ -40,7 +43,7 @@ class Training:
     )
 
     def __post_init__(self) -> None:
-        for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size"):
+        for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size", "validate_every"):
             expect_at_least(name, getattr(self, name), 1)
         expect(self.n_clients <= 10_000, "n_clients", self.n_clients, "at most 10000")
         expect_positive("learning_rate", self.learning_rate)
@@ -55,16 +58,29 @@ class Training:
 
 @dataclass(frozen=True)
 class Performance:
-    """What changes the speed of a run but none of its numbers."""
+    """What changes the speed of a run but none of its numbers, except by the order in which floats are rounded."""
 
     cache_dataset: float = option(0.0, "share of the cases held in memory after their fixed transforms")
     cache_gb: float = option(
         20.0, "most that a machine keeps on disk of cases after their fixed transforms, in GB; 0 keeps nothing"
     )
 
+    validation: Literal["split", "every"] = option(
+        "split", "where all sites list the same validation cases: each is scored once, by one site, or by every site"
+    )
+    memory_format: Literal["auto", "contiguous", "channels_last"] = option(
+        "auto", "layout of volumes in the network; auto is channels_last on CPUs and contiguous on GPUs"
+    )
+    cpu_threads: int | None = option(None, "CPU threads of a site (default: the cores shared out among the sites)")
+    num_workers: int = option(0, "further processes of a site that prepare cases; 0 is a thread beside the training")
+    poll_s: float = option(0.05, "seconds between two looks for a message; 0 leaves FLARE's own 0.5 and 2")
+
     def __post_init__(self) -> None:
         expect_at_least("cache_gb", self.cache_gb, 0)
         expect_share("cache_dataset", self.cache_dataset)
+        expect(self.cpu_threads is None or self.cpu_threads > 0, "cpu_threads", self.cpu_threads, "at least 1")
+        expect_at_least("num_workers", self.num_workers, 0)
+        expect(0 <= self.poll_s <= 10, "poll_s", self.poll_s, "a number of seconds from 0 to 10")
 
 
 @dataclass(frozen=True)
@@ -179,15 +195,16 @@ class Experiment:
         """The same experiment on a site's own data."""
         return dataclasses.replace(self, data=data)
 
-    def caching(self) -> Caching:
-        """Where this machine holds prepared cases; on disk only where a folder is named.
+    def caching(self, device: torch.device | None = None) -> Caching:
+        """Where this machine holds prepared cases, on disk only where a folder is named; items are for ``device``.
 
         Raises:
             InputError: that folder cannot be used.
         """
         folder, limit = self.data.cache_dir, int(self.performance.cache_gb * 1e9)
         disk = Cache(folder, limit) if folder is not None and limit > 0 else None
-        return Caching(self.performance.cache_dataset, disk)
+        apart = self.performance.num_workers > 0  # processes that prepare cases have no GPU
+        return Caching(self.performance.cache_dataset, disk, None if apart else device)
 
 
 def _absolute(text: str | None) -> Path | None:

@@ -1,21 +1,25 @@
 """One site's side of a round: score the global model, train it on the site's cases. Knows nothing of FLARE's loop."""
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from monai.data import ThreadDataLoader
+from monai.utils import convert_to_tensor
 from nvflare.app_common.abstract.fl_model import FLModel
+from torch.utils.data import Dataset
 
+from fedmed.arithmetic import autocast
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import datalist_path, load_datalist
-from fedmed.data.exchange import answer, key_of_this_site
+from fedmed.data.exchange import Share, answer, key_of_this_site, order_of
 from fedmed.data.finding import refuse_errors
+from fedmed.data.seeded import seeded_batches
 from fedmed.experiment import Experiment
-from fedmed.metrics import CASES
+from fedmed.memory_format import channels_last, use_channels_last
+from fedmed.metrics import CASES, VALUES
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Trained:
     steps: int
     epoch_losses: tuple[float, ...]
     seconds: float
+
+    def report(self) -> dict[str, float]:
+        """As metrics: the last epoch's mean loss over its steps, and the time."""
+        loss = self.epoch_losses[-1]
+        return {"train_loss": loss, f"train_loss{VALUES}": self.steps, "train_seconds": self.seconds}
 
 
 class LocalSite:
@@ -39,13 +48,17 @@ class LocalSite:
         self.task, self.training = experiment.task, experiment.training
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         dataset, lists = experiment.data.resolved()
-        datalist = load_datalist(datalist_path(lists, site), dataset)
-        caching = experiment.caching()
-        self.audit = self.task.audit(site, datalist, self.training.allow_overlap, book=FactsBook(caching.disk))
+        self._datalist = load_datalist(datalist_path(lists, site), dataset)
+        self._caching, speed = experiment.caching(self.device), experiment.performance
+        book = FactsBook(self._caching.disk)
+        self.audit = self.task.audit(site, self._datalist, self.training.allow_overlap, book=book)
         refuse_errors(self.audit.findings, f"the data of {site}")
-        self.train_set = self.task.train_set(datalist, caching)
-        self.eval_set = self.task.eval_set(datalist.validation, datalist.label_scheme, caching)
+        train_set = self.task.train_set(self._datalist, self._caching)
+        self.order, self.batches = seeded_batches(train_set, self.training.batch_size, speed.num_workers)  # type: ignore[arg-type]
+        self._eval_sets: dict[Share | None, Dataset[Any]] = {}
         self.model = self.task.build_model().to(self.device)
+        if channels_last(speed, self.device):
+            use_channels_last(self.model)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay
         )
@@ -62,52 +75,64 @@ class LocalSite:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """A copy of the weights on the CPU."""
-        return {name: values.detach().cpu().clone() for name, values in self.model.state_dict().items()}
+        kept = {name: values.detach().cpu() for name, values in self.model.state_dict().items()}
+        return {name: values.clone(memory_format=torch.contiguous_format) for name, values in kept.items()}
 
-    def evaluate(self) -> dict[str, float]:
-        """The task's metrics on this site's validation cases; no name of a case is among them."""
+    def evaluate(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
+        """The task's metrics on this site's validation cases; no name of a case is among them.
+
+        Args:
+            shares: where sites share the work of scoring the cases that they all list, each site's part.
+        """
         started = time.time()
+        cases = self._eval_set((shares or {}).get(self.site))
         self.model.eval()
         with torch.inference_mode(), autocast(self.training.precision, self.device):
-            metrics = self.task.metrics(self.task.evaluate(self.model, self.eval_set, self.device))
-        cases = len(self.eval_set)  # type: ignore[arg-type]
-        return {**metrics, CASES: cases, "val_seconds": time.time() - started}
+            metrics = self.task.metrics(self.task.evaluate(self.model, cases, self.device))
+        return {**metrics, CASES: len(cases), "val_seconds": time.time() - started}  # type: ignore[arg-type]
 
     def train(self, received: FLModel) -> Trained:
         """Train for the local epochs of one round, from the weights in ``self.model``."""
         started = time.time()
-        loader = self._loader(received.current_round or 0)
+        self._restart(received.current_round or 0)
         self.hook.start_round(self.model, received)
         self.model.train()
-        losses = tuple(self._epoch(loader) for _ in range(self.training.aggregation_epochs))
-        return Trained(len(loader) * len(losses), losses, time.time() - started)
+        losses = tuple(self._epoch() for _ in range(self.training.aggregation_epochs))
+        return Trained(len(self.batches) * len(losses), losses, time.time() - started)
 
-    def _epoch(self, loader: ThreadDataLoader) -> float:
-        losses = [self._step(batch["image"].to(self.device), batch["label"].to(self.device)) for batch in loader]
-        return math.fsum(losses) / len(losses)
+    def _restart(self, round_number: int) -> None:
+        """Everything random in a round follows from seed, site and round alone."""
+        batches, dropout = site_seeds(self.training.seed, self.site, round_number)
+        torch.manual_seed(dropout)
+        self.order.restart(batches)
 
-    def _step(self, image: torch.Tensor, label: torch.Tensor) -> float:
+    def _epoch(self) -> float:
+        losses = [self._step(self._tensor(batch["image"]), self._tensor(batch["label"])) for batch in self.batches]
+        return float(torch.stack(losses).double().mean())
+
+    def _tensor(self, values: torch.Tensor) -> torch.Tensor:
+        """Without MONAI's metadata, which would slow down every operation of the network."""
+        plain: torch.Tensor = convert_to_tensor(values, track_meta=False, device=self.device)
+        return plain
+
+    def _step(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         with autocast(self.training.precision, self.device):
             output = self.model(image)
-        loss = self.loss(output.float(), label)
+        loss: torch.Tensor = self.loss(output.float(), label)
         self.optimizer.zero_grad()
         (loss + self.hook.penalty(self.model)).backward()
         self.optimizer.step()
         self.hook.after_step(self.model)
-        return loss.item()
+        return loss.detach()
 
-    def _loader(self, round_number: int) -> ThreadDataLoader:
-        """The round's batches. Everything random in a round follows from seed, site and round alone."""
-        batches, dropout = site_seeds(self.training.seed, self.site, round_number)
-        torch.manual_seed(dropout)
-        generator = torch.Generator().manual_seed(batches)  # MONAI seeds the transforms from it too
-        return ThreadDataLoader(
-            self.train_set,  # type: ignore[arg-type]
-            batch_size=self.training.batch_size,
-            shuffle=True,
-            num_workers=0,
-            generator=generator,
-        )
+    def _eval_set(self, share: Share | None) -> Dataset[Any]:
+        """The validation cases, or this site's share of them, made when they are first asked for."""
+        if share not in self._eval_sets:
+            cases = self._datalist.validation
+            if share is not None:
+                cases = tuple(cases[place] for place in order_of(self.audit, key_of_this_site())[share[0] :: share[1]])
+            self._eval_sets[share] = self.task.eval_set(cases, self._datalist.label_scheme, self._caching)
+        return self._eval_sets[share]
 
 
 def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int]:
@@ -118,16 +143,3 @@ def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int]:
     sequence = np.random.SeedSequence([seed, round_number, *site.encode()])
     first, second = (int(value) for value in sequence.generate_state(2))
     return first, second
-
-
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The arithmetic of forward passes: ``bf16``, ``fp32``, or ``auto`` for bf16 where it is a gain."""
-    use = precision == "bf16" or (precision == "auto" and computes_in_bf16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=use)
-
-
-def computes_in_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 numbers itself, so that autocast is a gain."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

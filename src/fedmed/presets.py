@@ -14,7 +14,11 @@ class Preset:
 
 
 PRESETS = {
-    "published": Preset("the settings of the published recipe, which are the defaults"),
+    "standard": Preset("the published hyper-parameters, which are the defaults"),
+    "published": Preset(
+        "the published arithmetic too: fp32, intensities normalised over each crop, padded windows",
+        {"precision": "fp32", "normalize": "crop", "windows": "padded", "validation": "every"},
+    ),
     "demo": Preset(
         "minutes on two cores, on phantoms",
         {
@@ -23,7 +27,6 @@ PRESETS = {
             "learning_rate": 1.5e-3,
             "roi_size": (64, 64, 64),
             "infer_roi_size": (96, 96, 96),
-            "precision": "auto",
             "crop_to_brain": True,
             "cache_dataset": 1.0,
         },

@@ -84,7 +84,9 @@ def result_table(records: Sequence[Record], regions: Sequence[str], key: str) ->
             continue
         cases = sum(report.get(CASES, 0) for report in record["sites"].values())
         lines.append(_row(f"{title}, after round {done}", cases, scores_of(record), regions, key))
-        lines += [_row(f"  at {site}", r.get(CASES, 0), r, regions, key) for site, r in record["sites"].items()]
+        part = ", its share" if record.get("split") else ""
+        sites = record["sites"].items()
+        lines += [_row(f"  at {site}{part}", r.get(CASES, 0), r, regions, key) for site, r in sites]
     return "\n".join(lines)
 
 

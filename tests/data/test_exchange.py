@@ -14,7 +14,7 @@ import pytest
 from fedmed.data.audit import SiteAudit, audit_site
 from fedmed.data.case_findings import Rules
 from fedmed.data.datalist import Case
-from fedmed.data.exchange import KEY_VARIABLE, Comparison, answer, compare, key_of_this_site
+from fedmed.data.exchange import KEY_VARIABLE, Comparison, answer, compare, key_of_this_site, order_of, shares
 from fedmed.errors import InputError
 
 KEY, OTHER_KEY = "one secret of all the sites", "another secret of one site"
@@ -46,6 +46,53 @@ def compared(*sites: SiteAudit, key: str | None = KEY, allow_overlap: bool = Fal
 def test_sites_without_a_common_image_are_only_compared(tmp_path: Path) -> None:
     found = compared(site(tmp_path, "A", [1, 2], [3]), site(tmp_path, "B", [4], [5]))
     assert found == Comparison((), ("A", "B"), ())
+
+
+def test_sites_that_list_the_same_validation_cases_share_them_out(tmp_path: Path) -> None:
+    """In one order, however their lists are sorted, so that each case has one site."""
+    audits = [site(tmp_path, name, [number], order) for number, (name, order) in enumerate(LISTS.items())]
+    given = shares({audit.site: json.loads(json.dumps(answer(audit, KEY, False))) for audit in audits})
+    assert given == {"A": (0, 3), "B": (1, 3), "C": (2, 3)}
+    orders = {audit.site: order_of(audit, KEY) for audit in audits}
+    sorted_cases = {name: [LISTS[name][place] for place in order] for name, order in orders.items()}
+    assert sorted_cases["A"] == sorted_cases["B"] == sorted_cases["C"]
+    scored = [case for name, (first, step) in given.items() for case in sorted_cases[name][first::step]]
+    assert sorted(scored) == [11, 12, 13, 14, 15]
+
+
+LISTS = {"A": [11, 12, 13, 14, 15], "B": [15, 13, 11, 12, 14], "C": [14, 15, 12, 13, 11]}
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"A": [11, 12], "B": [11, 13]},
+        {"A": [11, 12], "B": [11]},
+        {"A": [11, 11], "B": [11, 11]},
+        {"A": [11]},
+        {"A": [], "B": []},
+    ],
+    ids=["one other case", "one case fewer", "a case twice", "one site", "no case"],
+)
+def test_nothing_is_shared_out_otherwise(tmp_path: Path, lists: dict[str, list[int]]) -> None:
+    audits = [site(tmp_path, name, [number], order) for number, (name, order) in enumerate(lists.items())]
+    assert shares({audit.site: answer(audit, KEY, False) for audit in audits}) == {}
+
+
+def test_nor_without_a_key_nor_where_a_label_differs(tmp_path: Path) -> None:
+    one, other = site(tmp_path, "A", [1], [11, 12]), site(tmp_path, "B", [2], [11, 12])
+    assert shares({"A": answer(one, KEY, False), "B": answer(other, KEY, False)})
+    assert shares({"A": answer(one, None, False), "B": answer(other, None, False)}) == {}
+    assert shares({"A": answer(one, KEY, False), "B": answer(other, None, False)}) == {}
+    label = other.cases[1].case.label
+    image = nib.load(label)
+    voxels = np.asarray(image.dataobj).copy()
+    voxels[0, 0, 0] = 1 - voxels[0, 0, 0]
+    nib.save(nib.Nifti1Image(voxels, image.affine), label)
+    again = audit_site(
+        "B", {"training": [], "validation": [c.case for c in other.cases[1:]]}, one.rules, lambda c: c.name
+    )
+    assert shares({"A": answer(one, KEY, False), "B": answer(again, KEY, False)}) == {}
 
 
 def test_an_image_that_two_sites_train_on_is_a_warning(tmp_path: Path) -> None:
@@ -116,7 +163,12 @@ def test_the_key_is_the_environments(monkeypatch: pytest.MonkeyPatch, value: str
 def test_an_answer_holds_hashes_and_nothing_else(tmp_path: Path) -> None:
     audit = site(tmp_path, "A", [1, 2], [3])
     told = answer(audit, KEY, False)
-    assert {name: len(values) for name, values in told.items()} == {"key": 1, "training": 2, "validation": 1}
+    assert {name: len(values) for name, values in told.items()} == {
+        "key": 1,
+        "training": 2,
+        "validation": 1,
+        "validation_cases": 1,
+    }
     assert all(re.fullmatch("[0-9a-f]{64}", value) for values in told.values() for value in values)
     fingerprints = {value for audited in audit.cases for value in audited.fingerprints}
     assert len(fingerprints) == 3

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from fedmed.data import recipe as module
+from fedmed.data.brats_transforms import prepared
 from fedmed.data.recipe import recipe
-from fedmed.tasks.brats18 import _fixed
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 
@@ -49,10 +49,10 @@ def test_other_work_has_another_recipe(one: list[Any], other: list[Any]) -> None
 
 @pytest.mark.parametrize("library", module.LIBRARIES)
 def test_another_version_of_a_library_is_another_recipe(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    now, real = recipe(_fixed()), module.version
+    now, real = recipe(prepared()), module.version
     patched: Callable[[str], str] = lambda name: "99.9" if name == library else real(name)  # noqa: E731
     monkeypatch.setattr(module, "version", patched)
-    assert recipe(_fixed()) != now
+    assert recipe(prepared()) != now
 
 
 def test_another_text_of_our_own_transform_is_another_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,8 +77,8 @@ def test_what_has_no_dependable_text_is_refused(odd: Any) -> None:
 
 
 def test_it_is_the_same_in_every_process() -> None:
-    script = "from fedmed.data.recipe import recipe; from fedmed.tasks.brats18 import _fixed; print(recipe(_fixed()))"
+    script = "from fedmed.data import brats_transforms as t, recipe; print(recipe.recipe(t.prepared()))"
     variables = {**os.environ, "PYTHONPATH": str(SRC), "PYTHONHASHSEED": "123"}
     done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
-    assert done.stdout == recipe(_fixed()) + "\n"
+    assert done.stdout == recipe(prepared()) + "\n"
     assert " at 0x" not in done.stdout

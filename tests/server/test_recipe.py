@@ -44,7 +44,7 @@ def test_the_job_runs_our_controller_with_our_aggregator(
 def test_there_is_one_selector_and_it_is_ours(tmp_path: Path) -> None:
     server, _ = exported(tmp_path)
     (selector,) = [part for part in server["components"] if "selector" in (part["id"] + part["path"]).lower()]
-    assert selector["path"] == "fedmed.server.selector.CaseWeightedSelector"
+    assert selector["path"] == "fedmed.server.selector.WeightedSelector"
     assert selector["args"]["key_metric"] == "val_dice"
 
 

@@ -11,10 +11,10 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-from fedmed.server.selector import CaseWeightedSelector
+from fedmed.server.selector import WeightedSelector
 
 
-class Watched(CaseWeightedSelector):
+class Watched(WeightedSelector):
     """Keeps the events that it fires."""
 
     def __init__(self, **settings: Any) -> None:
@@ -33,7 +33,7 @@ def validation(**scores: Any) -> Shareable:
     return DXO(DataKind.METRICS, data=scores).to_shareable()
 
 
-def play(selector: CaseWeightedSelector, number: int, answers: list[Shareable]) -> float:
+def play(selector: WeightedSelector, number: int, answers: list[Shareable]) -> float:
     """One round's events; answers with the mean score that the selector found."""
     context = FLContext()
     context.set_prop(AppConstants.CURRENT_ROUND, number, private=True, sticky=False)

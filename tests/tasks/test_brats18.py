@@ -390,6 +390,11 @@ def test_metrics_are_means_over_all_pairs_that_are_not_empty() -> None:
         "val_dice_wt": pytest.approx(0.7),
         "val_dice_et": pytest.approx(0.2),
         "val_challenge_dice": pytest.approx(0.75),
+        "val_dice_values": 6,
+        "val_dice_tc_values": 2,
+        "val_dice_wt_values": 3,
+        "val_dice_et_values": 1,
+        "val_challenge_dice_values": 2,
     }
     assert Brats18.KEY_METRIC in Brats18().metrics(rows)
 

@@ -1,5 +1,6 @@
 """The audit of a site's data before any training: every case alone, then all of them against each other."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,15 @@ class AuditedCase:
     def fingerprints(self) -> frozenset[str]:
         images = self.facts.images.values() if self.facts else ()
         return frozenset(image.fingerprint for image in images if image.fingerprint)
+
+    @property
+    def whole(self) -> str | None:
+        """What all the case's files hold, its label by how many voxels have which value; None if that is not known."""
+        images = self.facts.images if self.facts else {}
+        if not images or any(image.fingerprint is None for image in images.values()):
+            return None
+        label = sorted(self.facts.label.counts.items()) if self.facts and self.facts.label else []
+        return json.dumps([sorted((name, image.fingerprint) for name, image in images.items()), label])
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from fedmed.errors import InputError
 
 ENTRY = re.compile(r"[0-9a-f]{64}\.[a-z]+")
@@ -151,10 +153,14 @@ class Cache:
 
 @dataclass(frozen=True)
 class Caching:
-    """Where prepared cases are held: a share of them in memory, and on disk if there is a cache."""
+    """Where prepared cases are held: a share of them in memory, and on disk if there is a cache.
+
+    What follows, an item's random transforms, is computed on ``device``; None is where they lie, the CPU.
+    """
 
     share_in_memory: float = 0.0
     disk: Cache | None = None
+    device: torch.device | None = None
 
 
 class _Entry(NamedTuple):

@@ -38,16 +38,17 @@ class Compact(mt.Transform):
 
 
 class Expand:
-    """The way back from :class:`Compact`: zeros around the box, or with ``keep_box`` the box alone.
+    """The way back from :class:`Compact`: zeros around the box, or with ``keep_box`` the box alone, on ``device``.
 
     It is no MONAI transform, so that MONAI's CacheDataset holds cases in memory as they are before it.
     """
 
-    def __init__(self, *, keep_box: bool = False) -> None:
-        self.keep_box = keep_box
+    def __init__(self, device: torch.device | None = None, *, keep_box: bool = False) -> None:
+        self.device, self.keep_box = device, keep_box
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:
         rest = {name: value for name, value in item.items() if name not in ("origin", "full_size")}
+        rest |= {name: rest[name].to(device=self.device) for name in ("image", "label")}
         if self.keep_box:
             return rest
         origin, full_size = item["origin"].tolist(), item["full_size"].tolist()

@@ -24,7 +24,14 @@ QUESTION = "which_images"
 OVERLAPS = "dataset_overlap.json"
 """The file of the comparison, in the server's folder of the job and in the run folder."""
 
+SHARES = "validation_shares"
+"""In the meta of a message to the sites: by site, which of how many parts of the validation cases it scores."""
+
+Share = tuple[int, int]
+"""(i, n): of the cases in the order of :func:`order_of`, every n-th from the i-th on."""
+
 _SAME_KEY = "key"
+_SCORED = "validation_cases"
 _SPLITS = ("training", "validation")
 
 
@@ -59,7 +66,31 @@ def answer(audit: SiteAudit, key: str | None, allow_overlap: bool) -> dict[str, 
         return {}
     splits = audit.splits(lambda value: keyed(value, key))
     told = {split: sorted(splits.get(split, {})) for split in _SPLITS[: 1 if allow_overlap else 2]}
-    return {_SAME_KEY: [keyed(_SAME_KEY, key)], **told}
+    return {_SAME_KEY: [keyed(_SAME_KEY, key)], **told, _SCORED: sorted(_cases(audit, key))}
+
+
+def order_of(audit: SiteAudit, key: str | None) -> list[int]:
+    """The places of the validation cases in the list, in an order that is the same at all sites that list them."""
+    cases = _cases(audit, key) if key else []
+    return sorted(range(len(cases)), key=cases.__getitem__)
+
+
+def shares(answers: Mapping[str, Any]) -> dict[str, Share]:
+    """Each site's share of the validation cases, where all sites list the same ones; else nothing.
+
+    Only for answers in which :func:`compare` finds no error.
+    """
+    lists = [given.get(_SCORED) for given in answers.values()]
+    same = len(lists) > 1 and bool(lists[0]) and all(each == lists[0] for each in lists)
+    if not same or len(set(lists[0])) < len(lists[0]):
+        return {}
+    return {site: (place, len(lists)) for place, site in enumerate(sorted(answers))}
+
+
+def _cases(audit: SiteAudit, key: str) -> list[str]:
+    """A keyed hash of each validation case and the label scheme, in the order of the list; none if one has no hash."""
+    wholes = [case.whole for case in audit.cases if case.split == "validation"]
+    return [keyed(f"{audit.rules.scheme} {whole}", key) for whole in wholes if whole] if all(wholes) else []
 
 
 def compare(answers: Mapping[str, Any]) -> Comparison:
@@ -91,5 +122,5 @@ def _well_formed(given: Any) -> bool:
     if not all(isinstance(values, list) for values in given.values()):
         return False
     hashes = [value for values in given.values() for value in values]
-    whole = not given or (set(given) <= {_SAME_KEY, *_SPLITS} and len(given.get(_SAME_KEY, [])) == 1)
+    whole = not given or (set(given) <= {_SAME_KEY, _SCORED, *_SPLITS} and len(given.get(_SAME_KEY, [])) == 1)
     return whole and all(isinstance(h, str) and re.fullmatch("[0-9a-f]{64}", h) for h in hashes)

@@ -130,12 +130,13 @@ class Sim(Environment):
         """What the sites' processes inherit: where the data lie here, their share of the cores, where to report."""
         dataset, datalist = experiment.data.resolved()
         at_once = self.threads or experiment.training.n_clients
+        cores = experiment.performance.cpu_threads or max(1, len(os.sched_getaffinity(0)) // at_once)
         return {
             **os.environ,
             "DATASET_ROOT": str(dataset),
             "DATALIST_ROOT": str(datalist),
             "CACHE_ROOT": str(experiment.data.cache_dir or ""),
-            "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // at_once)),
+            "OMP_NUM_THREADS": str(cores),
             KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
             "FEDMED_REPORTS": str(scratch),
         }

@@ -15,7 +15,7 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.fedavg import FedAvg
 
-from fedmed.data.exchange import OVERLAPS, QUESTION, compare
+from fedmed.data.exchange import OVERLAPS, QUESTION, SHARES, Share, compare, shares
 from fedmed.data.finding import errors_of
 from fedmed.files import write_whole
 from fedmed.metrics import CASES
@@ -32,6 +32,11 @@ class GuardedFedAvg(FedAvg):
 
     aggregator: GuardedAggregator
 
+    def __init__(self, *args: Any, split_validation: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # by these names FLARE's exporter knows that base classes take arguments too
+        self.split_validation = split_validation
+        self._shares: dict[str, Share] = {}
+
     def run(self) -> None:
         if self.num_clients > 1 and not self._compare_data():
             return
@@ -43,6 +48,7 @@ class GuardedFedAvg(FedAvg):
         assert data is not None
         self._sent_at, self._best, self._model = time.time(), False, data
         self._scores: dict[str, dict[str, float]] = {}
+        data.meta = {**(data.meta or {}), SHARES: self._shares}
         self.aggregator.expect(data.params)
         super().send_model(task_name=task_name, data=data, **how)
 
@@ -81,6 +87,7 @@ class GuardedFedAvg(FedAvg):
         document = json.dumps(found.document(), indent=2) + "\n"
         write_whole(Path(self.get_run_dir()) / OVERLAPS, document.encode())
         errors = errors_of(found.findings)
+        self._shares = shares(answers) if self.split_validation and not errors else {}
         if errors:
             self.panic(f"{REFUSED_DATA} {errors[0].sentence}")
         return not errors
@@ -125,6 +132,7 @@ class GuardedFedAvg(FedAvg):
             "round": self.current_round,
             "seconds": round(time.time() - self._sent_at, 3),
             "best": self._best,
+            "split": bool(self._shares),
             "sites": {site: {CASES: 1, **self._scores[site]} for site in sorted(self._scores)},
             **facts,
         }

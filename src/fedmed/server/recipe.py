@@ -6,15 +6,19 @@ from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
 from nvflare.app_opt.pt.recipes.fedprox import FedProxRecipe
 
 from fedmed.server.controller import GuardedFedAvg
-from fedmed.server.selector import CaseWeightedSelector
+from fedmed.server.selector import WeightedSelector
+
+FLARES_OWN_S = 0.5
+"""How often FLARE's controllers look for results when nothing else is said."""
 
 
 class _Guarded(FedAvgRecipe):
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, split_validation: bool, poll_s: float, **settings: Any) -> None:
+        self._own: dict[str, Any] = {"split_validation": split_validation, "task_check_period": poll_s or FLARES_OWN_S}
         super().__init__(**settings)
         # the recipe adds FLARE's selector and has no argument for another
         server = self._job._deploy_map["server"].app_config
-        server.components["model_selector"] = CaseWeightedSelector(key_metric=self.key_metric)
+        server.components["model_selector"] = WeightedSelector(key_metric=self.key_metric)
 
     def _create_controller(self, persistor_id: str, model_params: Any, model_aggregator: Any) -> GuardedFedAvg:
         return GuardedFedAvg(
@@ -22,7 +26,7 @@ class _Guarded(FedAvgRecipe):
             num_rounds=self.num_rounds,
             persistor_id=persistor_id,
             aggregator=model_aggregator,
-            task_check_period=0.1,
+            **self._own,
             **self._get_controller_kwargs(),
         )
 

@@ -1,4 +1,4 @@
-"""Which global model is the best: FLARE's selector, with sites weighted by the cases that they scored."""
+"""Which global model is the best: FLARE's selector, with sites weighted by the values that they averaged."""
 
 import math
 from typing import Any
@@ -9,26 +9,27 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
 
-from fedmed.metrics import CASES
+from fedmed.metrics import weight_of
 
 
-class CaseWeightedSelector(IntimeModelSelector):
+class WeightedSelector(IntimeModelSelector):
     """Differs from FLARE's selector in two points.
 
-    A site's score counts as often as it has validation cases, and the answers to the final ``validate`` task are
-    heard too, so that the last model is a candidate like the others. The untrained model of round 0 is none.
+    A site's score counts as often as it has values (cases times regions that are not empty), and the answers to the
+    final ``validate`` task are heard too, so that the last model is a candidate like the others. The untrained model of
+    round 0 is none.
     """
 
     def _before_accept(self, fl_ctx: FLContext) -> bool:
         if fl_ctx.get_prop(AppConstants.CURRENT_ROUND) == 0:
             return False
         scores = _scores(fl_ctx)
-        value, cases = _number(scores.get(self.key_metric)), _number(scores.get(CASES, 1))
-        if value is None or cases is None or cases <= 0:
+        value, weight = _number(scores.get(self.key_metric)), _number(weight_of(scores, self.key_metric))
+        if value is None or weight is None or weight <= 0:
             return False
-        self.validation_metric_weighted_sum += (-value if self.negate_key_metric else value) * cases
-        self.raw_validation_metric_weighted_sum += value * cases
-        self.validation_metric_sum_of_weights += cases
+        self.validation_metric_weighted_sum += (-value if self.negate_key_metric else value) * weight
+        self.raw_validation_metric_weighted_sum += value * weight
+        self.validation_metric_sum_of_weights += weight
         return True
 
 

@@ -83,7 +83,10 @@ class Task(Plugin, ABC):
 
     @abstractmethod
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
-        """Reduce rows to the few scalars that a site reports; a metric without any value is left out."""
+        """Reduce rows to the few means that a site reports, each with the number of its values beside it.
+
+        :func:`fedmed.metrics.reported` makes them; a metric without any value is left out.
+        """
 
     @abstractmethod
     def label_map(self) -> dict[str, Any]:

@@ -2,35 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-import monai.transforms as mt
 import torch
 from monai.data import CacheDataset
 from monai.inferers import sliding_window_inference
 from monai.losses import DiceLoss
+from monai.utils import convert_to_tensor
 from torch import nn
 from torch.utils.data import Dataset
 
+from fedmed.data import brats_transforms
 from fedmed.data.brats import LABEL_SCHEMES, MODALITIES, label_scheme
 from fedmed.data.brats_audit import brats_rules, patient_of
+from fedmed.data.brats_transforms import BOTH, PADDING, Normalize
 from fedmed.data.cache import Caching
 from fedmed.data.case_findings import Rules
-from fedmed.data.compact import Compact, Expand
 from fedmed.data.datalist import Case, Datalist
-from fedmed.data.kept import Kept
 from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, fit, largest, round_up
 from fedmed.errors import InputError
-from fedmed.metrics import challenge_dice, mean_of_values, region_dice
+from fedmed.metrics import challenge_dice, region_dice, reported
 from fedmed.options import expect, expect_share, option
 from fedmed.tasks.base import Row, Task
 
 PUBLISHED_ROI: Size = (224, 224, 144)
 PUBLISHED_INFER_ROI: Size = (240, 240, 160)
 DIVISOR = 8  # SegResNet halves the grid three times
-PADDING = 32  # the published recipe pads its volumes to a multiple of this
-BOTH = ("image", "label")
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,13 @@ class Brats18(Task):
     roi_size: Size | None = option(
         None, "training crop in voxels; when not given, 224 224 144 or the volumes' size where they are smaller"
     )
-    infer_roi_size: Size = option(PUBLISHED_INFER_ROI, "inference window in voxels, shrunk to the volume it is laid on")
-
+    infer_roi_size: Size = option(PUBLISHED_INFER_ROI, "inference window in voxels")
+    windows: Literal["fitted", "padded"] = option(
+        "fitted", "shrink the inference window to a smaller volume, or as published pad the volume to it"
+    )
+    normalize: Normalize = option(
+        "volume", "normalise intensities over the volume, once, or as published over each training crop, every time"
+    )
     foreground_crops: float = option(
         0.0, "share of training crops centred on a tumour voxel; 0 is the published uniform crop"
     )
@@ -59,6 +62,8 @@ class Brats18(Task):
                 ok = len(size) == 3 and all(edge > 0 and edge % DIVISOR == 0 for edge in size)
                 expect(ok, name, tuple(size), f"three edges in voxels, each above 0 and divisible by {DIVISOR}")
         expect_share("foreground_crops", self.foreground_crops)
+        if self.crop_to_brain and self.normalize == "crop":
+            raise InputError("--crop_to_brain needs volumes that were prepared once; drop it or --normalize crop.")
 
     def build_model(self) -> nn.Module:
         from model import BratsSegResNet  # at a site model.py lies in the job's folder, beside client.py
@@ -87,30 +92,21 @@ class Brats18(Task):
         return self.roi_size or fit(PUBLISHED_ROI, largest(map(volume_size, cases)), DIVISOR)
 
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
-        crop = self.crop_size(datalist.training)
-        after = [
-            _crop(crop, self.foreground_crops),
-            *_flips(),
-            *_network_input(label_scheme(datalist.label_scheme).enhancing),
-            *_intensities(),
-            mt.SpatialPadd(BOTH, spatial_size=crop),  # volumes smaller than the crop
-            mt.CastToTyped("label", dtype=torch.float32),
-        ]
+        crop, enhancing = self.crop_size(datalist.training), label_scheme(datalist.label_scheme).enhancing
+        after = brats_transforms.training(self.normalize, crop, self.foreground_crops, enhancing)
         return self._dataset(datalist.training, caching, after)
 
     def eval_set(self, cases: Sequence[Case], label_scheme_name: str | None, caching: Caching) -> Dataset[Any]:
-        after = [
-            *_network_input(label_scheme(label_scheme_name).enhancing),
-            mt.CastToTyped("label", dtype=torch.uint8),
-        ]
+        enhancing = label_scheme(label_scheme_name).enhancing
+        after = brats_transforms.validation(self.normalize, self.windows == "padded", enhancing)
         return self._dataset(cases, caching, after)
 
     def _dataset(self, cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
         """In memory and on disk lie the compact cases; ``after`` sees their volumes."""
-        transforms = [Kept(_fixed(), caching.disk), Expand(keep_box=self.crop_to_brain), *after]
+        before = brats_transforms.before_chance(self.normalize, caching, self.crop_to_brain)
         return CacheDataset(
-            _items(cases), transforms, cache_rate=caching.share_in_memory, num_workers=1, progress=False,
-            copy_cache=False,  # what follows makes tensors of its own
+            _items(cases), [*before, *after], cache_rate=caching.share_in_memory, num_workers=1, progress=False,
+            copy_cache=self.normalize == "crop",  # else what follows makes tensors of its own
         )  # fmt: skip
 
     def loss(self) -> nn.Module:
@@ -119,7 +115,7 @@ class Brats18(Task):
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         rows: list[Row] = []
         for item in iter_items(cases):
-            image, truth = item["image"][None].to(device), item["label"][None].to(device)
+            image, truth = (convert_to_tensor(item[k], track_meta=False, device=device)[None] for k in BOTH)
             predicted = self.infer(model, image) > 0  # a sigmoid above one half
             for metric, rule in (("dice", region_dice), ("challenge_dice", challenge_dice)):
                 values = rule(predicted, truth)[0].tolist()
@@ -129,17 +125,17 @@ class Brats18(Task):
     def infer(self, model: nn.Module, image_BCDHW: torch.Tensor) -> torch.Tensor:
         """Logits (B, 3, D, H, W) by sliding window, with half a window's overlap as published."""
         x, y, z = image_BCDHW.shape[2:]
-        window = fit(self.infer_roi_size, (x, y, z), DIVISOR)
+        window = fit(self.infer_roi_size, (x, y, z), DIVISOR) if self.windows == "fitted" else self.infer_roi_size
         logits = sliding_window_inference(image_BCDHW, window, sw_batch_size=1, predictor=model, overlap=0.5)
         assert isinstance(logits, torch.Tensor)
         return logits
 
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         """``val_dice`` is the published figure: the mean over all cases and regions that are not empty."""
-        means = {"val_dice": _mean(rows, "dice")}
-        means |= {f"val_dice_{region.lower()}": _mean(rows, "dice", region) for region in self.REGIONS}
-        means["val_challenge_dice"] = _mean(rows, "challenge_dice")
-        return {name: value for name, value in means.items() if value is not None}
+        values = {"val_dice": _values(rows, "dice")}
+        values |= {f"val_dice_{region.lower()}": _values(rows, "dice", region) for region in self.REGIONS}
+        values["val_challenge_dice"] = _values(rows, "challenge_dice")
+        return reported(values)
 
     def label_map(self) -> dict[str, Any]:
         return {
@@ -174,44 +170,5 @@ def _items(cases: Sequence[Case]) -> list[dict[str, Any]]:
     return [{"image": [str(p) for p in c.image], "label": str(c.label), "case": c.name} for c in cases]
 
 
-def _mean(rows: Sequence[Row], metric: str, region: str | None = None) -> float | None:
-    return mean_of_values(r.value for r in rows if r.metric == metric and region in (None, r.region))
-
-
-def _fixed() -> list[Any]:
-    """The same for a case every time, so that it can be kept: normalisation sees the whole volume."""
-    return [
-        mt.LoadImaged(BOTH, reader="NibabelReader"),
-        mt.EnsureChannelFirstd(BOTH),
-        mt.Spacingd(BOTH, pixdim=(1.0, 1.0, 1.0), mode=("bilinear", "nearest")),
-        mt.Orientationd(BOTH, axcodes="RAS", labels=None),
-        mt.NormalizeIntensityd("image", nonzero=True, channel_wise=True),
-        Compact(),
-    ]
-
-
-def _crop(crop: Size, foreground: float) -> Any:
-    if foreground == 0:
-        return mt.RandSpatialCropd(BOTH, roi_size=crop, random_size=False)
-    return mt.RandCropByPosNegLabeld(
-        BOTH, label_key="label", spatial_size=crop, pos=foreground, neg=1 - foreground, allow_smaller=True
-    )
-
-
-def _flips() -> list[Any]:
-    return [mt.RandFlipd(BOTH, prob=0.5, spatial_axis=axis) for axis in range(3)]
-
-
-def _network_input(enhancing: int) -> list[Any]:
-    """From a case's compact types to the network's: float32 intensities and a channel a region."""
-    return [
-        mt.CastToTyped("image", dtype=torch.float32),
-        mt.ConvertToMultiChannelBasedOnBratsClassesd("label", et_label=enhancing),
-    ]
-
-
-def _intensities() -> list[Any]:
-    return [
-        mt.RandScaleIntensityd("image", factors=0.1, prob=1.0),
-        mt.RandShiftIntensityd("image", offsets=0.1, prob=1.0),
-    ]
+def _values(rows: Sequence[Row], metric: str, region: str | None = None) -> list[float]:
+    return [row.value for row in rows if row.metric == metric and region in (None, row.region)]
