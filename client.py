@@ -78,11 +78,11 @@ def _leave_report(error: Exception) -> None:
     """Where the launcher asks for it, leave the error's own words for its screen; FLARE's log has the rest."""
     folder = os.environ.get("FEDMED_REPORTS")
     if folder:
-        error = _first(error)
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = "" if isinstance(error, InputError) else f" ({Path(frame.filename).name}, line {frame.lineno})"
-        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-        (Path(folder) / f"{flare.get_site_name()}.error").write_text(f"{kind}{error}{where}", encoding="utf-8")
+        first = _first(error)
+        frame = traceback.extract_tb(first.__traceback__)[-1]
+        where = "" if isinstance(first, InputError) else f" ({Path(frame.filename).name}, line {frame.lineno})"
+        kind = "" if isinstance(first, InputError) else f"{type(first).__name__}: "
+        (Path(folder) / f"{flare.get_site_name()}.error").write_text(f"{kind}{first}{where}", encoding="utf-8")
 
 
 def _first(error: BaseException) -> BaseException:

@@ -64,7 +64,7 @@ def test_batches_can_be_restarted() -> None:
 def test_an_error_ends_the_epoch_as_an_error(workers: int) -> None:
     dataset: Any = Dataset([3, 2, 1, 0], Compose([Division(), Noise()]))
     _, batches = seeded_batches(dataset, 1, workers)
-    with pytest.raises(Exception, match="division by zero|applying transform"):
+    with pytest.raises(Exception, match=r"division by zero|applying transform"):
         list(batches)
 
 

@@ -25,6 +25,7 @@ from fedmed.errors import InputError, RunFailed
 from fedmed.options import expect_at_least, option
 from fedmed.server.aggregator import NO_UPDATE
 from fedmed.server.controller import RECORDS, REFUSED_DATA
+from fedmed.waits import STAY_VARIABLE
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
@@ -137,6 +138,7 @@ class Sim(Environment):
             "DATALIST_ROOT": str(datalist),
             "CACHE_ROOT": str(experiment.data.cache_dir or ""),
             "OMP_NUM_THREADS": str(cores),
+            STAY_VARIABLE: "1" if at_once == experiment.training.n_clients else "",
             KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
             "FEDMED_REPORTS": str(scratch),
         }

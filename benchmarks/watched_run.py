@@ -1,0 +1,100 @@
+"""One run of job.py, watched from outside: seconds a round, start-up, memory of all processes, how busy a GPU is."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+HERE = Path(__file__).resolve().parent
+LOOK_S = 0.25
+GPU_QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+
+
+@dataclass
+class Watched:
+    """What a run took. Memory is the resident sizes of all processes added up, in bytes."""
+
+    startup_s: float = 0.0
+    round_s: list[float] = field(default_factory=list)
+    dice: list[float] = field(default_factory=list)  # of the model after 0, 1, 2, ... rounds; NaN where not scored
+    peak: int = 0
+    peak_by_round: list[int] = field(default_factory=list)
+    gpu_busy: list[float] = field(default_factory=list)  # percent, one value a look
+
+    @property
+    def usual_round_s(self) -> float:
+        """The median over the rounds after the first, in which sites start up."""
+        return median(self.round_s[1:] or self.round_s)
+
+
+def watch(arguments: Sequence[object], artifacts: Path, key_metric: str = "val_dice") -> Watched:
+    """Run job.py to its end.
+
+    Raises:
+        SystemExit: the run failed; its output was shown.
+    """
+    command = [sys.executable, str(HERE.parent / "job.py"), *map(str, arguments), "--artifacts", str(artifacts)]
+    began, seen = time.time(), Watched()
+    with (artifacts / "output.txt").open("w+") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            _look(process.pid, artifacts, seen, began)
+            time.sleep(LOOK_S)
+        output.seek(0)
+        if process.returncode != 0:
+            raise SystemExit(f"{' '.join(command)}\n{output.read()}")
+    run = next(artifacts.glob("run-*"))
+    history = json.loads((run / "training_history.json").read_text())
+    seen.round_s = _by_round(history, "round_seconds")[1:]
+    seen.dice = _scores(history, key_metric)
+    return seen
+
+
+def _look(pid: int, artifacts: Path, seen: Watched, began: float) -> None:
+    memory = 0
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                memory += process.memory_info().rss
+    seen.peak = max(seen.peak, memory)
+    done = _rounds_done(artifacts)
+    seen.peak_by_round += [0] * (done + 1 - len(seen.peak_by_round))
+    seen.peak_by_round[done] = max(seen.peak_by_round[done], memory)
+    if done == 1 and not seen.startup_s:
+        history = json.loads(next(artifacts.glob("run-*/training_history.json")).read_text())
+        seen.startup_s = time.time() - began - _by_round(history, "round_seconds")[1]
+    if done >= 1:
+        with contextlib.suppress(OSError, ValueError):
+            seen.gpu_busy.append(float(subprocess.run(GPU_QUERY, capture_output=True, text=True).stdout.split()[0]))
+
+
+def _rounds_done(artifacts: Path) -> int:
+    for path in artifacts.glob("run-*/training_history.json"):
+        with contextlib.suppress(ValueError):  # it is being replaced
+            return len(_by_round(json.loads(path.read_text()), "round_seconds")) - 1
+    return 0
+
+
+def _by_round(history: list[dict[str, float]], column: str) -> list[float]:
+    """The first site's value for each round from 0 on, 0 where there is none."""
+    found = {int(row["round"]): row[column] for row in reversed(history) if row.get(column) is not None}
+    return [found.get(number, 0.0) for number in range(max(found, default=0) + 1)]
+
+
+def _scores(history: list[dict[str, float]], metric: str) -> list[float]:
+    """The mean over all values by round, as the run's own summary has it."""
+    scores = []
+    for number in range(int(max(row["round"] for row in history)) + 1):
+        rows = [row for row in history if row["round"] == number and row.get(metric) is not None]
+        values = [row[f"{metric}_values"] for row in rows]
+        total = sum(row[metric] * count for row, count in zip(rows, values, strict=True))
+        scores.append(total / sum(values) if sum(values) else float("nan"))
+    return scores
