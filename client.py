@@ -15,6 +15,7 @@ from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
 from fedmed.local import LocalSite, Trained
 from fedmed.metrics import CASES, VALUES
+from fedmed.turns import turn
 
 
 def main() -> None:
@@ -35,13 +36,14 @@ def main() -> None:
         if exchange.QUESTION in received.meta:
             flare.send(flare.FLModel(metrics={CASES: len(site.audit.cases)}, meta={exchange.QUESTION: site.images()}))
             continue
-        site.load(received.params)
-        metrics = site.evaluate(received.meta.get(exchange.SHARES)) if _due(experiment, received) else {CASES: 0}
+        with turn():
+            site.load(received.params)
+            metrics = site.evaluate(received.meta.get(exchange.SHARES)) if _due(experiment, received) else {CASES: 0}
+            trained = None if flare.is_evaluate() else site.train(received)
         _write_scores(writer, metrics, received.current_round)
-        if flare.is_evaluate():
+        if trained is None:
             flare.send(flare.FLModel(metrics=metrics))
             continue
-        trained = site.train(received)
         _write_losses(writer, trained, received.current_round)
         flare.send(
             flare.FLModel(

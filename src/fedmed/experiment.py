@@ -72,13 +72,18 @@ class Performance:
         "auto", "layout of volumes in the network; auto is channels_last on CPUs and contiguous on GPUs"
     )
     cpu_threads: int | None = option(None, "CPU threads of a site (default: the cores shared out among the sites)")
+    sites_at_once: int | None = option(
+        None,
+        "sites of a machine that compute at the same time, the others wait (default: as cores allow, or all)",
+    )
     num_workers: int = option(0, "further processes of a site that prepare cases; 0 is a thread beside the training")
     poll_s: float = option(0.05, "seconds between two looks for a message; 0 leaves FLARE's own 0.5 and 2")
 
     def __post_init__(self) -> None:
         expect_at_least("cache_gb", self.cache_gb, 0)
         expect_share("cache_dataset", self.cache_dataset)
-        expect(self.cpu_threads is None or self.cpu_threads > 0, "cpu_threads", self.cpu_threads, "at least 1")
+        for name in ("cpu_threads", "sites_at_once"):
+            expect(getattr(self, name) is None or getattr(self, name) > 0, name, getattr(self, name), "at least 1")
         expect_at_least("num_workers", self.num_workers, 0)
         expect(0 <= self.poll_s <= 10, "poll_s", self.poll_s, "a number of seconds from 0 to 10")
 

@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from fedmed import turns
 from fedmed.data.exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.environments.base import Environment, Watch
 from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
@@ -25,10 +26,11 @@ from fedmed.errors import InputError, RunFailed
 from fedmed.options import expect_at_least, option
 from fedmed.server.aggregator import NO_UPDATE
 from fedmed.server.controller import RECORDS, REFUSED_DATA
+from fedmed.turns import make_turns
 from fedmed.waits import STAY_VARIABLE
 
 if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
+    from fedmed.experiment import Experiment, Performance
     from fedmed.run_folder import RunFolder
 
 LOG = "training.log"
@@ -128,17 +130,19 @@ class Sim(Environment):
         return command
 
     def _variables(self, experiment: "Experiment", scratch: Path) -> dict[str, str]:
-        """What the sites' processes inherit: where the data lie here, their share of the cores, where to report."""
+        """What the sites' processes inherit: where the data lie here, their share of the cores and turns, where to report."""
         dataset, datalist = experiment.data.resolved()
-        at_once = self.threads or experiment.training.n_clients
-        cores = experiment.performance.cpu_threads or max(1, len(os.sched_getaffinity(0)) // at_once)
+        running = self.threads or experiment.training.n_clients
+        cores = cores_of(experiment.performance, running, len(os.sched_getaffinity(0)), torch.cuda.is_available())
+        make_turns(scratch / "turns", cores.sites_at_once)
         return {
             **os.environ,
             "DATASET_ROOT": str(dataset),
             "DATALIST_ROOT": str(datalist),
             "CACHE_ROOT": str(experiment.data.cache_dir or ""),
-            "OMP_NUM_THREADS": str(cores),
-            STAY_VARIABLE: "1" if at_once == experiment.training.n_clients else "",
+            "OMP_NUM_THREADS": str(cores.threads),
+            STAY_VARIABLE: "1" if running == experiment.training.n_clients else "",
+            turns.VARIABLE: str(scratch / "turns"),
             KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
             "FEDMED_REPORTS": str(scratch),
         }
@@ -174,6 +178,19 @@ class Sim(Environment):
 
 
 PLUGIN = Sim
+
+
+class Cores(NamedTuple):
+    """How the sites of one machine use its cores."""
+
+    threads: int  # CPU threads of a site
+    sites_at_once: int  # the other sites wait
+
+
+def cores_of(speed: "Performance", sites: int, cores: int, gpu: bool) -> Cores:
+    """A core each, or more where there are more; sites without a core wait, unless GPUs do the work."""
+    threads = speed.cpu_threads or max(1, cores // sites)
+    return Cores(threads, min(sites, speed.sites_at_once or (sites if gpu else max(1, cores // threads))))
 
 
 def _server_folder(workspace: Path) -> Path:
