@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fedmed.data.audit import Progress, SiteAudit, audit_site, overlaps
-from fedmed.data.brats import ALL_SITES, MODALITIES, find_cases, label_scheme, patient_id
+from fedmed.data.brats import ALL_SITES, MODALITIES, find_cases, label_scheme, patient_id, told_by_name
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.case_findings import Rules
 from fedmed.data.datalist import Case, load_datalist
@@ -22,7 +22,14 @@ def brats_rules(label_scheme_name: str | None) -> Rules:
         InputError: no scheme has that name.
     """
     scheme = label_scheme(label_scheme_name)
-    return Rules(MODALITIES, dimensions=3, labels=scheme.labels, scheme=scheme.name, skull_stripped=True)
+    return Rules(
+        MODALITIES,
+        dimensions=3,
+        labels=scheme.labels,
+        scheme=scheme.name,
+        skull_stripped=True,
+        told_by_name=told_by_name,
+    )
 
 
 def patient_of(case: Case) -> str:
