@@ -235,24 +235,11 @@ def _masks(name: str, facts: CaseFacts) -> Iterator[Finding]:
 
 def _segmentation(path: Path, facts: CaseFacts, rules: Rules) -> Iterator[Finding]:
     assert facts.label is not None
-    assert facts.label_file is not None
-    if facts.label_file.not_finite:
-        yield _error(
-            "label values", f"{path} holds {_not_finite(facts.label_file)}; give each its label, or export it again."
-        )
+    wrong = _label_values(path, facts, rules)
+    if wrong:
+        yield wrong
         return
-    counts = facts.label.counts
-    if rules.labels is not None:
-        outside = [value for value in counts if value not in set(map(str, rules.labels))]
-        if outside:
-            shown = ", ".join(outside[:8]) + (", ..." if len(outside) > 8 else "")
-            yield _error(
-                "label values",
-                f"{path} holds the label values {shown}, which {rules.scheme or 'the task'} does not know (it has "
-                f"{', '.join(map(str, rules.labels))}); state the right label_scheme in the list or correct the file.",
-            )
-            return
-    tumour = sum(count for value, count in counts.items() if value != "0")
+    tumour = sum(count for value, count in facts.label.counts.items() if value != "0")
     if not tumour:
         yield _warning("empty tumour", f"{path} holds no tumour at all; look whether that is so.")
     elif facts.label.outside is not None and facts.label.outside > MUCH_OUTSIDE * tumour:
@@ -263,3 +250,22 @@ def _segmentation(path: Path, facts: CaseFacts, rules: Rules) -> Iterator[Findin
             f"{path}: {share:.0%} of the tumour lies outside the brain, where every image is 0; "
             "look whether the label is of another case or flipped.",
         )
+
+
+def _label_values(path: Path, facts: CaseFacts, rules: Rules) -> Finding | None:
+    """What a segmentation holds that is no label."""
+    assert facts.label is not None
+    if facts.label_file is not None and facts.label_file.not_finite:
+        found = _not_finite(facts.label_file)
+        return _error("label values", f"{path} holds {found}; give each its label, or export it again.")
+    if rules.labels is None:
+        return None
+    outside = [value for value in facts.label.counts if value not in set(map(str, rules.labels))]
+    if not outside:
+        return None
+    shown = ", ".join(outside[:8]) + (", ..." if len(outside) > 8 else "")
+    return _error(
+        "label values",
+        f"{path} holds the label values {shown}, which {rules.scheme or 'the task'} does not know (it has "
+        f"{', '.join(map(str, rules.labels))}); state the right label_scheme in the list or correct the file.",
+    )
