@@ -3,23 +3,26 @@
 python dataset_brats18/prepare.py split TREE --out FOLDER     lists of four sites, or others (--by), for a BraTS tree
 python dataset_brats18/prepare.py audit TREE|LISTS            what is wrong or odd in the data, before any training
 python dataset_brats18/prepare.py phantom OUT                 a synthetic dataset and its lists
-python dataset_brats18/prepare.py picture TREE --out PNG      some cases of a tree, synthetic or real, to look at
+python dataset_brats18/prepare.py picture TREE --out FILE     some cases of a tree, synthetic or real, to look at
 """
 
 import argparse
+import io
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from fedmed.data.audit_table import across_text, audit_progress, site_table
-from fedmed.data.brats import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases
+from fedmed.data.brats import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, label_scheme
 from fedmed.data.brats_audit import audit_brats, sites_document
-from fedmed.data.case_picture import case_picture, chosen_cases
+from fedmed.data.case_picture import case_picture, chosen_cases, picture_format
 from fedmed.data.exchange import key_of_this_site
 from fedmed.data.finding import errors_of
 from fedmed.data.partition import Split
@@ -31,20 +34,35 @@ from fedmed.data.split_cases import small_sites, split_cases
 from fedmed.data.split_picture import picture
 from fedmed.data.split_record import as_json, holdout_document, split_document
 from fedmed.data.volumes import tumour_ml
-from fedmed.errors import InputError, in_words
+from fedmed.errors import InputError, counted, in_words
 from fedmed.files import write_whole
 from fedmed.options import Parser, absolute_path, add_options, option_names, to_plain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; 0 when done, 2 when the user's input (or the disk) does not allow it."""
+    """Run one subcommand; 0 when done, 2 when the user's input (or the disk) does not allow it, 130 when stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half made is removed
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # paths may hold what the terminal cannot show
     try:
         args = parser().parse_args(arguments)
         {"split": split, "audit": audit, "phantom": phantom, "picture": show}[args.command](args)
     except (InputError, OSError) as error:
-        print(f"error: {in_words(error)}", file=sys.stderr)
+        say(f"error: {in_words(error)}", sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        say("stopped", sys.stderr)
+        return 130
     return 0
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Show a line; that nobody reads any more (``prepare.py audit | head``) must not end the work."""
+    shown = stream or sys.stdout
+    try:
+        print(text, file=shown, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), shown.fileno())
 
 
 def parser() -> Parser:
@@ -89,7 +107,9 @@ def parser() -> Parser:
 
     picture_ = commands.add_parser("picture", help="draw cases, a row each, through the largest slice of the tumour")
     picture_.add_argument("tree", type=absolute_path, help="dataset folder")
-    picture_.add_argument("--out", type=absolute_path, required=True, help="the PNG to write; replaced if it is there")
+    picture_.add_argument(
+        "--out", type=absolute_path, required=True, help="the .png, .svg or .pdf to write; replaced if it is there"
+    )
     picture_.add_argument(
         "--cases", nargs="+", help="names of cases (default: the first case of each of the first two institutions)"
     )
@@ -112,8 +132,8 @@ def split(args: argparse.Namespace) -> None:
     write_site_lists(args.out, parts.sites, validation, root=args.tree, replace=args.force, besides=besides)
     unknown = [answer for answer in answers.values() if isinstance(answer, InputError)]
     for sentence in [*small_sites(parts), *_left_out(unknown)]:
-        print(f"warning: {sentence}", file=sys.stderr)
-    print(table(parts))
+        say(f"warning: {sentence}", sys.stderr)
+    say(table(parts))
     print_exports(args.tree, args.out)
 
 
@@ -122,7 +142,7 @@ def measured(cases: Sequence[CaseFiles]) -> dict[str, float | InputError]:
 
     def measure(case: CaseFiles) -> float | InputError:
         try:
-            return tumour_ml(case.label)
+            return tumour_ml(case.label, label_scheme(case.scheme).labels)
         except InputError as error:
             return error
 
@@ -144,7 +164,8 @@ def known(answers: Mapping[str, float | InputError], needed: bool) -> dict[str, 
 def _left_out(unknown: Sequence[InputError]) -> list[str]:
     if not unknown:
         return []
-    return [f"the volumes of {len(unknown)} tumours are unknown and left out of record and picture: {unknown[0]}"]
+    tumours = "volume of 1 tumour is" if len(unknown) == 1 else f"volumes of {len(unknown)} tumours are"
+    return [f"the {tumours} unknown and left out of record and picture: {unknown[0]}"]
 
 
 def companions(parts: Split, options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
@@ -161,18 +182,29 @@ def companions(parts: Split, options: SplitOptions, volumes: Volumes, tree: Path
 
 def audit(args: argparse.Namespace) -> None:
     """Show a table a site and what was found; errors end with the exit code of a mistake."""
+    if args.json:
+        _require_place(args.json)
     at_this_site = os.environ.get("DATASET_ROOT")
     dataset = args.dataset_base_dir or (absolute_path(at_this_site) if at_this_site else None)
-    audits, across = audit_brats(args.what, dataset, args.allow_overlap, lambda site: audit_progress(site, print))
+    audits, across = audit_brats(args.what, dataset, args.allow_overlap, lambda site: audit_progress(site, say))
     for found in audits:
-        print(site_table(found))
+        say(site_table(found))
     if across:
-        print(across_text(across))
+        say(across_text(across))
     if args.json:
         write_whole(args.json, as_json(sites_document(audits, across, key_of_this_site())))
     errors = sum(len(found.errors) for found in audits) + len(errors_of(across))
     if errors:
-        raise InputError(f"the audit of {args.what} found {errors} errors, listed above; no run starts on these data.")
+        found_errors = f"the audit of {args.what} found {counted(errors, 'error')}, listed above"
+        raise InputError(f"{found_errors}; no run starts on these data.")
+
+
+def _require_place(file: Path) -> None:
+    """Refuse a file that cannot be written before the work for it."""
+    if not file.parent.is_dir():
+        raise InputError(f"{file} cannot be written, as its folder does not exist; make it, or choose another place.")
+    if file.is_dir():
+        raise InputError(f"{file} is a folder; give the name of a file.")
 
 
 def phantom(args: argparse.Namespace) -> None:
@@ -185,16 +217,18 @@ def phantom(args: argparse.Namespace) -> None:
     )  # fmt: skip
     validating = args.validation * (args.sites if args.validation_lists == "per_site" else 1)
     count = args.sites * args.cases + validating
-    print(f"Wrote {count} synthetic cases ({validating} of them for validation); no patient data.")
+    say(f"Wrote {count} synthetic cases ({validating} of them for validation); no patient data.")
     print_exports(args.out, lists)
 
 
 def show(args: argparse.Namespace) -> None:
     """Draw some cases of a tree."""
+    format = picture_format(args.out)
+    _require_place(args.out)
     what = "synthetic phantoms, no patient data" if is_phantom(args.tree) else args.tree.name
     chosen = chosen_cases(find_cases(args.tree), args.cases)
-    write_whole(args.out, case_picture(chosen, what))
-    print(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
+    write_whole(args.out, case_picture(chosen, what, format))
+    say(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
 
 
 def table(parts: Split) -> str:
@@ -225,8 +259,8 @@ def _grade_counts(cases: Sequence[CaseFiles]) -> tuple[str, ...]:
 
 def print_exports(dataset: Path, lists: Path) -> None:
     """Print the lines that tell the other scripts where the data are."""
-    print(f"export DATASET_ROOT={shlex.quote(str(dataset.resolve()))}")
-    print(f"export DATALIST_ROOT={shlex.quote(str(lists.resolve()))}")
+    say(f"export DATASET_ROOT={shlex.quote(str(dataset.resolve()))}")
+    say(f"export DATALIST_ROOT={shlex.quote(str(lists.resolve()))}")
 
 
 if __name__ == "__main__":

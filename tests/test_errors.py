@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.errors import InputError, in_words
+from fedmed.errors import InputError, counted, in_words
 
 
 def test_our_own_sentences_stay_as_they_are() -> None:
@@ -27,3 +27,7 @@ def test_a_path_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 
 def test_an_error_without_a_file_keeps_its_words() -> None:
     assert in_words(OSError("no words of the system")) == "no words of the system"
+
+
+def test_one_of_a_thing_is_told_in_the_singular() -> None:
+    assert [counted(number, "error") for number in (0, 1, 2)] == ["0 errors", "1 error", "2 errors"]

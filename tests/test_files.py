@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fedmed.files
-from fedmed.files import write_whole
+from fedmed.files import staging_folder, write_whole
 
 FULL_DISK = """
 import resource, sys
@@ -100,3 +100,24 @@ def test_readers_see_no_part_while_threads_write_the_same_file(tmp_path: Path) -
     assert failed == []
     assert seen <= set(contents)
     assert os.listdir(tmp_path) == ["shared"]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_staging_folder_is_gone_afterwards_with_what_was_made_for_it(tmp_path: Path, inside: bool) -> None:
+    with pytest.raises(SystemExit), staging_folder(tmp_path / "new" / "set", inside) as stage:
+        sys.exit((stage / "half").write_text("x"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_files_are_staged_inside_a_folder_and_what_it_holds_stays(tmp_path: Path) -> None:
+    (tmp_path / "old").touch()
+    with staging_folder(tmp_path, inside=True) as stage:
+        assert stage.is_relative_to(tmp_path)
+        assert stage.parent.name.startswith(".")
+        (stage / "new").write_text("new")
+        (stage / "new").replace(tmp_path / "new")
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]
+    with pytest.raises(OSError, match="full") as caught, staging_folder(tmp_path, inside=True):
+        raise OSError(28, "full", "elsewhere")
+    assert caught.value.filename == str(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["new", "old"]

@@ -1,11 +1,16 @@
 """prepare.py as a user runs it: a process, its output, its exit code, what it leaves."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
@@ -15,9 +20,10 @@ from fedmed.data.phantom import make_phantom
 SCRIPT = Path(__file__).resolve().parents[1] / "dataset_brats18" / "prepare.py"
 
 
-def prepare(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def prepare(*arguments: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def exported(output: str) -> dict[str, str]:
@@ -269,6 +275,106 @@ def test_audit_refuses_what_is_not_brats(tmp_path: Path) -> None:
     assert refused(prepare("audit", "nowhere", cwd=tmp_path), "nowhere does not exist")
     (tmp_path / "site-1.json").write_text("{}")
     assert refused(prepare("audit", "site-1.json", cwd=tmp_path), "give --dataset_base_dir")
+    absent = prepare("audit", "site-1.json", "--dataset_base_dir", "gone", cwd=tmp_path)
+    assert refused(absent, "gone does not exist; give the one in which the paths")
+
+
+def test_audit_refuses_a_place_for_its_json_before_the_work(audited: Path, tmp_path: Path) -> None:
+    for place in ("gone/found.json", "."):
+        assert refused(prepare("audit", audited / "set", "--json", place, cwd=tmp_path), "error: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_audit_compares_test_cases_with_all_sites(audited: Path, tmp_path: Path) -> None:
+    lists = Path(shutil.copytree(audited / "lists", tmp_path / "lists"))
+    document = json.loads((lists / "site-2.json").read_text())
+    test = {"label_scheme": "brats2018", "testing": document["training"]}
+    (lists / "test.json").write_text(json.dumps(test))
+    done = prepare("audit", lists, "--dataset_base_dir", audited / "set", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "test.json: 1 test case of 1 patient" in done.stdout
+    assert done.stdout.count("site-2 trains on what test.json tests on: Brats18_PHANTOM2_") == 1
+    assert "found 1 error, listed above" in done.stderr
+    test["testing"] = document["training"][:0]
+    (lists / "test.json").write_text(json.dumps(test))
+    done = prepare("audit", lists, "--dataset_base_dir", audited / "set", cwd=tmp_path)
+    assert "The testing list of" in done.stderr
+
+
+def test_audit_of_a_volume_without_voxels_is_one_error(audited: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(audited / "set", tmp_path / "set"))
+    nib.save(nib.Nifti1Image(np.zeros((0, 32, 32), np.int16), np.eye(4)), sorted(tree.rglob("*_t1.nii.gz"))[0])
+    done = prepare("audit", tree, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "has no voxels" in done.stdout
+
+
+def test_what_the_terminal_cannot_show_is_shown_otherwise(audited: Path, tmp_path: Path) -> None:
+    tree = Path(shutil.copytree(audited / "set", tmp_path / "Größe"))
+    done = prepare("audit", tree, cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Gr\\xf6\\xdfe: 3 cases")
+
+
+@pytest.mark.parametrize("command", ["audit", "split", "picture"])
+def test_a_folder_name_that_is_no_utf8_does_no_harm(audited: Path, tmp_path: Path, command: str) -> None:
+    tree = os.fsencode(tmp_path) + b"/odd \xff"
+    shutil.copytree(audited / "set", os.fsdecode(tree))
+    case = next(Path(os.fsdecode(tree)).glob("training/*/*"))
+    for path in [*case.iterdir(), case]:
+        path.rename(path.with_name(path.name.replace("_1_", "_1\udcfe_") if path != case else f"{case.name}\udcfe"))
+    options = {"split": ("--out", "lists", "--by", "iid", "--sites", "1"), "picture": ("--out", "a.png")}
+    done = prepare(command, os.fsdecode(tree), *options.get(command, ()), cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done
+
+
+def test_output_that_nobody_reads_is_no_error(audited: Path, tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, str(SCRIPT), "audit", str(audited / "set"), "--json", "found.json"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "found.json").is_file()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_stopped_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:
+    command = [sys.executable, str(SCRIPT), "phantom", "set", "--cases", "40"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.nii.gz")) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(sent)
+    assert process.communicate(timeout=60) == ("", "stopped\n")
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def in_mount(folder: Path, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The script where ``folder`` is a file system of its own; the names of what is in it afterwards follow."""
+    if (
+        not shutil.which("unshare")
+        or subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(folder)], check=False).returncode
+    ):
+        pytest.skip("no file system may be mounted here")
+    script = 'mount -t tmpfs none "$1" && folder="$1" && shift && "$@" && echo "holds:" && ls -A "$folder"'
+    command = ["unshare", "-rm", "sh", "-c", script, "sh", folder, sys.executable, SCRIPT, *arguments]
+    return subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_lists_may_lie_on_a_file_system_of_their_own(tiny: Path, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    done = in_mount(lists, "split", tiny, "--out", lists, "--by", "iid", "--sites", "2", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    held = done.stdout.split("holds:")[1].split()
+    assert held == ["site-1.json", "site-2.json", "site-All.json", "split.json", "split.png"]
+    one = ("--sites", "1", "--cases", "1", "--validation", "1", "--size", "32", "32", "32")
+    done = in_mount(lists, "phantom", "set", "--datalist", lists, *one, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("holds:")[1].split() == ["site-1.json", "site-All.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lists", "set"]
 
 
 def test_picture_of_cases(tiny: Path, tmp_path: Path) -> None:
@@ -279,6 +385,8 @@ def test_picture_of_cases(tiny: Path, tmp_path: Path) -> None:
     wrong = prepare("picture", tiny, "--out", "other.png", "--cases", "Brats18_X_1_1", cwd=tmp_path)
     assert refused(wrong, "no case Brats18_X_1_1 among 20")
     assert not (tmp_path / "other.png").exists()
+    assert refused(prepare("picture", tiny, "--out", "cases.jpg", cwd=tmp_path), "ends in .jpg; expected .png, .svg")
+    assert refused(prepare("picture", tiny, "--out", "gone/cases.png", cwd=tmp_path), "its folder does not exist")
 
 
 @pytest.mark.parametrize("command", ["phantom", "audit", "split", "picture"])

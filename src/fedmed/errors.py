@@ -23,3 +23,8 @@ def in_words(error: BaseException) -> str:
         return str(error)
     remedy = "free some space" if error.errno in FULL else "look at the path and its permissions"
     return f"{error.filename} cannot be used ({error.strerror}); {remedy}, or choose another place."
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, as people write it: ``1 error``, ``2 errors``."""
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -30,22 +30,32 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def staging_folder(target: Path) -> Iterator[Path]:
+def staging_folder(target: Path, inside: bool = False) -> Iterator[Path]:
     """A hidden folder beside ``target`` to prepare its contents in; gone afterwards unless it was renamed.
+
+    With ``inside`` it lies in ``target``, which is made if need be: for files that are moved up into it one by one,
+    also where ``target`` is a file system of its own. After a failure the folders made for it are gone, unless in use.
 
     Raises:
         OSError: something in it cannot be written; the message names ``target``.
     """
     resolved = target.resolve()
+    place = resolved if inside else resolved.parent
+    made = [folder for folder in (place, *place.parents) if not folder.exists()]
     try:
-        resolved.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{resolved.name}.partial-", dir=resolved.parent) as private:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{resolved.name}.partial-", dir=place) as private:
             # A folder inside, as the temporary one is readable by its owner alone and would stay so when renamed.
             stage = Path(private) / resolved.name
             stage.mkdir()
             yield stage
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(target)) from error
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # one that is not empty, and those above it, stay
+            for folder in made:
+                folder.rmdir()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise
 
 
 def _umask() -> int:

@@ -14,7 +14,7 @@ from fedmed.data.audit import SiteAudit, audit_site, overlaps
 from fedmed.data.brats import NAMINGS
 from fedmed.data.brats_audit import brats_rules, patient_of
 from fedmed.data.case_facts import FactsBook
-from fedmed.data.datalist import Case
+from fedmed.data.datalist import Case, load_datalist
 from fedmed.data.finding import Finding, refuse_errors
 from fedmed.errors import InputError
 
@@ -98,11 +98,11 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "truncated": (truncated, "copy it again"),
     "damaged": (damaged, "copy it again"),
     "empty": (lambda path: path.write_bytes(b"") and None, "0 bytes"),
-    "text": (lambda path: path.write_text("no volume") and None, "cannot be read as NIfTI"),
+    "text": (lambda path: path.write_text("no volume") and None, "is no NIfTI file"),
     "not there": (Path.unlink, "correct its list"),
     "4D": (changed(lambda voxels: voxels[..., None].repeat(2, axis=3)), "one file a modality"),
-    "NaN": (with_one(np.nan), "1 voxels that are NaN or infinite"),
-    "Inf": (with_one(np.inf), "1 voxels that are NaN or infinite"),
+    "NaN": (with_one(np.nan), "1 voxel that is NaN or infinite"),
+    "Inf": (with_one(np.inf), "1 voxel that is NaN or infinite"),
     "rotated affine": (changed(lambda voxels: voxels, TURN @ AFFINE), "resampled to one grid"),
     "flipped affine": (changed(lambda voxels: voxels, np.eye(4)), "orientation RAS against LPS"),
     "other spacing": (changed(lambda voxels: voxels, AFFINE * 2), "resampled to one grid"),
@@ -182,6 +182,47 @@ def test_the_same_images_under_another_name_are_found(cases: list[Case], spoil: 
     assert "Brats18_X_0_1" in within.findings[0].sentence
     assert "Brats18_Y_9_1" in within.findings[0].sentence
     assert "hold the same images" in only(audit(cases, [copy])).sentence
+
+
+def test_one_label_for_two_cases_is_an_error(cases: list[Case]) -> None:
+    mixed = Case(cases[1].image, cases[0].label, {"patient": "other"})
+    sentence = next(f.sentence for f in audit([cases[0], mixed, cases[2]]).errors if f.check == "label")
+    assert all(str(path) in sentence for path in (cases[0].label, cases[0].image[0], cases[1].image[0]))
+    assert not [f for f in audit([cases[0], cases[0]]).findings if f.check == "label"]
+
+
+@pytest.fixture
+def decathlon(tmp_path: Path) -> Path:
+    """Eight cases in flat folders, of which the last has a volume of another spacing; its list."""
+    entries = []
+    for i in range(8):
+        made = make_case(tmp_path / "made", f"m{i}", i)
+        affine = AFFINE if i < 7 else AFFINE @ np.diag([9.0, 9, 9, 1])
+        images = [f"imagesTr/BRATS_{i:03d}_{k}.nii.gz" for k in range(4)]
+        for path, name in zip((*made.image, made.label), (*images, f"labelsTr/BRATS_{i:03d}.nii.gz"), strict=True):
+            write(tmp_path / name, np.asarray(nib.load(path).dataobj), affine)
+        entries.append({"image": images, "label": f"labelsTr/BRATS_{i:03d}.nii.gz"})
+    (tmp_path / "site-1.json").write_text(json.dumps({"training": entries[:6], "validation": entries[6:]}))
+    return tmp_path / "site-1.json"
+
+
+def test_flat_folders_keep_their_cases_apart(decathlon: Path) -> None:
+    found = load_datalist(decathlon, decathlon.parent)
+    result = audit_site("site-1", found.splits, brats_rules(None), patient_of)
+    assert result.errors == []
+    assert {audited.patient for audited in result.cases} == {f"BRATS_{i:03d}" for i in range(8)}
+    assert result.findings
+    assert all(f.check == "outlier" and f.sentence.startswith("BRATS_007 (") for f in result.findings)
+
+
+def test_the_same_images_in_flat_folders_are_named(decathlon: Path) -> None:
+    for k in range(4):
+        shutil.copy(
+            decathlon.parent / f"imagesTr/BRATS_000_{k}.nii.gz", decathlon.parent / f"imagesTr/BRATS_006_{k}.nii.gz"
+        )
+    found = load_datalist(decathlon, decathlon.parent)
+    (error,) = audit_site("site-1", found.splits, brats_rules(None), patient_of).errors
+    assert error.sentence.startswith("BRATS_000 (training) and BRATS_006 (validation) hold the same images")
 
 
 def test_overlaps_between_sites_name_the_cases(cases: list[Case]) -> None:

@@ -207,3 +207,18 @@ def test_lists_cannot_replace_a_file(tmp_path: Path) -> None:
     (tmp_path / "lists").touch()
     with pytest.raises(InputError, match="is a file"):
         write_site_lists(tmp_path / "lists", {"site-1": [one]}, [two], tmp_path / "data")
+
+
+def test_old_lists_stay_until_the_new_ones_are_in_place(tmp_path: Path) -> None:
+    """A folder in the place of the last file stops the writing; nothing of the old split may be gone by then."""
+    one, two = two_cases(tmp_path / "data")
+    lists = tmp_path / "lists"
+    (lists / "site-All.json").mkdir(parents=True)
+    for name in ("site-9.json", "test.json"):
+        (lists / name).write_text("{}")
+    with pytest.raises(OSError, match="lists"):
+        write_site_lists(lists, {"site-1": [one]}, [two], tmp_path / "data", replace=True)
+    assert sorted(path.name for path in lists.iterdir()) == ["site-1.json", "site-9.json", "site-All.json", "test.json"]
+    (lists / "site-All.json").rmdir()
+    write_site_lists(lists, {"site-1": [one]}, [two], tmp_path / "data", replace=True)
+    assert sorted(path.name for path in lists.iterdir()) == ["site-1.json", "site-All.json"]

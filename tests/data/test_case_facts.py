@@ -90,6 +90,12 @@ def test_the_median_counts_how_often_a_value_occurs() -> None:
     assert (found.minimum, found.median, found.maximum, found.different) == (1, 7, 9, 3)
 
 
+def test_fractions_are_judged_as_float32() -> None:
+    found = measured(np.array([[[0, 1e300, -1e39, 3e38, 2.0]]], np.float64))
+    assert (found.not_finite, found.zeros, found.dtype) == (2, 1, "float64")
+    assert measured(np.array([[[2**31 - 1]]], np.int32)).intensities.maximum == 2**31 - 1  # type: ignore[union-attr]
+
+
 def test_voxels_that_are_0_or_not_finite_are_counted_and_left_out() -> None:
     found = measured(np.array([[[0, 0, np.nan, np.inf, -np.inf, 2, 4]]]))
     assert (found.zeros, found.not_finite, found.voxels) == (2, 3, 7)

@@ -1,6 +1,7 @@
 """Every check on its two sides, on files as they lie on a disk; what is found names the file and the remedy."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedmed.data.brats import told_by_name
 from fedmed.data.case_facts import case_facts
-from fedmed.data.case_findings import LEAST_BACKGROUND, MOST_HEAD_ML, Rules, case_findings
+from fedmed.data.case_findings import FAR_BRIGHTER, LEAST_BACKGROUND, MOST_HEAD_ML, Rules, case_findings
 from fedmed.data.finding import Finding
 
 SHAPE = (12, 11, 10)
@@ -95,6 +97,29 @@ def test_voxels_that_are_not_finite_are_an_error(tmp_path: Path, value: float) -
     only(findings, "error", "finite", str(tmp_path / "t2 ä.nii.gz"), "3 voxels", "set them to 0 or export again")
 
 
+@pytest.mark.parametrize(("value", "count"), [(3e38, 0), (1e39, 1), (-1e300, 1)])
+def test_voxels_too_large_for_float32_are_infinite_in_training(tmp_path: Path, value: float, count: int) -> None:
+    image = brain().astype(np.float64)
+    image[5, 5, 5] = value
+    findings = [finding for finding in one(tmp_path, image) if finding.level == "error"]
+    assert len(findings) == count
+    if count:
+        only(findings, "error", "finite", str(tmp_path / "t1 ä.nii.gz"), "1 voxel that is")
+
+
+@pytest.mark.parametrize(("factor", "count"), [(FAR_BRIGHTER * 0.99, 0), (FAR_BRIGHTER * 1.01, 1)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_voxel_far_brighter_than_all_others_is_a_warning(
+    tmp_path: Path, factor: float, count: int, sign: int
+) -> None:
+    image = np.where(brain() > 0, 100 + brain() / 10000, 0).astype(np.float32)
+    image[5, 5, 5] = sign * factor * np.percentile(image[image > 0], 99)
+    findings = one(tmp_path, image)
+    assert len(findings) == count
+    if count:
+        only(findings, "warning", "far brighter", str(tmp_path / "t1 ä.nii.gz"), "look whether single voxels")
+
+
 def test_a_volume_of_nan_alone_is_not_called_0(tmp_path: Path) -> None:
     findings = one(tmp_path, np.full(SHAPE, np.nan, np.float32))
     assert "finite" in [finding.check for finding in findings]
@@ -159,7 +184,7 @@ def test_a_background_of_nan_is_told_once(tmp_path: Path) -> None:
 
 
 def test_skulls_are_looked_for_only_where_the_task_says_so(tmp_path: Path) -> None:
-    assert one(tmp_path, brain()[2:-2, 2:-2, 2:-2]) == []
+    assert one(tmp_path, (brain()[2:-2, 2:-2, 2:-2], np.diag([2.0, 2, 2, 1]))) == []
 
 
 def test_masks_that_are_unlike_are_a_warning(tmp_path: Path) -> None:
@@ -216,6 +241,33 @@ def test_images_may_not_lie_so_far_away(tmp_path: Path) -> None:
     only(found(tmp_path, {**scans(), "t1": (brain(1), affine)}, tumour()), "error", "grid")
 
 
+def test_images_a_rounding_error_apart_need_no_resampling(tmp_path: Path) -> None:
+    affine = RAS.copy()
+    affine[0, 3] = 0.002
+    sentence = only(found(tmp_path, {**scans(), "t1": (brain(1), affine)}), "error", "grid", "copy the header of one")
+    assert "resampled" not in sentence
+
+
+@pytest.mark.parametrize(("spacing", "count"), [(1.0005, 0), (1.005, 1)])
+def test_a_label_of_another_spacing_is_an_error_though_its_affine_is_near(
+    tmp_path: Path, spacing: float, count: int
+) -> None:
+    """Half a hundredth of a mm a voxel is millimetres at the end of a row."""
+    findings = found(tmp_path, scans(), (tumour(), np.diag([spacing, 1, 2, 1])))
+    assert len(findings) == count
+    if count:
+        only(findings, "error", "grid", str(tmp_path / "seg ä.nii.gz"), "resampled to one grid")
+
+
+@pytest.mark.parametrize(("spacing", "count"), [(1.01, 0), (0.99, 1), (0.001, 1)])
+def test_a_volume_under_a_centimetre_is_an_error(tmp_path: Path, spacing: float, count: int) -> None:
+    """Of ten voxels along its last axis."""
+    findings = one(tmp_path, (brain(), np.diag([1, 1, spacing, 1])))
+    assert len(findings) == count
+    if count:
+        only(findings, "error", "extent", str(tmp_path / "t1 ä.nii.gz"), "12 x 11 x", "correct the spacing")
+
+
 def test_a_label_whose_header_is_flipped_is_an_error(tmp_path: Path) -> None:
     findings = found(tmp_path, scans(), (tumour(), np.diag([-1.0, 1, 2, 1])))
     only(findings, "error", "grid", str(tmp_path / "seg ä.nii.gz"), "orientation LAS against RAS")
@@ -224,14 +276,20 @@ def test_a_label_whose_header_is_flipped_is_an_error(tmp_path: Path) -> None:
 # Labels
 
 
-@pytest.mark.parametrize(
-    ("values", "shown"), [((3,), "3"), ((-1,), "-1"), ((0.5,), "0.5"), ((np.nan,), "nan"), ((5, 7), "5, 7")]
-)
+@pytest.mark.parametrize(("values", "shown"), [((3,), "3"), ((-1,), "-1"), ((0.5,), "0.5"), ((5, 7), "5, 7")])
 def test_a_label_value_of_another_scheme_is_an_error(tmp_path: Path, values: tuple[float, ...], shown: str) -> None:
     label = tumour().astype(np.float32)
     label[5, 5, : len(values)] = values
     said = (str(tmp_path / "seg ä.nii.gz"), f"values {shown}, which brats2018", "0, 1, 2, 4", "right label_scheme")
     only(found(tmp_path, scans(), label), "error", "label values", *said)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_label_that_is_no_number_is_told_as_such(tmp_path: Path, value: float) -> None:
+    label = tumour().astype(np.float32)
+    label[5, 5, :2] = value
+    said = (str(tmp_path / "seg ä.nii.gz"), "2 voxels that are NaN or infinite", "export it again")
+    assert "label_scheme" not in only(found(tmp_path, scans(), label), "error", "label values", *said)
 
 
 def test_labels_0_to_3_where_another_scheme_is_stated_are_an_error(tmp_path: Path) -> None:
@@ -278,6 +336,49 @@ def test_a_flipped_label_is_found_though_its_header_says_nothing(tmp_path: Path)
     label[3:5, 4:8, 4:6] = 1
     assert found(tmp_path, images, label) == []
     only(found(tmp_path, images, np.flip(label, 0)), "error", "tumour outside", "100%", "another case or flipped")
+
+
+# Files in another's place
+
+NAMED = replace(BRATS, told_by_name=told_by_name)
+
+
+def named(folder: Path, *parts: str) -> list[Finding]:
+    """A case whose files end in ``parts``: those of the modalities in their order, and the label's."""
+    images = dict(zip(MODALITIES, (folder / f"case 7{part}.nii.gz" for part in parts), strict=False))
+    for seed, path in enumerate(images.values()):
+        save(path, brain(seed))
+    label = save(folder / f"case 7{parts[-1]}.nii.gz", tumour())
+    return list(case_findings("case 7", images, label, case_facts(images, label), NAMED))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("_t1ce", "_t1", "_t2", "_flair", "_seg"),
+        ("-t1c", "-t1n", "-t2w", "-t2f", "-seg"),
+        ("_0000", "_0001", "_0002", "_0003", ""),
+        ("_flairy", "t1ce", "-t1", "_t2f", "_mask"),
+    ],
+)
+def test_names_of_brats_in_their_places_and_all_other_names_are_accepted(tmp_path: Path, parts: tuple[str]) -> None:
+    assert named(tmp_path, *parts) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "file", "place", "told"),
+    [
+        (("_0", "_t1", "_t2", "_t1ce", "_seg"), "case 7_t1ce.nii.gz", "flair", "t1ce"),
+        (("-t2f", "_1", "_2", "_3", "-seg"), "case 7-t2f.nii.gz", "t1ce", "flair"),
+        (("_0", "_seg", "_2", "_3", ""), "case 7_seg.nii.gz", "t1", "label"),
+        (("_0", "_1", "_2", "_3", "_flair"), "case 7_flair.nii.gz", "label", "flair"),
+    ],
+)
+def test_a_file_whose_name_tells_another_modality_is_an_error(
+    tmp_path: Path, parts: tuple[str], file: str, place: str, told: str
+) -> None:
+    findings = named(tmp_path, *parts)
+    only(findings, "error", "modality", str(tmp_path / file), f"listed as {place}", f"says {told};", "correct the list")
 
 
 # The same image twice

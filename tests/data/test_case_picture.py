@@ -1,5 +1,6 @@
 """The picture of cases: which are chosen, and that what is drawn is the right way round."""
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from fedmed.data.brats import CaseFiles, find_cases
-from fedmed.data.case_picture import case_picture, chosen_cases
+from fedmed.data.case_picture import case_picture, chosen_cases, picture_format
 from fedmed.errors import InputError
 
 
@@ -57,5 +58,44 @@ def test_the_patients_left_is_on_the_right(tmp_path: Path, affine: list[float], 
 def test_unreadable_file_is_named(tmp_path: Path) -> None:
     cases = one_case(tmp_path, [-1.0, -1.0, 1.0])
     cases[0].image[2].write_bytes(b"none")
-    with pytest.raises(InputError, match=r"t2\.nii\.gz cannot be read"):
+    with pytest.raises(InputError, match=r"t2\.nii\.gz is no NIfTI file"):
         case_picture(cases, "")
+
+
+@pytest.mark.parametrize(("part", "place"), [("t2", 2), ("seg", 4)])
+@pytest.mark.parametrize("shape", [(20, 20, 20, 3), (20, 20), (20, 20, 19), (0, 20, 20)])
+def test_what_is_no_volume_of_the_labels_size_is_refused(
+    tmp_path: Path, part: str, place: int, shape: tuple[int, ...]
+) -> None:
+    cases = one_case(tmp_path, [-1.0, -1.0, 1.0])
+    path = (*cases[0].image, cases[0].label)[place]
+    nib.save(nib.Nifti1Image(np.ones(shape, np.uint8), np.eye(4)), path)
+    with pytest.raises(InputError, match=rf"{part}\.nii\.gz") as caught:
+        case_picture(cases, "")
+    assert "\n" not in str(caught.value)
+
+
+def test_colours_are_refused(tmp_path: Path) -> None:
+    cases = one_case(tmp_path, [-1.0, -1.0, 1.0])
+    colours = np.zeros((20, 20, 20), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nib.save(nib.Nifti1Image(colours, np.eye(4)), cases[0].image[1])
+    with pytest.raises(InputError, match=r"t1\.nii\.gz.*one plain number"):
+        case_picture(cases, "")
+
+
+@pytest.mark.parametrize("name", ["Brats18_X_1_\udcff", "a $b$ \\frac{"])
+def test_any_name_of_a_folder_is_drawn(tmp_path: Path, name: str) -> None:
+    (case,) = one_case(tmp_path, [-1.0, -1.0, 1.0])
+    assert case_picture([replace(case, name=name)], name)
+
+
+@pytest.mark.parametrize(("format", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_the_format_is_the_one_of_the_name(tmp_path: Path, format: str, start: bytes) -> None:
+    assert picture_format(Path(f"a.b.{format.upper()}")) == format
+    assert case_picture(one_case(tmp_path, [-1.0, -1.0, 1.0]), "", format).startswith(start)
+
+
+@pytest.mark.parametrize(("name", "said"), [("a.jpg", "ends in .jpg;"), ("a", "ends in nothing;"), (".png", "nothing")])
+def test_another_format_is_refused(name: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        picture_format(Path(name))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fedmed.data.datalist import datalist_path, load_datalist, write_datalist
+from fedmed.data.datalist import datalist_path, load_datalist, load_test_list, write_datalist
 from fedmed.errors import InputError
 
 ENTRY = {"image": ["HGG/a/a_t1ce.nii.gz", "HGG/a/a_t1.nii.gz"], "label": "HGG/a/a_seg.nii.gz", "patient": "p1"}
@@ -129,3 +129,42 @@ def test_a_missing_list_names_what_the_folder_holds(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_asked_for_by_option_and_variable(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone does not exist.*--datalist_json_path.*DATALIST_ROOT"):
         datalist_path(tmp_path / "gone", "site-1")
+
+
+def entry(label: str, **more: Any) -> dict[str, Any]:
+    return {"image": ["x.nii.gz"], "label": label, **more}
+
+
+def test_cases_whose_labels_share_a_folder_are_called_by_their_labels(tmp_path: Path) -> None:
+    training = [entry("labelsTr/BRATS_001.nii.gz"), entry("labelsTr/BRATS 1.2 ä.nii")]
+    document = {"training": training, "validation": [entry("labelsTr/BRATS_003.NII.GZ"), entry("own/seg.nii.gz")]}
+    found = load_datalist(written(tmp_path, document), tmp_path)
+    assert [case.name for case in found.all_cases] == ["BRATS_001", "BRATS 1.2 ä", "BRATS_003", "own"]
+
+
+def test_a_case_in_both_splits_shares_its_folder_with_nobody(tmp_path: Path) -> None:
+    found = load_datalist(written(tmp_path, {"training": [ENTRY], "validation": [ENTRY]}), tmp_path)
+    assert [case.name for case in found.all_cases] == ["a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "patient"), [(None, None), ("", None), ("  ", None), ("p 1", "p 1"), (7, "7"), (0, "0")]
+)
+def test_a_patient_is_text_or_not_stated(tmp_path: Path, value: Any, patient: str | None) -> None:
+    path = written(tmp_path, {"training": [entry("a/a.nii", patient=value)], "validation": [ENTRY]})
+    assert load_datalist(path, tmp_path).training[0].extra.get("patient") == patient
+
+
+@pytest.mark.parametrize("value", [True, 1.5, ["p"], {"id": 1}])
+def test_a_patient_of_another_type_is_refused_by_list_and_case(tmp_path: Path, value: Any) -> None:
+    path = written(tmp_path, {"training": [entry("a/a.nii", patient=value)], "validation": [ENTRY]})
+    with pytest.raises(InputError, match=r"the patient .*expected text") as caught:
+        load_datalist(path, tmp_path)
+    assert f"training[0] of {path} (a/a.nii)" in str(caught.value)
+
+
+def test_a_list_of_test_cases_is_read(tmp_path: Path) -> None:
+    cases, scheme = load_test_list(written(tmp_path, {"label_scheme": "brats2023", "testing": [ENTRY]}), tmp_path)
+    assert (cases[0].name, cases[0].label, scheme) == ("a", tmp_path / "HGG/a/a_seg.nii.gz", "brats2023")
+    with pytest.raises(InputError, match=r"The testing list of .* is missing"):
+        load_test_list(written(tmp_path, {"training": [ENTRY]}), tmp_path)

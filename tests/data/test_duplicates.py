@@ -119,6 +119,15 @@ def test_training_here_and_validation_there_is_an_error_in_both_directions(
     assert "--allow_overlap" in finding.sentence
 
 
+@pytest.mark.parametrize(("split", "words"), [("training", "trains on"), ("validation", "validates on")])
+@pytest.mark.parametrize(("allow_overlap", "level"), [(False, "error"), (True, "warning")])
+def test_what_is_tested_on_may_be_used_nowhere_else(split: str, words: str, allow_overlap: bool, level: str) -> None:
+    sites = {"site-1": site("a", "b") | {split: {"x": "case x"}}, "test.json": {"test": {"x": "case x", "y": "case y"}}}
+    finding = only(list(across_sites(sites, allow_overlap)))
+    assert (finding.level, finding.check) == (level, "overlap")
+    assert f"site-1 {words} what test.json tests on: case x;" in finding.sentence
+
+
 def test_training_at_both_is_a_warning() -> None:
     finding = only(across(one=site("a"), two=site("a")))
     assert (finding.level, finding.check) == ("warning", "duplicate")

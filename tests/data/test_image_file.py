@@ -1,7 +1,10 @@
 """Files as people have them: what is sound is read as it is stored, anything else is one sentence with a remedy."""
 
 import gzip
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -9,8 +12,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from monai.transforms import LoadImage
 from PIL import Image
 
+import fedmed.errors
 from fedmed.data.image_file import is_dicom, read_image
 from fedmed.errors import InputError
 
@@ -57,10 +62,12 @@ def test_big_endian_volumes_are_read(tmp_path: Path) -> None:
         assert np.array_equal(read_image(path).voxels, VOLUME)
 
 
-def test_a_file_is_known_by_its_bytes_not_by_its_name(tmp_path: Path) -> None:
-    compressed, plain = save(tmp_path / "a.nii.gz"), save(tmp_path / "b.nii")
-    for path, other in ((compressed, "c.nii"), (plain, "d.nii.gz")):
-        assert np.array_equal(read_image(path.rename(tmp_path / other)).voxels, VOLUME)
+@pytest.mark.parametrize(("name", "other"), [("a.nii.gz", "b.nii"), ("a.nii", "b.nii.gz"), ("a.nii", "b")])
+def test_a_volume_under_a_name_that_training_would_not_read_is_refused(tmp_path: Path, name: str, other: str) -> None:
+    path = save(tmp_path / name).rename(tmp_path / other)
+    with pytest.raises(Exception, match=r"gzip|file type|No such file"):
+        nib.load(path)
+    assert f"ends in {'.nii.gz' if name == 'a.nii.gz' else '.nii'}:" in refusal(path, "rename it")
 
 
 def test_a_stored_scale_is_applied(tmp_path: Path) -> None:
@@ -98,6 +105,33 @@ def test_a_compressed_volume_without_its_last_byte_is_refused(tmp_path: Path) ->
     refusal(path, "copy it again")
 
 
+@pytest.mark.parametrize("behind", [b"\n", bytes(512), b"junk of a bad copy"])
+def test_what_stands_behind_the_compressed_voxels_does_no_harm(tmp_path: Path, behind: bytes) -> None:
+    path = save(tmp_path / "a.nii.gz")
+    path.write_bytes(path.read_bytes() + behind)
+    assert np.array_equal(np.asarray(nib.load(path).dataobj), VOLUME)
+    assert np.array_equal(read_image(path).voxels, VOLUME)
+
+
+def test_a_volume_in_several_compressed_streams_is_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii")
+    whole = path.read_bytes()
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(whole[:700]) + gzip.compress(whole[700:]))
+    assert np.array_equal(read_image(tmp_path / "b.nii.gz").voxels, VOLUME)
+
+
+def test_a_compressed_file_is_refused_when_voxels_are_missing(tmp_path: Path) -> None:
+    whole = save(tmp_path / "a.nii").read_bytes()
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(whole[:-2]) + b"junk")
+    assert "cannot be read to its end" in refusal(tmp_path / "b.nii.gz", "copy it again")
+
+
+def test_what_was_compressed_twice_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii.gz")
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    assert "compressed twice" in refusal(path, "unpack it once")
+
+
 def test_one_flipped_bit_of_the_compressed_stream_is_noticed(tmp_path: Path) -> None:
     path = save(tmp_path / "a.nii.gz")
     whole = path.read_bytes()
@@ -112,7 +146,7 @@ def test_a_wrong_checksum_alone_is_noticed(tmp_path: Path) -> None:
     whole = bytearray(path.read_bytes())
     whole[-8] ^= 1
     path.write_bytes(whole)
-    assert "CRC" in refusal(path, "copy it again")
+    assert "incorrect data check" in refusal(path, "copy it again")
 
 
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nii", "a.png", "a.tif", "no ending"])
@@ -183,6 +217,100 @@ def test_an_affine_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     content[280:284] = struct.pack("<f", float("nan"))  # the first number of the sform
     path.write_bytes(content)
     refusal(path)
+
+
+# Headers that do not say where the voxels lie
+
+
+def header(path: Path, **fields: Any) -> Path:
+    """A volume (1.5 x 2 x 3 mm) whose header has other values, which nibabel would mend as it writes."""
+    whole = save(path).read_bytes()
+    changed = nib.Nifti1Header(whole[:348], check=False)
+    for name, value in fields.items():
+        changed[name] = value
+    path.write_bytes(changed.binaryblock + whole[348:])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"pixdim": [1, 0, 2, 3, 0, 0, 0, 0]}, "where its voxels lie (spacing 0 x 2 x 3 mm"),
+        ({"pixdim": [1, 1.5, np.nan, 3, 0, 0, 0, 0]}, "where its voxels lie"),
+        ({"pixdim": [1, 1.5, np.inf, 3, 0, 0, 0, 0]}, "where its voxels lie"),
+        ({"sform_code": 0, "qform_code": 0}, "(spacing 1.5 x 2 x 3 mm, sform code 0, qform code 0"),
+        ({"srow_x": [0, 0, 0, 0]}, "where its voxels lie"),
+        ({"srow_x": [0, 2.0001, 0, 0], "srow_y": [0, 2, 0.001, 0]}, "where its voxels lie"),
+        ({"srow_x": [np.inf, 0, 0, 0]}, "where its voxels lie"),
+        ({"pixdim": [1, 3, 3, 3, 0, 0, 0, 0]}, "a spacing of 3 x 3 x 3 mm, but its affine one of 1.5 x 2 x 3 mm"),
+        ({"xyzt_units": 1}, "states its lengths in metres; expected mm"),
+        ({"xyzt_units": 3 | 8}, "states its lengths in micrometres; expected mm"),
+    ],
+)  # fmt: skip
+def test_a_header_that_does_not_say_where_the_voxels_lie_is_refused(
+    tmp_path: Path, fields: dict[str, Any], said: str
+) -> None:
+    assert said in refusal(header(tmp_path / "a.nii", **fields), " header ")
+
+
+@pytest.mark.parametrize("units", [0, 2, 2 | 8, 8])
+def test_lengths_in_mm_or_in_no_stated_unit_are_accepted(tmp_path: Path, units: int) -> None:
+    assert read_image(header(tmp_path / "a.nii", xyzt_units=units)).spacing == pytest.approx((1.5, 2, 3))
+
+
+def test_the_qform_alone_says_where_the_voxels_lie(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(VOLUME, None)
+    image.set_qform(AFFINE, 1)
+    nib.save(image, tmp_path / "a.nii")
+    found = read_image(tmp_path / "a.nii").affine
+    assert found is not None
+    assert np.allclose(found, AFFINE)
+
+
+@pytest.mark.parametrize("spacing", [1.5, 1.5004])
+def test_the_affine_is_the_one_that_training_will_see(tmp_path: Path, spacing: float) -> None:
+    """Where a spacing was rounded, MONAI takes the qform."""
+    image = nib.Nifti1Image(VOLUME, AFFINE)
+    image.set_qform(AFFINE, 1)
+    image.header["pixdim"][1] = spacing
+    path = tmp_path / "a.nii"
+    path.write_bytes(image.header.binaryblock + bytes(4) + VOLUME.tobytes("F"))
+    seen = LoadImage(reader="NibabelReader")(path).affine.numpy()
+    found = read_image(path)
+    assert found.affine is not None
+    assert np.allclose(found.affine, seen, rtol=0, atol=1e-6)
+    assert np.allclose(np.linalg.norm(found.affine[:3, :3], axis=0), found.spacing)
+
+
+def test_an_oblique_volume_is_read(tmp_path: Path) -> None:
+    turned = AFFINE.copy()
+    cosine, sine = np.cos(0.4), np.sin(0.4)
+    turned[:3, :3] = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ AFFINE[:3, :3]
+    nib.save(nib.Nifti1Image(VOLUME, turned), tmp_path / "a.nii.gz")
+    assert read_image(tmp_path / "a.nii.gz").spacing == pytest.approx((1.5, 2, 3))
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 7), (9, 0, 7)])
+def test_a_volume_without_voxels_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = header(tmp_path / "a.nii", dim=[3, *shape, 1, 1, 1, 1])
+    assert "has no voxels" in refusal(path, "export it again")
+
+
+def test_a_header_that_promises_more_than_there_is_asks_for_no_memory(tmp_path: Path) -> None:
+    path = header(tmp_path / "a.nii", dim=[3, 32767, 32767, 32767, 1, 1, 1, 1])
+    assert "cannot be read to its end" in refusal(path, "copy it again")
+
+
+def test_only_the_sentence_is_told(tmp_path: Path) -> None:
+    """The library's own lines on what is odd in a header stay away."""
+    path = header(tmp_path / "a.nii", pixdim=[7, 0, -2, 3, 0, 0, 0, 0])
+    code = "import sys; from pathlib import Path; from fedmed.data.image_file import read_image\n"
+    code += "try: read_image(Path(sys.argv[1]))\nexcept ValueError as error: print(error, file=sys.stderr)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(fedmed.errors.__file__).parents[1])}
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.startswith(str(path))
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("kind", [nib.MGHImage, nib.Spm99AnalyzeImage])

@@ -229,6 +229,20 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "lists" / "site-1.json").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["site-7.json", "test.json"])
+def test_lists_of_other_sites_are_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).touch()
+    monkeypatch.setattr("fedmed.data.phantom._write_case", lambda *_: pytest.fail("a phantom was made"))
+    with pytest.raises(InputError, match=f"already holds {name}") as caught:
+        make_phantom(tmp_path / "new", tmp_path, 1, 1, 1, size=SMALL)
+    assert "--force" not in str(caught.value)
+    with pytest.raises(InputError, match="is a file"):
+        make_phantom(tmp_path / "new", tmp_path / name, 1, 1, 1, size=SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_failure_on_the_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(path: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")

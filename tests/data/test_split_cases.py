@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from collections import Counter
 from dataclasses import replace
 from io import BytesIO
@@ -218,6 +219,13 @@ def test_small_alpha_is_skewed(seed: int, over: Any) -> None:
     assert np.mean([b.max() / b.sum() for b in bins]) > 0.5
 
 
+@pytest.mark.parametrize("alpha", [1e12, 1e300, 1e308, sys.float_info.max])
+def test_an_alpha_however_large_is_iid(alpha: float) -> None:
+    cases = [CaseFiles(f"{i}", (), Path("seg"), "brats2018", "HGG", f"{i}") for i in range(40)]
+    options = SplitOptions("dirichlet", alpha=alpha, validation_share=0.2)
+    assert [len(part) for part in split_cases(cases, options, {}).sites.values()] == [8, 8, 8, 8]
+
+
 @pytest.mark.parametrize("alpha", [1e-300, 1e-5, 1e300])
 def test_dirichlet_of_any_alpha_leaves_no_site_empty(alpha: float) -> None:
     dealt = by_dirichlet([by_patient(COHORT[:20])], 6, alpha, np.random.default_rng(0), least=2)
@@ -229,8 +237,8 @@ def test_dirichlet_of_any_alpha_leaves_no_site_empty(alpha: float) -> None:
     ("options", "words"),
     [
         (SplitOptions("institution"), "Case_001 states no institution"),
-        (SplitOptions("grade"), "^9 patients have no grade"),
-        (SplitOptions("dirichlet"), "^9 patients have no grade"),
+        (SplitOptions("grade"), "^9 patients without a grade"),
+        (SplitOptions("dirichlet"), "^9 patients without a grade"),
         (SplitOptions("tumour_volume"), r"The tumour volume of Case_00\d is not known"),
         (SplitOptions("iid", sites=9), "9 patients cannot be split into 9 sites .* at least 10"),
         (SplitOptions("iid", sites=5, validation="per_site"), "at least 10 patients"),

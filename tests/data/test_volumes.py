@@ -76,3 +76,21 @@ def test_a_label_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(InputError, match=r"a\.nii\.gz.*copy it again"):
         tumour_ml(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda label: label[..., None].repeat(2, -1), "4 dimensions; expected a 3D volume"),
+        (lambda label: label[..., 0], "2 dimensions"),
+        (lambda label: np.where(label == 4, np.nan, label), "NaN or infinite"),
+        (lambda label: np.where(label == 4, 3, label), "holds the label values 3; expected 0, 1, 2, 4 alone"),
+        (lambda label: label - 1.5, r"values -1.5, -0.5, 0.5, \.\.\.;"),
+    ],
+)
+def test_what_is_no_label_has_no_volume(tmp_path: Path, change: Any, said: str) -> None:
+    label = np.zeros(SHAPE, np.float32)
+    label[3, 3, 3:8] = (1, 2, 4, 4, 1)
+    path = save(tmp_path / "a.nii.gz", change(label).astype(np.float32))
+    with pytest.raises(InputError, match=rf"a\.nii\.gz .*{said}"):
+        tumour_ml(path, (0, 1, 2, 4))

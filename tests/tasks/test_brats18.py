@@ -269,9 +269,9 @@ def test_the_description_tells_what_is_there(tmp_path: Path) -> None:
 
 
 def test_the_audit_knows_the_lists_own_scheme(tmp_path: Path) -> None:
-    label = np.zeros((8, 8, 8), np.uint8)
+    label = np.zeros((12, 12, 12), np.uint8)
     label[4, 4, 4] = 4
-    case = make_case(tmp_path, noise((8, 8, 8)), label)
+    case = make_case(tmp_path, noise((12, 12, 12)), label)
     assert not Brats18().audit("site-1", listed(case), allow_overlap=True).errors
     errors = Brats18().audit("site-1", listed(case, scheme="brats2023"), allow_overlap=True).errors
     assert [error.check for error in errors] == ["label values"]

@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from fedmed.data.case_facts import CaseFacts, FactsBook
@@ -115,11 +116,24 @@ def audit_site(
             progress(len(audited), len(listed))
     findings = [finding for found in audited for finding in found.findings]
     findings = list(dict.fromkeys(findings))  # of a case in two splits
+    findings += _shared_labels([case for _, case in listed])
     members = [Listed(a.case.name, a.split, a.patient, a.fingerprints) for a in audited]
     findings += within_a_site(members, allow_overlap)
     findings += outliers({found.case.name: found.facts for found in audited if found.facts})
     findings.sort(key=lambda finding: finding.level)  # "error" before "warning", otherwise as found
     return SiteAudit(site, rules, tuple(audited), tuple(findings))
+
+
+def _shared_labels(cases: Sequence[Case]) -> Iterator[Finding]:
+    """One label file cannot be true of two cases."""
+    seen: dict[Path, Case] = {}
+    for case in cases:
+        first = seen.setdefault(case.label, case)
+        different = [(one, other) for one, other in zip(first.image, case.image, strict=False) if one != other]
+        if different:
+            one, other = different[0]
+            sentence = f"{case.label} is listed as the label of {one} and of {other}; expected a label a case: correct"
+            yield Finding("error", "label", f"{sentence} the list.")
 
 
 def overlaps(audits: Sequence[SiteAudit], allow_overlap: bool) -> list[Finding]:

@@ -135,6 +135,15 @@ def institution_of(case_name: str) -> str | None:
     return None if match is None else match[1]
 
 
+def told_by_name(file_name: str) -> str | None:
+    """What a file is by its name: one of ``MODALITIES`` or ``label``; None for a name of neither naming."""
+    for naming in NAMINGS.values():
+        for part, told in zip(naming.parts, (*MODALITIES, "label"), strict=True):
+            if file_name.endswith(tuple(f"{naming.separator}{part}{suffix}" for suffix in SUFFIXES)):
+                return told
+    return None
+
+
 def find_case_files(folder: Path) -> CaseFiles:
     """The files of the case in ``folder``, which carries the case's name.
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fedmed.data.audit import Progress, SiteAudit, audit_site, overlaps
-from fedmed.data.brats import ALL_SITES, MODALITIES, find_cases, label_scheme, patient_id
+from fedmed.data.brats import ALL_SITES, MODALITIES, TEST_LIST, find_cases, label_scheme, patient_id, told_by_name
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.case_findings import Rules
-from fedmed.data.datalist import Case, load_datalist
+from fedmed.data.datalist import Case, load_datalist, load_test_list
 from fedmed.data.finding import Finding
 from fedmed.errors import InputError
 
@@ -22,7 +22,14 @@ def brats_rules(label_scheme_name: str | None) -> Rules:
         InputError: no scheme has that name.
     """
     scheme = label_scheme(label_scheme_name)
-    return Rules(MODALITIES, dimensions=3, labels=scheme.labels, scheme=scheme.name, skull_stripped=True)
+    return Rules(
+        MODALITIES,
+        dimensions=3,
+        labels=scheme.labels,
+        scheme=scheme.name,
+        skull_stripped=True,
+        told_by_name=told_by_name,
+    )
 
 
 def patient_of(case: Case) -> str:
@@ -36,7 +43,7 @@ def audit_brats(
     """The audit of each site, and what sites have in common.
 
     Args:
-        path: a tree of cases, a list (``.json``), or a folder of ``site-*.json``.
+        path: a tree of cases, a list (``.json``), or a folder of ``site-*.json``, and of ``test.json`` if there is one.
         dataset: the folder in which the lists' paths start.
         allow_overlap: whether the same images or patient in training and validation are only a warning.
         progress: told as the audit goes on.
@@ -52,8 +59,15 @@ def audit_brats(
             f"{path} names files relative to a dataset folder, which is not given; give --dataset_base_dir, or set the "
             "environment variable DATASET_ROOT."
         )
+    if not dataset.is_dir():
+        raise InputError(
+            f"The dataset folder {dataset} does not exist; give the one in which the paths of {path} start, with "
+            "--dataset_base_dir or the environment variable DATASET_ROOT."
+        )
     book = FactsBook()
     audits = [_audit_list(file, dataset, allow_overlap, book, progress(file.stem)) for file in lists]
+    if (path / TEST_LIST).is_file():
+        audits.append(_audit_test_list(path / TEST_LIST, dataset, book, progress(TEST_LIST)))
     return audits, overlaps(audits, allow_overlap)
 
 
@@ -69,6 +83,12 @@ def _audit_list(file: Path, dataset: Path, allow_overlap: bool, book: FactsBook,
     datalist = load_datalist(file, dataset)
     rules = brats_rules(datalist.label_scheme)
     return audit_site(file.stem, datalist.splits, rules, patient_of, allow_overlap, book, progress)
+
+
+def _audit_test_list(file: Path, dataset: Path, book: FactsBook, progress: Progress) -> SiteAudit:
+    """The cases that no site has; called by the file's name, as it is no site."""
+    cases, scheme = load_test_list(file, dataset)
+    return audit_site(file.name, {"test": cases}, brats_rules(scheme), patient_of, book=book, progress=progress)
 
 
 def _audit_tree(tree: Path, progress: ProgressOf) -> SiteAudit:

@@ -15,7 +15,7 @@ from fedmed.data.content_key import content_key
 from fedmed.data.fingerprint import fingerprint
 from fedmed.data.image_file import ImageFile, read_image
 
-RECIPE = "case facts 1"
+RECIPE = "case facts 2"
 """Part of the name under which facts are kept; another number forgets those of earlier versions."""
 
 MOST_LABEL_VALUES = 32
@@ -46,7 +46,7 @@ class ImageFacts:
     spacing: tuple[float, ...]
     orientation: str  # of the axes, such as LPS
     affine: tuple[tuple[float, ...], ...]
-    not_finite: int  # voxels that are NaN or infinite
+    not_finite: int  # voxels that are NaN or infinite, as float32
     zeros: int  # voxels that are exactly 0
     intensities: Intensities | None  # None when every voxel is 0 or not finite
     fingerprint: str | None
@@ -163,15 +163,18 @@ def case_facts(images: Mapping[str, Path], label: Path | None) -> CaseFacts:
 
 
 def image_facts(image: ImageFile) -> ImageFacts:
-    """Measure one image."""
+    """Measure one image, its fractions as float32, in which networks take them: 1e300 is infinite there."""
     voxels = image.voxels
+    if voxels.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            voxels = voxels.astype(np.float32)
     finite = voxels if voxels.dtype.kind in "iub" else voxels[np.isfinite(voxels)]
     values, counts = np.unique(finite[finite != 0], return_counts=True)
     affine = image.affine
     return ImageFacts(
         shape=tuple(voxels.shape),
         dimensions=image.dimensions,
-        dtype=str(voxels.dtype),
+        dtype=str(image.voxels.dtype),
         spacing=image.spacing,
         orientation="" if affine is None else "".join(code or "?" for code in nib.aff2axcodes(affine)),
         affine=() if affine is None else tuple(tuple(float(v) for v in row) for row in affine),

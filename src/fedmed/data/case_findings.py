@@ -1,6 +1,6 @@
 """What is wrong or odd about one case, as pure functions of its facts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +8,14 @@ import numpy as np
 
 from fedmed.data.case_facts import CaseFacts, ImageFacts
 from fedmed.data.finding import Finding
-
-SAME_PLACE_MM = 0.01
-"""How far a label's affine may differ from its images', for the rounding of what wrote it."""
+from fedmed.data.image_file import SAME_PLACE_MM, SAME_SPACING
+from fedmed.errors import counted
 
 LOADABLE_MM = 1e-8
-"""The same among a case's images: MONAI stacks them only if numpy calls their affines close."""
+"""How far the affines of a case's images may differ: MONAI stacks them only if numpy calls their affines close."""
+
+LEAST_EXTENT_MM = 10
+"""A volume that is shorter along an axis shows no organ: its spacing is wrong."""
 
 LEAST_BACKGROUND = 0.1
 """A skull-stripped volume has at least this share of voxels at 0; those of BraTS have about 0.85."""
@@ -23,6 +25,9 @@ MOST_HEAD_ML = 2500
 
 NEARLY_CONSTANT = 0.001
 """Standard deviation of the voxels other than 0, as a share of their mean size."""
+
+FAR_BRIGHTER = 1000
+"""A voxel so many times as large as the 99th percentile is a fault in the file, and decides how all are scaled."""
 
 UNLIKE_MASKS = 0.05
 """Share of the brain that one modality may lack."""
@@ -36,7 +41,8 @@ class Rules:
     """What a task expects of a case.
 
     ``dimensions`` is 3 for volumes and 2 for pictures. ``labels`` are the values that a segmentation may hold under
-    the ``scheme`` of that name; None where a case has no segmentation.
+    the ``scheme`` of that name; None where a case has no segmentation. ``told_by_name`` gives the modality that a
+    file's name states, ``label`` for a segmentation, and None for a name that states none.
     """
 
     modalities: tuple[str, ...]
@@ -44,6 +50,7 @@ class Rules:
     labels: tuple[int, ...] | None = None
     scheme: str = ""
     skull_stripped: bool = False
+    told_by_name: Callable[[str], str | None] = lambda name: None
 
 
 def case_findings(
@@ -59,9 +66,13 @@ def case_findings(
     for path, image in files.values():
         yield from _finite(path, image)
         yield from _constant(path, image)
+        yield from _far_brighter(path, image)
         if rules.skull_stripped:
             yield from _background(path, image)
+    yield from _misplaced(images, label, rules)
     if rules.dimensions == 3:
+        for path, image in every:
+            yield from _extent(path, image)
         yield from _grids(files, label, facts.label_file)
     yield from _same_twice(name, files)
     if rules.skull_stripped:
@@ -87,7 +98,49 @@ def _finite(path: Path, image: ImageFacts) -> Iterator[Finding]:
     if image.not_finite:
         yield _error(
             "finite",
-            f"{path} holds {image.not_finite} voxels that are NaN or infinite; set them to 0 or export again.",
+            f"{path} holds {_not_finite(image)} as float32; set {'it' if image.not_finite == 1 else 'them'} to 0 or "
+            "export again.",
+        )
+
+
+def _not_finite(image: ImageFacts) -> str:
+    verb = "is" if image.not_finite == 1 else "are"
+    return f"{counted(image.not_finite, 'voxel')} that {verb} NaN or infinite"
+
+
+def _far_brighter(path: Path, image: ImageFacts) -> Iterator[Finding]:
+    found = image.intensities
+    if found is None or image.not_finite:
+        return
+    most, usual = max(abs(found.minimum), abs(found.maximum)), max(abs(found.p1), abs(found.p99))
+    if most > FAR_BRIGHTER * usual:
+        yield _warning(
+            "far brighter",
+            f"{path} has values up to {most:.3g}, but 98% of its voxels other than 0 are at most {usual:.3g}; "
+            "look whether single voxels are wrong, and set those to 0.",
+        )
+
+
+def _misplaced(images: Mapping[str, Path], label: Path | None, rules: Rules) -> Iterator[Finding]:
+    """Files whose names say that they are something else than what the list takes them for."""
+    for place, path in {**images, **({"label": label} if label else {})}.items():
+        told = rules.told_by_name(path.name)
+        if told not in (None, place):
+            yield _error(
+                "modality",
+                f"{path} is listed as {place}, but its name says {told}; correct the list, whose images are expected "
+                f"in the order {', '.join(rules.modalities)}.",
+            )
+
+
+def _extent(path: Path, image: ImageFacts) -> Iterator[Finding]:
+    """Of the whole volume: phantoms are small, and a spacing in metres is a thousand times as small."""
+    extents = [n * mm for n, mm in zip(image.shape, image.spacing, strict=True)]
+    if min(extents) < LEAST_EXTENT_MM:
+        yield _error(
+            "extent",
+            f"{path} is {' x '.join(f'{extent:.3g}' for extent in extents)} mm in all; expected at least "
+            f"{LEAST_EXTENT_MM} mm along each axis: correct the spacing in its header, which is in mm.",
         )
 
 
@@ -137,8 +190,12 @@ def _grid(path: Path, image: ImageFacts, other_path: Path, other: ImageFacts, to
     remedy = "the images and the label of a case must be resampled to one grid."
     if image.shape != other.shape:
         yield _error("grid", f"{path} is {image.shape} voxels, but {other_path} is {other.shape}; {remedy}")
-    elif not np.allclose(image.affine, other.affine, atol=tolerance_mm):
+        return
+    same_spacing = np.allclose(image.spacing, other.spacing, rtol=SAME_SPACING)
+    if not (same_spacing and np.allclose(image.affine, other.affine, atol=tolerance_mm)):
         how = _difference(image, other)
+        if same_spacing and np.allclose(image.affine, other.affine, atol=SAME_PLACE_MM):
+            remedy = "that is rounding, but images with different affines are not loaded: copy the header of one."
         yield _error("grid", f"{path} lies otherwise in space than {other_path}: affines differ ({how}); {remedy}")
 
 
@@ -178,18 +235,11 @@ def _masks(name: str, facts: CaseFacts) -> Iterator[Finding]:
 
 def _segmentation(path: Path, facts: CaseFacts, rules: Rules) -> Iterator[Finding]:
     assert facts.label is not None
-    counts = facts.label.counts
-    if rules.labels is not None:
-        outside = [value for value in counts if value not in set(map(str, rules.labels))]
-        if outside:
-            shown = ", ".join(outside[:8]) + (", ..." if len(outside) > 8 else "")
-            yield _error(
-                "label values",
-                f"{path} holds the label values {shown}, which {rules.scheme or 'the task'} does not know (it has "
-                f"{', '.join(map(str, rules.labels))}); state the right label_scheme in the list or correct the file.",
-            )
-            return
-    tumour = sum(count for value, count in counts.items() if value != "0")
+    wrong = _label_values(path, facts, rules)
+    if wrong:
+        yield wrong
+        return
+    tumour = sum(count for value, count in facts.label.counts.items() if value != "0")
     if not tumour:
         yield _warning("empty tumour", f"{path} holds no tumour at all; look whether that is so.")
     elif facts.label.outside is not None and facts.label.outside > MUCH_OUTSIDE * tumour:
@@ -200,3 +250,22 @@ def _segmentation(path: Path, facts: CaseFacts, rules: Rules) -> Iterator[Findin
             f"{path}: {share:.0%} of the tumour lies outside the brain, where every image is 0; "
             "look whether the label is of another case or flipped.",
         )
+
+
+def _label_values(path: Path, facts: CaseFacts, rules: Rules) -> Finding | None:
+    """What a segmentation holds that is no label."""
+    assert facts.label is not None
+    if facts.label_file is not None and facts.label_file.not_finite:
+        found = _not_finite(facts.label_file)
+        return _error("label values", f"{path} holds {found}; give each its label, or export it again.")
+    if rules.labels is None:
+        return None
+    outside = [value for value in facts.label.counts if value not in set(map(str, rules.labels))]
+    if not outside:
+        return None
+    shown = ", ".join(outside[:8]) + (", ..." if len(outside) > 8 else "")
+    return _error(
+        "label values",
+        f"{path} holds the label values {shown}, which {rules.scheme or 'the task'} does not know (it has "
+        f"{', '.join(map(str, rules.labels))}); state the right label_scheme in the list or correct the file.",
+    )

@@ -13,10 +13,14 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from fedmed.data.brats import MODALITIES, CaseFiles, institution_of, label_scheme
+from fedmed.data.image_file import read_image
 from fedmed.errors import InputError
 
 PARTS = {"necrosis": "#0072b2", "oedema": "#e69f00", "enhancing": "#d55e00"}
 """Colours of Okabe and Ito, which the colour-blind tell apart."""
+
+FORMATS = (".png", ".svg", ".pdf")
+"""Endings of the files that can be written."""
 
 DRAWN = 2
 """Cases in a picture of which none is named."""
@@ -42,8 +46,20 @@ def chosen_cases(cases: Sequence[CaseFiles], names: Sequence[str] | None) -> lis
     return [found[name] for name in names]
 
 
-def case_picture(cases: Sequence[CaseFiles], caption: str) -> bytes:
-    """A PNG with a row a case; needs no screen.
+def picture_format(path: Path) -> str:
+    """The format that the name of a picture says.
+
+    Raises:
+        InputError: it is none that is written here.
+    """
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise InputError(f"{path} ends in {ending or 'nothing'}; expected {', '.join(FORMATS)}: give it such a name.")
+    return ending[1:]
+
+
+def case_picture(cases: Sequence[CaseFiles], caption: str, format: str = "png") -> bytes:
+    """A picture with a row a case; needs no screen.
 
     Slices are axial, seen from the feet as radiologists do: the front is up, the patient's left is on the right. Every
     image runs from 0 to the value that 0.5 % of its voxels above 0 exceed.
@@ -51,9 +67,10 @@ def case_picture(cases: Sequence[CaseFiles], caption: str) -> bytes:
     Args:
         cases: at least one.
         caption: what the figure was made of, printed under it.
+        format: ``png``, ``svg`` or ``pdf``.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, is not 3D, or of another size than the label.
     """
     columns = (*MODALITIES, "label")
     figure = Figure(figsize=(1.9 * len(columns), 2.25 * len(cases) + 0.7), layout="constrained")
@@ -68,9 +85,10 @@ def case_picture(cases: Sequence[CaseFiles], caption: str) -> bytes:
     voxels = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes))
     patients = len({case.patient for case in cases})
     told = f"{caption}; {patients} different patients" if patients > 1 else caption
-    figure.supxlabel(f"{told}, {voxels} voxels, axial slices", fontsize=8, color="0.35")
+    said = _drawable(f"{told}, {voxels} voxels, axial slices")
+    figure.supxlabel(said, fontsize=8, color="0.35", parse_math=False)
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format=format, dpi=110)
     return buffer.getvalue()
 
 
@@ -78,9 +96,15 @@ def _row(axes: Sequence[Axes], case: CaseFiles) -> tuple[int, ...]:
     """Draw one case and return its size in voxels."""
     label = _volume(case.label)
     images = [_volume(path) for path in case.image]
+    for path, image in zip(case.image, images, strict=True):
+        if image.shape != label.shape:
+            raise InputError(
+                f"{path} is {image.shape} voxels along the patient's axes, but {case.label} is {label.shape}; expected "
+                "one size: they must be resampled to one grid."
+            )
     slice_ = int((label > 0).sum(axis=(0, 1)).argmax())
     for each, image in zip(axes, images, strict=False):
-        inside = image[image > 0]
+        inside = image[(image > 0) & np.isfinite(image)]
         brightest = float(np.percentile(inside, 99.5)) if inside.size else 1.0
         each.imshow(_seen(image, slice_), cmap="gray", vmin=0, vmax=brightest)
     axes[-1].imshow(_seen(images[-1], slice_), cmap="gray", alpha=0.5)
@@ -89,7 +113,7 @@ def _row(axes: Sequence[Axes], case: CaseFiles) -> tuple[int, ...]:
     for each in axes:
         each.set(xticks=[], yticks=[])
         each.set_facecolor("black")
-    axes[0].set_ylabel(case.name, fontsize=7)
+    axes[0].set_ylabel(_drawable(case.name), fontsize=7, parse_math=False)
     return label.shape
 
 
@@ -99,12 +123,19 @@ def _paint(axes: Axes, where: NDArray[np.bool_], colour: str) -> None:
     axes.imshow(painted)
 
 
+def _drawable(text: str) -> str:
+    """Text of a path, which need not be UTF-8, as fonts can draw it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _volume(path: Path) -> NDArray[np.float32]:
     """The voxels, with axes to the right, to the front and up."""
-    try:
-        return np.asarray(nib.as_closest_canonical(nib.load(path)).dataobj, dtype=np.float32)
-    except (nib.filebasedimages.ImageFileError, EOFError, OSError) as error:
-        raise InputError(f"{path} cannot be read ({error}); replace the file.") from error
+    image = read_image(path)
+    if image.dimensions != 3:
+        raise InputError(f"{path} has {image.dimensions} dimensions; expected a 3D volume: export it again.")
+    with np.errstate(over="ignore"):
+        stored = nib.Nifti1Image(image.voxels.astype(np.float32), image.affine)
+    return np.asarray(nib.as_closest_canonical(stored).dataobj, dtype=np.float32)
 
 
 def _seen(volume: NDArray[np.float32], slice_: int) -> NDArray[np.float32]:

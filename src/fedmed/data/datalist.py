@@ -9,8 +9,10 @@ Paths are relative to the site's dataset folder. The published BraTS18 lists are
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +20,26 @@ from fedmed.errors import InputError
 
 SPLITS = ("training", "validation")
 
+LABEL_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
+"""What a file's name has behind the case's."""
+
 
 @dataclass(frozen=True)
 class Case:
     """One case: its image files (one a modality, in the task's order) and its label file.
 
-    Any further keys of the entry (patient, grade, fold ...) are kept in ``extra``.
+    Any further keys of the entry (patient, grade, fold ...) are kept in ``extra``; a patient is text that is not empty.
     """
 
     image: tuple[Path, ...]
     label: Path
     extra: Mapping[str, Any]
+    shares_folder: bool = False  # with labels of other cases, as in the Decathlon's labelsTr
 
     @property
     def name(self) -> str:
-        """The name of the folder that holds the case, by which people know it."""
-        return self.label.parent.name
+        """By what people know the case: the folder that holds it, or its label file where cases share a folder."""
+        return LABEL_ENDING.sub("", self.label.name) if self.shares_folder else self.label.parent.name
 
 
 @dataclass(frozen=True)
@@ -84,17 +90,22 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
         InputError: the file is no JSON object, an entry is malformed, or a split is missing or empty.
     """
     document = _read_object(path)
-    splits = {}
-    for split in SPLITS:
-        entries = document.get(split)
-        if not isinstance(entries, list) or not entries:
-            found = "missing" if entries is None else "empty" if entries == [] else f"a {type(entries).__name__}"
-            raise InputError(f"The {split} list of {path} is {found}; it must name at least one case.")
-        splits[split] = tuple(_case(entry, base_dir, f"{split}[{i}] of {path}") for i, entry in enumerate(entries))
-    scheme = document.get("label_scheme")
-    if scheme is not None and not isinstance(scheme, str):
-        raise InputError(f"The label_scheme of {path} is {scheme!r:.80}; expected a name such as brats2018.")
-    return Datalist(path, splits["training"], splits["validation"], scheme)
+    training, validation = (_cases(document, split, path, base_dir) for split in SPLITS)
+    folders = _shared_folders((*training, *validation))
+    named = [tuple(_named(case, folders) for case in cases) for cases in (training, validation)]
+    return Datalist(path, named[0], named[1], _scheme(document, path))
+
+
+def load_test_list(path: Path, base_dir: Path) -> tuple[tuple[Case, ...], str | None]:
+    """Read the list of test cases, which stand under ``testing``; the cases and the label scheme.
+
+    Raises:
+        InputError: the file is no JSON object, an entry is malformed, or the list is missing or empty.
+    """
+    document = _read_object(path)
+    cases = _cases(document, "testing", path, base_dir)
+    folders = _shared_folders(cases)
+    return tuple(_named(case, folders) for case in cases), _scheme(document, path)
 
 
 def write_datalist(
@@ -119,6 +130,31 @@ def _read_object(path: Path) -> dict[str, Any]:
     return document
 
 
+def _cases(document: Mapping[str, Any], split: str, path: Path, base_dir: Path) -> tuple[Case, ...]:
+    entries = document.get(split)
+    if not isinstance(entries, list) or not entries:
+        found = "missing" if entries is None else "empty" if entries == [] else f"a {type(entries).__name__}"
+        raise InputError(f"The {split} list of {path} is {found}; it must name at least one case.")
+    return tuple(_case(entry, base_dir, f"{split}[{i}] of {path}") for i, entry in enumerate(entries))
+
+
+def _scheme(document: Mapping[str, Any], path: Path) -> str | None:
+    scheme = document.get("label_scheme")
+    if scheme is not None and not isinstance(scheme, str):
+        raise InputError(f"The label_scheme of {path} is {scheme!r:.80}; expected a name such as brats2018.")
+    return scheme
+
+
+def _shared_folders(cases: Iterable[Case]) -> set[Path]:
+    """The folders that hold the labels of several cases, and so name none of them."""
+    counts = Counter(label.parent for label in {case.label for case in cases})
+    return {folder for folder, count in counts.items() if count > 1}
+
+
+def _named(case: Case, shared_folders: set[Path]) -> Case:
+    return replace(case, shares_folder=case.label.parent in shared_folders)
+
+
 def _case(entry: Any, base_dir: Path, where: str) -> Case:
     image = entry.get("image") if isinstance(entry, dict) else None
     label = entry.get("label") if isinstance(entry, dict) else None
@@ -126,5 +162,14 @@ def _case(entry: Any, base_dir: Path, where: str) -> Case:
     listed = isinstance(images, list) and images and all(isinstance(i, str) for i in images)
     if not isinstance(label, str) or not isinstance(images, list) or not listed:
         raise InputError(f'{where} is {entry!r:.120}; expected {{"image": [file, ...], "label": file}}.')
-    extra = {key: value for key, value in entry.items() if key not in ("image", "label")}
+    extra = {key: value for key, value in entry.items() if key not in ("image", "label", "patient")}
+    extra |= _patient(entry.get("patient"), f"{where} ({label})")
     return Case(tuple(base_dir / i for i in images), base_dir / label, extra)
+
+
+def _patient(value: Any, where: str) -> dict[str, str]:
+    """The patient as an entry states it; nothing where it states none, so that the case's name says it."""
+    if isinstance(value, bool) or not (value is None or isinstance(value, str | int)):
+        raise InputError(f"{where} has the patient {value!r:.80}; expected text or a whole number: correct it there.")
+    text = "" if value is None else str(value).strip()
+    return {"patient": text} if text else {}

@@ -9,6 +9,12 @@ from fedmed.data.finding import Finding, Level
 
 MOST_NAMES = 3
 
+USES = {"training": "trains on", "validation": "validates on", "test": "tests on"}
+"""What is done with the cases of a split."""
+
+APART = (("training", "validation"), ("training", "test"), ("validation", "test"))
+"""Splits that must have nothing in common: scores on the second are to be of patients that the first has not met."""
+
 Splits = Mapping[str, Mapping[str, str]]
 """A site's images by split: of each fingerprint, keyed or not, by what name people may look for the image."""
 
@@ -49,17 +55,19 @@ def across_sites(
 ) -> Iterator[Finding]:
     """Images (or patients) of one site that are also another's; ``sites`` has each site's splits.
 
-    One site's training images among another's validation images are an error (the global model has seen them), the
-    same images trained on at two sites a warning. Validation cases that sites share are nothing unusual.
+    One site's training images among another's validation images are an error (the global model has seen them), and so
+    are either among the test's; the same images trained on at two sites are a warning. Validation cases that sites
+    share are nothing unusual.
     """
     across, remedy = _overlap(allow_overlap)
     what = {"images": "what", "patients": "patients that"}[of]
     for one, other in combinations(sorted(sites), 2):
         for first, second in ((one, other), (other, one)):
-            leaked = _common(sites[first], "training", sites[second], "validation")
-            if leaked:
-                sentence = f"{first} trains on {what} {second} validates on: {_shown(leaked)}; {remedy}"
-                yield Finding(across, "overlap", sentence)
+            for split, held_out in APART:
+                leaked = _common(sites[first], split, sites[second], held_out)
+                if leaked:
+                    sentence = f"{first} {USES[split]} {what} {second} {USES[held_out]}: {_shown(leaked)}; {remedy}"
+                    yield Finding(across, "overlap", sentence)
         twice = _common(sites[one], "training", sites[other], "training")
         if twice:
             sentence = f"{one} and {other} train on the same {of}: {_shown(twice)}; take them out at one site."

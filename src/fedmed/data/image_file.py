@@ -1,10 +1,10 @@
 """Reading one image file whole: NIfTI volumes, and 2D images (PNG, JPEG, TIFF). Every mistake is one sentence."""
 
-import gzip
+import logging
 import math
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +28,25 @@ MOST_PIXELS = 89_478_485
 """A picture with more is none of medicine's; Pillow's own limit, from which on it only warns."""
 warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
 
+GZIP = b"\x1f\x8b"
+
+NIFTI_MAGIC = {348: slice(344, 348), 540: slice(4, 8)}
+"""Where the word for NIfTI stands in a header of either length."""
+
+NO_MM = {1: "metres", 3: "micrometres"}
+"""The units of length that NIfTI knows besides mm (2) and not stated (0), by their codes."""
+
+LEAST_INDEPENDENT = 0.01
+"""The volume that an affine gives a voxel, as a share of the product of its edges: 1 where all angles are right."""
+
+SAME_PLACE_MM = 0.01
+"""How far what two headers say of a place may differ, for the rounding of what wrote them."""
+
+SAME_SPACING = 1e-3
+"""The same of two spacings, as a share: half a voxel in 500."""
+
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what is wrong with a header is said here
+
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -46,10 +65,11 @@ class ImageFile:
 
 
 def read_image(path: Path) -> ImageFile:
-    """Read a file to its last byte; a compressed one's checksum is verified.
+    """Read a file to its last voxel; a compressed one's checksum is verified.
 
     Raises:
-        InputError: the file is missing, damaged, truncated, or of a kind that is not read here.
+        InputError: the file is missing, damaged, truncated, of a kind that is not read here, named as another kind, or
+            its header does not say where its voxels lie in mm.
     """
     try:
         content = path.read_bytes()
@@ -74,31 +94,100 @@ def is_dicom(path: Path) -> bool:
 def _volume(path: Path, content: bytes) -> ImageFile:
     unpacked = _unpacked(path, content)
     kind = nib.Nifti2Image if unpacked[:4] in NIFTI_2 else nib.Nifti1Image
+    _require_nifti(path, unpacked, compressed=unpacked is not content)
     image = _attempt(path, "as NIfTI", lambda: kind.from_bytes(unpacked))
+    _require_voxels(path, image, len(unpacked))
     voxels = _attempt(path, "to its end", lambda: np.asarray(image.dataobj))
     if voxels.dtype.kind not in "biuf":
         raise InputError(f"{path} holds {voxels.dtype} values; expected one plain number a voxel: export it again.")
+    stated = kind.header_class(unpacked[: kind.header_class.template_dtype.itemsize], check=False)  # nibabel mends it
+    _require_place(path, image, np.abs(stated["pixdim"][1 : 1 + min(3, voxels.ndim)]))
     zooms = tuple(float(zoom) for zoom in image.header.get_zooms())
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not (np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0 and all(map(_is_length, zooms[:3]))):
+    return ImageFile(voxels, voxels.ndim, _affine(path, image, zooms[:3]), zooms)
+
+
+def _require_nifti(path: Path, unpacked: bytes, compressed: bool) -> None:
+    if compressed and unpacked[:2] == GZIP:
+        raise InputError(f"{path} is compressed twice; unpack it once, for example with gunzip.")
+    length = int.from_bytes(unpacked[:4], "big" if unpacked[:1] == b"\0" else "little")
+    if length not in NIFTI_MAGIC:
+        raise InputError(f"{path} is no NIfTI file; export or copy it again.")
+    if len(unpacked) < length:
+        raise InputError(f"{path} cannot be read to its end: truncated within its header; copy it again.")
+    if unpacked[NIFTI_MAGIC[length]][:3] not in (b"n+1", b"n+2"):
+        raise InputError(f"{path} is no NIfTI file of header and voxels in one; export or copy it again.")
+    ending = ".nii.gz" if compressed else ".nii"
+    if not path.name.lower().endswith(ending):  # training goes by the name
+        found, other = ("compressed", "unpack it") if compressed else ("not compressed", "compress it with gzip")
+        raise InputError(f"{path} is {found}; expected a name that ends in {ending}: rename it, or {other}.")
+
+
+def _require_voxels(path: Path, image: Any, size: int) -> None:
+    """Refuse, before memory is asked for, a header that promises more voxels than the file of ``size`` bytes has."""
+    shape, header = image.shape, image.header
+    if not shape or min(shape) < 1:
+        raise InputError(f"{path} has no voxels (its shape is {shape}); export it again.")
+    needed = float(header["vox_offset"]) + math.prod(map(int, shape)) * int(header["bitpix"]) / 8
+    if not needed <= size:  # nor a number that is none
         raise InputError(
-            f"{path} does not say where its voxels lie (spacing {zooms[:3]} mm, affine {affine[:3].tolist()}); "
-            "expected finite lengths above 0: correct its header or export it again."
+            f"{path} cannot be read to its end ({needed:.0f} bytes stated for {shape} voxels, {size} there): "
+            "truncated or damaged; copy it again."
         )
-    return ImageFile(voxels, voxels.ndim, affine, zooms)
 
 
-def _is_length(millimetres: float) -> bool:
-    return 0 < millimetres < math.inf
+def _require_place(path: Path, image: Any, pixdim: NDArray[Any]) -> None:
+    """Refuse a header that does not say where the voxels lie in the patient, in mm."""
+    header = image.header
+    unit = NO_MM.get(int(header["xyzt_units"]) % 8)
+    if unit:
+        raise InputError(f"{path} states its lengths in {unit}; expected mm: convert its header to mm.")
+    affine = np.asarray(image.affine, dtype=np.float64)[:3, :3]
+    with np.errstate(all="ignore"):
+        edges = np.linalg.norm(affine, axis=0)
+        share = abs(np.linalg.det(affine)) / edges.prod()
+    sized = np.isfinite(pixdim).all() and pixdim.all() and np.isfinite(image.affine).all()
+    if not (sized and share > LEAST_INDEPENDENT and (header["sform_code"] or header["qform_code"])):
+        raise InputError(
+            f"{path}: its header does not say where its voxels lie (spacing {_shown(pixdim)} mm, sform code "
+            f"{header['sform_code']}, qform code {header['qform_code']}, affine {affine.tolist()}); expected finite "
+            "lengths above 0 along three directions: correct its header or export it again."
+        )
+
+
+def _affine(path: Path, image: Any, zooms: tuple[float, ...]) -> NDArray[np.float64]:
+    """Where training will find the voxels: by the qform if the spacing is not exactly the affine's, as MONAI does."""
+    affine = np.asarray(image.affine, dtype=np.float64)
+    edges = np.linalg.norm(affine[:3, : len(zooms)], axis=0)
+    if np.allclose(zooms, edges):
+        return affine
+    qform = np.asarray(_attempt(path, "as NIfTI", image.get_qform), dtype=np.float64)
+    if not np.allclose(qform, affine, rtol=SAME_SPACING, atol=SAME_PLACE_MM):
+        raise InputError(
+            f"{path} states a spacing of {_shown(zooms)} mm, but its affine one of {_shown(edges)} mm (or they place "
+            "it otherwise); expected the same: correct its header or export it again."
+        )
+    return qform
+
+
+def _shown(lengths: Iterable[float]) -> str:
+    return " x ".join(f"{length:.4g}" for length in lengths)
 
 
 def _unpacked(path: Path, content: bytes) -> bytes:
-    if content[:2] != b"\x1f\x8b":
+    """The contents of a compressed file; what stands behind the compressed stream is passed over, as by nibabel."""
+    if content[:2] != GZIP:
         return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read to its end ({error}): truncated or damaged; copy it again.") from error
+    parts, left = [], content
+    while left[:2] == GZIP:
+        stream = zlib.decompressobj(wbits=31)  # gzip, whose checksum it verifies
+        try:
+            parts.append(stream.decompress(left))
+        except zlib.error as error:
+            raise InputError(f"{path} cannot be read to its end ({error}): damaged; copy it again.") from error
+        if not stream.eof:
+            raise InputError(f"{path} cannot be read to its end: truncated; copy it again.")
+        left = stream.unused_data
+    return b"".join(parts)
 
 
 def _picture(path: Path, content: bytes) -> ImageFile:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fedmed.data.brats import CaseFiles
-from fedmed.errors import InputError
+from fedmed.errors import InputError, counted
 
 Patient = tuple[CaseFiles, ...]
 """All visits of one patient, sorted by case name; never taken apart."""
@@ -52,8 +52,8 @@ def published_split(cases: Sequence[CaseFiles], seed: int) -> Split:
     weights = [*PUBLISHED_SITES.values(), PUBLISHED_VALIDATION]
     if len(patients) < len(weights):
         raise InputError(
-            f"{len(cases)} cases of {len(patients)} patients cannot be split into {len(PUBLISHED_SITES)} sites and "
-            f"one validation set; give cases of at least {len(weights)} patients."
+            f"{counted(len(cases), 'case')} of {counted(len(patients), 'patient')} cannot be split into "
+            f"{len(PUBLISHED_SITES)} sites and one validation set; give cases of at least {len(weights)} patients."
         )
     if seed < 0:
         raise InputError(f"The seed is {seed}; give a whole number of 0 or more.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from fedmed.data.brats import GRADES, CaseFiles, institution_of
 from fedmed.data.partition import Patient, apportion, deal, shuffled_by_grade
-from fedmed.errors import InputError
+from fedmed.errors import InputError, counted
 
 Volumes = Mapping[str, float]
 """Whole-tumour volume in ml, by case name."""
@@ -19,6 +19,9 @@ Sites = list[tuple[CaseFiles, ...]]
 """The cases of each site, sorted by name."""
 
 QUARTILES = 4
+
+MOST_ALPHA = 1e12
+"""Shares drawn with this alpha are equal to a millionth; far larger ones are beyond the generator."""
 
 
 def iid(patients: Sequence[Patient], sites: int, rng: np.random.Generator) -> Sites:
@@ -85,7 +88,7 @@ def by_dirichlet(
     """
     dealt: list[list[Patient]] = [[] for _ in range(sites)]
     for members in bins:
-        counts = apportion(len(members), _whole(rng.dirichlet([alpha] * sites)))
+        counts = apportion(len(members), _whole(rng.dirichlet([min(alpha, MOST_ALPHA)] * sites)))
         order = iter(rng.permutation(len(members)))
         for site, count in zip(dealt, counts, strict=True):
             site += [members[next(order)] for _ in range(count)]
@@ -158,7 +161,7 @@ def require_grades(patients: Sequence[Patient]) -> None:
     without = [patient[0].name for patient in patients if patient[0].grade is None]
     if without:
         raise InputError(
-            f"{len(without)} patients have no grade, such as {without[0]}; expected each case in a folder "
+            f"{counted(len(without), 'patient')} without a grade, such as {without[0]}; expected each case in a folder "
             f"{' or '.join(GRADES)}, so put them there, or choose another way such as --by iid."
         )
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmed.data.anatomy import random_anatomy
-from fedmed.data.brats import ALL_SITES, LABEL_SCHEMES, NAMINGS, PHANTOM_MARKER, CaseFiles, LabelScheme, find_case_files
+from fedmed.data.brats import LABEL_SCHEMES, NAMINGS, PHANTOM_MARKER, CaseFiles, LabelScheme, find_case_files
 from fedmed.data.glioma import NECROSIS, random_glioma
 from fedmed.data.imaging import image_case
-from fedmed.data.site_lists import write_site_lists
+from fedmed.data.site_lists import lists_in, write_site_lists
 from fedmed.data.site_profile import COMMON, SiteProfile, site_profile
 from fedmed.data.smooth_noise import Size, Volume
 from fedmed.errors import InputError
@@ -77,7 +77,7 @@ def make_phantom(
 
     Args:
         out: the dataset folder; must be empty or absent.
-        datalist: the folder of the lists; must hold none of them.
+        datalist: the folder of the lists; must hold no list.
         sites: number of sites, at least 1.
         cases: training cases at each site, at least 1.
         validation: validation cases, shared by all sites or of each site, at least 1.
@@ -92,7 +92,7 @@ def make_phantom(
     """
     _check_arguments(sites, cases, validation, size, seed, layout)
     _check_sites(site_strength, validation_lists)
-    _check_targets(out, datalist, sites)
+    _check_targets(out, datalist)
     profiles = tuple(site_profile(seed, site, site_strength) for site in range(sites))
     phantoms = Phantoms(size, seed, layout, profiles)
     own = validation_lists == "per_site"
@@ -200,14 +200,15 @@ def _check_sites(site_strength: float, validation_lists: str) -> None:
         raise InputError(f"validation_lists is {validation_lists!r}; choose one of {', '.join(VALIDATION_LISTS)}.")
 
 
-def _check_targets(out: Path, datalist: Path, sites: int) -> None:
+def _check_targets(out: Path, datalist: Path) -> None:
     """Refuse before any work when something would be overwritten or the dataset could not be moved into place."""
     if out.is_mount():
         raise InputError(f"{out} is a mount point and cannot be put in place in one step; give a folder inside it.")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out} is not an empty folder; nothing is overwritten: choose another folder or remove it.")
-    names = [f"{site}.json" for site in (*(f"site-{i + 1}" for i in range(sites)), ALL_SITES)]
-    there = [name for name in names if (datalist / name).exists()]
+    if datalist.exists() and not datalist.is_dir():
+        raise InputError(f"{datalist} is a file; give a folder for the lists.")
+    there = [path.name for path in lists_in(datalist)]
     if there:
         raise InputError(
             f"{datalist} already holds {', '.join(there)}; nothing is overwritten, so choose another folder for the "

@@ -1,4 +1,8 @@
-"""The lists of a split of BraTS cases: one for each site and one with everybody's, written all or none."""
+"""The lists of a split of BraTS cases: one for each site and one with everybody's.
+
+All are made before the first one is put in place. Each is then put there whole, and lists of an earlier split that have
+no successor go last, so that an interruption may leave old lists beside new ones but never none.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +21,7 @@ def write_site_lists(
     replace: bool = False,
     besides: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write ``<site>.json`` for each site and ``site-All.json`` with all their cases; all files or none.
+    """Write ``<site>.json`` for each site and ``site-All.json`` with all their cases.
 
     Args:
         folder: where the lists go; made if need be, and files in it that are no lists stay.
@@ -35,31 +39,29 @@ def write_site_lists(
     own = validation if isinstance(validation, Mapping) else dict.fromkeys(sites, validation)
     lists = {site: (cases, own[site]) for site, cases in sites.items()}
     lists[ALL_SITES] = (_united(sites), _united(own))
-    with staging_folder(folder) as stage:
+    with staging_folder(folder, inside=True) as stage:
         for site, parts in lists.items():
             training, validating = ([case.entry(root) for case in part] for part in parts)
             write_datalist(stage / f"{site}.json", training, validating, parts[0][0].scheme)
         for name, content in (besides or {}).items():
             (stage / name).write_bytes(content)
-        stale = _stale_lists(folder, stage)
+        stale = [path for path in lists_in(folder) if not (stage / path.name).exists()]
         if not replace:
             _refuse_different(folder, stage, stale)
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in stale:
-            path.unlink()
         for path in sorted(stage.iterdir()):
             path.replace(folder / path.name)
+        for path in stale:
+            path.unlink()
+
+
+def lists_in(folder: Path) -> list[Path]:
+    """The lists of sites and of test cases that ``folder`` holds; beside those of another split they would mix two."""
+    return sorted([*folder.glob("site-*.json"), *folder.glob(TEST_LIST)])
 
 
 def _united(parts: Mapping[str, Sequence[CaseFiles]]) -> list[CaseFiles]:
     """The cases of all parts, each once, sorted by name."""
     return sorted({case for cases in parts.values() for case in cases}, key=lambda case: case.name)
-
-
-def _stale_lists(folder: Path, stage: Path) -> list[Path]:
-    """The lists in ``folder`` that ``stage`` does not replace; left there, they would mix two splits."""
-    there = [*folder.glob("site-*.json"), *folder.glob(TEST_LIST)]
-    return sorted(path for path in there if not (stage / path.name).exists())
 
 
 def _refuse_different(folder: Path, stage: Path, stale: Sequence[Path]) -> None:

@@ -23,7 +23,7 @@ from fedmed.data.partition_ways import (
     require_grades,
     volume_bins,
 )
-from fedmed.errors import InputError
+from fedmed.errors import InputError, counted
 
 FEWEST_TRAINING = 5
 """Training cases below which a site is warned of."""
@@ -104,8 +104,8 @@ def hold_out(
 def small_sites(split: Split) -> list[str]:
     """A sentence on each site with so few training cases that its part in a federation is doubtful."""
     return [
-        f"{site} has {len(cases)} training cases, fewer than {FEWEST_TRAINING}: its model will fit these few, and its "
-        "update is noisy; take fewer sites, or a milder split, unless that is what you study."
+        f"{site} has {counted(len(cases), 'training case')}, fewer than {FEWEST_TRAINING}: its model will fit "
+        "these few, and its update is noisy; take fewer sites, or a milder split, unless that is what you study."
         for site, cases in split.sites.items()
         if len(cases) < FEWEST_TRAINING
     ]
@@ -154,7 +154,7 @@ def _require_enough(patients: Sequence[Patient], options: SplitOptions, fewest: 
     need = keep + (fewest == 1) + (options.test is not None)
     if len(patients) < need:
         raise InputError(
-            f"{len(patients)} patients cannot be split into {options.sites or 'the'} sites with "
+            f"{counted(len(patients), 'patient')} cannot be split into {options.sites or 'the'} sites with "
             f"{options.validation} validation{' and a test set' if options.test else ''}; "
             f"give cases of at least {need} patients, or take fewer sites."
         )
