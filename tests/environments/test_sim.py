@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from nvflare.private.fed.app.simulator import simulator_runner
 
-from fedmed.environments.sim import _DEAD_WORKER, Sim, _reason, _scratch, _spaceless, _Tail
+from fedmed.environments.sim import _DEAD_WORKER, Sim, _reason, _scratch, _spaceless, _Tail, cores_of
 from fedmed.errors import InputError
-from fedmed.experiment import Experiment
+from fedmed.experiment import Experiment, Performance
 from fedmed.run_folder import RunFolder
 
 
@@ -184,3 +184,23 @@ def test_a_site_learns_where_its_data_lie_and_its_share_of_the_cores(
     assert kept["CACHE_ROOT"] == "/my cache"
     assert variables["OMP_NUM_THREADS"] == "3"
     assert Sim(threads=1)._variables(small_experiment(), tmp_path)["OMP_NUM_THREADS"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("speed", "sites", "cores", "gpu", "expected"),
+    [
+        (Performance(), 4, 2, False, (1, 2)),
+        (Performance(), 4, 8, False, (2, 4)),
+        (Performance(), 4, 2, True, (1, 4)),
+        (Performance(), 1, 2, False, (2, 1)),
+        (Performance(cpu_threads=2), 4, 2, False, (2, 1)),
+        (Performance(cpu_threads=9), 4, 2, False, (9, 1)),
+        (Performance(sites_at_once=4), 4, 2, False, (1, 4)),
+        (Performance(sites_at_once=99), 4, 2, False, (1, 4)),
+        (Performance(sites_at_once=1), 4, 2, True, (1, 1)),
+    ],
+)
+def test_sites_without_a_core_wait_for_a_turn_unless_gpus_do_the_work(
+    speed: Performance, sites: int, cores: int, gpu: bool, expected: tuple[int, int]
+) -> None:
+    assert cores_of(speed, sites, cores, gpu) == expected

@@ -99,6 +99,7 @@ class Sim(Environment):
         with _scratch() as scratch, log.open("wb") as output:
             command = self._command(job, workspace, scratch, experiment)
             variables = self._variables(experiment, scratch)
+            make_turns(scratch / "turns", self._cores(experiment).sites_at_once)
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=scratch, env=variables,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
@@ -129,18 +130,20 @@ class Sim(Environment):
             command += ["-gpu", simulator_groups(parse_ids(self.gpu), at_once)]
         return command
 
+    def _cores(self, experiment: "Experiment") -> "Cores":
+        running, cores = self.threads or experiment.training.n_clients, len(os.sched_getaffinity(0))
+        return cores_of(experiment.performance, running, cores, torch.cuda.is_available())
+
     def _variables(self, experiment: "Experiment", scratch: Path) -> dict[str, str]:
-        """What the sites' processes inherit: where the data lie here, their share of the cores and turns, where to report."""
+        """What the sites' processes inherit: where data lie here, their cores, where to wait for turns and to report."""
         dataset, datalist = experiment.data.resolved()
         running = self.threads or experiment.training.n_clients
-        cores = cores_of(experiment.performance, running, len(os.sched_getaffinity(0)), torch.cuda.is_available())
-        make_turns(scratch / "turns", cores.sites_at_once)
         return {
             **os.environ,
             "DATASET_ROOT": str(dataset),
             "DATALIST_ROOT": str(datalist),
             "CACHE_ROOT": str(experiment.data.cache_dir or ""),
-            "OMP_NUM_THREADS": str(cores.threads),
+            "OMP_NUM_THREADS": str(self._cores(experiment).threads),
             STAY_VARIABLE: "1" if running == experiment.training.n_clients else "",
             turns.VARIABLE: str(scratch / "turns"),
             KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
