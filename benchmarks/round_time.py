@@ -191,7 +191,8 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
 def write(found: Mapping[str, Mapping[str, Any]], args: argparse.Namespace, out: Path) -> None:
     """``out``.json with the machine and the settings, ``out``.png with the seconds and the Dice of each way."""
     settings = {name: value for name, value in vars(args).items() if name != "out"}
-    document = {"settings": settings, "machine": machine.describe(), "found": found}
+    here = machine.describe()
+    document = {"settings": settings, "machine": here, "found": found}
     out.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     bars, curves = figure.subplots(1, 2)
@@ -209,7 +210,7 @@ def write(found: Mapping[str, Mapping[str, Any]], args: argparse.Namespace, out:
     curves.set_ylabel("mean validation Dice on phantoms, a line a seed")
     bars.legend(loc="lower right", fontsize=8)
     curves.legend(fontsize=8)
-    figure.supxlabel(machine.one_line(document["machine"]), fontsize=8, color="0.35")  # type: ignore[arg-type]
+    figure.supxlabel(machine.one_line(here), fontsize=8, color="0.35")
     figure.savefig(out.with_suffix(".png"), dpi=120)
 
 

@@ -1,8 +1,17 @@
 """The benchmarks' own arithmetic; they train for minutes, so their results stand in benchmarks/README.md instead."""
 
-import numpy as np
+import json
+from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
+import pytest
+
+from benchmarks import round_time, scaling
+from benchmarks.bare_loop import Bare
 from benchmarks.site_strength import table
+from benchmarks.watched_run import Watched
+from fedmed.command_line import read_experiment
 
 
 def test_gap_is_home_less_the_mean_of_the_others() -> None:
@@ -13,3 +22,62 @@ def test_gap_is_home_less_the_mean_of_the_others() -> None:
     assert rows[5][:4] == ["all together", "0.850", "0.750", "0.950"]
     assert rows[6][-3:] == ["0.800", "0.367", "+0.433"]
     assert {len(row) for row in rows} == {7}
+
+
+def cells(markdown: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in markdown.splitlines()[2:]]
+
+
+def run(round_s: list[float], dice: list[float]) -> Watched:
+    return Watched(startup_s=20, round_s=round_s, dice=dice, peak=3_000_000_000)
+
+
+def test_the_first_round_does_not_count_and_the_median_does() -> None:
+    assert run([99, 5, 7, 60], []).usual_round_s == 7
+    assert run([99], []).usual_round_s == 99
+
+
+def test_a_bare_round_is_shared_out_among_the_processors() -> None:
+    assert Bare(step_s=0.5, case_s=0.25).round_s(steps=16, cases=4, at_once=2) == pytest.approx(4.5)
+
+
+def test_ways_are_compared_with_the_first_and_seeds_are_pooled() -> None:
+    slow = [round_time.facts(run([99, 80, 80], [0.0, 0.5]), 20), round_time.facts(run([99, 40, 40], [0.0, 0.7]), 20)]
+    quick = [round_time.facts(run([9, 6, 6], [0.0, 0.6]), 5)]
+    rows = cells(round_time.table({"a": round_time.pooled(slow), "b": round_time.pooled(quick)}))
+    assert rows[0] == ["a", "60.0", "1.0", "38%", "20", "3.0", "0.600 (0.500 to 0.700)"]
+    assert rows[1] == ["b", "6.0", "10.0", "83%", "20", "3.0", "0.600"]
+
+
+def test_every_step_is_a_run_that_can_be_made_and_adds_to_the_one_before() -> None:
+    ways = list(round_time.steps().values())
+    experiments = [read_experiment([str(option) for option in way]) for way in ways]
+    assert experiments[0].performance.poll_s == 0
+    assert len({experiment.to_json() for experiment in experiments}) == len(ways)
+    assert all(later[: len(earlier)] == earlier for earlier, later in pairwise(ways))
+    ours = read_experiment([str(option) for option in round_time.OURS])
+    assert experiments[-2].task == ours.task
+    assert experiments[-2].training.precision == ours.training.precision
+
+
+def test_the_benchmark_runs_and_leaves_its_numbers_and_figure(tmp_path: Path) -> None:
+    few = ["--sites", "2", "--cases", "1", "--validation", "2", "--rounds", "1", "--size", "32", "32", "32"]
+    windows = ["--roi_size", "24", "24", "24", "--infer_roi_size", "32", "32", "32"]
+    assert round_time.main([*few, *windows, "--ways", "ours", "--out", str(tmp_path / "found")]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())["found"]["ours"]
+    assert found["round_s"] > found["bare_round_s"] > 0
+    assert len(found["dice"]) == 2
+    assert all(0 <= dice <= 1 for dice in found["dice"])
+    assert found["peak_gb"] > 1
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_growth_of_memory_is_seen_in_the_second_half() -> None:
+    assert scaling.growth([1, 500, 10, 10, 10, 10, 10]) == pytest.approx(0)
+    assert scaling.growth([1, 2, 3, 10, 13, 16, 19]) == pytest.approx(3)
+    assert "+0.0 MB" in scaling.growth_told([5, 5, 5, 5])
+
+
+def test_scaling_tells_the_time_of_a_case_and_the_memory_of_a_site() -> None:
+    row = {"sites": 4, "cases": 2, "round_s": 4.0, "startup_s": 20.0, "peak": 8_000_000_000}
+    assert cells(scaling.table([row])) == [["4", "2", "4.0", "500", "20", "8.0", "2.00"]]

@@ -1,5 +1,6 @@
 """Processes that take turns: never more at once than there are turns, and none is lost with a process that dies."""
 
+import multiprocessing
 import subprocess
 import sys
 import time
@@ -55,6 +56,19 @@ def test_an_error_gives_the_turn_back(tmp_path: Path, monkeypatch: pytest.Monkey
         raise ValueError("mistake")
     with turn():
         pass
+
+
+def test_a_process_forked_during_a_turn_does_not_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch's DataLoader forks its workers, which live on."""
+    make_turns(tmp_path / "turns", 1)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "turns"))
+    with turn():
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+        child.start()
+    try:
+        assert start(tmp_path, "next", 0).wait(timeout=60) == 0
+    finally:
+        child.kill()
 
 
 def test_without_turns_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 VARIABLE = "FEDMED_TURNS"
 """The folder with a file for each site that may compute at the same time; a site without it never waits."""
@@ -31,15 +32,16 @@ def turn() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if folder:
             files = [stack.enter_context(path.open("rb")) for path in sorted(Path(folder).glob("*.turn"))]
-            while not any(_take(file.fileno()) for file in files):
-                time.sleep(_LOOK_S)
+            taken = _take_one(files)
+            # closing it is not enough: processes that were forked meanwhile have it open too
+            stack.callback(fcntl.flock, taken, fcntl.LOCK_UN)
         yield
 
 
-def _take(file: int) -> bool:
-    """Lock a file that no other process holds; closing it gives it back."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _take_one(files: Sequence[BinaryIO]) -> int:
+    while True:
+        for file in files:
+            with contextlib.suppress(BlockingIOError):  # another process has it
+                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file.fileno()
+        time.sleep(_LOOK_S)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from fedmed.curves import weighted_mean
 from fedmed.data.cache import Caching
 from fedmed.data.phantom import make_phantom
 from fedmed.evaluation import score, validation_cases
@@ -45,7 +46,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(place: Path) -> Runs:
     """Every published line, run once, two at a time; the tests look at what they left."""
     data = ["--dataset_base_dir", place / "data set", "--datalist_json_path", place / "data lists"]
-    more = {"custom": ["--workspace", place / "work space"]}
+    more = {"custom": ["--workspace", place / "work space"], "one_gpu": ["--validation", "every"]}
 
     def run(name: str) -> subprocess.CompletedProcess[str]:
         (place / name).mkdir()
@@ -108,16 +109,27 @@ def test_a_run_of_one_round_chooses_its_only_trained_model(runs: Runs, place: Pa
 
 
 def test_same_seed_same_global_weights(runs: Runs, place: Path) -> None:
-    """Two runs whose sites report in another order end with the same bits."""
+    """Two runs whose sites report in another order, and score other cases, end with the same bits."""
     one, other = weights(folder(place, "four_gpus"), "last"), weights(folder(place, "one_gpu"), "last")
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_scoring_each_shared_case_once_gives_the_mean_of_scoring_all_at_every_site(runs: Runs, place: Path) -> None:
+    split, every = folder(place, "four_gpus").history(), folder(place, "one_gpu").history()
+    assert split.groupby("round")["val_cases"].sum().tolist() == [2, 2, 2]
+    assert every.groupby("round")["val_cases"].sum().tolist() == [8, 8, 8]
+    for metric in ("val_dice", "val_dice_tc", "val_dice_wt", "val_challenge_dice"):
+        one, other = weighted_mean(split, metric), weighted_mean(every, metric)
+        assert one.to_numpy() == pytest.approx(other.to_numpy(), abs=1e-9)
+    assert "its share" in runs["four_gpus"].stdout
+    assert "its share" not in runs["one_gpu"].stdout
 
 
 def test_the_reported_dice_is_that_of_the_saved_models(runs: Runs, place: Path) -> None:
     run = folder(place, "four_gpus")
     experiment = run.experiment()
     cases, scheme = validation_cases(experiment, experiment.data)
-    by_round = run.history().groupby("round")["val_dice"].mean()
+    by_round = weighted_mean(run.history(), "val_dice")
     for which, reported in (("last", by_round.loc[2]), ("best", by_round.loc[1:].max())):
         rows = score(experiment, run.path / f"{which}_global_model.pt", cases, scheme, Caching())
         assert experiment.task.metrics(rows)["val_dice"] == pytest.approx(reported, abs=1e-5)
@@ -129,7 +141,7 @@ def test_the_history_holds_every_site_and_round(runs: Runs, place: Path) -> None
         (done, f"site-{site}") for done in range(3) for site in range(1, 5)
     ]
     assert history.query("round > 0")["train_loss"].between(0, 1).all()
-    assert history["val_dice"].between(0, 1).all()
+    assert history["val_dice"].dropna().between(0, 1).all()
 
 
 def test_tensorboard_scores_stand_at_rounds_and_losses_at_steps(runs: Runs, place: Path) -> None:
@@ -156,7 +168,7 @@ def test_the_filter_ran_and_the_summary_does_not_flatter_it(runs: Runs, place: P
 def test_options_reach_the_sites(runs: Runs, place: Path) -> None:
     run = folder(place, "custom", "my_experiment-001")
     assert run.experiment().algorithm.name == "fedprox"
-    assert (run.history().query("round == 1")["val_cases"].dropna() == 2).all()
+    assert run.history().query("round == 1")["val_cases"].sum() == 2
     events = EventAccumulator(str(run.path / "tb_events" / "site-1"))
     events.Reload()
     assert [event.step for event in events.Scalars("train_loss")] == [2, 4]  # two epochs of two cases

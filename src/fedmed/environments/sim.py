@@ -135,7 +135,7 @@ class Sim(Environment):
         return cores_of(experiment.performance, running, cores, torch.cuda.is_available())
 
     def _variables(self, experiment: "Experiment", scratch: Path) -> dict[str, str]:
-        """What the sites' processes inherit: where data lie here, their cores, where to wait for turns and to report."""
+        """What the sites' processes inherit: where data lie here, their cores, where to wait for turns and report."""
         dataset, datalist = experiment.data.resolved()
         running = self.threads or experiment.training.n_clients
         return {
