@@ -13,7 +13,7 @@ from statistics import median
 import psutil
 
 HERE = Path(__file__).resolve().parent
-LOOK_S = 0.25
+LOOK_S = 1.0  # a look reads all of /proc; more of them would slow down what is watched
 GPU_QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
 
 
