@@ -14,6 +14,7 @@ from fedmed.data.datalist import Case, datalist_path, load_datalist
 from fedmed.data.finding import refuse_errors
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
+from fedmed.memory_format import channels_last, use_channels_last
 from fedmed.run_folder import BEST, LAST, RunFolder, load_weights
 from fedmed.tasks.base import Row
 
@@ -71,6 +72,8 @@ def score(
             f"({str(error).splitlines()[-1].strip():.160}); give a model of the same task."
         ) from error
     model.to(device).eval()
+    if channels_last(experiment.performance, device):  # as at the sites, so that even the rounding is theirs
+        use_channels_last(model)
     with torch.inference_mode(), autocast(experiment.training.precision, device):
         return experiment.task.evaluate(model, experiment.task.eval_set(cases, label_scheme, caching), device)
 
