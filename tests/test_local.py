@@ -194,9 +194,8 @@ def test_nor_but_for_rounding_does_the_memory_format(make_site: Callable[..., Lo
 
 
 def test_the_sites_shares_make_up_the_whole_validation(
-    make_site: Callable[..., LocalSite], monkeypatch: pytest.MonkeyPatch
+    make_site: Callable[..., LocalSite],
 ) -> None:
-    monkeypatch.setenv("DUPLICATES_KEY", "one secret of all the sites")
     sites = [make_site(site=name) for name in ("site-1", "site-2")]
     whole = sites[0].evaluate()
     shares = {"site-1": (0, 2), "site-2": (1, 2)}
@@ -208,8 +207,7 @@ def test_the_sites_shares_make_up_the_whole_validation(
         assert together[name] == pytest.approx(whole[name], abs=1e-9)
 
 
-def test_a_share_may_be_empty(make_site: Callable[..., LocalSite], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DUPLICATES_KEY", "one secret of all the sites")
+def test_a_share_may_be_empty(make_site: Callable[..., LocalSite]) -> None:
     report = make_site().evaluate({"site-1": (2, 3)})
     assert report == {"val_cases": 0, "val_seconds": report["val_seconds"]}
 

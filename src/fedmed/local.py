@@ -130,7 +130,7 @@ class LocalSite:
         if share not in self._eval_sets:
             cases = self._datalist.validation
             if share is not None:
-                cases = tuple(cases[place] for place in order_of(self.audit, key_of_this_site())[share[0] :: share[1]])
+                cases = tuple(cases[place] for place in order_of(self.audit)[share[0] :: share[1]])
             self._eval_sets[share] = self.task.eval_set(cases, self._datalist.label_scheme, self._caching)
         return self._eval_sets[share]
 

@@ -53,7 +53,7 @@ def test_sites_that_list_the_same_validation_cases_share_them_out(tmp_path: Path
     audits = [site(tmp_path, name, [number], order) for number, (name, order) in enumerate(LISTS.items())]
     given = shares({audit.site: json.loads(json.dumps(answer(audit, KEY, False))) for audit in audits})
     assert given == {"A": (0, 3), "B": (1, 3), "C": (2, 3)}
-    orders = {audit.site: order_of(audit, KEY) for audit in audits}
+    orders = {audit.site: order_of(audit) for audit in audits}
     sorted_cases = {name: [LISTS[name][place] for place in order] for name, order in orders.items()}
     assert sorted_cases["A"] == sorted_cases["B"] == sorted_cases["C"]
     scored = [case for name, (first, step) in given.items() for case in sorted_cases[name][first::step]]

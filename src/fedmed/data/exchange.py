@@ -69,10 +69,10 @@ def answer(audit: SiteAudit, key: str | None, allow_overlap: bool) -> dict[str, 
     return {_SAME_KEY: [keyed(_SAME_KEY, key)], **told, _SCORED: sorted(_cases(audit, key))}
 
 
-def order_of(audit: SiteAudit, key: str | None) -> list[int]:
+def order_of(audit: SiteAudit) -> list[int]:
     """The places of the validation cases in the list, in an order that is the same at all sites that list them."""
-    cases = _cases(audit, key) if key else []
-    return sorted(range(len(cases)), key=cases.__getitem__)
+    wholes = [case.whole or "" for case in audit.cases if case.split == "validation"]
+    return sorted(range(len(wholes)), key=wholes.__getitem__)
 
 
 def shares(answers: Mapping[str, Any]) -> dict[str, Share]:
