@@ -32,6 +32,7 @@ from fedmed.experiment import Experiment
 from fedmed.options import to_plain
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
+from fedmed.waits import TASK_WAIT
 
 SUMMARY = "summary.txt"
 WHERE = {"best": BEST, "last": LAST, "curves": "curves.png", "log": "training.log"}
@@ -268,7 +269,7 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
     for item in experiment.privacy.filters():
         recipe.add_client_output_filter(item, tasks=["train", "submit_model"])  # the latter would be the raw weights
     if speed.poll_s:
-        recipe.add_server_config({"server": {"task_request_interval": speed.poll_s}})  # by which sites ask for work
+        recipe.add_server_config({"server": {"task_request_interval": TASK_WAIT * speed.poll_s}})
     add_experiment_tracking(recipe, "tensorboard")
     return recipe
 

@@ -77,7 +77,9 @@ class Performance:
         "sites of a machine that compute at the same time, the others wait (default: as cores allow, or all)",
     )
     num_workers: int = option(0, "further processes of a site that prepare cases; 0 is a thread beside the training")
-    poll_s: float = option(0.05, "seconds between two looks for a message; 0 leaves FLARE's own 0.5 and 2")
+    poll_s: float = option(
+        0.05, "seconds between two looks for a message, four times as many for a task; 0: FLARE's own"
+    )
 
     def __post_init__(self) -> None:
         expect_at_least("cache_gb", self.cache_gb, 0)

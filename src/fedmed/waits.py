@@ -15,9 +15,15 @@ from nvflare.private.fed.client.client_runner import ClientRunner
 STAY_VARIABLE = "FEDMED_SITES_STAY"
 """Set where each site of a simulation has a process of its own, which may wait for tasks as long as it likes."""
 
+TASK_WAIT = 4
+"""How much longer a site waits between two questions for a task."""
+
 
 def shorten(context: Any, seconds: float) -> None:
-    """Let this site's process look for a task, a model and a result every ``seconds``.
+    """Let this site's process look for a model and a result every ``seconds``.
+
+    For a task it asks the server a quarter as often: sites wait long for their next one, and every question costs the
+    server and the site a few ms of the cores on which others compute.
 
     Args:
         context: what ``flare.init()`` returned.
@@ -26,7 +32,7 @@ def shorten(context: Any, seconds: float) -> None:
     _replace(context.api, "result_check_interval", seconds)
     if os.environ.get(STAY_VARIABLE):
         fetch = getattr(ClientRunner, "fetch_and_run_one_task", None)
-        _replace(ClientRunner, "fetch_and_run_one_task", _until_there_is_one(fetch, seconds))
+        _replace(ClientRunner, "fetch_and_run_one_task", _until_there_is_one(fetch, TASK_WAIT * seconds))
 
 
 def _until_there_is_one(fetch: Callable[..., tuple[float, bool]] | None, seconds: float) -> Any:
