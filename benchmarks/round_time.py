@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.bare_loop import bare
 from benchmarks.watched_run import Watched, watch
@@ -194,6 +195,11 @@ def write(found: Mapping[str, Mapping[str, Any]], args: argparse.Namespace, out:
     here = machine.describe()
     document = {"settings": settings, "machine": here, "found": found}
     out.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
+    draw(found, machine.one_line(here), out.with_suffix(".png"))
+
+
+def draw(found: Mapping[str, Mapping[str, Any]], where: str, path: Path) -> None:
+    """Seconds a round and the part of them that is arithmetic; Dice by round, a line a seed."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     bars, curves = figure.subplots(1, 2)
     for place, (name, each) in enumerate(found.items()):
@@ -207,11 +213,12 @@ def write(found: Mapping[str, Mapping[str, Any]], args: argparse.Namespace, out:
     bars.set_xlim(right=1.15 * max(each["round_s"] for each in found.values()))
     bars.set_xlabel("seconds a round, median after the first")
     curves.set_xlabel("federated rounds")
-    curves.set_ylabel("mean validation Dice on phantoms, a line a seed")
+    curves.set_ylabel("mean Dice on phantoms")
+    curves.xaxis.set_major_locator(MaxNLocator(integer=True))
     bars.legend(loc="lower right", fontsize=8)
     curves.legend(fontsize=8)
-    figure.supxlabel(machine.one_line(here), fontsize=8, color="0.35")
-    figure.savefig(out.with_suffix(".png"), dpi=120)
+    figure.supxlabel(where, fontsize=8, color="0.35")
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Channels-last memory for 3D networks on CPUs, with a group norm whose backward pass is quick there.
 
-PyTorch's own group norm walks that format voxel by voxel on its way back and eats what the convolutions gain: a third
-of a training step of SegResNet (benchmarks/README.md). The mathematics is the same, so both give the same numbers but
-for rounding.
+PyTorch's own group norm walks that format voxel by voxel on its way back and eats what the convolutions gain. The
+mathematics is the same, so both give the same numbers but for rounding.
 """
 
 import math

@@ -368,6 +368,36 @@ def test_each_channel_is_scored_as_its_own_region(channel: int) -> None:
     assert {row.value for row in rows if row.region not in wrong} == {1.0}
 
 
+def test_the_published_order_normalises_what_was_cut_out(tmp_path: Path) -> None:
+    """Over the crop's own voxels the spread is then 1, but for the random gain of at most a tenth."""
+    volumes = [100 + np.arange(32 * 24 * 16, dtype=np.float32).reshape(32, 24, 16) * (n + 1) for n in range(4)]
+    case = make_case(tmp_path, volumes, np.ones((32, 24, 16), np.uint8))
+    caching = Caching(disk=Cache(tmp_path / "cache", 10**9))
+    spreads = {}
+    for normalize in ("crop", "volume"):
+        task = Brats18(normalize=normalize, roi_size=(8, 8, 8))  # type: ignore[arg-type]
+        item: Any = task.train_set(listed(case), caching)[0]
+        assert item["image"].shape == (4, 8, 8, 8)
+        spreads[normalize] = item["image"].std(dim=(1, 2, 3), correction=0)
+        kept = len(list((tmp_path / "cache").glob("*.case")))
+        assert kept == (0 if normalize == "crop" else 1)
+    assert ((spreads["crop"] >= 0.89) & (spreads["crop"] <= 1.11)).all()
+    assert (spreads["volume"] < 0.6).all()
+
+
+def test_the_published_windows_are_laid_on_padded_volumes(tmp_path: Path) -> None:
+    case = make_case(tmp_path, noise((20, 40, 33)), np.ones((20, 40, 33), np.uint8))
+    item: Any = Brats18(windows="padded").eval_set([case], None, Caching())[0]
+    assert item["image"].shape == (4, 32, 64, 64)
+    assert item["label"].shape == (3, 32, 64, 64)
+    assert item["label"].sum() == Brats18().eval_set([case], None, Caching())[0]["label"].sum()  # type: ignore[index]
+
+
+def test_the_box_of_the_brain_needs_prepared_volumes() -> None:
+    with pytest.raises(InputError, match="drop it or --normalize crop"):
+        Brats18(crop_to_brain=True, normalize="crop")
+
+
 def test_an_empty_region_is_left_out_by_one_rule_and_rewarded_by_the_other() -> None:
     rows = Brats18().evaluate(Oracle(), [told((16, 16, 16), empty=[2])], CPU)
     values = {(row.metric, row.region): row.value for row in rows}
