@@ -37,7 +37,7 @@ CORES = len(os.sched_getaffinity(0))
 
 PUBLISHED = (
     *("--preset", "published", "--cache_gb", 0, "--num_workers", 1, "--cpu_threads", CORES, "--sites_at_once", 10_000),
-    *("--memory_format", "contiguous", "--poll_s", 0),
+    *("--memory_format", "contiguous", "--poll_s", 0, "--freed_memory", "return"),
 )
 """The published arithmetic, and the published way: nothing kept, one loader process, every core for every site."""
 
@@ -51,6 +51,7 @@ STEPS: Mapping[str, tuple[object, ...]] = {
     "windows that fit the volume": ("--windows", "fitted"),
     "each validation case scored once": ("--validation", "split"),
     "channels-last, quick group norm": ("--memory_format", "auto"),
+    "freed memory kept, in huge pages": ("--freed_memory", "keep"),
     "FLARE's waits 0.05 s": ("--poll_s", 0.05),
     "cases in memory": ("--cache_dataset", 1),
     "cropped to the brain": ("--crop_to_brain",),

@@ -76,6 +76,9 @@ class Performance:
         None,
         "sites of a machine that compute at the same time, the others wait (default: as cores allow, or all)",
     )
+    freed_memory: Literal["keep", "return"] = option(
+        "keep", "what a training step frees is kept for the next one, in huge pages, or returned; simulator only"
+    )
     num_workers: int = option(0, "further processes of a site that prepare cases; 0 is a thread beside the training")
     poll_s: float = option(
         0.05, "seconds between two looks for a message, four times as many for a task; 0: FLARE's own"

@@ -60,7 +60,7 @@ class LocalSite:
         if channels_last(speed, self.device):
             use_channels_last(self.model)
         self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay
+            self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True
         )
         self.loss = self.task.loss()
         self.hook = experiment.algorithm.hook()

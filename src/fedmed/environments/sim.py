@@ -140,7 +140,7 @@ class Sim(Environment):
         dataset, datalist = experiment.data.resolved()
         running = self.threads or experiment.training.n_clients
         return {
-            **KEEP_MEMORY,
+            **(KEEP_MEMORY if experiment.performance.freed_memory == "keep" else {}),
             **os.environ,
             "DATASET_ROOT": str(dataset),
             "DATALIST_ROOT": str(datalist),
@@ -187,11 +187,17 @@ class Sim(Environment):
 PLUGIN = Sim
 
 KEEP_MEMORY = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(2**32),
-    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+    "GLIBC_TUNABLES": ":".join(
+        (
+            "glibc.malloc.arena_max=1",
+            f"glibc.malloc.mmap_threshold={2**32}",
+            f"glibc.malloc.trim_threshold={2**33}",
+            "glibc.malloc.hugetlb=1",
+        )
+    )
 }
-"""For glibc: keep what a training step frees for the next one, instead of a page fault for each of its pages."""
+"""For glibc: keep what a training step frees for the next one, instead of a page fault for each of its pages; the
+kernel is asked for huge pages."""
 
 
 class Cores(NamedTuple):
