@@ -61,12 +61,18 @@ STEPS: Mapping[str, tuple[object, ...]] = {
 
 OURS = ("--preset", "standard", "--cache_dataset", 1, "--crop_to_brain")
 
+BOTH: Mapping[str, tuple[object, ...]] = {
+    "published": PUBLISHED,
+    "ours": OURS,
+    "ours, validated every 2 rounds": (*OURS, "--validate_every", 2),
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a table; with ``--out`` write its numbers, the machine and a figure too."""
     try:
         args = _parser().parse_args(arguments)
-        ways = steps() if args.steps else {"published": PUBLISHED, "ours": OURS}
+        ways = steps() if args.steps else BOTH
         ways = {name: way for name, way in ways.items() if name in (args.ways or ways)}
         with TemporaryDirectory(prefix="round-time-") as folder:
             place = Path(folder)
@@ -162,7 +168,8 @@ def facts(run: Watched, bare_round_s: float) -> dict[str, Any]:
 def pooled(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Several seeds: the mean of each number, and by round the mean Dice."""
     numbers = {name: mean(run[name] for run in runs) for name, value in runs[0].items() if isinstance(value, float)}
-    dice = [mean(values) for values in zip(*(run["dice"] for run in runs), strict=True)]
+    rounds = zip(*(run["dice"] for run in runs), strict=True)
+    dice = [mean(values) if None not in values else None for values in rounds]
     return {**runs[0], **numbers, "dice": dice, "runs": [each for run in runs for each in run["runs"]]}
 
 
@@ -208,7 +215,9 @@ def draw(found: Mapping[str, Mapping[str, Any]], where: str, path: Path) -> None
         bars.barh(place, each["bare_round_s"], color="tab:blue", label="arithmetic" if place == 0 else None)
         bars.text(each["round_s"], place, f" {each['round_s']:.1f} s", va="center")
         for number, run in enumerate(each["runs"]):
-            curves.plot(run["dice"], color=f"C{place}", alpha=0.8, label=name if number == 0 else None)
+            scored = {done: dice for done, dice in enumerate(run["dice"]) if dice is not None}
+            label = name if number == 0 else None
+            curves.plot(scored.keys(), scored.values(), color=f"C{place}", marker=".", alpha=0.8, label=label)
     bars.set_yticks(range(len(found)), list(found))
     bars.invert_yaxis()
     bars.set_xlim(right=1.15 * max(each["round_s"] for each in found.values()))

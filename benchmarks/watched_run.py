@@ -23,7 +23,7 @@ class Watched:
 
     startup_s: float = 0.0
     round_s: list[float] = field(default_factory=list)
-    dice: list[float] = field(default_factory=list)  # of the model after 0, 1, 2, ... rounds; NaN where not scored
+    dice: list[float | None] = field(default_factory=list)  # of the model after 0, 1, 2, ... rounds; None: not scored
     peak: int = 0
     peak_by_round: list[int] = field(default_factory=list)
     gpu_busy: list[float] = field(default_factory=list)  # percent, one value a look
@@ -89,12 +89,12 @@ def _by_round(history: list[dict[str, float]], column: str) -> list[float]:
     return [found.get(number, 0.0) for number in range(max(found, default=0) + 1)]
 
 
-def _scores(history: list[dict[str, float]], metric: str) -> list[float]:
+def _scores(history: list[dict[str, float]], metric: str) -> list[float | None]:
     """The mean over all values by round, as the run's own summary has it."""
-    scores = []
+    scores: list[float | None] = []
     for number in range(int(max(row["round"] for row in history)) + 1):
         rows = [row for row in history if row["round"] == number and row.get(metric) is not None]
         values = [row[f"{metric}_values"] for row in rows]
         total = sum(row[metric] * count for row, count in zip(rows, values, strict=True))
-        scores.append(total / sum(values) if sum(values) else float("nan"))
+        scores.append(total / sum(values) if sum(values) else None)
     return scores
