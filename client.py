@@ -15,6 +15,7 @@ from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
 from fedmed.local import LocalSite, Trained
 from fedmed.metrics import CASES, VALUES
+from fedmed.privacy.ledger import PRIVACY, read_ledger, site_ledger
 from fedmed.turns import turn
 
 
@@ -24,34 +25,37 @@ def main() -> None:
     experiment = Experiment.from_json(text).with_data(Data.of_this_site())
     if experiment.performance.poll_s:
         waits.shorten(context, experiment.performance.poll_s)
-    site = LocalSite(experiment, flare.get_site_name())
-    writer = SummaryWriter()
+    site = LocalSite(experiment, flare.get_site_name(), flare.get_job_id())
+    withheld = experiment.privacy.withholds_metrics
+    writer, told = SummaryWriter(), 0
     while flare.is_running():
         received = flare.receive()
         if received is None:
             break
+        told = _write_epsilon(writer, site, told)
         if flare.is_submit_model():
             flare.send(flare.FLModel(params=site.weights()))
             continue
         if exchange.QUESTION in received.meta:
-            flare.send(flare.FLModel(metrics={CASES: len(site.audit.cases)}, meta={exchange.QUESTION: site.images()}))
+            cases, images = (0, {}) if withheld else (len(site.audit.cases), site.images())
+            flare.send(flare.FLModel(metrics={CASES: cases}, meta={exchange.QUESTION: images}))
             continue
         with turn():
             site.load(received.params)
-            metrics = site.evaluate(received.meta.get(exchange.SHARES)) if _due(experiment, received) else {CASES: 0}
+            due = _due(experiment, received) and not withheld
+            metrics = site.evaluate(received.meta.get(exchange.SHARES)) if due else {CASES: 0}
             trained = None if flare.is_evaluate() else site.train(received)
         _write_scores(writer, metrics, received.current_round)
         if trained is None:
             flare.send(flare.FLModel(metrics=metrics))
             continue
-        _write_losses(writer, trained, received.current_round)
-        flare.send(
-            flare.FLModel(
-                params=site.weights(),
-                metrics={**metrics, **trained.report()},
-                meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps, **site.hook.finish_round(site.model)},
-            )
-        )
+        if not withheld:
+            _write_losses(writer, trained, received.current_round)
+            metrics = {**metrics, **trained.report()}
+        meta = {FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps, **site.hook.finish_round(site.model)}
+        if trained.entry is not None:
+            meta[PRIVACY] = trained.entry.travelling(experiment.privacy.dp_send_diagnostics)
+        flare.send(flare.FLModel(params=site.weights(), metrics=metrics, meta=meta))
 
 
 def _due(experiment: Experiment, received: flare.FLModel) -> bool:
@@ -74,6 +78,16 @@ def _write_losses(writer: SummaryWriter, trained: Trained, rounds_done: int | No
     before = (rounds_done or 0) * trained.steps
     for epoch, loss in enumerate(trained.epoch_losses, start=1):
         writer.add_scalar("train_loss", loss, global_step=before + epoch * trained.steps // epochs)
+
+
+def _write_epsilon(writer: SummaryWriter, site: LocalSite, told: int) -> int:
+    """What the site's ledger has booked since it was told of last; how many entries it has now."""
+    path = site_ledger(site.site, site.job_id)
+    entries = read_ledger(path).entries if path.exists() else []
+    for entry in entries[told:]:
+        if entry.epsilon_total is not None:
+            writer.add_scalar("privacy_epsilon", entry.epsilon_total, global_step=entry.round)
+    return len(entries)
 
 
 def _leave_report(error: Exception) -> None:

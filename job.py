@@ -30,12 +30,14 @@ from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, in_words
 from fedmed.experiment import Experiment
 from fedmed.options import to_plain
+from fedmed.privacy.ledger import LEDGER, Entry, Ledger
+from fedmed.privacy.policy import enforce
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
 from fedmed.waits import TASK_WAIT
 
 SUMMARY = "summary.txt"
-WHERE = {"best": BEST, "last": LAST, "curves": "curves.png", "log": "training.log"}
+WHERE = {"best": BEST, "last": LAST, "curves": "curves.png", "ledger": LEDGER, "log": "training.log"}
 PHANTOM = HERE / "dataset_brats18" / "dataset" / "phantom-mni152"
 
 
@@ -47,6 +49,7 @@ def main(arguments: list[str]) -> int:
         experiment = with_cache(with_phantom(read_experiment(arguments)))
         datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
         summaries = audited(experiment, datalists)
+        check_privacy(experiment, datalists)
         run(experiment, datalists, summaries)
     except (InputError, OSError) as error:
         return _ended("error", in_words(error), 2)
@@ -131,6 +134,22 @@ def audited(experiment: Experiment, datalists: Mapping[str, Datalist]) -> dict[s
     return {audit.site: {**described[audit.site], **audit.document()} for audit in audits}
 
 
+def check_privacy(experiment: Experiment, datalists: Mapping[str, Datalist]) -> None:
+    """Show what the mechanism has to say of the sites' numbers of patients.
+
+    Raises:
+        InputError: it cannot work with them, or this machine's policy demands more.
+    """
+    patients = {
+        site: len({experiment.task.patient_of(case) for case in datalist.training})
+        for site, datalist in datalists.items()
+    }
+    for warning in experiment.privacy.check_data(experiment, patients):
+        say(f"warning: {warning}\n")
+    for site, count in patients.items():
+        enforce(experiment, site, count)
+
+
 def run(
     experiment: Experiment, datalists: Mapping[str, Datalist], summaries: Mapping[str, Mapping[str, Any]]
 ) -> RunFolder:
@@ -193,14 +212,17 @@ class Progress:
     def __init__(self, folder: RunFolder, experiment: Experiment) -> None:
         self.folder, self.experiment = folder, experiment
         self.records: list[dict[str, Any]] = []
+        self.ledger = Ledger(folder.name, experiment.privacy.document())
 
     def watch(self, record: dict[str, Any]) -> None:
         """Take in one more record."""
         task, rounds = self.experiment.task, self.experiment.training.num_rounds
-        if not self.records:
+        if not self.records and not self.experiment.privacy.withholds_metrics:
             say(screen.header(task.KEY_METRIC))
         self.records.append(record)
         self.folder.write_history(history.rows(self.records))
+        self.ledger.entries += [Entry.from_plain(entry) for entry in record.get("privacy", {}).values()]
+        self.ledger.save(self.folder.path / LEDGER)
         left = screen.time_left(self.records, rounds)
         say(screen.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
 
@@ -217,11 +239,18 @@ class Progress:
             screen.result_table(self.records, task.REGIONS, task.KEY_METRIC),
             "",
             screen.settings(self.experiment, self.folder.read_json("dataset_stats"), data_of(self.experiment)),
+            f"spent      {self.experiment.privacy.verdict(self.ledger.entries)}",
+            *(f"stopped    {record['stopped']}" for record in self.records if record.get("stopped")),
             f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
             *(f"{title:<10} {path / name}" for title, name in WHERE.items() if (path / name).exists()),
         ]
         if best is None:
-            lines.insert(1, f"No best model was chosen: no site reported {task.KEY_METRIC} for a trained model.")
+            why = (
+                "scores stay at the sites under this privacy mechanism; the last model is the result"
+                if self.experiment.privacy.withholds_metrics
+                else f"no site reported {task.KEY_METRIC} for a trained model"
+            )
+            lines.insert(1, f"No best model was chosen: {why}.")
         self.folder.write_text(SUMMARY, "\n".join(lines) + "\n")
         self.folder.write_status("finished")
         say("\n" + "\n".join(lines))
@@ -263,10 +292,11 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
         aggregator=GuardedAggregator({"name": experiment.algorithm.name, **to_plain(experiment.algorithm)}),
         split_validation=speed.validation == "split",
         poll_s=speed.poll_s,
+        max_epsilon=experiment.privacy.dp_max_epsilon,
     )
     for path in ("src", "model.py", "experiment.json"):
         recipe.add_client_file(path)
-    for item in experiment.privacy.filters():
+    for item in experiment.privacy.filters(experiment):
         recipe.add_client_output_filter(item, tasks=["train", "submit_model"])  # the latter would be the raw weights
     if speed.poll_s:
         recipe.add_server_config({"server": {"task_request_interval": TASK_WAIT * speed.poll_s}})

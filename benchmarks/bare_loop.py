@@ -34,10 +34,10 @@ def bare(experiment: Experiment) -> Bare:
         site = LocalSite(experiment, "site-1")
         site.order.restart(0)
         batch = next(iter(site.batches))
-        image, label = site._tensor(batch["image"]), site._tensor(batch["label"])
+        batch = {name: site._tensor(batch[name]) for name in ("image", "label")}
         volume = site._tensor(site._eval_set(None)[0]["image"])[None]
         site.model.train()
-        step_s = _seconds(lambda: site._step(image, label), site.device)
+        step_s = _seconds(lambda: site._step(batch), site.device)
         site.model.eval()
         with torch.inference_mode(), autocast(experiment.training.precision, site.device):
             case_s = _seconds(lambda: site.task.infer(site.model, volume), site.device)  # type: ignore[attr-defined]

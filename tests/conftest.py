@@ -19,7 +19,15 @@ def _one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_data_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT", "DUPLICATES_KEY"):
+    for name in (
+        "DATASET_ROOT",
+        "DATALIST_ROOT",
+        "CACHE_ROOT",
+        "DUPLICATES_KEY",
+        "PRIVACY_POLICY",
+        "FEDMED_STATE",
+        "FEDMED_RUN",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -34,8 +34,9 @@ def draw(
         caption: what the figure was made of, printed under it.
         split: whether sites scored different cases, so that their curves say nothing of the sites.
     """
-    figure = Figure(figsize=(12, 4), layout="constrained")
-    loss, score, parts = figure.subplots(1, 3)
+    spent = "epsilon" in history
+    figure = Figure(figsize=(16 if spent else 12, 4), layout="constrained")
+    loss, score, parts, *budget = figure.subplots(1, 4 if spent else 3)
     _by_site(loss, history, "train_loss", "training loss")
     _by_site(score, history, key, f"{key} at each site{', of its share of the cases' if split else ''}")
     _by_region(parts, history, regions, key)
@@ -43,21 +44,23 @@ def draw(
         axes.set_ylim(0, 1)
         if best is not None:
             axes.axvline(best, color="0.6", linestyle=":", label=f"best: round {best}")
-    for axes in (loss, score, parts):
+    for axes in budget:
+        _by_site(axes, history, "epsilon", "epsilon spent, by site", mean=False)
+    for axes in (loss, score, parts, *budget):
         if 0 < len(axes.lines) <= MOST_IN_LEGEND:
             axes.legend(fontsize=8)
     figure.supxlabel(caption, fontsize=8, color="0.35")
     figure.savefig(path, dpi=120)
 
 
-def _by_site(axes: Axes, history: pd.DataFrame, column: str, title: str) -> None:
+def _by_site(axes: Axes, history: pd.DataFrame, column: str, title: str, *, mean: bool = True) -> None:
     for (site, rows), colour in zip(history.groupby("site"), SITE_COLOURS * 10, strict=False):
         if column in rows:
             known = rows.dropna(subset=[column])
             axes.plot(known["round"], known[column], marker=".", color=colour, label=site, linewidth=1, alpha=0.8)
-    if column in history:
-        mean = weighted_mean(history, column)
-        axes.plot(mean.index, mean, color="black", linewidth=1.6, label="mean")
+    if mean and column in history:
+        average = weighted_mean(history, column)
+        axes.plot(average.index, average, color="black", linewidth=1.6, label="mean")
     _finish(axes, title)
 
 

@@ -27,6 +27,9 @@ def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
         for site, report in record["sites"].items():
             for name, value in report.items():
                 row(before if name.startswith("val_") else before + 1, site)[name] = value
+            entry = record.get("privacy", {}).get(site, {})
+            if entry.get("epsilon_total") is not None:
+                row(before + 1, site)["epsilon"] = entry["epsilon_total"]
             if not record.get("final"):
                 row(before + 1, site)["round_seconds"] = record["seconds"]
         for site, reason in record.get("refused", {}).items():

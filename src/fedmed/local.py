@@ -20,6 +20,8 @@ from fedmed.data.seeded import seeded_batches
 from fedmed.experiment import Experiment
 from fedmed.memory_format import channels_last, use_channels_last
 from fedmed.metrics import CASES, VALUES
+from fedmed.privacy.ledger import Entry
+from fedmed.privacy.policy import enforce
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Trained:
     steps: int
     epoch_losses: tuple[float, ...]
     seconds: float
+    entry: Entry | None = None  # of the privacy ledger, where a mechanism acts while training
 
     def report(self) -> dict[str, float]:
         """As metrics: the last epoch's mean loss over its steps, and the time."""
@@ -43,18 +46,22 @@ class LocalSite:
         InputError: the site's datalist, a file that it names or its cache folder cannot be used.
     """
 
-    def __init__(self, experiment: Experiment, site: str) -> None:
-        self.experiment, self.site = experiment, site
+    def __init__(self, experiment: Experiment, site: str, job_id: str = "job") -> None:
+        self.experiment, self.site, self.job_id = experiment, site, job_id
         self.task, self.training = experiment.task, experiment.training
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         dataset, lists = experiment.data.resolved()
         self._datalist = load_datalist(datalist_path(lists, site), dataset)
+        patients = [self.task.patient_of(case) for case in self._datalist.training]
+        enforce(experiment, site, len(set(patients)))
         self._caching, speed = experiment.caching(self.device), experiment.performance
         book = FactsBook(self._caching.disk)
         self.audit = self.task.audit(site, self._datalist, self.training.allow_overlap, book=book)
         refuse_errors(self.audit.findings, f"the data of {site}")
         train_set = self.task.train_set(self._datalist, self._caching)
-        self.order, self.batches = seeded_batches(train_set, self.training.batch_size, speed.num_workers)  # type: ignore[arg-type]
+        one_by_one = experiment.privacy.UNIT == "patient"
+        batch_size = 1 if one_by_one else self.training.batch_size
+        self.order, self.batches = seeded_batches(train_set, batch_size, speed.num_workers)  # type: ignore[arg-type]
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
         self.model = self.task.build_model().to(self.device)
         if channels_last(speed, self.device):
@@ -64,6 +71,7 @@ class LocalSite:
         )
         self.loss = self.task.loss()
         self.hook = experiment.algorithm.hook()
+        self.private = experiment.privacy.training(self, patients)
 
     def images(self) -> dict[str, list[str]]:
         """Keyed hashes of this site's images, by which the server finds those that another site has too."""
@@ -97,6 +105,9 @@ class LocalSite:
         self._restart(received.current_round or 0)
         self.hook.start_round(self.model, received)
         self.model.train()
+        if self.private is not None:
+            steps, loss, entry = self.private.round((received.current_round or 0) + 1)
+            return Trained(steps, (loss,), time.time() - started, entry)
         losses = tuple(self._epoch() for _ in range(self.training.aggregation_epochs))
         return Trained(len(self.batches) * len(losses), losses, time.time() - started)
 
@@ -107,7 +118,7 @@ class LocalSite:
         self.order.restart(batches)
 
     def _epoch(self) -> float:
-        losses = [self._step(self._tensor(batch["image"]), self._tensor(batch["label"])) for batch in self.batches]
+        losses = [self._step(batch) for batch in self.batches]
         return float(torch.stack(losses).double().mean())
 
     def _tensor(self, values: torch.Tensor) -> torch.Tensor:
@@ -115,15 +126,24 @@ class LocalSite:
         plain: torch.Tensor = convert_to_tensor(values, track_meta=False, device=self.device)
         return plain
 
-    def _step(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        with autocast(self.training.precision, self.device):
-            output = self.model(image)
-        loss: torch.Tensor = self.loss(output.float(), label)
+    def _step(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        loss = self._loss(batch)
         self.optimizer.zero_grad()
         (loss + self.hook.penalty(self.model)).backward()
         self.optimizer.step()
         self.hook.after_step(self.model)
         return loss.detach()
+
+    def loss_of(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What a step lowers on a batch of ``image`` (B, C, ...) and ``label``: loss and penalty."""
+        return self._loss(batch) + self.hook.penalty(self.model)
+
+    def _loss(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        image, label = self._tensor(batch["image"]), self._tensor(batch["label"])
+        with autocast(self.training.precision, self.device):
+            output = self.model(image)
+        loss: torch.Tensor = self.loss(output.float(), label)
+        return loss
 
     def _eval_set(self, share: Share | None) -> Dataset[Any]:
         """The validation cases, or this site's share of them, made when they are first asked for."""

@@ -19,6 +19,8 @@ from fedmed.files import write_whole
 BEST, LAST = "best_global_model.pt", "last_global_model.pt"
 HISTORY = "training_history"
 ARTIFACTS = Path("artifacts")
+SITES = "sites"
+"""In a simulated run's folder: what each site would keep to itself, such as its own privacy ledger."""
 
 
 class RunFolder:

@@ -1,65 +1,73 @@
-"""The guard: finite weight differences pass untouched, everything else stays at the site."""
+"""The guard: finite weight differences and single counters are understood, everything else stays at the site."""
 
 import numpy as np
 import pytest
-from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.filter import ContentBlockedException
-from nvflare.apis.fl_constant import ReturnCode
-from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable, make_reply
 
-from fedmed.privacy.guard import FiniteDifferenceGuard
+from fedmed.privacy.guard import refuse_other_form, understood
 
-
-def result(data: object, kind: str = DataKind.WEIGHT_DIFF) -> Shareable:
-    return DXO(kind, data=data, meta={"NUM_STEPS_CURRENT_ROUND": 3}).to_shareable()
+ONES = np.ones((2, 3), np.float32)
 
 
-def guarded(shareable: Shareable) -> Shareable:
-    return FiniteDifferenceGuard().process(shareable, FLContext())
-
-
-def test_a_finite_difference_passes_untouched() -> None:
-    data = {"w": np.array([1.5, -2.0], np.float32), "b": np.float32(0)}
-    passed = from_shareable(guarded(result(data)))
-    assert passed.data_kind == DataKind.WEIGHT_DIFF
-    assert passed.meta["NUM_STEPS_CURRENT_ROUND"] == 3
-    assert set(passed.data) == {"w", "b"}
-    assert passed.data["w"].tolist() == [1.5, -2.0]
-    assert passed.data["w"].dtype == np.float32
+def test_differences_and_counters_are_told_apart() -> None:
+    data = {"w": ONES, "half": ONES.astype(np.float16), "steps": np.int64(7), "scalar": np.float32(0.5)}
+    update, counters = understood(DXO(DataKind.WEIGHT_DIFF, data=data))
+    assert set(update) == {"w", "half", "scalar"}
+    assert set(counters) == {"steps"}
+    assert int(counters["steps"]) == 7
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_single_value_that_is_not_finite_stays_and_is_named(bad: float) -> None:
     data = {"a": np.ones(3), "conv.weight": np.array([[1.0, 2.0], [3.0, bad]])}
-    with pytest.raises(ContentBlockedException, match=r"conv\.weight"):
-        guarded(result(data))
+    with pytest.raises(ContentBlockedException, match=r"conv\.weight holds NaN or infinite"):
+        understood(DXO(DataKind.WEIGHT_DIFF, data=data))
 
 
 @pytest.mark.parametrize("kind", [DataKind.WEIGHTS, DataKind.COLLECTION, DataKind.METRICS])
 def test_anything_but_a_difference_stays(kind: str) -> None:
     with pytest.raises(ContentBlockedException, match=str(kind)):
-        guarded(result({"w": np.ones(3)}, kind))
+        understood(DXO(kind, data={"w": ONES}))
 
 
-@pytest.mark.parametrize("data", [{}, None])
+@pytest.mark.parametrize("data", [{}, None, {"steps": np.int64(3)}])
 def test_an_empty_difference_stays(data: object) -> None:
     with pytest.raises(ContentBlockedException):
-        guarded(result(data))
+        understood(DXO(DataKind.WEIGHT_DIFF, data=data))
 
 
-def test_what_is_no_result_at_all_does_not_pass() -> None:
-    with pytest.raises(Exception, match="not a valid DXO"):
-        guarded(Shareable({"w": 1}))
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1, 2, 3]),  # whole numbers that are no counter
+        np.array([True]),
+        np.array([1 + 2j]),
+        np.array(["text"]),
+        np.array([object()]),
+        [[1.0], [2.0, 3.0]],
+        np.longdouble([1.0]),
+    ],
+)
+def test_what_is_not_understood_stays_and_is_named(values: object) -> None:
+    with pytest.raises(ContentBlockedException, match="strange"):
+        understood(DXO(DataKind.WEIGHT_DIFF, data={"w": ONES, "strange": values}))
 
 
-def test_what_cannot_be_checked_does_not_pass() -> None:
-    for values in (np.array([object()]), np.array(["text"])):
-        with pytest.raises((ContentBlockedException, TypeError)):
-            guarded(result({"w": values}))
+@pytest.mark.parametrize(
+    ("after", "why"),
+    [
+        ({}, "not on both sides"),
+        ({"w": ONES, "more": ONES}, "more is not on both sides"),
+        ({"w": ONES[:1]}, "the mechanism made"),
+        ({"w": ONES.astype(np.float64)}, "the mechanism made"),
+        ({"w": ONES * np.nan}, "NaN"),
+    ],
+)
+def test_a_mechanism_that_changes_more_than_values_is_stopped(after: dict[str, np.ndarray], why: str) -> None:
+    with pytest.raises(ContentBlockedException, match=f"(?i){why}"):
+        refuse_other_form({"w": ONES}, after)
 
 
-def test_a_failed_result_passes_as_what_it_is() -> None:
-    failed = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-    assert guarded(failed) is failed
-    assert failed.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+def test_a_mechanism_that_changes_values_alone_passes() -> None:
+    refuse_other_form({"w": ONES}, {"w": ONES * 3})

@@ -1,52 +1,33 @@
-"""SVT: FLARE's filter between two guards, with the published options, run on updates whose answer is known."""
+"""SVT: FLARE's filter with the published options, run on updates whose answer is known, and booked for what it is."""
 
 import math
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from nvflare.apis.dxo import DXO, DataKind, from_shareable
-from nvflare.apis.filter import ContentBlockedException
-from nvflare.apis.fl_constant import FLMetaKey
-from nvflare.apis.fl_context import FLContext
-from nvflare.app_common.filters.svt_privacy import SVTPrivacy
 
 from fedmed.errors import InputError
-from fedmed.privacy.guard import FiniteDifferenceGuard
+from fedmed.experiment import Experiment
+from fedmed.privacy.base import Update
 from fedmed.privacy.svt import SVT
+
+Send = Callable[..., SimpleNamespace]
 
 # so little noise, in the selection and in what is released, that only clipping and sampling are left
 QUIET = {"dp_epsilon": 1e12, "dp_noise_var": 1e12}
 
 
-def sent(mechanism: SVT, update: dict[str, np.ndarray], steps: int = 1) -> dict[str, np.ndarray]:
-    """What leaves the site."""
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
     np.random.seed(0)  # FLARE draws from the global generator
-    dxo = DXO(DataKind.WEIGHT_DIFF, data=update, meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: steps})
-    shareable = dxo.to_shareable()
-    for item in mechanism.filters():
-        shareable = item.process(shareable, FLContext())
-    data: dict[str, np.ndarray] = from_shareable(shareable).data
-    return data
 
 
-def test_svt_stands_between_two_guards_with_the_options_given() -> None:
-    first, svt, last = SVT(dp_epsilon=0.5, dp_fraction=0.8, dp_noise_var=0.25, dp_gamma=1e-3).filters()
-    assert isinstance(first, FiniteDifferenceGuard)
-    assert isinstance(last, FiniteDifferenceGuard)
-    assert isinstance(svt, SVTPrivacy)
-    assert (svt.epsilon, svt.fraction, svt.noise_var, svt.gamma) == (0.5, 0.8, 0.25, 1e-3)
-    assert svt.data_kinds == [DataKind.WEIGHT_DIFF]
-
-
-def test_the_defaults_are_the_published_ones() -> None:
-    svt = SVT().filters()[1]
+def test_the_defaults_are_the_published_ones_and_reach_flares_filter() -> None:
+    svt = SVT()._flare()
     assert (svt.epsilon, svt.fraction, svt.noise_var, svt.gamma) == (0.001, 0.9, 1.0, 1e-4)
-
-
-def test_filters_are_new_for_every_job() -> None:
-    mechanism = SVT()
-    one, other = mechanism.filters(), mechanism.filters()
-    assert not any(a is b for a in one for b in other)
+    svt = SVT(dp_epsilon=0.5, dp_fraction=0.8, dp_noise_var=0.25, dp_gamma=1e-3)._flare()
+    assert (svt.epsilon, svt.fraction, svt.noise_var, svt.gamma) == (0.5, 0.8, 0.25, 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +41,9 @@ def test_a_bad_option_is_refused_and_shown(name: str, value: float) -> None:
     assert f"--{name} is {value};" in str(caught.value)
 
 
-def test_what_leaves_is_clipped_at_gamma_times_the_steps() -> None:
+def test_what_leaves_is_clipped_at_gamma_times_the_steps(send: Send) -> None:
     update = {"w": np.linspace(-1, 1, 400).reshape(20, 20)}
-    out = sent(SVT(**QUIET, dp_fraction=0.9, dp_gamma=1e-2), update, steps=5)["w"]
+    out = send(SVT(**QUIET, dp_fraction=0.9, dp_gamma=1e-2), update, steps=5).update["w"]
     assert out.shape == (20, 20)
     assert np.abs(out).max() <= 5 * 1e-2 * (1 + 1e-6)
     kept = out != 0
@@ -70,34 +51,63 @@ def test_what_leaves_is_clipped_at_gamma_times_the_steps() -> None:
     assert 0.4 < kept.mean() <= 0.9  # sampled with replacement: 1 - exp(-0.9) = 59 % of the values at least once
 
 
-def test_only_values_above_the_threshold_leave() -> None:
+def test_only_values_above_the_threshold_leave(send: Send) -> None:
     update = {"w": np.concatenate([np.full(200, 1e-3), np.zeros(800)])}
-    out = sent(SVT(**QUIET, dp_fraction=0.1, dp_gamma=1e-2), update)["w"]
+    out = send(SVT(**QUIET, dp_fraction=0.1, dp_gamma=1e-2), update).update["w"]
     assert not out[200:].any()
     assert 0 < np.count_nonzero(out) <= 100
     np.testing.assert_allclose(out[out != 0], 1e-3, rtol=1e-6)
 
 
-def test_the_released_noise_has_the_stated_scale() -> None:
+def test_the_released_noise_has_the_stated_scale(send: Send) -> None:
     gamma, noise_var = 1e-3, 0.5
-    out = sent(SVT(dp_epsilon=1e12, dp_fraction=0.5, dp_noise_var=noise_var, dp_gamma=gamma), {"w": np.ones(40000)})
-    noise = out["w"][out["w"] != 0] - gamma
+    mechanism = SVT(dp_epsilon=1e12, dp_fraction=0.5, dp_noise_var=noise_var, dp_gamma=gamma)
+    out = send(mechanism, {"w": np.ones(40000)}).update["w"]
+    noise = out[out != 0] - gamma
     assert np.abs(noise).mean() == pytest.approx(2 * gamma / noise_var, rel=0.05)  # a Laplace variable's mean size
 
 
-def test_the_published_noise_drowns_the_update() -> None:
+def test_the_published_noise_drowns_the_update(send: Send) -> None:
     """Why the summary calls it no meaningful guarantee and no harmless one either."""
-    update = {"w": np.full(4000, 1e-4)}
-    out = sent(SVT(), update)["w"]
+    out = send(SVT(), {"w": np.full(4000, 1e-4)}).update["w"]
     assert np.std(out[out != 0]) > 1e-4
 
 
-def test_an_update_with_nan_is_refused_instead_of_searched_for_ever() -> None:
-    with pytest.raises(ContentBlockedException, match="w"):
-        sent(SVT(), {"w": np.full(10, np.nan)})
+def test_the_ledger_books_what_flares_accountant_says(send: Send) -> None:
+    for number in range(2):
+        ledger = send(SVT(), {"w": np.ones(4000)}, number=number).ledger
+    first, second = ledger.entries
+    assert first.epsilon_round == pytest.approx(3600.001)  # 0.9 of the values at noise_var 1 each, and .001
+    assert first.epsilon_round == SVT().epsilon_of_round(4000)
+    assert second.epsilon_total == pytest.approx(2 * 3600.001)
+    assert second.epsilon_next == pytest.approx(3 * 3600.001)
+    assert first.delta == 0.0
 
 
-def test_the_summary_promises_no_formal_guarantee() -> None:
+def test_at_the_published_settings_58_percent_leave_and_the_selection_is_random(send: Send) -> None:
+    sent = send(SVT(), {"w": np.random.default_rng(0).normal(0, 1e-4, 200_000)})
+    facts = sent.ledger.entries[0].facts
+    assert facts["released_share"] == pytest.approx(0.58, abs=0.01)
+    assert facts["selection_noise_over_largest_value"] > 1e6
+    told = SVT().verdict(sent.ledger.entries)
+    assert "epsilon spent 1.8e+05 over 1 rounds; requested 0.001: this is not a meaningful guarantee" in told
+    assert "with replacement (58% of the values leave at fraction 0.9)" in told
+    assert "the selection is random" in told
+
+
+def test_a_selection_that_is_not_random_is_not_called_so(send: Send) -> None:
+    entries = send(SVT(**QUIET), {"w": np.ones(1000)}).ledger.entries
+    assert "larger values are selected more often" in SVT(**QUIET).verdict(entries)
+
+
+def test_a_budget_that_one_round_exceeds_is_refused(small_experiment: Callable[..., Experiment]) -> None:
+    with pytest.raises(InputError, match=r"One round of --privacy svt spends epsilon 4\.23e\+06"):
+        small_experiment("--privacy", "svt", "--dp_max_epsilon", "8")
+    small_experiment("--privacy", "svt", "--dp_max_epsilon", "1e7")
+
+
+def test_the_statement_promises_no_formal_guarantee(update: Update) -> None:
     assert (SVT.UNIT, SVT.GUARANTEE) == ("site's update", "heuristic")
+    assert not SVT().withholds_metrics
     assert "0.001" in SVT().statement()
     assert "no meaningful" in SVT().statement()

@@ -15,7 +15,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def variables(**more: str) -> dict[str, str]:
-    own = ("DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT", "DUPLICATES_KEY")
+    own = ("DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT", "DUPLICATES_KEY", "PRIVACY_POLICY")
     clean = {name: value for name, value in os.environ.items() if name not in own}
     return {**clean, **more}
 

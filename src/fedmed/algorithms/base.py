@@ -2,7 +2,7 @@
 
 from abc import ABC
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from nvflare.app_common.abstract.fl_model import FLModel
@@ -33,6 +33,9 @@ class LocalHook:
 
 class Algorithm(Plugin, ABC):
     """An algorithm's contract. Subclasses are frozen dataclasses whose fields are the algorithm's options."""
+
+    SENDS_MORE: ClassVar[str] = ""
+    """What a site sends beside its update and the optimiser steps, in words; a privacy mechanism does not cover it."""
 
     def recipe(self, **settings: Any) -> Recipe:
         """FLARE's recipe of this algorithm from the settings that all have in common."""

@@ -1,6 +1,6 @@
 """Random transforms that draw from a seed of each item's own, so that it does not matter which process makes it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
@@ -78,15 +78,22 @@ class SeededOrder(Sampler[Place]):
     def __init__(self, length: int) -> None:
         self.length = length
         self._generator = torch.Generator()
+        self._chosen: list[int] | None = None
 
     def restart(self, seed: int) -> None:
         """The next epoch is the first one of ``seed``."""
         self._generator.manual_seed(seed)
 
+    def follow(self, items: Sequence[int]) -> None:
+        """The next epochs are these items in this order."""
+        self._chosen = list(items)
+
     def __len__(self) -> int:
-        return self.length
+        return self.length if self._chosen is None else len(self._chosen)
 
     def __iter__(self) -> Iterator[Place]:
-        order = torch.randperm(self.length, generator=self._generator).tolist()
-        seeds = torch.randint(2**32, (self.length,), generator=self._generator).tolist()
+        order = self._chosen
+        if order is None:
+            order = torch.randperm(self.length, generator=self._generator).tolist()
+        seeds = torch.randint(2**32, (len(order),), generator=self._generator).tolist()
         return iter([Place(item, seed) for item, seed in zip(order, seeds, strict=True)])

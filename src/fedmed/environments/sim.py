@@ -24,6 +24,8 @@ from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
 from fedmed.environments.processes import ProcessTree
 from fedmed.errors import InputError, RunFailed
 from fedmed.options import expect_at_least, option
+from fedmed.privacy.ledger import RUN_VARIABLE, STATE_VARIABLE
+from fedmed.run_folder import SITES
 from fedmed.server.aggregator import NO_UPDATE
 from fedmed.server.controller import RECORDS, REFUSED_DATA
 from fedmed.turns import make_turns
@@ -87,7 +89,7 @@ class Sim(Environment):
         workspace = self._workspace(folder)
         workspace.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._simulate(job, workspace, experiment, folder.path / LOG, watch)
+            self._simulate(job, workspace, experiment, folder, watch)
         except BaseException:
             with contextlib.suppress(InputError, OSError):  # what failed first is what the user must read
                 folder.collect(_server_folder(workspace))
@@ -96,10 +98,13 @@ class Sim(Environment):
         if self.workspace is None:  # all of value has been collected
             shutil.rmtree(workspace, ignore_errors=True)
 
-    def _simulate(self, job: Path, workspace: Path, experiment: "Experiment", log: Path, watch: Watch) -> None:
+    def _simulate(
+        self, job: Path, workspace: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch
+    ) -> None:
+        log = folder.path / LOG
         with _scratch() as scratch, log.open("wb") as output:
             command = self._command(job, workspace, scratch, experiment)
-            variables = self._variables(experiment, scratch)
+            variables = self._variables(experiment, scratch, folder)
             make_turns(scratch / "turns", self._cores(experiment).sites_at_once)
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=scratch, env=variables,
@@ -135,7 +140,7 @@ class Sim(Environment):
         running, cores = self.threads or experiment.training.n_clients, len(os.sched_getaffinity(0))
         return cores_of(experiment.performance, running, cores, torch.cuda.is_available())
 
-    def _variables(self, experiment: "Experiment", scratch: Path) -> dict[str, str]:
+    def _variables(self, experiment: "Experiment", scratch: Path, folder: "RunFolder") -> dict[str, str]:
         """What the sites' processes inherit: where data lie here, their cores, where to wait for turns and report."""
         dataset, datalist = experiment.data.resolved()
         running = self.threads or experiment.training.n_clients
@@ -148,6 +153,8 @@ class Sim(Environment):
             "OMP_NUM_THREADS": str(self._cores(experiment).threads),
             STAY_VARIABLE: "1" if running == experiment.training.n_clients else "",
             turns.VARIABLE: str(scratch / "turns"),
+            STATE_VARIABLE: str(folder.path / SITES),
+            RUN_VARIABLE: folder.name,
             KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
             "FEDMED_REPORTS": str(scratch),
         }

@@ -1,11 +1,58 @@
-"""What a privacy mechanism is: a list of filters on what a site sends, with a stated unit and guarantee."""
+"""What a privacy mechanism is: what it hides, with which guarantee, under which assumptions, and at what cost."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
+import numpy as np
 from nvflare.apis.filter import Filter
 
 from fedmed.plugin import Plugin
+from fedmed.privacy.ledger import Entry, Ledger
+
+if TYPE_CHECKING:
+    from fedmed.experiment import Experiment
+    from fedmed.local import LocalSite
+
+Update = dict[str, np.ndarray]
+"""Weight differences by parameter name."""
+
+
+class Spent(NamedTuple):
+    """Epsilon at ``delta``, or None throughout where a mechanism has no such number."""
+
+    of_round: float | None = None
+    total: float | None = None
+    after_next: float | None = None  # what the total would be after one more round like this
+    delta: float | None = None
+
+
+class Released(NamedTuple):
+    """What may leave a site, what that spent, and what there is to say about it.
+
+    ``facts`` do not depend on the site's data, or are released by the mechanism; ``diagnostics`` stay at the site.
+    """
+
+    update: Update
+    spent: Spent
+    facts: dict[str, Any]
+    diagnostics: dict[str, float]
+
+
+class Occasion(NamedTuple):
+    """The circumstances of a release."""
+
+    site: str
+    round: int  # counted from 1
+    steps: int  # of the optimiser, in this round
+    seed: int  # of the experiment; used for noise only where that was asked for
+
+
+class PrivateTraining(Protocol):
+    """A site's round of training in place of the ordinary one, for mechanisms that act on every step."""
+
+    def round(self, number: int) -> tuple[int, float, Entry]:
+        """Train one round (counted from 1): the optimiser's steps, the mean loss, and what the ledger says of it."""
 
 
 class Mechanism(Plugin, ABC):
@@ -17,10 +64,59 @@ class Mechanism(Plugin, ABC):
     GUARANTEE: ClassVar[Literal["none", "heuristic", "formal"]]
     """Whether a theorem stands behind it."""
 
-    @abstractmethod
-    def filters(self) -> list[Filter]:
+    ASSUMPTIONS: ClassVar[tuple[str, ...]] = ()
+    """What the guarantee rests on, a sentence each."""
+
+    dp_max_epsilon: float | None = None
+    dp_send_diagnostics: bool = False
+    dp_release_metrics: bool = False
+
+    @property
+    def withholds_metrics(self) -> bool:
+        """Whether scores, losses, counts of cases and hashes of images stay at the sites."""
+        return self.GUARANTEE == "formal" and not self.dp_release_metrics
+
+    def filters(self, experiment: "Experiment") -> list[Filter]:
         """FLARE filters for a site's training result, in the order in which they act."""
+        return []
+
+    def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
+        """What of an update may leave, for mechanisms that act on updates; ``update`` itself is never changed."""
+        raise NotImplementedError(f"{self.name} does not act on updates")
+
+    def training(self, site: "LocalSite", patients: Sequence[str]) -> PrivateTraining | None:
+        """A site's private training; ``patients`` names whose each training case is. None: the ordinary one."""
+        return None
+
+    def check_data(self, experiment: "Experiment", patients: Mapping[str, int]) -> list[str]:
+        """Warnings about the sites' numbers of training patients.
+
+        Raises:
+            InputError: the mechanism cannot work with them, or the first round would exceed the budget.
+        """
+        return []
+
+    def planned(self, experiment: "Experiment", patients: int) -> float | None:
+        """Epsilon after all rounds at a site with so many training patients; None where there is no such number."""
+        return None
 
     @abstractmethod
     def statement(self) -> str:
-        """One sentence for the summary: what this protects and what it does not."""
+        """One sentence for the screen before a run: what this protects and what it does not."""
+
+    def verdict(self, entries: Sequence[Entry]) -> str:
+        """What was spent, in words that cannot be misread; for the summary."""
+        return self.statement()
+
+    def document(self) -> dict[str, Any]:
+        """The declaration that stands in the ledger."""
+        from fedmed.options import to_plain
+
+        return {
+            "name": self.name,
+            "unit": self.UNIT,
+            "guarantee": self.GUARANTEE,
+            "assumptions": list(self.ASSUMPTIONS),
+            "parameters": to_plain(self),
+            "metrics_leave_unprotected": self.GUARANTEE != "none" and not self.withholds_metrics,
+        }

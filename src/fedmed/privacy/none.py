@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from nvflare.apis.filter import Filter
-
 from fedmed.privacy.base import Mechanism
 
 
@@ -14,9 +12,6 @@ class NoPrivacy(Mechanism):
 
     UNIT: ClassVar[Literal["none"]] = "none"
     GUARANTEE: ClassVar[Literal["none"]] = "none"
-
-    def filters(self) -> list[Filter]:
-        return []
 
     def statement(self) -> str:
         return "none: every site's weight differences leave it unprotected"

@@ -1,15 +1,32 @@
 """The published mechanism: FLARE's sparse vector technique on a site's update (Li et al. 2019, section 2.2)."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from nvflare.apis.dxo import DataKind
+import numpy as np
+from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.filter import Filter
+from nvflare.apis.fl_constant import FLMetaKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
 from nvflare.app_common.filters.svt_privacy import SVTPrivacy
 
-from fedmed.options import expect, expect_positive, option
-from fedmed.privacy.base import Mechanism
-from fedmed.privacy.guard import FiniteDifferenceGuard
+from fedmed.errors import InputError
+from fedmed.options import expect, expect_positive, option, to_plain
+from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
+from fedmed.privacy.ledger import Entry, Ledger, last_of_each
+from fedmed.privacy.update_math import cosine, share_of_values, signal_to_noise
+
+if TYPE_CHECKING:
+    from fedmed.experiment import Experiment
+
+BUDGET = "svt_privacy_budget"
+"""In the meta of FLARE's result: what its accountant books for one update."""
+
+MEANINGFUL = 10.0
+"""Above this epsilon, exp(epsilon) bounds nothing that a person would notice."""
 
 
 @dataclass(frozen=True)
@@ -20,29 +37,94 @@ class SVT(Mechanism):
     dp_fraction: float = option(0.9, "share of the update that is sampled for upload")
     dp_noise_var: float = option(1.0, "SVT's noise setting for the released values; larger is less noise")
     dp_gamma: float = option(1e-4, "bound at which each value of the update (divided by the steps) is clipped")
+    dp_max_epsilon: float | None = option(None, "stop before the round that would bring epsilon above this")
+    dp_send_diagnostics: bool = option(False, "send the ledger's clip fraction, signal-to-noise and cosine too")
 
     UNIT: ClassVar[Literal["site's update"]] = "site's update"
     GUARANTEE: ClassVar[Literal["heuristic"]] = "heuristic"
+    ASSUMPTIONS: ClassVar[tuple[str, ...]] = (
+        "FLARE's accountant adds up the epsilon of threshold, selection and release of every value, at delta 0.",
+        "The stated --dp_epsilon covers threshold and selection; the release of the values costs millions a round.",
+        "Scores, losses, counts and hashes of images leave the sites unprotected.",
+    )
 
     def __post_init__(self) -> None:
         for name in ("dp_epsilon", "dp_noise_var", "dp_gamma"):
             expect_positive(name, getattr(self, name))
         expect(0 < self.dp_fraction <= 1, "dp_fraction", self.dp_fraction, "a share above 0 and at most 1")
+        if self.dp_max_epsilon is not None:
+            expect_positive("dp_max_epsilon", self.dp_max_epsilon)
 
-    def filters(self) -> list[Filter]:
-        svt = SVTPrivacy(
+    def check(self, experiment: "Experiment") -> None:
+        if self.dp_max_epsilon is None:
+            return
+        values = sum(parameter.numel() for parameter in experiment.task.build_model().parameters())
+        first = self.epsilon_of_round(values)
+        if first > self.dp_max_epsilon:
+            raise InputError(
+                f"One round of --privacy svt spends epsilon {first:.3g} and --dp_max_epsilon is "
+                f"{self.dp_max_epsilon:g}; choose gaussian or dpsgd, whose epsilon can be as small as that."
+            )
+
+    def epsilon_of_round(self, values: int) -> float:
+        """What FLARE's accountant books for an update of so many values."""
+        return self.dp_epsilon + math.ceil(values * self.dp_fraction) * self.dp_noise_var
+
+    def filters(self, experiment: "Experiment") -> list[Filter]:
+        from fedmed.privacy.filter import PrivacyFilter
+
+        return [PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed)]
+
+    def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
+        data = {name: np.array(values) for name, values in update.items()}
+        dxo = DXO(DataKind.WEIGHT_DIFF, data=data, meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: occasion.steps})
+        self._flare().process_dxo(dxo, Shareable(), FLContext())
+        sent = {name: np.asarray(values) for name, values in dxo.data.items()}
+        budget = dxo.get_meta_prop(BUDGET)
+        total = ledger.total + budget["epsilon_total"]
+        spent = Spent(budget["epsilon_total"], total, total + budget["epsilon_total"], 0.0)
+        facts = {
+            "released_share": share_of_values(sent),
+            "selection_epsilon": budget["epsilon_query"],
+            "release_epsilon": budget["epsilon_release"],
+            "selection_noise_over_largest_value": 2.0 * budget["n_upload"] / budget["epsilon_query"],
+            "steps": occasion.steps,
+        }
+        diagnostics = {
+            "clip_fraction": share_of_values(update, above=self.dp_gamma * occasion.steps),
+            "signal_to_noise": signal_to_noise(update, sent),
+            "cosine": cosine(update, sent),
+        }
+        return Released(sent, spent, facts, diagnostics)
+
+    def _flare(self) -> SVTPrivacy:
+        return SVTPrivacy(
             fraction=self.dp_fraction,
             epsilon=self.dp_epsilon,
             noise_var=self.dp_noise_var,
             gamma=self.dp_gamma,
             data_kinds=[DataKind.WEIGHT_DIFF],
         )
-        return [FiniteDifferenceGuard(), svt, FiniteDifferenceGuard()]
 
     def statement(self) -> str:
         return (
             f"svt: heuristic. The requested epsilon {self.dp_epsilon:g} covers the selection step only; "
             "releasing the values costs far more, so this is no meaningful differential-privacy guarantee"
+        )
+
+    def verdict(self, entries: Sequence[Entry]) -> str:
+        last = last_of_each(entries)
+        if not last:
+            return self.statement()
+        worst = max(last.values(), key=lambda entry: entry.epsilon_total or 0.0)
+        total = worst.epsilon_total or 0.0
+        meaning = "this is not a meaningful guarantee" if total > MEANINGFUL else "at delta 0"
+        share, noise = worst.facts["released_share"], worst.facts["selection_noise_over_largest_value"]
+        chosen = "the selection is random at these settings" if noise > 1 else "larger values are selected more often"
+        return (
+            f"svt, heuristic: epsilon spent {total:.2g} over {worst.round} rounds; requested {self.dp_epsilon:g}: "
+            f"{meaning}. Sampling is with replacement ({share:.0%} of the values leave at fraction "
+            f"{self.dp_fraction:g}), and {chosen} (its noise is {noise:.1g} times the largest value)"
         )
 
 

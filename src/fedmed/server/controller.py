@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from nvflare.app_common.workflows.fedavg import FedAvg
 
 from fedmed.data.exchange import OVERLAPS, QUESTION, SHARES, Share, compare, shares
 from fedmed.data.finding import errors_of
+from fedmed.errors import InputError
 from fedmed.files import write_whole
 from fedmed.metrics import CASES
+from fedmed.privacy.ledger import PRIVACY, Entry
 from fedmed.server.aggregator import GuardedAggregator
 
 RECORDS = "rounds.jsonl"
@@ -27,27 +30,42 @@ RECORDS = "rounds.jsonl"
 REFUSED_DATA = "The sites' data cannot be used together:"
 
 
+class BudgetSpent(Exception):
+    """One more round would bring a site's epsilon above the run's budget."""
+
+
 class GuardedFedAvg(FedAvg):
     """FedAvg with a :class:`GuardedAggregator`. Rounds count from 0, as in FLARE."""
 
     aggregator: GuardedAggregator
 
-    def __init__(self, *args: Any, split_validation: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, split_validation: bool, max_epsilon: float | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # by these names FLARE's exporter knows that base classes take arguments too
         self.split_validation = split_validation
+        self.max_epsilon = max_epsilon
+        self._booked: dict[str, Entry] = {}
+        self._rounds_done = 0
+        self._stopped = ""
         self._shares: dict[str, Share] = {}
 
     def run(self) -> None:
         if self.num_clients > 1 and not self._compare_data():
             return
-        super().run()
+        try:
+            super().run()
+        except BudgetSpent as spent:
+            self._stopped = str(spent)
+            self.info(self._stopped)
         if not self.abort_signal.triggered:
             self._score_last_model()
 
     def send_model(self, task_name: str = "train", data: FLModel | None = None, **how: Any) -> None:
         assert data is not None
+        if task_name == self.task_name:
+            self._stop_within_budget()
         self._sent_at, self._best, self._model = time.time(), False, data
         self._scores: dict[str, dict[str, float]] = {}
+        self._of_round: dict[str, Entry] = {}
         data.meta = {**(data.meta or {}), SHARES: self._shares}
         self.aggregator.expect(data.params)
         super().send_model(task_name=task_name, data=data, **how)
@@ -57,8 +75,19 @@ class GuardedFedAvg(FedAvg):
         if event_type == AppEventType.GLOBAL_BEST_MODEL_AVAILABLE:
             self._best = True
 
+    def _stop_within_budget(self) -> None:
+        """Raises BudgetSpent where a further round would be one too many for a site."""
+        for site, entry in sorted(self._booked.items()):
+            after_next = entry.epsilon_next
+            if self.max_epsilon is not None and after_next is not None and after_next > self.max_epsilon:
+                raise BudgetSpent(
+                    f"stopped after {self._rounds_done} of {self.num_rounds} rounds: one more would bring epsilon at "
+                    f"{site} to {after_next:.4g}, above --dp_max_epsilon {self.max_epsilon:g}"
+                )
+
     def _aggregate_one_result(self, result: FLModel) -> bool:
         self._keep_score(result)
+        self._keep_entry(result)
         if not result.params:  # FLARE passes over it without a name
             self.aggregator.refused[result.meta["client_name"]] = "it holds no parameters"
             return False
@@ -109,11 +138,12 @@ class GuardedFedAvg(FedAvg):
 
     def save_model(self, model: FLModel) -> None:
         super().save_model(model)
+        self._rounds_done += 1
         self._record(refused=self.aggregator.refused)  # a round counts once its model is on the disk
 
     def _score_last_model(self) -> None:
         """One more task, ``validate``, for the model that no further round would score."""
-        self.current_round = self._model.current_round = self.start_round + self.num_rounds
+        self.current_round = self._model.current_round = self.start_round + self._rounds_done
         self.fl_ctx.set_prop(AppConstants.CURRENT_ROUND, self.current_round, private=True, sticky=False)
         self.event(AppEventType.ROUND_STARTED)
         sites = self.sample_clients(self.num_clients)
@@ -121,11 +151,24 @@ class GuardedFedAvg(FedAvg):
         if not self._all_answered():
             return
         self.event(AppEventType.BEFORE_AGGREGATION)
-        self._record(final=True)
+        self._record(final=True, **({"stopped": self._stopped} if self._stopped else {}))
 
     def _keep_score(self, result: FLModel) -> None:
         numbers = {n: v for n, v in (result.metrics or {}).items() if isinstance(v, int | float) and math.isfinite(v)}
         self._scores[result.meta["client_name"]] = numbers
+
+    def _keep_entry(self, result: FLModel) -> None:
+        """What the site's privacy ledger says of the round, as far as it is well-formed."""
+        told, site = (result.meta or {}).get(PRIVACY), result.meta["client_name"]
+        if told is None:
+            return
+        try:
+            entry = Entry.from_plain(told)
+        except InputError as error:
+            self.warning(f"{site}: {error}")
+            return
+        if entry.site == site:
+            self._of_round[site] = self._booked[site] = entry
 
     def _record(self, **facts: Any) -> None:
         record = {
@@ -133,6 +176,7 @@ class GuardedFedAvg(FedAvg):
             "seconds": round(time.time() - self._sent_at, 3),
             "best": self._best,
             "split": bool(self._shares),
+            "privacy": {site: asdict(entry) for site, entry in sorted(self._of_round.items())},
             "sites": {site: {CASES: 1, **self._scores[site]} for site in sorted(self._scores)},
             **facts,
         }

@@ -13,8 +13,12 @@ FLARES_OWN_S = 0.5
 
 
 class _Guarded(FedAvgRecipe):
-    def __init__(self, *, split_validation: bool, poll_s: float, **settings: Any) -> None:
-        self._own: dict[str, Any] = {"split_validation": split_validation, "task_check_period": poll_s or FLARES_OWN_S}
+    def __init__(self, *, split_validation: bool, poll_s: float, max_epsilon: float | None, **settings: Any) -> None:
+        self._own: dict[str, Any] = {
+            "split_validation": split_validation,
+            "max_epsilon": max_epsilon,
+            "task_check_period": poll_s or FLARES_OWN_S,
+        }
         super().__init__(**settings)
         # the recipe adds FLARE's selector and has no argument for another
         server = self._job._deploy_map["server"].app_config

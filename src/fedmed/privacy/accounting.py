@@ -1,0 +1,62 @@
+"""Epsilon of a history of noisy steps, by Opacus's accountants. Nothing here is accounting of our own."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
+from fedmed.errors import InputError
+from fedmed.privacy.ledger import Step
+
+Accountant = Literal["rdp", "prv"]
+TOLERANCE = 0.005
+"""By how much of the target a calibrated history may stay below it."""
+
+
+def epsilon_of(history: Sequence[Step], delta: float, accountant: Accountant = "rdp") -> float:
+    """Epsilon at ``delta`` of Gaussian steps, each on a Poisson sample of the units.
+
+    ``rdp`` composes Renyi divergences (Mironov 2017; Mironov et al. 2019), an upper bound; ``prv`` composes the privacy
+    loss numerically (Gopi et al. 2021), tighter and slower.
+    """
+    from opacus.accountants import create_accountant  # imports much; only runs that need it pay for it
+
+    if not history:
+        return 0.0
+    counting = create_accountant(accountant)
+    counting.history = list(history)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on its choice of orders, and of logarithms of 0
+        return float(counting.get_epsilon(delta=delta))
+
+
+def extended(history: Sequence[Step], noise_multiplier: float, sample_rate: float, steps: int) -> list[Step]:
+    """The history with more steps, joined to the last ones where they are alike."""
+    if history and history[-1][:2] == (noise_multiplier, sample_rate):
+        return [*history[:-1], (noise_multiplier, sample_rate, history[-1][2] + steps)]
+    return [*history, (noise_multiplier, sample_rate, steps)]
+
+
+def calibrated(
+    target_epsilon: float, delta: float, sample_rate: float, steps: int, accountant: Accountant = "rdp"
+) -> float:
+    """The least noise multiplier with which ``steps`` steps spend at most the target, and hardly less.
+
+    Raises:
+        InputError: the accountant finds none.
+    """
+    from opacus.accountants.utils import get_noise_multiplier
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return float(
+                get_noise_multiplier(
+                    target_epsilon=target_epsilon, target_delta=delta, sample_rate=sample_rate, steps=steps,
+                    accountant=accountant, epsilon_tolerance=TOLERANCE * target_epsilon,
+                )
+            )  # fmt: skip
+    except ValueError as error:
+        raise InputError(
+            f"No noise multiplier reaches --dp_target_epsilon {target_epsilon:g} over {steps} steps at delta "
+            f"{delta:g} by the {accountant} accountant ({error}); ask for more epsilon, fewer rounds, or prv."
+        ) from error

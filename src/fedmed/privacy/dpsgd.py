@@ -1,0 +1,102 @@
+"""Patient-level differential privacy: DP-SGD inside each site (Abadi et al. 2016), with Opacus's optimiser."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from fedmed.errors import InputError
+from fedmed.options import expect_positive, option
+from fedmed.privacy.formal import FormalMechanism
+from fedmed.privacy.ledger import Entry, last_of_each
+
+if TYPE_CHECKING:
+    from fedmed.experiment import Experiment
+    from fedmed.local import LocalSite
+    from fedmed.privacy.patient_level import PatientLevelTraining
+
+
+@dataclass(frozen=True)
+class DPSGD(FormalMechanism):
+    """Each step trains on a Poisson sample of patients, whose gradients are clipped one by one and get noise together.
+
+    ``--batch_size`` is the expected number of patients in a step.
+    """
+
+    dp_max_grad_norm: float = option(1.0, "bound on the L2 norm of one patient's gradient")
+
+    UNIT: ClassVar[Literal["patient"]] = "patient"
+    ASSUMPTIONS: ClassVar[tuple[str, ...]] = (
+        "Neighbours: a site's training with and without one patient, whose cases, crops and slices are one unit.",
+        "Each step samples every patient independently (Poisson), by random numbers that nobody else has.",
+        "A patient trains at one site. One whose images lie at several has the guarantee for each, not for all.",
+        "The number of a site's patients is taken as public: it decides the sampling rate and the optimiser steps.",
+        "The preparation of a case depends on that case alone; hyper-parameters were not tuned on these patients.",
+        "Validation patients are not covered; under this mechanism nothing about them leaves a site by default.",
+        "Noise is drawn in floating point; --dp_secure_noise hardens it against attacks on the gaps between numbers.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        expect_positive("dp_max_grad_norm", self.dp_max_grad_norm)
+
+    def check(self, experiment: "Experiment") -> None:
+        super().check(experiment)
+        refuse_batch_norm(experiment.task.build_model())
+
+    def check_data(self, experiment: "Experiment", patients: Mapping[str, int]) -> list[str]:
+        batch = experiment.training.batch_size
+        for site, count in patients.items():
+            if batch > count:
+                raise InputError(
+                    f"--batch_size {batch} is more than the {count} training patients of {site}; under --privacy dpsgd "
+                    "it is the expected number of patients in a step, so give a smaller one."
+                )
+        return super().check_data(experiment, patients)
+
+    def sampling(self, experiment: "Experiment", patients: int) -> tuple[float, int]:
+        """An epoch has as many steps as it takes to see each patient once, on average."""
+        training = experiment.training
+        rate = training.batch_size / patients
+        return rate, max(1, round(training.aggregation_epochs / rate))
+
+    def training(self, site: "LocalSite", patients: Sequence[str]) -> "PatientLevelTraining":
+        from fedmed.privacy.patient_level import PatientLevelTraining
+
+        return PatientLevelTraining(self, site, patients)
+
+    def statement(self) -> str:
+        return (
+            f"dpsgd: formal, unit: a patient. Gradients clipped at {self.dp_max_grad_norm:g} a patient, "
+            f"{self.noise_told()}, delta {self.dp_delta:g}; {self.beside()}"
+        )
+
+    def verdict(self, entries: Sequence[Entry]) -> str:
+        last = last_of_each(entries)
+        if not last:
+            return f"{self.statement()}; nothing was released"
+        told = ", ".join(f"{site} {entry.epsilon_total:.4g}" for site, entry in sorted(last.items()))
+        rounds = max(entry.round for entry in last.values())
+        return (
+            f"dpsgd, formal: epsilon at delta {self.dp_delta:g} spent by each patient over {rounds} rounds: {told}; "
+            f"{self.beside()}"
+        )
+
+
+def refuse_batch_norm(model: nn.Module) -> None:
+    """BatchNorm mixes patients, so that no gradient belongs to one alone.
+
+    Raises:
+        InputError: the network has such a layer.
+    """
+    layers = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
+    if layers:
+        raise InputError(
+            f"--privacy dpsgd cannot train {type(model).__name__}: its layer {layers[0]} is a BatchNorm, which mixes "
+            "patients; replace BatchNorm by GroupNorm (opacus.validators.ModuleValidator.fix does it)."
+        )
+
+
+PLUGIN = DPSGD

@@ -1,0 +1,78 @@
+"""FLARE's filter of parameters by name: those that match stay at the site, the others leave as they are."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from nvflare.apis.dxo import DXO, DataKind
+from nvflare.apis.filter import Filter
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.filters.exclude_vars import ExcludeVars as FlareExcludeVars
+
+from fedmed.errors import InputError
+from fedmed.options import option, to_plain
+from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
+from fedmed.privacy.ledger import Ledger
+from fedmed.privacy.update_math import cosine, signal_to_noise
+
+if TYPE_CHECKING:
+    from fedmed.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class ExcludeVars(Mechanism):
+    """FLARE's ExcludeVars. What it takes out is sent as a difference of zero: the global model keeps its values."""
+
+    exclude_vars: str = option("", "regular expression; parameters whose name holds a match do not leave")
+    dp_send_diagnostics: bool = option(False, "send the ledger's signal-to-noise and cosine too")
+
+    UNIT: ClassVar[Literal["site's update"]] = "site's update"
+    GUARANTEE: ClassVar[Literal["heuristic"]] = "heuristic"
+    ASSUMPTIONS: ClassVar[tuple[str, ...]] = (
+        "The parameters that are not named leave as they are, and they were trained on the same patients.",
+    )
+
+    def __post_init__(self) -> None:
+        if not self.exclude_vars:
+            raise InputError(
+                "--privacy exclude_vars has no --exclude_vars; give a regular expression such as 'convInit'."
+            )
+        try:
+            re.compile(self.exclude_vars)
+        except re.error as error:
+            raise InputError(f"--exclude_vars {self.exclude_vars} is no regular expression ({error}).") from error
+
+    def check(self, experiment: "Experiment") -> None:
+        names = [name for name, _ in experiment.task.build_model().named_parameters()]
+        kept = [name for name in names if re.search(self.exclude_vars, name)]
+        if not kept or len(kept) == len(names):
+            found = "none" if not kept else "each"
+            raise InputError(
+                f"--exclude_vars {self.exclude_vars} matches {found} of the network's {len(names)} parameters "
+                f"({names[0]}, {names[1]}, ...); expected some of them."
+            )
+
+    def filters(self, experiment: "Experiment") -> list[Filter]:
+        from fedmed.privacy.filter import PrivacyFilter
+
+        return [PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed)]
+
+    def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
+        dxo = DXO(DataKind.WEIGHT_DIFF, data=dict(update))
+        FlareExcludeVars(self.exclude_vars).process_dxo(dxo, Shareable(), FLContext())
+        left = dxo.data
+        sent = {name: np.array(values) if name in left else np.zeros_like(values) for name, values in update.items()}
+        excluded = sorted(set(update) - set(left))
+        diagnostics = {"signal_to_noise": signal_to_noise(update, sent), "cosine": cosine(update, sent)}
+        return Released(sent, Spent(), {"excluded": excluded, "steps": occasion.steps}, diagnostics)
+
+    def statement(self) -> str:
+        return (
+            f"exclude_vars: heuristic. Parameters that match {self.exclude_vars} stay at the site, the others leave "
+            "as they are; there is no epsilon and no guarantee"
+        )
+
+
+PLUGIN = ExcludeVars

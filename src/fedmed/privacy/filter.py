@@ -1,0 +1,98 @@
+"""The one place where FLARE and a mechanism on updates meet: a filter on what a site sends."""
+
+import copy
+from typing import Any
+
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.filter import ContentBlockedException, Filter
+from nvflare.apis.fl_constant import FLMetaKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.app_constant import AppConstants
+
+from fedmed import registry
+from fedmed.errors import InputError
+from fedmed.options import from_plain
+from fedmed.privacy.base import Mechanism, Occasion, Released
+from fedmed.privacy.guard import refuse_other_form, understood, without_metrics
+from fedmed.privacy.ledger import PRIVACY, Entry, Ledger, open_site_ledger, site_ledger
+
+
+class PrivacyFilter(Filter):
+    """Checks a result, has the mechanism act on it, books it in the site's ledger, and only then lets it leave.
+
+    Whatever goes wrong, nothing leaves; what was given is not changed. A site's own FLARE scope may name it too, in
+    ``local/privacy.json``, and then no job can drop it.
+
+    Args:
+        mechanism: the mechanism's name and options, as in the experiment file.
+        seed: the experiment's.
+    """
+
+    def __init__(self, mechanism: dict[str, Any], seed: int = 0) -> None:
+        super().__init__()
+        self.mechanism = mechanism
+        self.seed = seed
+
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        if shareable.get_return_code() != ReturnCode.OK:
+            return shareable
+        dxo, mechanism = from_shareable(shareable), rebuilt(self.mechanism)
+        if dxo.data_kind == DataKind.METRICS:  # in a site's own scope the filter sees these too
+            return (
+                without_metrics(dxo).update_shareable(copy.copy(shareable))
+                if mechanism.withholds_metrics
+                else shareable
+            )
+        update, counters = understood(dxo)
+        try:
+            occasion = self._occasion(dxo, shareable, fl_ctx)
+            job = str(fl_ctx.get_job_id())
+            ledger = open_site_ledger(occasion.site, job, mechanism.document())
+            released = mechanism.release(update, occasion, ledger)
+        except InputError as error:
+            raise ContentBlockedException(str(error)) from error
+        refuse_other_form(update, released.update)
+        entry = booked(released, occasion, ledger, mechanism, sorted(counters))
+        ledger.save(site_ledger(occasion.site, job))
+        meta = {**(dxo.meta or {}), PRIVACY: entry.travelling(mechanism.dp_send_diagnostics)}
+        if mechanism.withholds_metrics:
+            meta.pop(MetaKey.INITIAL_METRICS, None)
+        answer = DXO(DataKind.WEIGHT_DIFF, data={**released.update, **counters}, meta=meta)
+        return answer.update_shareable(copy.copy(shareable))
+
+    def _occasion(self, dxo: DXO, shareable: Shareable, fl_ctx: FLContext) -> Occasion:
+        steps = dxo.get_meta_prop(FLMetaKey.NUM_STEPS_CURRENT_ROUND)
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise ContentBlockedException(
+                f"The result states {steps!r} optimiser steps; expected a whole number from 1."
+            )
+        number = shareable.get_header(AppConstants.CURRENT_ROUND, fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+        if not isinstance(number, int):
+            raise ContentBlockedException("The result belongs to no round; the ledger could not book it.")
+        return Occasion(fl_ctx.get_identity_name(), number + 1, steps, self.seed)
+
+
+def rebuilt(plain: dict[str, Any]) -> Mechanism:
+    """A mechanism from its name and options."""
+    options = dict(plain)
+    mechanism: Mechanism = from_plain(registry.find("privacy", options.pop("name")), options)
+    return mechanism
+
+
+def booked(released: Released, occasion: Occasion, ledger: Ledger, mechanism: Mechanism, counters: list[str]) -> Entry:
+    """Enter a release in the site's ledger.
+
+    Raises:
+        ContentBlockedException: it would exceed the budget.
+    """
+    of_round, total, after_next, delta = released.spent
+    if mechanism.dp_max_epsilon is not None and (total is None or total > mechanism.dp_max_epsilon):
+        raise ContentBlockedException(
+            f"Round {occasion.round} would bring epsilon to {total:g} and --dp_max_epsilon is "
+            f"{mechanism.dp_max_epsilon:g}; nothing is sent."
+        )
+    facts = {**released.facts, **({"passed_as_they_are": counters} if counters else {})}
+    entry = Entry(occasion.site, occasion.round, of_round, total, after_next, delta, facts, dict(released.diagnostics))
+    ledger.entries.append(entry)
+    return entry

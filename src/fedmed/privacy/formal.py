@@ -1,0 +1,136 @@
+"""What mechanisms with a formal guarantee share: how noise is chosen, what budget there is, what else may leave."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from fedmed.errors import InputError
+from fedmed.options import expect, expect_positive, option
+from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extended
+from fedmed.privacy.base import Mechanism, Spent
+from fedmed.privacy.ledger import Ledger
+
+if TYPE_CHECKING:
+    from fedmed.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class FormalMechanism(Mechanism):
+    """Gaussian noise, accounted over all rounds."""
+
+    dp_noise_multiplier: float | None = option(
+        None, "standard deviation of the noise over the clip; give this or --dp_target_epsilon"
+    )
+    dp_target_epsilon: float | None = option(None, "epsilon that all rounds together may spend; the noise follows")
+    dp_delta: float = option(1e-5, "delta at which epsilon is stated; below 1 / patients")
+    dp_max_epsilon: float | None = option(None, "stop before the round that would bring epsilon above this")
+    dp_accountant: Accountant = option("rdp", "how epsilon composes over rounds: rdp, or prv, tighter and slower")
+    dp_secure_noise: bool = option(
+        False, "noise from the operating system's cryptographic random numbers alone; slower"
+    )
+    dp_release_metrics: bool = option(
+        False,
+        "let scores, losses, counts and hashes of images leave the sites all the same; epsilon does not cover them",
+    )
+    dp_send_diagnostics: bool = option(
+        False, "send the ledger's clip fraction, signal-to-noise and cosine too; epsilon does not cover them"
+    )
+    insecure_seeded_noise: bool = option(False, "noise that follows from --seed, for tests; it protects nothing")
+
+    GUARANTEE: ClassVar[Literal["formal"]] = "formal"
+
+    def __post_init__(self) -> None:
+        noise, target = self.dp_noise_multiplier, self.dp_target_epsilon
+        if noise is not None and target is not None:
+            raise InputError(
+                f"--dp_noise_multiplier {noise:g} and --dp_target_epsilon {target:g} are both given, and each decides "
+                "the noise; drop one."
+            )
+        if noise is None and target is None:
+            raise InputError(
+                f"--privacy {self.name} has neither --dp_noise_multiplier nor --dp_target_epsilon; give one of them."
+            )
+        for name in ("dp_noise_multiplier", "dp_target_epsilon", "dp_max_epsilon"):
+            if getattr(self, name) is not None:
+                expect_positive(name, getattr(self, name))
+        expect(0 < self.dp_delta < 1, "dp_delta", self.dp_delta, "a number above 0 and below 1")
+        if self.dp_secure_noise and self.insecure_seeded_noise:
+            raise InputError("--dp_secure_noise and --insecure_seeded_noise exclude each other; drop one.")
+
+    def check(self, experiment: "Experiment") -> None:
+        more = experiment.algorithm.SENDS_MORE
+        if more:
+            raise InputError(
+                f"--algorithm {experiment.algorithm.name} sends {more} beside the update, which --privacy {self.name} "
+                "does not cover; choose fedavg or fedprox, or another mechanism."
+            )
+
+    def check_data(self, experiment: "Experiment", patients: Mapping[str, int]) -> list[str]:
+        """Also states where delta is too large to mean anything."""
+        for site, count in patients.items():
+            self._check_first_round(experiment, site, count)
+        few = min(patients, key=lambda site: patients[site])
+        if self.dp_delta < 1 / patients[few]:
+            return []
+        return [
+            f"--dp_delta {self.dp_delta:g} is not below 1 / {patients[few]} patients of {few}: a mechanism that "
+            "publishes one patient whole would satisfy it."
+        ]
+
+    def noise_multiplier(self, experiment: "Experiment", patients: int) -> float:
+        """As given, or what meets the target over all rounds.
+
+        Raises:
+            InputError: no noise does.
+        """
+        if self.dp_noise_multiplier is not None:
+            return self.dp_noise_multiplier
+        assert self.dp_target_epsilon is not None
+        rate, steps = self.sampling(experiment, patients)
+        rounds = experiment.training.num_rounds
+        return calibrated(self.dp_target_epsilon, self.dp_delta, rate, steps * rounds, self.dp_accountant)
+
+    def sampling(self, experiment: "Experiment", patients: int) -> tuple[float, int]:
+        """How likely a unit is in a step, and the steps of a round."""
+        return 1.0, 1
+
+    def planned(self, experiment: "Experiment", patients: int) -> float:
+        rate, steps = self.sampling(experiment, patients)
+        all_steps = steps * experiment.training.num_rounds
+        history = [(self.noise_multiplier(experiment, patients), rate, all_steps)]
+        return epsilon_of(history, self.dp_delta, self.dp_accountant)
+
+    def spend(self, ledger: Ledger, noise_multiplier: float, sample_rate: float, steps: int) -> Spent:
+        """Enter a round's steps in the ledger's history, and say what that comes to."""
+        before = epsilon_of(ledger.history, self.dp_delta, self.dp_accountant)
+        ledger.history = extended(ledger.history, noise_multiplier, sample_rate, steps)
+        total = epsilon_of(ledger.history, self.dp_delta, self.dp_accountant)
+        more = extended(ledger.history, noise_multiplier, sample_rate, steps)
+        after_next = epsilon_of(more, self.dp_delta, self.dp_accountant)
+        return Spent(total - before, total, after_next, self.dp_delta)
+
+    def _check_first_round(self, experiment: "Experiment", site: str, patients: int) -> None:
+        if self.dp_max_epsilon is None:
+            return
+        rate, steps = self.sampling(experiment, patients)
+        first = epsilon_of(
+            [(self.noise_multiplier(experiment, patients), rate, steps)], self.dp_delta, self.dp_accountant
+        )
+        if first > self.dp_max_epsilon or math.isnan(first):
+            raise InputError(
+                f"The first round at {site} would spend epsilon {first:.3g} and --dp_max_epsilon is "
+                f"{self.dp_max_epsilon:g}; give more noise, or a larger budget."
+            )
+
+    def noise_told(self) -> str:
+        if self.dp_noise_multiplier is not None:
+            return f"noise multiplier {self.dp_noise_multiplier:g}"
+        return f"noise for epsilon {self.dp_target_epsilon:g} over all rounds"
+
+    def beside(self) -> str:
+        """What the summary says of scores and losses, and of noise that is none."""
+        seeded = "; THE NOISE FOLLOWS FROM THE SEED AND PROTECTS NOTHING" if self.insecure_seeded_noise else ""
+        if self.withholds_metrics:
+            return "scores and losses stay at the sites" + seeded
+        return "scores and losses leave the sites UNPROTECTED, epsilon does not cover them" + seeded

@@ -1,0 +1,161 @@
+"""The privacy ledger: what each site spent in each round. Whole or not there, and refused where it was edited."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fedmed.errors import InputError
+from fedmed.files import write_whole
+
+LEDGER = "privacy_ledger.json"
+STATE_VARIABLE = "FEDMED_STATE"
+"""Where sites keep what must outlive their process; a folder a site."""
+
+RUN_VARIABLE = "FEDMED_RUN"
+"""The run's name, where FLARE's job identifier does not tell runs apart."""
+
+PRIVACY = "privacy"
+"""In the meta of a site's result: what its ledger says of the round."""
+
+FORMAT = 1
+
+Step = tuple[float, float, int]
+"""(noise multiplier, sample rate, how many times): what accountants call a history's element."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One site's round (counted from 1). Epsilon is None where the mechanism has none."""
+
+    site: str
+    round: int
+    epsilon_round: float | None
+    epsilon_total: float | None
+    epsilon_next: float | None
+    delta: float | None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    diagnostics: Mapping[str, float] | None = None
+
+    def travelling(self, with_diagnostics: bool) -> dict[str, Any]:
+        """As it leaves the site: without what depends on its data, unless that was asked for."""
+        return asdict(self if with_diagnostics else replace(self, diagnostics=None))
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "Entry":
+        """From :func:`travelling`'s answer.
+
+        Raises:
+            InputError: it is of another form.
+        """
+        try:
+            entry = cls(**values)
+            numbers = (entry.epsilon_round, entry.epsilon_total, entry.epsilon_next, entry.delta)
+            ok = all(n is None or (isinstance(n, int | float) and not math.isnan(n)) for n in numbers)
+            ok = ok and isinstance(entry.site, str) and isinstance(entry.round, int)
+        except TypeError:
+            ok = False
+        if not ok:
+            raise InputError(
+                f"{values!r:.200} is no entry of a privacy ledger; expected what a site of this version sends."
+            )
+        return entry
+
+
+@dataclass
+class Ledger:
+    """The entries of one run, at a site or of all sites; a site's own has the accountant's history and state too."""
+
+    run: str
+    mechanism: Mapping[str, Any]
+    entries: list[Entry] = field(default_factory=list)
+    history: list[Step] = field(default_factory=list)
+    state: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def total(self) -> float:
+        """Epsilon so far."""
+        return max((entry.epsilon_total or 0.0 for entry in self.entries), default=0.0)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values, with a checksum over all the others. It finds slips, not forgers: whoever edits can sum."""
+        content = {
+            "format": FORMAT,
+            "run": self.run,
+            "mechanism": dict(self.mechanism),
+            "entries": [asdict(entry) for entry in self.entries],
+            "history": [list(step) for step in self.history],
+            "state": dict(self.state),
+        }
+        return {**content, "checksum": checksum(content)}
+
+    def save(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, (json.dumps(self.document(), indent=2) + "\n").encode())
+
+
+def read_ledger(path: Path, run: str | None = None, mechanism: Mapping[str, Any] | None = None) -> Ledger:
+    """A ledger from its file, of this run and this mechanism where they are given.
+
+    Raises:
+        InputError: it cannot be read, was edited, or belongs to another run or mechanism.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        told = document.pop("checksum")
+        whole = told == checksum(document) and document["format"] == FORMAT
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"{path} is no privacy ledger ({error!r:.120}); expected one that a run wrote.") from error
+    if not whole:
+        raise InputError(f"{path} was changed after it was written (its checksum differs); restore the original.")
+    if run is not None and document["run"] != run:
+        raise InputError(
+            f"{path} belongs to {document['run']}, this is {run}; move it away, its budget is not this one's."
+        )
+    if mechanism is not None and document["mechanism"] != json.loads(json.dumps(mechanism)):
+        raise InputError(
+            f"{path} was written with other privacy settings than this run's; go on with those, or start anew."
+        )
+    return Ledger(
+        run=document["run"],
+        mechanism=document["mechanism"],
+        entries=[Entry.from_plain(entry) for entry in document["entries"]],
+        history=[(float(noise), float(rate), int(steps)) for noise, rate, steps in document["history"]],
+        state=document["state"],
+    )
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 of the content in JSON's one form with sorted keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def site_ledger(site: str, job_id: str) -> Path:
+    """Where a site keeps its own ledger of a job."""
+    folder = os.environ.get(STATE_VARIABLE)
+    return (Path(folder) if folder else Path.cwd() / "fedmed_state" / job_id) / site / LEDGER
+
+
+def run_name(job_id: str) -> str:
+    """By what a run is told from others at a site."""
+    return os.environ.get(RUN_VARIABLE) or job_id
+
+
+def open_site_ledger(site: str, job_id: str, mechanism: Mapping[str, Any]) -> Ledger:
+    """A site's own ledger: the one that is there, so that a restarted site goes on where it stood, or a new one.
+
+    Raises:
+        InputError: the one that is there cannot be used.
+    """
+    path, run = site_ledger(site, job_id), run_name(job_id)
+    return read_ledger(path, run, mechanism) if path.exists() else Ledger(run, mechanism)
+
+
+def last_of_each(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Each site's latest entry, by site."""
+    return {entry.site: entry for entry in sorted(entries, key=lambda entry: entry.round)}

@@ -1,0 +1,43 @@
+"""Where noise comes from: the operating system's entropy, and a seed only where a test asks for it."""
+
+import secrets
+
+import numpy as np
+import torch
+from scipy.special import ndtri
+
+_RESOLUTION = 52  # bits; with one half added they are still exact in a float64
+_AT_ONCE = 2**20
+
+
+def generator(site: str, round_number: int, seed: int | None) -> np.random.Generator:
+    """For one round's noise: seeded by the operating system, or from ``seed``, site and round where it is given."""
+    if seed is None:
+        return np.random.default_rng(secrets.randbits(256))
+    return np.random.default_rng(np.random.SeedSequence([seed, round_number, *site.encode(), 0xD9]))
+
+
+def torch_generator(site: str, round_number: int, seed: int | None, device: torch.device) -> torch.Generator:
+    """The same for PyTorch."""
+    drawn = int(generator(site, round_number, seed).integers(2**62))
+    return torch.Generator(device).manual_seed(drawn)
+
+
+def secure_normal(shape: tuple[int, ...], std: float) -> np.ndarray:
+    """Normal values from the operating system's cryptographic random numbers alone, float64.
+
+    Four are added up and halved, so that the gaps between floating-point numbers do not give the sum's parts away
+    (Holohan and Braghin 2021, section 5.1, which Opacus's secure mode follows too).
+    """
+    size = int(np.prod(shape))
+    values = np.zeros(size)
+    for start in range(0, size, _AT_ONCE):
+        count = min(_AT_ONCE, size - start)
+        values[start : start + count] = sum(_from_system(count) for _ in range(4)) / 2.0
+    return std * values.reshape(shape)
+
+
+def _from_system(count: int) -> np.ndarray:
+    """Standard normal values: the inverse distribution function of uniform ones, which lie inside (0, 1)."""
+    bits = np.frombuffer(secrets.token_bytes(8 * count), np.uint64) >> np.uint64(64 - _RESOLUTION)
+    return np.asarray(ndtri((bits.astype(np.float64) + 0.5) / 2.0**_RESOLUTION))

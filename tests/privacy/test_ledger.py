@@ -1,0 +1,108 @@
+"""The ledger: saving and loading change nothing, and what was edited or is another run's is refused."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from fedmed.errors import InputError
+from fedmed.privacy.ledger import (
+    RUN_VARIABLE,
+    STATE_VARIABLE,
+    Entry,
+    Ledger,
+    last_of_each,
+    open_site_ledger,
+    read_ledger,
+    site_ledger,
+)
+
+MECHANISM = {"name": "gaussian", "parameters": {"dp_clip": 1.0}}
+
+
+def ledger() -> Ledger:
+    entries = [Entry("site-1", n, 0.5, 0.5 * n, 0.5 * (n + 1), 1e-5, {"clip": 1.0}, {"cosine": 0.1}) for n in (1, 2)]
+    return Ledger("run-001", MECHANISM, entries, [(1.1, 0.25, 7), (1.2, 1.0, 1)], {"clip": 0.7})
+
+
+def test_saving_and_loading_change_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "privacy_ledger.json"
+    ledger().save(path)
+    assert read_ledger(path, "run-001", MECHANISM) == ledger()
+    before = path.read_bytes()
+    read_ledger(path).save(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"epsilon_total": 1.0', '"epsilon_total": 0.1'),
+        ('"run-001"', '"run-002"'),
+        ("0.25", "0.2"),
+        ('"format": 1', '"format": 2'),
+    ],
+)
+def test_an_edited_ledger_is_refused(old: str, new: str, tmp_path: Path) -> None:
+    path = tmp_path / "privacy_ledger.json"
+    ledger().save(path)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match="changed after it was written"):
+        read_ledger(path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"checksum": 3}', "\0"])
+def test_what_is_no_ledger_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "privacy_ledger.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"no privacy ledger|was changed"):
+        read_ledger(path)
+
+
+def test_another_runs_ledger_is_refused_and_so_is_one_of_other_settings(tmp_path: Path) -> None:
+    path = tmp_path / "privacy_ledger.json"
+    ledger().save(path)
+    with pytest.raises(InputError, match=r"belongs to run-001, this is run-002"):
+        read_ledger(path, "run-002")
+    with pytest.raises(InputError, match="other privacy settings"):
+        read_ledger(path, "run-001", {**MECHANISM, "parameters": {"dp_clip": 2.0}})
+
+
+def test_a_restarted_site_finds_its_ledger_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(RUN_VARIABLE, "run-001")
+    assert open_site_ledger("site-1", "job", MECHANISM).entries == []
+    ledger().save(site_ledger("site-1", "job"))
+    assert open_site_ledger("site-1", "job", MECHANISM) == ledger()
+    assert open_site_ledger("site-2", "job", MECHANISM).entries == []
+    monkeypatch.setenv(RUN_VARIABLE, "run-002")
+    with pytest.raises(InputError, match="belongs to run-001"):
+        open_site_ledger("site-1", "job", MECHANISM)
+
+
+def test_diagnostics_travel_only_where_that_was_asked_for() -> None:
+    entry = ledger().entries[0]
+    assert entry.travelling(False)["diagnostics"] is None
+    assert entry.travelling(True)["diagnostics"] == {"cosine": 0.1}
+    assert Entry.from_plain(json.loads(json.dumps(entry.travelling(True)))) == entry
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, {"epsilon_total": math.nan}, {"epsilon_total": "1"}, {"more": 1}, {"round": "1"}, {"site": None}],
+)
+def test_an_entry_of_another_form_is_refused(wrong: dict[str, object] | None) -> None:
+    good = ledger().entries[0].travelling(False)
+    wrong = {"site": "site-1"} if wrong is None else {**good, **wrong}
+    with pytest.raises(InputError, match="no entry of a privacy ledger"):
+        Entry.from_plain(wrong)
+
+
+def test_the_last_entry_of_each_site_and_the_total() -> None:
+    both = [*ledger().entries, Entry("site-2", 1, 3.0, 3.0, 4.0, 1e-5)]
+    assert {site: entry.round for site, entry in last_of_each(both).items()} == {"site-1": 2, "site-2": 1}
+    assert Ledger("r", {}, both).total == 3.0
+    assert Ledger("r", {}).total == 0.0
