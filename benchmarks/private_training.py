@@ -66,8 +66,10 @@ def _parser() -> Parser:
 
 def _watched(way: Sequence[object], args: argparse.Namespace, place: Path, data: Path) -> Watched:
     """Two sites, a round of one epoch, no validation after the first round."""
-    usual = ("--dataset_base_dir", data, "--datalist_json_path", data / "datalist", "--cache_dir", place / "cache")
-    usual += ("--n_clients", 2, "--num_rounds", args.rounds, "--roi_size", *args.roi_size, "--cache_dataset", 1)
+    usual = (
+        *("--dataset_base_dir", data, "--datalist_json_path", data / "datalist", "--cache_dir", place / "cache"),
+        *("--n_clients", 2, "--num_rounds", args.rounds, "--roi_size", *args.roi_size, "--cache_dataset", 1),
+    )
     with TemporaryDirectory(prefix="run-", dir=place) as folder:
         return watch([*usual, "--validate_every", 1000, *way], Path(folder))
 

@@ -49,6 +49,8 @@ def draw(
     for axes in (loss, score, parts, *budget):
         if 0 < len(axes.lines) <= MOST_IN_LEGEND:
             axes.legend(fontsize=8)
+        if not axes.lines:
+            axes.text(0.5, 0.5, "no site reported it", transform=axes.transAxes, ha="center", color="0.35")
     figure.supxlabel(caption, fontsize=8, color="0.35")
     figure.savefig(path, dpi=120)
 

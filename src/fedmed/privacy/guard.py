@@ -43,7 +43,7 @@ def understood(dxo: DXO) -> tuple[Update, dict[str, np.ndarray]]:
 
 def without_metrics(dxo: DXO) -> DXO:
     """A result of scores, or an answer about images, with nothing in it."""
-    meta = {QUESTION: {}} if QUESTION in (dxo.meta or {}) else {}
+    meta: dict[str, Any] = {QUESTION: {}} if QUESTION in (dxo.meta or {}) else {}
     return DXO(DataKind.METRICS, data={CASES: 0}, meta=meta)
 
 
