@@ -1,6 +1,7 @@
 """The simulator's environment: paths that its command lines do not split, logs read by whole lines, its checks."""
 
 import inspect
+import os
 import re
 import tempfile
 from collections.abc import Callable
@@ -176,14 +177,17 @@ def test_a_site_learns_where_its_data_lie_and_its_share_of_the_cores(
     small_experiment: Callable[..., Experiment], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(7)))
-    variables = Sim()._variables(small_experiment(), tmp_path)
+    variables = Sim()._variables(small_experiment(), tmp_path, RunFolder(tmp_path))
     assert variables["DATASET_ROOT"] == str(phantom)
     assert variables["DATALIST_ROOT"] == str(phantom / "datalist")
     assert variables["CACHE_ROOT"] == ""
-    kept = Sim()._variables(small_experiment("--cache_dir", "/my cache"), tmp_path)
+    kept = Sim()._variables(small_experiment("--cache_dir", "/my cache"), tmp_path, RunFolder(tmp_path))
     assert kept["CACHE_ROOT"] == "/my cache"
     assert variables["OMP_NUM_THREADS"] == "3"
-    assert Sim(threads=1)._variables(small_experiment(), tmp_path)["OMP_NUM_THREADS"] == "7"
+    assert "hugetlb" in variables["GLIBC_TUNABLES"]
+    returned = Sim()._variables(small_experiment("--freed_memory", "return"), tmp_path, RunFolder(tmp_path))
+    assert returned.get("GLIBC_TUNABLES") == os.environ.get("GLIBC_TUNABLES")
+    assert Sim(threads=1)._variables(small_experiment(), tmp_path, RunFolder(tmp_path))["OMP_NUM_THREADS"] == "7"
 
 
 @pytest.mark.parametrize(

@@ -48,14 +48,14 @@ def test_there_is_one_selector_and_it_is_ours(tmp_path: Path) -> None:
     assert selector["args"]["key_metric"] == "val_dice"
 
 
-def test_sites_send_differences_through_the_mechanisms_filters_in_order(tmp_path: Path) -> None:
+def test_sites_send_differences_through_the_mechanisms_filter(tmp_path: Path) -> None:
     _, client = exported(tmp_path, "--enable_dp", "--dp_gamma", "0.5")
     (entry,) = client["task_result_filters"]
     assert set(entry["tasks"]) == {"train", "submit_model"}  # the latter would be the raw weights
-    assert [part["path"].rpartition(".")[2] for part in entry["filters"]] == [
-        "FiniteDifferenceGuard", "SVTPrivacy", "FiniteDifferenceGuard",
-    ]  # fmt: skip
-    assert entry["filters"][1]["args"]["gamma"] == 0.5
+    (part,) = entry["filters"]
+    assert part["path"] == "fedmed.privacy.filter.PrivacyFilter"
+    assert part["args"]["mechanism"]["name"] == "svt"
+    assert part["args"]["mechanism"]["dp_gamma"] == 0.5
     assert client["executors"][0]["executor"]["args"]["params_transfer_type"] == "DIFF"
 
 
