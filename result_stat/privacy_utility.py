@@ -365,14 +365,14 @@ def refuse_other(run: RunFolder, first: RunFolder) -> None:
     """
     ours, theirs = run.experiment(), first.experiment()
     differences = {
-        "task": (ours.task.name, theirs.task.name),
-        "dataset": (ours.data.dataset_base_dir, theirs.data.dataset_base_dir),
-        "cases": (run.read_json("dataset_splits"), first.read_json("dataset_splits")),
+        "another task": (ours.task.name, theirs.task.name),
+        "another dataset": (ours.data.dataset_base_dir, theirs.data.dataset_base_dir),
+        "other cases": (run.read_json("dataset_splits"), first.read_json("dataset_splits")),
     }
     for what, (one, other) in differences.items():
         if one != other:
-            how = f" ({one}, not {other})" if what != "cases" else ""
-            raise InputError(f"{run.path} has another {what} than {first.path}{how}; give runs on the same data.")
+            how = "" if isinstance(one, dict) else f" ({one}, not {other})"
+            raise InputError(f"{run.path} has {what} than {first.path}{how}; give runs of one task on the same data.")
 
 
 def told(experiments: Sequence[Experiment]) -> list[str]:
@@ -422,7 +422,7 @@ def about(runs: Sequence[RunFolder]) -> str:
     dataset, _ = experiments[0].data.resolved()
     return (
         f"{'phantoms' if is_phantom(dataset) else dataset.name}, {counted(len(splits), 'site')} with "
-        f"{_either(cases)} training cases, {counted(len(validation), 'validation case')}, {_either(rounds)} rounds x "
+        f"{_either(cases)} training cases each, {counted(len(validation), 'validation case')}, {_either(rounds)} rounds x "
         f"{_either(epochs)} epochs, {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
     )
 
@@ -439,10 +439,18 @@ def report(runs: Sequence[RunFolder], args: argparse.Namespace) -> None:
     table, line, here = read_runs(runs), about(runs), machine.describe()
     rows = pooled(table)
     print(f"{line}\n\n{markdown(rows)}")
-    settings = {**vars(args), "grid": None if args.runs else chosen(args.grid, args.rows)}
-    document = {"what": line, "settings": settings, "machine": here, "rows": plain(rows), "runs": plain(table)}
-    args.out.with_suffix(".json").write_text(json.dumps(document, indent=2, default=str) + "\n", encoding="utf-8")
-    draw(rows, f"{line}\n{machine.one_line(here)}", args.out.with_suffix(".png"))
+    document = {"what": line, "settings": settings(args), "machine": here, "rows": plain(rows), "runs": plain(table)}
+    args.out.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    caption = f"{line}; bars and bands reach from the least to the largest\n{machine.one_line(here)}"
+    draw(rows, caption, args.out.with_suffix(".png"))
+
+
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What the study was asked for, without where it lies; nothing where finished runs were named."""
+    if args.runs is not None:
+        return {}
+    asked = {name: getattr(args, name) for name in MAKING if name not in ("artifacts", "force", "rows")}
+    return {**asked, "grid": chosen(args.grid, args.rows), "common": " ".join(map(str, COMMON))}
 
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -511,7 +519,8 @@ def draw(rows: pd.DataFrame, caption: str, path: Path) -> None:
     low, high = limits(placed(rows)[0]["epsilon"].tolist())
     panels[0].set_xlim(low, high)
     above = panels[0].get_xaxis_transform()
-    panels[0].text(MEANINGFUL, 1.01, f"epsilon {MEANINGFUL:g}", transform=above, ha="center", va="bottom", fontsize=9)
+    border = f"epsilon {MEANINGFUL:g}, the border of what is meaningful"
+    panels[0].text(MEANINGFUL, 1.01, border, transform=above, va="bottom", fontsize=9)
     panels[1].set_xlabel("epsilon of the site that spent most, over all rounds")
     figure.legend(handles=_legend(rows, colours), loc="outside upper center", ncols=3, fontsize=9, frameon=False)
     figure.supxlabel(caption, fontsize=8, color="0.35")
