@@ -420,10 +420,14 @@ def about(runs: Sequence[RunFolder]) -> str:
     epochs = sorted({experiment.training.aggregation_epochs for experiment in experiments})
     seeds = sorted({experiment.training.seed for experiment in experiments})
     dataset, _ = experiments[0].data.resolved()
-    return (
-        f"{'phantoms' if is_phantom(dataset) else dataset.name}, {counted(len(splits), 'site')} with "
-        f"{_either(cases)} training cases each, {counted(len(validation), 'validation case')}, {_either(rounds)} rounds x "
-        f"{_either(epochs)} epochs, {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
+    return ", ".join(
+        (
+            "phantoms" if is_phantom(dataset) else dataset.name,
+            f"{counted(len(splits), 'site')} with {_either(cases)} training cases each",
+            counted(len(validation), "validation case"),
+            f"{_either(rounds)} rounds x {_either(epochs)} epochs",
+            f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}",
+        )
     )
 
 

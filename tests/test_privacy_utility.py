@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from fedmed.command_line import read_experiment
-from fedmed.data.phantom import make_phantom
 from fedmed.errors import InputError, RunFailed
 from fedmed.experiment import Experiment
 from fedmed.run_folder import RunFolder, save_weights
@@ -185,7 +184,9 @@ def test_finished_runs_become_a_table_and_a_figure(
     arguments = ["--out", str(tmp_path / "new" / "found"), "--runs", *(str(run.path) for run in runs)]
     assert study.main(arguments) == 0
     told = capsys.readouterr().out
-    assert told.startswith("phantoms, 1 site with 2 training cases, 1 validation case, 1 rounds x 1 epochs, seeds 0, 1")
+    assert told.startswith(
+        "phantoms, 1 site with 2 training cases each, 1 validation case, 1 rounds x 1 epochs, seeds 0, 1"
+    )
     document = json.loads((tmp_path / "new" / "found.json").read_text())
     assert [row["seeds"] for row in document["rows"]] == [2, 1]
     assert [row["epsilon"] for row in document["rows"]] == [None, 7.0]
@@ -200,11 +201,13 @@ def test_runs_on_other_data_or_another_task_are_refused(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, other = make_run(), make_run("--dataset_base_dir", str(tmp_path))
-    with pytest.raises(InputError, match=r"run-002 has another dataset than .*run-001 .*; give runs on the same data"):
+    with pytest.raises(
+        InputError, match=r"run-002 has another dataset than .*run-001 .*; give runs of one task on the same data"
+    ):
         study.read_runs([first, other])
     other = make_run()
     other.write_json("dataset_splits", {"site-1": {"training": ["a"], "validation": ["v"]}})
-    with pytest.raises(InputError, match="run-003 has another cases than|run-003 has other cases than"):
+    with pytest.raises(InputError, match="run-003 has other cases than"):
         study.read_runs([first, other])
     names = iter(["brats18", "lungs"])
     monkeypatch.setattr(type(first.experiment().task), "name", property(lambda self: next(names)))
@@ -235,7 +238,7 @@ def test_a_study_runs_and_does_not_run_again_what_has_been_run(
     assert study.main(arguments) == 0, capsys.readouterr().err
     first = (tmp_path / "found.json").read_text()
     assert "none-seed0-001" in first
-    assert "phantoms, 2 sites with 1 training cases" in capsys.readouterr().out
+    assert "phantoms, 2 sites with 1 training cases each" in capsys.readouterr().out
     monkeypatch.setattr(study.subprocess, "Popen", None)
     assert study.main(arguments) == 0
     again = json.loads((tmp_path / "found.json").read_text())
@@ -280,9 +283,7 @@ def test_a_run_that_fails_is_told_with_its_last_words(
     (tmp_path / "job.py").write_text(f"import sys\nprint('begin')\nprint('no luck', file=sys.stderr)\n{code}\n")
     monkeypatch.setattr(study, "HERE", tmp_path / "result_stat")
     row = study.planned("none", "", 0, tmp_path, study.read_arguments([]))
-    with pytest.raises(
-        error, match=r"none-seed0 ended with exit code \d \(no luck\); its output is in .*none-seed0.log"
-    ):
+    with pytest.raises(error, match=r"none-seed0 ended with exit code \d \(no luck\); its output is in"):
         study.launch(row, tmp_path)
 
 
