@@ -172,8 +172,8 @@ def study(args: argparse.Namespace) -> list[RunFolder]:
     planned = plan(chosen(args.grid, args.rows), phantoms, args)
     if not is_phantom(phantoms):
         sizes = {"sites": args.sites, "cases": args.cases, "validation": args.validation, "size": tuple(args.size)}
-        print(f"making phantoms in {phantoms}", file=sys.stderr)
         make_phantom(phantoms, phantoms / "datalist", **sizes)
+        print(f"made phantoms in {phantoms}", file=sys.stderr)
     return [made(each, args.artifacts, args.force) for each in planned]
 
 

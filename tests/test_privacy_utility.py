@@ -239,7 +239,7 @@ def test_a_study_runs_and_does_not_run_again_what_has_been_run(
     first = (tmp_path / "found.json").read_text()
     assert "none-seed0-001" in first
     assert "phantoms, 2 sites with 1 training cases each" in capsys.readouterr().out
-    monkeypatch.setattr(study.subprocess, "Popen", None)
+    monkeypatch.setattr(study, "launch", None)
     assert study.main(arguments) == 0
     again = json.loads((tmp_path / "found.json").read_text())
     assert again["runs"] == json.loads(first)["runs"]
