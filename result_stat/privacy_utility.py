@@ -30,6 +30,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from fedmed import machine
 from fedmed.command_line import read_experiment
@@ -129,7 +130,7 @@ def parser() -> Parser:
     for name, default, what in (
         ("seeds", 3, "repetitions with seeds 0, 1, 2, ..."),
         ("rounds", 10, "federated rounds"),
-        ("epochs", 2, "local epochs a round"),
+        ("epochs", 1, "local epochs a round"),
         ("sites", 2, "sites"),
         ("cases", 24, "training cases at each site"),
         ("validation", 6, "validation cases that all sites list"),
@@ -522,6 +523,7 @@ def draw(rows: pd.DataFrame, caption: str, path: Path) -> None:
         axes.set_ylabel(f"mean Dice, {words}")
     low, high = limits(placed(rows)[0]["epsilon"].tolist())
     panels[0].set_xlim(low, high)
+    panels[0].xaxis.set_major_locator(LogLocator(numticks=99))  # every decade
     above = panels[0].get_xaxis_transform()
     border = f"epsilon {MEANINGFUL:g}, the border of what is meaningful"
     panels[0].text(MEANINGFUL, 1.01, border, transform=above, va="bottom", fontsize=9)
@@ -545,7 +547,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, rule: str, colours: Mapping[str, str]
     for (mechanism, guarantee), line in points.groupby(["mechanism", "guarantee"]):
         if guarantee == "formal":  # one budget after another; the others' options differ in more than the budget
             axes.plot(line["epsilon"], line[rule], color=colours[str(mechanism)], linewidth=1, alpha=0.5)
-    axes.set_ylim(0, 1)
+    axes.set_ylim(-0.04, 1)  # so that markers at 0 are whole
     axes.grid(alpha=0.25)
 
 
@@ -567,7 +569,7 @@ def _legend(rows: pd.DataFrame, colours: Mapping[str, str]) -> list[Line2D]:
     handles: dict[str, Line2D] = {}
     for part, style, end in zip(placed(rows), (_marker, _line), ("", ", no epsilon"), strict=True):
         for row in part.to_dict("records"):
-            what = "no protection" if row["guarantee"] == "none" else f"{row['guarantee']}, by {row['unit']}{end}"
+            what = "no protection" if row["guarantee"] == "none" else f"{row['guarantee']}, unit: {row['unit']}{end}"
             label = f"{row['mechanism']}: {what}"
             handles[label] = Line2D([], [], label=label, **style(row, colours[row["mechanism"]]))
     return list(handles.values())

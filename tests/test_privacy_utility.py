@@ -158,8 +158,8 @@ def test_markers_tell_unit_and_guarantee_and_the_legend_names_each_mechanism_onc
     colours = dict.fromkeys(rows["mechanism"], "C0")
     handles = {str(line.get_label()): line for line in study._legend(rows, colours)}
     assert list(handles) == [
-        *("dpsgd: formal, by patient", "svt: heuristic, by site's update", "none: no protection"),
-        "percentile: heuristic, by site's update, no epsilon",
+        *("dpsgd: formal, unit: patient", "svt: heuristic, unit: site's update", "none: no protection"),
+        "percentile: heuristic, unit: site's update, no epsilon",
     ]
     dpsgd, svt, none, percentile = handles.values()
     assert (dpsgd.get_marker(), svt.get_marker()) == ("o", "s")
