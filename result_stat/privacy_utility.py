@@ -41,6 +41,7 @@ from fedmed.evaluation import model_file, score, validation_cases
 from fedmed.experiment import Experiment
 from fedmed.metrics import mean_of_values
 from fedmed.options import Parser, absolute_path, expect_at_least, to_plain
+from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
 from fedmed.run_folder import ARTIFACTS, RunFolder
 from result_stat.evaluate import caching
 
@@ -50,12 +51,12 @@ GRID: Mapping[str, str] = {
     "svt-21": "--privacy svt --dp_epsilon 21 --dp_noise_var 2",
     **{
         f"gaussian-{epsilon}": f"--privacy gaussian --dp_clip 1.0 --dp_target_epsilon {epsilon} --dp_delta 1e-5"
-        for epsilon in (10, 100, 1000)
+        for epsilon in (10, 10_000, 10_000_000)
     },
     **{
         f"dpsgd-{epsilon}": "--privacy dpsgd --dp_max_grad_norm 1.0 "
         f"--dp_target_epsilon {epsilon} --dp_delta 1e-3 --batch_size 4"
-        for epsilon in (1, 8, 50)
+        for epsilon in (8, 1_000, 1_000_000)
     },
     "percentile": "--privacy percentile",
 }
@@ -321,19 +322,16 @@ def spent(run: RunFolder) -> Spent:
     Raises:
         InputError: the ledger cannot be read, or a run with a formal guarantee has none.
     """
-    privacy, path = run.experiment().privacy, run.path / "privacy_ledger.json"
+    privacy, path = run.experiment().privacy, run.path / LEDGER
     if not path.is_file():
         if privacy.GUARANTEE == "formal":
             raise InputError(f"{path} is not there, though {privacy.name} is formal; give a run that kept its ledger.")
         return Spent(privacy.UNIT, privacy.GUARANTEE, None, None)
-    ledger = run.read_json("privacy_ledger")
-    try:
-        last = {entry["site"]: entry for entry in sorted(ledger["entries"], key=lambda entry: entry["round"])}
-        known = [(e["epsilon_total"], e["delta"]) for e in last.values() if e["epsilon_total"] is not None]
-        epsilon, delta = max(known, key=lambda pair: pair[0], default=(None, None))
-        return Spent(ledger["mechanism"]["unit"], ledger["mechanism"]["guarantee"], epsilon, delta)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is no privacy ledger ({error!r}); give a run whose ledger is whole.") from error
+    ledger = read_ledger(path)
+    last = last_of_each(ledger.entries).values()
+    known = [(e.epsilon_total, e.delta) for e in last if e.epsilon_total is not None]
+    epsilon, delta = max(known, key=lambda pair: pair[0], default=(None, None))
+    return Spent(ledger.mechanism["unit"], ledger.mechanism["guarantee"], epsilon, delta)
 
 
 def read_runs(runs: Sequence[RunFolder]) -> pd.DataFrame:
