@@ -134,7 +134,7 @@ def parser() -> Parser:
         ("epochs", 1, "local epochs a round"),
         ("sites", 2, "sites"),
         ("cases", 24, "training cases at each site"),
-        ("validation", 6, "validation cases that all sites list"),
+        ("validation", 9, "validation cases that all sites list; every ninth has no enhancing part"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
     for name, size in (("size", [48, 48, 40]), ("roi_size", [32, 32, 32]), ("infer_roi_size", [48, 48, 40])):
