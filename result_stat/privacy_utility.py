@@ -11,6 +11,7 @@ of the same settings there is not run again, unless --force says so (as it must 
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import math
 import shlex
@@ -41,6 +42,7 @@ from fedmed.evaluation import model_file, score, validation_cases
 from fedmed.experiment import Experiment
 from fedmed.metrics import mean_of_values
 from fedmed.options import Parser, absolute_path, expect_at_least, to_plain
+from fedmed.privacy.base import Mechanism
 from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
 from fedmed.run_folder import ARTIFACTS, RunFolder
 from result_stat.evaluate import caching
@@ -381,9 +383,15 @@ def told(experiments: Sequence[Experiment]) -> list[str]:
     varying = [name for name in names if len({json.dumps(other.get(name)) for other in others}) > 1]
     texts = []
     for experiment, other in zip(experiments, others, strict=True):
-        values = to_plain(experiment.privacy) | {name: other[name] for name in varying if name in other}
+        values = _chosen(experiment.privacy) | {name: other[name] for name in varying if name in other}
         texts.append(", ".join(f"{name} {_shown(value)}" for name, value in values.items() if value is not None))
     return texts
+
+
+def _chosen(mechanism: Mechanism) -> dict[str, Any]:
+    """The options of a mechanism that are not its defaults."""
+    defaults = {field.name: field.default for field in dataclasses.fields(mechanism)}  # type: ignore[arg-type]
+    return {name: value for name, value in to_plain(mechanism).items() if value != defaults[name]}
 
 
 def _others(experiment: Experiment) -> dict[str, Any]:
