@@ -13,6 +13,7 @@ import torch
 from fedmed.command_line import read_experiment
 from fedmed.errors import InputError, RunFailed
 from fedmed.experiment import Experiment
+from fedmed.privacy.ledger import Entry, Ledger
 from fedmed.run_folder import RunFolder, save_weights
 from result_stat import privacy_utility as study
 
@@ -20,14 +21,13 @@ Make = Callable[..., Experiment]
 MakeRun = Callable[..., RunFolder]
 
 
-def entry(site: str, number: int, epsilon: float | None, delta: float | None = 1e-5) -> dict[str, Any]:
-    told = {"epsilon_round": epsilon, "epsilon_total": epsilon, "epsilon_next": epsilon, "delta": delta}
-    return {"site": site, "round": number, **told}
+def entry(site: str, number: int, epsilon: float | None, delta: float | None = 1e-5) -> Entry:
+    return Entry(site, number, epsilon, epsilon, epsilon, delta)
 
 
-def ledger(unit: str, guarantee: str, *entries: dict[str, Any]) -> dict[str, Any]:
+def ledger(unit: str, guarantee: str, *entries: Entry) -> dict[str, Any]:
     mechanism = {"name": "by hand", "unit": unit, "guarantee": guarantee, "assumptions": [], "parameters": {}}
-    return {"format": 1, "run": "run-001", "mechanism": mechanism, "entries": list(entries), "checksum": ""}
+    return Ledger("run-001", mechanism, list(entries)).document()
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_what_has_no_epsilon_has_none(make_run: MakeRun) -> None:
 
 @pytest.mark.parametrize("broken", [{}, {"entries": [{"site": "site-1"}], "mechanism": {}}, [], {"entries": 1}])
 def test_a_broken_ledger_is_refused(make_run: MakeRun, broken: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="is no privacy ledger"):
+    with pytest.raises(InputError, match=r"is no privacy ledger|was changed after it was written"):
         study.spent(make_run(ledger=broken))
 
 
@@ -84,10 +84,10 @@ def test_a_formal_run_without_its_ledger_is_refused(make_run: MakeRun, monkeypat
 def test_options_are_told_with_what_else_differs(small_experiment: Make) -> None:
     plain, other = small_experiment("--seed", "1"), small_experiment("--seed", "2")
     assert study.told([plain, other]) == ["", ""]
-    lots = small_experiment("--batch_size", "4", "--enable_dp")
+    lots = small_experiment("--batch_size", "4", "--enable_dp", "--dp_epsilon", "21")
     told = study.told([plain, lots])
     assert told[0] == "batch_size 1"
-    assert told[1] == "dp_epsilon 0.001, dp_fraction 0.9, dp_gamma 0.0001, dp_noise_var 1, batch_size 4"
+    assert told[1] == "dp_epsilon 21, batch_size 4"  # what is not a default
     assert study.told([plain, small_experiment("--roi_size", "32", "32", "32")])[1] == "roi_size 32x32x32"
 
 
