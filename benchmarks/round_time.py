@@ -220,7 +220,7 @@ def draw(found: Mapping[str, Mapping[str, Any]], where: str, path: Path) -> None
             curves.plot(scored.keys(), scored.values(), color=f"C{place}", marker=".", alpha=0.8, label=label)
     bars.set_yticks(range(len(found)), list(found))
     bars.invert_yaxis()
-    bars.set_xlim(right=1.15 * max(each["round_s"] for each in found.values()))
+    bars.set_xlim(right=1.25 * max(each["round_s"] for each in found.values()))
     bars.set_xlabel("seconds a round, median after the first")
     curves.set_xlabel("federated rounds")
     curves.set_ylabel("mean Dice on phantoms")

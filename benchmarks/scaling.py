@@ -48,7 +48,7 @@ def _parser() -> Parser:
     parser = Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sites", type=int, nargs="+", default=[2, 4, 8, 16], help="(default: %(default)s)")
     parser.add_argument("--cases", type=int, nargs="+", default=[4, 16, 64], help="cases a site (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=20, help="of the run for memory (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=120, help="of the run for memory (default: %(default)s)")
     parser.add_argument("--few_sites", type=int, default=2, help="while cases or rounds grow (default: %(default)s)")
     parser.add_argument("--few_cases", type=int, default=2, help="while sites or rounds grow (default: %(default)s)")
     parser.add_argument("--size", type=int, nargs=3, default=(48, 48, 40), help="voxels (default: %(default)s)")
