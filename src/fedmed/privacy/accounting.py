@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 from fedmed.errors import InputError
@@ -36,6 +37,7 @@ def extended(history: Sequence[Step], noise_multiplier: float, sample_rate: floa
     return [*history, (noise_multiplier, sample_rate, steps)]
 
 
+@cache
 def calibrated(
     target_epsilon: float, delta: float, sample_rate: float, steps: int, accountant: Accountant = "rdp"
 ) -> float:
