@@ -15,7 +15,7 @@ from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
 from fedmed.local import LocalSite, Trained
 from fedmed.metrics import CASES, VALUES
-from fedmed.privacy.ledger import PRIVACY, read_ledger, site_ledger
+from fedmed.privacy.ledger import PRIVACY, read_ledger, run_name, site_ledger
 from fedmed.turns import turn
 
 
@@ -27,12 +27,12 @@ def main() -> None:
         waits.shorten(context, experiment.performance.poll_s)
     site = LocalSite(experiment, flare.get_site_name(), flare.get_job_id())
     withheld = experiment.privacy.withholds_metrics
-    writer, told = SummaryWriter(), 0
+    writer, told = SummaryWriter(), -1
     while flare.is_running():
         received = flare.receive()
         if received is None:
             break
-        told = _write_epsilon(writer, site, told)
+        told = _write_epsilon(writer, site, told if told >= 0 else (received.current_round or 0) - 1)
         if flare.is_submit_model():
             flare.send(flare.FLModel(params=site.weights()))
             continue
@@ -81,13 +81,13 @@ def _write_losses(writer: SummaryWriter, trained: Trained, rounds_done: int | No
 
 
 def _write_epsilon(writer: SummaryWriter, site: LocalSite, told: int) -> int:
-    """What the site's ledger has booked since it was told of last; how many entries it has now."""
+    """What the site's ledger has booked after round ``told``, counted from 1; the last round that it has booked."""
     path = site_ledger(site.site, site.job_id)
-    entries = read_ledger(path).entries if path.exists() else []
-    for entry in entries[told:]:
-        if entry.epsilon_total is not None:
+    entries = read_ledger(path, run_name(site.job_id)).entries if path.exists() else []
+    for entry in entries:
+        if entry.round > told and entry.epsilon_total is not None:
             writer.add_scalar("privacy_epsilon", entry.epsilon_total, global_step=entry.round)
-    return len(entries)
+    return max((entry.round for entry in entries), default=0)
 
 
 def _leave_report(error: Exception) -> None:

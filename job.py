@@ -30,9 +30,9 @@ from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, in_words
 from fedmed.experiment import Experiment
 from fedmed.options import to_plain
-from fedmed.privacy.ledger import LEDGER, Entry, Ledger
+from fedmed.privacy.ledger import LEDGER, Entry, Ledger, all_booked
 from fedmed.privacy.policy import enforce
-from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder, save_weights
+from fedmed.run_folder import ARTIFACTS, BEST, LAST, SITES, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
 from fedmed.waits import TASK_WAIT
 
@@ -169,8 +169,9 @@ def run(
             experiment.environment.run(job, experiment, folder, progress.watch)
         progress.finish(time.monotonic() - started)
     except BaseException as error:
-        with contextlib.suppress(OSError):  # a full disk must not hide why
+        with contextlib.suppress(OSError, InputError):  # a full disk must not hide why
             folder.write_status("failed", _reason(error))
+            progress.book_unfinished()
         say(f"\nThe run failed; what there is of it is in {folder.path}")
         if isinstance(error, InputError | OSError):
             raise RunFailed(_reason(error)) from error
@@ -226,9 +227,15 @@ class Progress:
         left = screen.time_left(self.records, rounds)
         say(screen.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
 
+    def book_unfinished(self) -> None:
+        """Take over what sites booked for a round that did not end: their updates may have left them."""
+        self.ledger.entries = all_booked(self.ledger, self.folder.path / SITES)
+        self.ledger.save(self.folder.path / LEDGER)
+
     def finish(self, seconds: float) -> None:
         """Draw the curves, show the result and say where everything is."""
         task, path = self.experiment.task, self.folder.path
+        self.book_unfinished()
         best = history.best_round(self.records)
         chosen = f"{self.experiment.algorithm.name}, privacy {self.experiment.privacy.name}"
         caption = f"{self.folder.name}: {chosen}, data: {data_of(self.experiment)}"
@@ -292,7 +299,8 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
         aggregator=GuardedAggregator({"name": experiment.algorithm.name, **to_plain(experiment.algorithm)}),
         split_validation=speed.validation == "split",
         poll_s=speed.poll_s,
-        max_epsilon=experiment.privacy.dp_max_epsilon,
+        max_epsilon=experiment.privacy.budget,
+        books=experiment.privacy.GUARANTEE != "none",
     )
     for path in ("src", "model.py", "experiment.json"):
         recipe.add_client_file(path)

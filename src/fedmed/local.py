@@ -127,7 +127,7 @@ class LocalSite:
         return plain
 
     def _step(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        loss = self._loss(batch)
+        loss = self.loss_of(batch)
         self.optimizer.zero_grad()
         (loss + self.hook.penalty(self.model)).backward()
         self.optimizer.step()
@@ -135,10 +135,7 @@ class LocalSite:
         return loss.detach()
 
     def loss_of(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What a step lowers on a batch of ``image`` (B, C, ...) and ``label``: loss and penalty."""
-        return self._loss(batch) + self.hook.penalty(self.model)
-
-    def _loss(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The task's loss on a batch of ``image`` (B, C, ...) and ``label``, a scalar; a step adds the penalty."""
         image, label = self._tensor(batch["image"]), self._tensor(batch["label"])
         with autocast(self.training.precision, self.device):
             output = self.model(image)

@@ -7,7 +7,7 @@ from torch import nn
 
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
-from fedmed.privacy.dpsgd import DPSGD, refuse_batch_norm
+from fedmed.privacy.dpsgd import DPSGD, refuse_unprotected_state
 from fedmed.privacy.ledger import Entry
 
 Make = Callable[..., Experiment]
@@ -46,8 +46,10 @@ def test_a_large_delta_is_warned_of_and_a_small_budget_refused(small_experiment:
 
 def test_batch_norm_is_refused_with_the_remedy_and_group_norm_is_not() -> None:
     with pytest.raises(InputError, match=r"its layer 1 is a BatchNorm.*GroupNorm"):
-        refuse_batch_norm(nn.Sequential(nn.Conv3d(1, 4, 3), nn.BatchNorm3d(4)))
-    refuse_batch_norm(nn.Sequential(nn.Conv3d(1, 4, 3), nn.GroupNorm(2, 4), nn.InstanceNorm3d(4)))
+        refuse_unprotected_state(nn.Sequential(nn.Conv3d(1, 4, 3), nn.BatchNorm3d(4)))
+    with pytest.raises(InputError, match=r"1\.running_mean .* without noise"):
+        refuse_unprotected_state(nn.Sequential(nn.Conv3d(1, 4, 3), nn.InstanceNorm3d(4, track_running_stats=True)))
+    refuse_unprotected_state(nn.Sequential(nn.Conv3d(1, 4, 3), nn.GroupNorm(2, 4), nn.InstanceNorm3d(4)))
 
 
 def test_an_algorithm_that_sends_more_than_the_update_is_refused(

@@ -9,7 +9,7 @@ import pytest
 from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.filter import ContentBlockedException
 from nvflare.apis.fl_constant import ReturnCode
-from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.shareable import Shareable
 
 from fedmed import registry
 from fedmed.options import to_plain
@@ -93,8 +93,30 @@ def test_what_is_no_result_at_all_does_not_leave(site_state: Path) -> None:
 
 
 def test_a_failed_result_passes_as_what_it_is() -> None:
-    failed = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-    assert PrivacyFilter({"name": "svt"}).process(failed, context()) is failed
+    failed = result({"w": np.ones(3)}, DataKind.WEIGHTS)
+    failed.set_return_code(ReturnCode.EXECUTION_EXCEPTION)
+    passed = PrivacyFilter({"name": "svt"}).process(failed, context())
+    assert passed.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    assert "DXO" not in passed  # whatever it held stays at the site
+    with pytest.raises(ValueError, match="not a valid DXO"):
+        from_shareable(passed)
+
+
+def test_nothing_unknown_leaves_beside_an_update_with_a_formal_guarantee(update: Update, site_state: Path) -> None:
+    given = result(update, steps=4)
+    dxo = from_shareable(given)
+    dxo.set_meta_prop("scaffold_c_diff", {"w": np.ones(3)})
+    passed = PrivacyFilter({"name": "gaussian", **to_plain(ALL[0])}).process(dxo.update_shareable(given), context())
+    assert set(from_shareable(passed).meta) == {"NUM_STEPS_CURRENT_ROUND", "privacy"}
+
+
+def test_a_sites_own_scope_keeps_a_ledger_beside_the_jobs(update: Update, site_state: Path) -> None:
+    plain = {"name": "gaussian", **to_plain(ALL[0])}
+    by_site = PrivacyFilter(plain, ledger_name="of_the_site.json").process(result(update), context())
+    passed = PrivacyFilter({"name": "svt", **to_plain(SVT())}).process(by_site, context())
+    assert from_shareable(passed).meta["privacy"]["facts"]["selection_epsilon"] > 0
+    assert site_ledger("site-1", "job").exists()
+    assert read_ledger(site_ledger("site-1", "job", "of_the_site.json")).mechanism["name"] == "gaussian"
 
 
 def test_in_a_sites_own_scope_scores_stay_where_the_mechanism_withholds_them(update: Update, site_state: Path) -> None:

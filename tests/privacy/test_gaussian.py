@@ -87,6 +87,16 @@ def test_a_target_is_met_over_all_rounds(small_experiment: Callable[..., Experim
     assert item.mechanism["dp_target_epsilon"] is None  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("multiplier", [0.5, 5.0, 5000.0])
+def test_a_noisy_bit_cannot_run_away_with_an_adaptive_clip(multiplier: float) -> None:
+    mechanism = Gaussian(dp_clip=0.3, dp_noise_multiplier=multiplier, dp_adaptive_clip=True)
+    rng, clip = np.random.default_rng(0), 0.3
+    for _ in range(300):
+        clip = mechanism._next_clip(clip, rng.normal(0.5, 3 * multiplier))
+        assert 0.03 <= clip <= 3.0
+    assert mechanism._next_clip(0.3, -1e300) <= 3.0
+
+
 def test_an_adaptive_clip_follows_the_updates_and_costs_no_more(send: Send) -> None:
     mechanism = Gaussian(dp_clip=1.0, dp_noise_multiplier=0.05, dp_adaptive_clip=True, insecure_seeded_noise=True)
     small = {"w": np.full(100, 1e-4, np.float32)}
@@ -139,6 +149,28 @@ def test_a_delta_of_a_patients_share_is_warned_of(small_experiment: Callable[...
     (warning,) = experiment.privacy.check_data(experiment, {"site-1": 60, "site-2": 10})
     assert "1 / 10 patients of site-2" in warning
     assert experiment.privacy.check_data(experiment, {"site-1": 9}) == []
+
+
+def test_what_cannot_be_accounted_is_refused_before_the_run(small_experiment: Callable[..., Experiment]) -> None:
+    for options in (("--dp_target_epsilon", "0.01"), ("--dp_noise_multiplier", "1e-200")):
+        experiment = small_experiment("--privacy", "gaussian", "--num_rounds", "600", *options)
+        with pytest.raises(InputError, match=r"No noise multiplier|cannot tell epsilon"):
+            experiment.privacy.check_data(experiment, {"site-1": 60})
+    for given in ({"dp_noise_multiplier": 0.01}, {"dp_target_epsilon": 1000.0}):
+        with pytest.raises(InputError, match="or take rdp"):
+            Gaussian(dp_accountant="prv", **given)  # type: ignore[arg-type]
+
+
+def test_a_target_is_a_budget_too() -> None:
+    assert Gaussian(dp_target_epsilon=8.0).budget == 8.0
+    assert Gaussian(dp_target_epsilon=8.0, dp_max_epsilon=3.0).budget == 3.0
+    assert Gaussian(dp_noise_multiplier=8.0).budget is None
+
+
+def test_diagnostics_that_leave_are_called_unprotected() -> None:
+    mechanism = Gaussian(dp_noise_multiplier=1.0, dp_send_diagnostics=True)
+    assert "diagnostics leave UNPROTECTED" in mechanism.statement()
+    assert mechanism.document()["diagnostics_leave_unprotected"]
 
 
 def test_what_the_summary_says() -> None:

@@ -12,6 +12,7 @@ from fedmed.privacy.ledger import (
     STATE_VARIABLE,
     Entry,
     Ledger,
+    all_booked,
     last_of_each,
     open_site_ledger,
     read_ledger,
@@ -92,13 +93,41 @@ def test_diagnostics_travel_only_where_that_was_asked_for() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [None, {"epsilon_total": math.nan}, {"epsilon_total": "1"}, {"more": 1}, {"round": "1"}, {"site": None}],
+    [
+        None,
+        {"epsilon_total": math.nan},
+        {"epsilon_next": math.inf},
+        {"epsilon_total": "1"},
+        {"more": 1},
+        {"round": "1"},
+        {"site": None},
+    ],
 )
 def test_an_entry_of_another_form_is_refused(wrong: dict[str, object] | None) -> None:
     good = ledger().entries[0].travelling(False)
     wrong = {"site": "site-1"} if wrong is None else {**good, **wrong}
     with pytest.raises(InputError, match="no entry of a privacy ledger"):
         Entry.from_plain(wrong)
+
+
+def test_what_sites_booked_for_an_unfinished_round_is_taken_over(tmp_path: Path) -> None:
+    entries = [Entry(site, n, 1.0, 1.0 * n, n + 1.0, 1e-5, {}, {"cosine": 0.1}) for site in ("a", "b") for n in (1, 2)]
+    for site in ("a", "b"):
+        own = [entry for entry in entries if entry.site == site]
+        Ledger("run-001", MECHANISM, own).save(tmp_path / site / "privacy_ledger.json")
+    run = Ledger("run-001", MECHANISM, entries[:1])
+    found = all_booked(run, tmp_path)
+    assert sorted((entry.site, entry.round) for entry in found) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    assert all(entry.diagnostics is None for entry in found if entry not in run.entries)
+    assert all_booked(run, tmp_path / "nowhere") == run.entries
+
+
+def test_a_real_site_keeps_a_ledger_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    assert site_ledger("site-1", "job-1") != site_ledger("site-1", "job-2")
+    monkeypatch.delenv(STATE_VARIABLE)
+    monkeypatch.chdir(tmp_path)
+    assert tmp_path in site_ledger("site-1", "job-1").parents
 
 
 def test_the_last_entry_of_each_site_and_the_total() -> None:

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats
 
-from fedmed.privacy.noise import generator, secure_normal, torch_generator
+from fedmed.privacy.noise import generator, item_seed, secure_normal
 
 
 def test_equal_seeds_give_equal_noise_and_everything_else_another() -> None:
@@ -18,12 +17,17 @@ def test_equal_seeds_give_equal_noise_and_everything_else_another() -> None:
     assert len({tuple(each) for each in different}) == len(different)
 
 
-def test_torch_generators_follow_the_same_rule() -> None:
-    def drawn(seed: int | None) -> float:
-        return float(torch.rand((), generator=torch_generator("site-1", 1, seed, torch.device("cpu"))))
+def test_an_items_seed_follows_from_all_that_it_is_of() -> None:
+    of = [("a", 1), ("b", 1), ("a", 2), ("ab", 1), ("a", "b", 1)]
+    assert item_seed(3, *of[0]) == item_seed(3, *of[0])
+    assert len({item_seed(seed, *each) for seed in (3, 4) for each in of}) == 2 * len(of)
+    assert item_seed(None, "a") != item_seed(None, "a")
+    assert all(0 <= item_seed(None, "a") < 2**32 for _ in range(20))
 
-    assert drawn(3) == drawn(3)
-    assert drawn(None) != drawn(None)
+
+def test_what_is_drawn_for_one_purpose_says_nothing_of_another() -> None:
+    noise, samples = (generator("site-1", 1, 7, purpose).normal(size=3) for purpose in ("noise", "samples"))
+    assert not np.array_equal(noise, samples)
 
 
 @pytest.mark.parametrize("std", [0.01, 3.0])

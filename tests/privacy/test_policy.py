@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.filter import ContentBlockedException
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
@@ -43,6 +43,8 @@ SITE_DP = ("--privacy", "gaussian", "--dp_target_epsilon", "8", "--num_rounds", 
         (Policy(metrics="withheld"), (*DP, "--dp_release_metrics"), "scores and losses must stay"),
         (Policy(metrics="withheld"), ("--privacy", "svt"), "scores and losses must stay"),
         (Policy(guarantee="formal"), (*DP, "--insecure_seeded_noise"), "protects nothing"),
+        (Policy(max_epsilon=8), (*DP, "--insecure_seeded_noise"), "protects nothing"),
+        (Policy(metrics="withheld"), (*DP, "--dp_send_diagnostics"), "--dp_send_diagnostics sends it"),
     ],
 )
 def test_what_a_policy_refuses(policy: Policy, job: tuple[str, ...], fault: str | None, small_experiment: Make) -> None:
@@ -105,5 +107,10 @@ def test_flares_own_scope_lets_only_what_is_within_the_policy_leave() -> None:
     scores = DXO(DataKind.METRICS, data={"val_dice": 0.7}, meta={"which_images": {"key": ["a"]}}).to_shareable()
     passed = from_shareable(PolicyFilter(8.0).process(scores, FLContext()))
     assert (passed.data, passed.meta["which_images"]) == ({"val_cases": 0}, {})
+    trained = DXO(DataKind.WEIGHT_DIFF, data={"w": 1.0}, meta={PRIVACY: {**good, "diagnostics": {"cosine": 0.5}}})
+    trained.set_meta_prop(MetaKey.INITIAL_METRICS, {"val_dice": 0.7})
+    passed = from_shareable(PolicyFilter(8.0).process(trained.to_shareable(), FLContext()))
+    assert set(passed.meta) == {PRIVACY}
+    assert passed.meta[PRIVACY]["diagnostics"] is None
     failed = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-    assert PolicyFilter(8.0).process(failed, FLContext()) is failed
+    assert PolicyFilter(8.0).process(failed, FLContext()).get_return_code() == ReturnCode.EXECUTION_EXCEPTION

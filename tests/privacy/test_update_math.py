@@ -14,21 +14,17 @@ def test_the_norm_is_that_of_all_values_together() -> None:
     assert l2_norm(UPDATE) == 5.0
 
 
-@pytest.mark.parametrize(
-    ("kind", "clip"),
-    [(kind, clip) for kind in (np.float32, np.float64) for clip in (1e-6, 0.3, 1.0, 4.999, 5.0, 80.0)]
-    + [(np.float16, clip) for clip in (0.3, 1.0, 80.0)],
-)
+@pytest.mark.parametrize("clip", [1e-6, 0.3, 1.0, 4.999, 5.0, 80.0])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_clipping_bounds_the_norm_exactly_and_keeps_the_direction(clip: float, kind: type) -> None:
     rng = np.random.default_rng(0)
     for update in (UPDATE, {"w": rng.normal(size=(50, 20)), "v": rng.normal(size=7)}):
         given = {name: values.astype(kind) for name, values in update.items()}
         kept = clipped(given, clip)
-        slack = 2e-3 if kind is np.float16 else 0.0  # half precision cannot keep a bound to the last bit
-        assert l2_norm(kept) <= clip * (1 + slack)
-        assert all(kept[name].dtype == kind for name in kept)
-        assert cosine(given, kept) == pytest.approx(1, abs=1e-3)
-        assert l2_norm(kept) == pytest.approx(min(clip, l2_norm(given)), rel=2e-3)
+        assert l2_norm(kept) <= clip
+        assert all(kept[name].dtype == np.float64 for name in kept)
+        assert cosine(given, kept) == pytest.approx(1)
+        assert l2_norm(kept) == pytest.approx(min(clip, l2_norm(given)))
 
 
 def test_what_is_given_is_never_changed_nor_handed_back() -> None:

@@ -78,22 +78,22 @@ class SeededOrder(Sampler[Place]):
     def __init__(self, length: int) -> None:
         self.length = length
         self._generator = torch.Generator()
-        self._chosen: list[int] | None = None
+        self._chosen: list[Place] | None = None
 
     def restart(self, seed: int) -> None:
         """The next epoch is the first one of ``seed``."""
         self._generator.manual_seed(seed)
 
-    def follow(self, items: Sequence[int]) -> None:
-        """The next epochs are these items in this order."""
-        self._chosen = list(items)
+    def follow(self, places: Sequence[Place]) -> None:
+        """The next epochs are these items in this order, with these seeds."""
+        self._chosen = list(places)
 
     def __len__(self) -> int:
         return self.length if self._chosen is None else len(self._chosen)
 
     def __iter__(self) -> Iterator[Place]:
-        order = self._chosen
-        if order is None:
-            order = torch.randperm(self.length, generator=self._generator).tolist()
-        seeds = torch.randint(2**32, (len(order),), generator=self._generator).tolist()
+        if self._chosen is not None:
+            return iter(self._chosen)
+        order = torch.randperm(self.length, generator=self._generator).tolist()
+        seeds = torch.randint(2**32, (self.length,), generator=self._generator).tolist()
         return iter([Place(item, seed) for item, seed in zip(order, seeds, strict=True)])

@@ -1,5 +1,6 @@
 """Epsilon of a history of noisy steps, by Opacus's accountants. Nothing here is accounting of our own."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from functools import cache
@@ -18,6 +19,9 @@ def epsilon_of(history: Sequence[Step], delta: float, accountant: Accountant = "
 
     ``rdp`` composes Renyi divergences (Mironov 2017; Mironov et al. 2019), an upper bound; ``prv`` composes the privacy
     loss numerically (Gopi et al. 2021), tighter and slower.
+
+    Raises:
+        InputError: the accountant cannot tell, or the answer is not finite.
     """
     from opacus.accountants import create_accountant  # imports much; only runs that need it pay for it
 
@@ -25,9 +29,20 @@ def epsilon_of(history: Sequence[Step], delta: float, accountant: Accountant = "
         return 0.0
     counting = create_accountant(accountant)
     counting.history = list(history)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on its choice of orders, and of logarithms of 0
-        return float(counting.get_epsilon(delta=delta))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on its choice of orders, and of logarithms of 0
+            epsilon = float(counting.get_epsilon(delta=delta))
+    except (ArithmeticError, MemoryError, ValueError) as error:
+        raise InputError(_cannot_tell(history, accountant, type(error).__name__)) from error
+    if not math.isfinite(epsilon):
+        raise InputError(_cannot_tell(history, accountant, str(epsilon)))
+    return epsilon
+
+
+def _cannot_tell(history: Sequence[Step], accountant: str, why: str) -> str:
+    noise = min(step[0] for step in history)
+    return f"The {accountant} accountant cannot tell epsilon at noise multiplier {noise:g} ({why}); give more, or rdp."
 
 
 def extended(history: Sequence[Step], noise_multiplier: float, sample_rate: float, steps: int) -> list[Step]:
@@ -57,7 +72,7 @@ def calibrated(
                     accountant=accountant, epsilon_tolerance=TOLERANCE * target_epsilon,
                 )
             )  # fmt: skip
-    except ValueError as error:
+    except (ArithmeticError, MemoryError, ValueError) as error:
         raise InputError(
             f"No noise multiplier reaches --dp_target_epsilon {target_epsilon:g} over {steps} steps at delta "
             f"{delta:g} by the {accountant} accountant ({error}); ask for more epsilon, fewer rounds, or prv."

@@ -45,7 +45,7 @@ class Occasion(NamedTuple):
     site: str
     round: int  # counted from 1
     steps: int  # of the optimiser, in this round
-    seed: int  # of the experiment; used for noise only where that was asked for
+    seed: int  # of the experiment, for the noise of tests that ask for it
 
 
 class PrivateTraining(Protocol):
@@ -70,6 +70,12 @@ class Mechanism(Plugin, ABC):
     dp_max_epsilon: float | None = None
     dp_send_diagnostics: bool = False
     dp_release_metrics: bool = False
+    insecure_seeded_noise: bool = False
+
+    @property
+    def budget(self) -> float | None:
+        """The epsilon that a run must not exceed."""
+        return self.dp_max_epsilon
 
     @property
     def withholds_metrics(self) -> bool:
@@ -118,5 +124,6 @@ class Mechanism(Plugin, ABC):
             "guarantee": self.GUARANTEE,
             "assumptions": list(self.ASSUMPTIONS),
             "parameters": to_plain(self),
-            "metrics_leave_unprotected": self.GUARANTEE != "none" and not self.withholds_metrics,
+            "metrics_leave_unprotected": not self.withholds_metrics,
+            "diagnostics_leave_unprotected": self.dp_send_diagnostics,
         }

@@ -35,6 +35,7 @@ class DPSGD(FormalMechanism):
         "The number of a site's patients is taken as public: it decides the sampling rate and the optimiser steps.",
         "The preparation of a case depends on that case alone; hyper-parameters were not tuned on these patients.",
         "Validation patients are not covered; under this mechanism nothing about them leaves a site by default.",
+        "When a site answers is taken as public, though a round takes longer where chance samples more patients.",
         "Noise is drawn in floating point; --dp_secure_noise hardens it against attacks on the gaps between numbers.",
     )
 
@@ -44,7 +45,7 @@ class DPSGD(FormalMechanism):
 
     def check(self, experiment: "Experiment") -> None:
         super().check(experiment)
-        refuse_batch_norm(experiment.task.build_model())
+        refuse_unprotected_state(experiment.task.build_model())
 
     def check_data(self, experiment: "Experiment", patients: Mapping[str, int]) -> list[str]:
         batch = experiment.training.batch_size
@@ -85,17 +86,23 @@ class DPSGD(FormalMechanism):
         )
 
 
-def refuse_batch_norm(model: nn.Module) -> None:
-    """BatchNorm mixes patients, so that no gradient belongs to one alone.
+def refuse_unprotected_state(model: nn.Module) -> None:
+    """BatchNorm mixes patients, so that no gradient belongs to one alone; running statistics leave without noise.
 
     Raises:
-        InputError: the network has such a layer.
+        InputError: the network has either.
     """
     layers = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
     if layers:
         raise InputError(
             f"--privacy dpsgd cannot train {type(model).__name__}: its layer {layers[0]} is a BatchNorm, which mixes "
             "patients; replace BatchNorm by GroupNorm (opacus.validators.ModuleValidator.fix does it)."
+        )
+    buffers = [name for name, values in model.named_buffers() if values.is_floating_point()]
+    if buffers:
+        raise InputError(
+            f"--privacy dpsgd cannot train {type(model).__name__}: {buffers[0]} is computed from patients and leaves "
+            "without noise; build the layer without running statistics."
         )
 
 

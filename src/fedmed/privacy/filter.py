@@ -1,21 +1,22 @@
 """The one place where FLARE and a mechanism on updates meet: a filter on what a site sends."""
 
 import copy
+import math
 from typing import Any
 
-from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.filter import ContentBlockedException, Filter
 from nvflare.apis.fl_constant import FLMetaKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_common.app_constant import AppConstants
 
 from fedmed import registry
 from fedmed.errors import InputError
 from fedmed.options import from_plain
 from fedmed.privacy.base import Mechanism, Occasion, Released
-from fedmed.privacy.guard import refuse_other_form, understood, without_metrics
-from fedmed.privacy.ledger import PRIVACY, Entry, Ledger, open_site_ledger, site_ledger
+from fedmed.privacy.guard import known_meta, refuse_other_form, understood, without_metrics
+from fedmed.privacy.ledger import LEDGER, PRIVACY, Entry, Ledger, open_site_ledger, site_ledger
 
 
 class PrivacyFilter(Filter):
@@ -27,16 +28,18 @@ class PrivacyFilter(Filter):
     Args:
         mechanism: the mechanism's name and options, as in the experiment file.
         seed: the experiment's.
+        ledger_name: the site's file; in a site's own scope give another, since a job may have a ledger of its own.
     """
 
-    def __init__(self, mechanism: dict[str, Any], seed: int = 0) -> None:
+    def __init__(self, mechanism: dict[str, Any], seed: int = 0, ledger_name: str = LEDGER) -> None:
         super().__init__()
         self.mechanism = mechanism
         self.seed = seed
+        self.ledger_name = ledger_name
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         if shareable.get_return_code() != ReturnCode.OK:
-            return shareable
+            return make_reply(shareable.get_return_code())  # and whatever else it holds stays here
         dxo, mechanism = from_shareable(shareable), rebuilt(self.mechanism)
         if dxo.data_kind == DataKind.METRICS:  # in a site's own scope the filter sees these too
             return (
@@ -48,16 +51,18 @@ class PrivacyFilter(Filter):
         try:
             occasion = self._occasion(dxo, shareable, fl_ctx)
             job = str(fl_ctx.get_job_id())
-            ledger = open_site_ledger(occasion.site, job, mechanism.document())
+            ledger = open_site_ledger(occasion.site, job, mechanism.document(), self.ledger_name)
             released = mechanism.release(update, occasion, ledger)
+            refuse_other_form(update, released.update)
+            entry = booked(released, occasion, ledger, mechanism, sorted(counters))
         except InputError as error:
             raise ContentBlockedException(str(error)) from error
-        refuse_other_form(update, released.update)
-        entry = booked(released, occasion, ledger, mechanism, sorted(counters))
-        ledger.save(site_ledger(occasion.site, job))
-        meta = {**(dxo.meta or {}), PRIVACY: entry.travelling(mechanism.dp_send_diagnostics)}
-        if mechanism.withholds_metrics:
-            meta.pop(MetaKey.INITIAL_METRICS, None)
+        ledger.save(site_ledger(occasion.site, job, self.ledger_name))
+        meta = dict(dxo.meta or {})
+        if mechanism.GUARANTEE == "formal":
+            meta = known_meta(meta, metrics=not mechanism.withholds_metrics)
+        if self.ledger_name == LEDGER or PRIVACY not in meta:
+            meta[PRIVACY] = entry.travelling(mechanism.dp_send_diagnostics)
         answer = DXO(DataKind.WEIGHT_DIFF, data={**released.update, **counters}, meta=meta)
         return answer.update_shareable(copy.copy(shareable))
 
@@ -84,15 +89,17 @@ def booked(released: Released, occasion: Occasion, ledger: Ledger, mechanism: Me
     """Enter a release in the site's ledger.
 
     Raises:
-        ContentBlockedException: it would exceed the budget.
+        InputError: it would exceed the budget, so it must not be sent.
     """
     of_round, total, after_next, delta = released.spent
-    if mechanism.dp_max_epsilon is not None and (total is None or total > mechanism.dp_max_epsilon):
-        raise ContentBlockedException(
-            f"Round {occasion.round} would bring epsilon to {total:g} and --dp_max_epsilon is "
-            f"{mechanism.dp_max_epsilon:g}; nothing is sent."
+    if mechanism.budget is not None and (total is None or total > mechanism.budget):
+        raise InputError(
+            f"Round {occasion.round} would bring epsilon to {total:g} and the budget is {mechanism.budget:g}; "
+            "nothing is sent."
         )
+    known = {name: value for name, value in released.diagnostics.items() if math.isfinite(value)}
+    diagnostics = {**dict.fromkeys(released.diagnostics), **known}  # JSON has no NaN
     facts = {**released.facts, **({"passed_as_they_are": counters} if counters else {})}
-    entry = Entry(occasion.site, occasion.round, of_round, total, after_next, delta, facts, dict(released.diagnostics))
+    entry = Entry(occasion.site, occasion.round, of_round, total, after_next, delta, facts, diagnostics)
     ledger.entries.append(entry)
     return entry

@@ -1,6 +1,5 @@
 """What mechanisms with a formal guarantee share: how noise is chosen, what budget there is, what else may leave."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -13,6 +12,9 @@ from fedmed.privacy.ledger import Ledger
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
+
+
+PRV_NOISE, PRV_EPSILON = 0.3, 100.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,20 @@ class FormalMechanism(Mechanism):
             if getattr(self, name) is not None:
                 expect_positive(name, getattr(self, name))
         expect(0 < self.dp_delta < 1, "dp_delta", self.dp_delta, "a number above 0 and below 1")
+        noisy, modest = noise is None or noise >= PRV_NOISE, target is None or target <= PRV_EPSILON
+        if self.dp_accountant == "prv" and not (noisy and modest):
+            raise InputError(
+                f"--dp_accountant prv works on a grid that grows with epsilon; give a noise multiplier of at least "
+                f"{PRV_NOISE:g} or a target of at most {PRV_EPSILON:g}, or take rdp."
+            )
         if self.dp_secure_noise and self.insecure_seeded_noise:
             raise InputError("--dp_secure_noise and --insecure_seeded_noise exclude each other; drop one.")
+
+    @property
+    def budget(self) -> float | None:
+        """A target is a maximum too: a site that had to train a round twice must not exceed it."""
+        given = [each for each in (self.dp_max_epsilon, self.dp_target_epsilon) if each is not None]
+        return min(given, default=None)
 
     def check(self, experiment: "Experiment") -> None:
         more = experiment.algorithm.SENDS_MORE
@@ -69,6 +83,7 @@ class FormalMechanism(Mechanism):
     def check_data(self, experiment: "Experiment", patients: Mapping[str, int]) -> list[str]:
         """Also states where delta is too large to mean anything."""
         for site, count in patients.items():
+            self.planned(experiment, count)  # raises what cannot be accounted, or calibrated
             self._check_first_round(experiment, site, count)
         few = min(patients, key=lambda site: patients[site])
         if self.dp_delta < 1 / patients[few]:
@@ -117,7 +132,7 @@ class FormalMechanism(Mechanism):
         first = epsilon_of(
             [(self.noise_multiplier(experiment, patients), rate, steps)], self.dp_delta, self.dp_accountant
         )
-        if first > self.dp_max_epsilon or math.isnan(first):
+        if first > self.dp_max_epsilon:
             raise InputError(
                 f"The first round at {site} would spend epsilon {first:.3g} and --dp_max_epsilon is "
                 f"{self.dp_max_epsilon:g}; give more noise, or a larger budget."
@@ -131,6 +146,8 @@ class FormalMechanism(Mechanism):
     def beside(self) -> str:
         """What the summary says of scores and losses, and of noise that is none."""
         seeded = "; THE NOISE FOLLOWS FROM THE SEED AND PROTECTS NOTHING" if self.insecure_seeded_noise else ""
+        if self.dp_send_diagnostics:
+            seeded += "; the ledger's diagnostics leave UNPROTECTED"
         if self.withholds_metrics:
             return "scores and losses stay at the sites" + seeded
         return "scores and losses leave the sites UNPROTECTED, epsilon does not cover them" + seeded

@@ -24,8 +24,9 @@ CLIP = "clip"
 _BIT_NOISE = 3.0
 """The noise of the clipped-or-not bit, in noise multipliers; the update's own noise grows by 6 % to pay for it."""
 
-_ADAPTING = 0.05
-_QUANTILE = 0.5
+_RATE, _QUANTILE = 0.05, 0.5
+_ROOM = 10.0
+"""How many times an adaptive clip may be above or below the one that was given, lest noisy bits run away with it."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Gaussian(FormalMechanism):
         plain = {"name": self.name, **to_plain(self)}
         if self.dp_target_epsilon is not None:  # found once, here, and stated to every site
             plain |= {"dp_target_epsilon": None, "dp_noise_multiplier": self.noise_multiplier(experiment, 1)}
+            plain["dp_max_epsilon"] = self.budget
         return [PrivacyFilter(plain, experiment.training.seed)]
 
     def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
@@ -67,10 +69,11 @@ class Gaussian(FormalMechanism):
         source = noise.generator(occasion.site, occasion.round, occasion.seed if self.insecure_seeded_noise else None)
         norm, kept = l2_norm(update), clipped(update, clip)
         std = clip * multiplier * _share_for_update(self.dp_adaptive_clip)
-        sent = {name: (values + self._noise(source, values, std)).astype(values.dtype) for name, values in kept.items()}
+        noisy = {name: values + self._noise(source, values.shape, std) for name, values in kept.items()}
+        sent = {name: values.astype(update[name].dtype) for name, values in noisy.items()}
         if self.dp_adaptive_clip:
-            bit = float(norm <= clip) + source.normal(0, _BIT_NOISE * multiplier)
-            ledger.state[CLIP] = clip * math.exp(-_ADAPTING * (bit - _QUANTILE))
+            bit = float(norm <= clip) + float(self._noise(source, (), _BIT_NOISE * multiplier))
+            ledger.state[CLIP] = self._next_clip(clip, bit)
         diagnostics = {
             "clip_fraction": float(norm > clip),
             "update_norm": norm,
@@ -80,10 +83,17 @@ class Gaussian(FormalMechanism):
         facts = {"clip": clip, "noise_multiplier": multiplier, "noise_std": std, "steps": occasion.steps}
         return Released(sent, self.spend(ledger, multiplier, 1.0, 1), facts, diagnostics)
 
-    def _noise(self, source: np.random.Generator, like: np.ndarray, std: float) -> np.ndarray:
+    def _noise(self, source: np.random.Generator, shape: tuple[int, ...], std: float) -> np.ndarray:
         if self.dp_secure_noise:
-            return noise.secure_normal(like.shape, std)
-        return source.normal(0.0, std, like.shape)
+            return noise.secure_normal(shape, std)
+        return np.asarray(source.normal(0.0, std, shape))
+
+    def _next_clip(self, clip: float, bit: float) -> float:
+        """Up where updates are clipped, down where not, by less the noisier the bit is (Andrew et al. 2021)."""
+        assert self.dp_noise_multiplier is not None
+        step = _RATE / max(1.0, self.dp_noise_multiplier) ** 2 * (bit - _QUANTILE)
+        moved = clip * math.exp(-min(1.0, max(-1.0, step)))
+        return min(_ROOM * self.dp_clip, max(self.dp_clip / _ROOM, moved))
 
     def statement(self) -> str:
         adaptive = ", adaptive" if self.dp_adaptive_clip else ""

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from nvflare.apis.dxo import DXO, DataKind
+from nvflare.apis.dxo import DXO, DataKind, MetaKey
 from nvflare.apis.filter import ContentBlockedException
+from nvflare.apis.fl_constant import FLMetaKey
 
 from fedmed.data.exchange import QUESTION
 from fedmed.metrics import CASES
 from fedmed.privacy.base import Update
+from fedmed.privacy.ledger import PRIVACY
 
 FLOATS = (np.float16, np.float32, np.float64)
 
@@ -45,6 +47,12 @@ def without_metrics(dxo: DXO) -> DXO:
     """A result of scores, or an answer about images, with nothing in it."""
     meta: dict[str, Any] = {QUESTION: {}} if QUESTION in (dxo.meta or {}) else {}
     return DXO(DataKind.METRICS, data={CASES: 0}, meta=meta)
+
+
+def known_meta(meta: Mapping[str, Any], *, metrics: bool) -> dict[str, Any]:
+    """Of what lies beside an update, the optimiser steps, the ledger's entry, and scores where they may leave."""
+    names = [FLMetaKey.NUM_STEPS_CURRENT_ROUND, PRIVACY, *([MetaKey.INITIAL_METRICS] if metrics else [])]
+    return {name: meta[name] for name in names if name in meta}
 
 
 def refuse_not_finite(update: Mapping[str, np.ndarray]) -> None:

@@ -39,7 +39,7 @@ class Entry:
     epsilon_next: float | None
     delta: float | None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    diagnostics: Mapping[str, float] | None = None
+    diagnostics: Mapping[str, float | None] | None = None
 
     def travelling(self, with_diagnostics: bool) -> dict[str, Any]:
         """As it leaves the site: without what depends on its data, unless that was asked for."""
@@ -55,7 +55,7 @@ class Entry:
         try:
             entry = cls(**values)
             numbers = (entry.epsilon_round, entry.epsilon_total, entry.epsilon_next, entry.delta)
-            ok = all(n is None or (isinstance(n, int | float) and not math.isnan(n)) for n in numbers)
+            ok = all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers)
             ok = ok and isinstance(entry.site, str) and isinstance(entry.round, int)
         except TypeError:
             ok = False
@@ -96,7 +96,7 @@ class Ledger:
     def save(self, path: Path) -> None:
         """Write it, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, (json.dumps(self.document(), indent=2) + "\n").encode())
+        write_whole(path, (json.dumps(self.document(), indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_ledger(path: Path, run: str | None = None, mechanism: Mapping[str, Any] | None = None) -> Ledger:
@@ -135,10 +135,10 @@ def checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def site_ledger(site: str, job_id: str) -> Path:
-    """Where a site keeps its own ledger of a job."""
-    folder = os.environ.get(STATE_VARIABLE)
-    return (Path(folder) if folder else Path.cwd() / "fedmed_state" / job_id) / site / LEDGER
+def site_ledger(site: str, job_id: str, name: str = LEDGER) -> Path:
+    """Where a site keeps its own ledger of a job; in a simulation the folder is one run's alone."""
+    folder = Path(os.environ.get(STATE_VARIABLE) or Path.cwd() / "fedmed_state")
+    return (folder if os.environ.get(RUN_VARIABLE) else folder / job_id) / site / name
 
 
 def run_name(job_id: str) -> str:
@@ -146,14 +146,22 @@ def run_name(job_id: str) -> str:
     return os.environ.get(RUN_VARIABLE) or job_id
 
 
-def open_site_ledger(site: str, job_id: str, mechanism: Mapping[str, Any]) -> Ledger:
+def open_site_ledger(site: str, job_id: str, mechanism: Mapping[str, Any], name: str = LEDGER) -> Ledger:
     """A site's own ledger: the one that is there, so that a restarted site goes on where it stood, or a new one.
 
     Raises:
         InputError: the one that is there cannot be used.
     """
-    path, run = site_ledger(site, job_id), run_name(job_id)
+    path, run = site_ledger(site, job_id, name), run_name(job_id)
     return read_ledger(path, run, mechanism) if path.exists() else Ledger(run, mechanism)
+
+
+def all_booked(ledger: Ledger, sites: Path) -> list[Entry]:
+    """A run's entries, and those that its sites booked for a round that the server did not finish."""
+    known = {(entry.site, entry.round) for entry in ledger.entries}
+    own = [read_ledger(path, ledger.run) for path in sorted(sites.glob(f"*/{LEDGER}"))]
+    unfinished = [entry for each in own for entry in each.entries if (entry.site, entry.round) not in known]
+    return [*ledger.entries, *(replace(entry, diagnostics=None) for entry in unfinished)]
 
 
 def last_of_each(entries: Sequence[Entry]) -> dict[str, Entry]:

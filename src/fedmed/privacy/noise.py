@@ -3,24 +3,25 @@
 import secrets
 
 import numpy as np
-import torch
 from scipy.special import ndtri
 
 _RESOLUTION = 52  # bits; with one half added they are still exact in a float64
 _AT_ONCE = 2**20
 
 
-def generator(site: str, round_number: int, seed: int | None) -> np.random.Generator:
-    """For one round's noise: seeded by the operating system, or from ``seed``, site and round where it is given."""
+def generator(site: str, round_number: int, seed: int | None, purpose: str = "noise") -> np.random.Generator:
+    """For one round: seeded by the operating system, or from ``seed``, site, round and purpose where it is given."""
     if seed is None:
         return np.random.default_rng(secrets.randbits(256))
-    return np.random.default_rng(np.random.SeedSequence([seed, round_number, *site.encode(), 0xD9]))
+    return np.random.default_rng(np.random.SeedSequence([seed, round_number, *site.encode(), 2**31, *purpose.encode()]))
 
 
-def torch_generator(site: str, round_number: int, seed: int | None, device: torch.device) -> torch.Generator:
-    """The same for PyTorch."""
-    drawn = int(generator(site, round_number, seed).integers(2**62))
-    return torch.Generator(device).manual_seed(drawn)
+def item_seed(seed: int | None, *of: int | str) -> int:
+    """32 bits for what is random in one item, of the operating system, or following from ``seed`` and ``of`` alone."""
+    if seed is None:
+        return secrets.randbits(32)
+    words = [word for each in of for word in ([each] if isinstance(each, int) else [*each.encode(), 2**31])]
+    return int(np.random.SeedSequence([seed, *words, 0x17]).generate_state(1)[0])
 
 
 def secure_normal(shape: tuple[int, ...], std: float) -> np.ndarray:

@@ -6,14 +6,14 @@ sample and layer, are not needed.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from fedmed.errors import InputError
+from fedmed.data.seeded import Place
 from fedmed.privacy import noise
 from fedmed.privacy.base import Occasion, Released
 from fedmed.privacy.filter import booked
@@ -35,26 +35,26 @@ class PatientLevelTraining:
 
     def __init__(self, mechanism: "DPSGD", site: "LocalSite", patients: Sequence[str]) -> None:
         self.mechanism, self.site = mechanism, site
-        names = sorted(set(patients))
-        mechanism.check_data(site.experiment, {site.site: len(names)})
-        self.items = [[item for item, patient in enumerate(patients) if patient == name] for name in names]
-        self.rate, self.steps = mechanism.sampling(site.experiment, len(names))
-        self.noise_multiplier = mechanism.noise_multiplier(site.experiment, len(names))
+        self.names = sorted(set(patients))
+        mechanism.check_data(site.experiment, {site.site: len(self.names)})
+        self.items = [[item for item, patient in enumerate(patients) if patient == name] for name in self.names]
+        self.rate, self.steps = mechanism.sampling(site.experiment, len(self.names))
+        self.noise_multiplier = mechanism.noise_multiplier(site.experiment, len(self.names))
         self.ledger = open_site_ledger(site.site, site.job_id, mechanism.document())
 
     def round(self, number: int) -> tuple[int, float, Entry]:
         """One round (counted from 1). The ledger is on disk before the update can be sent."""
-        mechanism, site = self.mechanism, self.site
-        seed = site.training.seed if mechanism.insecure_seeded_noise else None
-        optimizer = self._optimizer(noise.torch_generator(site.site, number, seed, site.device))
-        samples = self._samples(noise.generator(site.site, number, seed))
-        site.order.follow([item for sample in samples for patient in sample for item in self.items[patient]])
-        coming, facts, losses = iter(site.batches), _Seen(mechanism.dp_max_grad_norm), []
-        for sample in samples:
-            losses += [self._add_patient(optimizer, coming, len(self.items[patient]), facts) for patient in sample]
-            self._step(optimizer, facts)
-        spent = mechanism.spend(self.ledger, self.noise_multiplier, self.rate, self.steps)
-        entry = self._book(Released({}, spent, self._facts(), facts.diagnostics()), number)
+        seed = self.site.training.seed if self.mechanism.insecure_seeded_noise else None
+        optimizer = self._optimizer(noise.generator(self.site.site, number, seed))
+        samples = self._samples(noise.generator(self.site.site, number, seed, "samples"))
+        places = [self._places(seed, number, step, sample) for step, sample in enumerate(samples)]
+        self.site.order.follow([place for of_step in places for of_patient in of_step for place in of_patient])
+        coming, seen, losses = iter(self.site.batches), _Seen(self.mechanism.dp_max_grad_norm), []
+        for of_step in places:
+            losses += [self._add_patient(optimizer, coming, of_patient, seen) for of_patient in of_step]
+            self._step(optimizer, seen)
+        spent = self.mechanism.spend(self.ledger, self.noise_multiplier, self.rate, self.steps)
+        entry = self._book(Released({}, spent, self._facts(), seen.diagnostics()), number)
         return self.steps, float(np.mean(losses)) if losses else math.nan, entry
 
     def _samples(self, source: np.random.Generator) -> list[list[int]]:
@@ -62,27 +62,47 @@ class PatientLevelTraining:
         chosen = source.random((self.steps, len(self.items))) < self.rate
         return [np.flatnonzero(row).tolist() for row in chosen]
 
-    def _optimizer(self, generator: torch.Generator) -> "DPOptimizer":
-        from opacus.optimizers import DPOptimizer
+    def _places(self, seed: int | None, number: int, step: int, sample: Sequence[int]) -> list[list[Place]]:
+        """By patient, the items and what their crops and dropout follow from.
 
-        training = self.site.training
-        kind = _secure_optimizer() if self.mechanism.dp_secure_noise else DPOptimizer
-        return kind(
-            self.site.optimizer,
-            noise_multiplier=self.noise_multiplier,
-            max_grad_norm=self.mechanism.dp_max_grad_norm,
-            expected_batch_size=training.batch_size,
-            generator=generator,
+        That must not depend on who else was sampled, or one patient's presence would change the others' gradients and
+        the sensitivity would not be the clip.
+        """
+        site = self.site.site
+        return [
+            [
+                Place(item, noise.item_seed(seed, site, number, step, self.names[patient], place))
+                for place, item in enumerate(self.items[patient])
+            ]
+            for patient in sample
+        ]
+
+    def _optimizer(self, source: np.random.Generator) -> "DPOptimizer":
+        clip = self.mechanism.dp_max_grad_norm
+
+        def draw(shape: tuple[int, ...]) -> np.ndarray:
+            std = self.noise_multiplier * clip
+            return noise.secure_normal(shape, std) if self.mechanism.dp_secure_noise else source.normal(0, std, shape)
+
+        kind = _optimizer_with_noise_of(draw)
+        batch = self.site.training.batch_size
+        multiplier = self.noise_multiplier
+        optimizer: DPOptimizer = kind(
+            self.site.optimizer, noise_multiplier=multiplier, max_grad_norm=clip, expected_batch_size=batch
         )
+        return optimizer
 
-    def _add_patient(self, optimizer: "DPOptimizer", coming: Iterator[Any], items: int, seen: "_Seen") -> float:
-        """Clip one patient's gradient and add it to the step's."""
+    def _add_patient(
+        self, optimizer: "DPOptimizer", coming: Iterator[Any], places: Sequence[Place], seen: "_Seen"
+    ) -> float:
+        """Clip one patient's gradient and add it to the step's; one that is not finite counts as zero."""
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for _ in range(items):
-            loss = self.site.loss_of(next(coming)) / items
-            loss.backward()
-            total += float(loss.detach())
+        for place in places:
+            torch.manual_seed(place.seed)  # of dropout
+            loss = self.site.loss_of(next(coming))
+            ((loss + self.site.hook.penalty(self.site.model)) / len(places)).backward()
+            total += float(loss.detach()) / len(places)
         for parameter in optimizer.params:
             gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             parameter.grad_sample = gradient.detach()[None].clone()
@@ -111,16 +131,15 @@ class PatientLevelTraining:
         }
 
     def _book(self, released: Released, number: int) -> Entry:
-        """Raises InputError where the budget would be exceeded: the site's update must not be sent then."""
-        from nvflare.apis.filter import ContentBlockedException
-
         occasion = Occasion(self.site.site, number, self.steps, self.site.training.seed)
-        try:
-            entry = booked(released, occasion, self.ledger, self.mechanism, [])
-        except ContentBlockedException as error:
-            raise InputError(str(error)) from error
+        entry = booked(released, occasion, self.ledger, self.mechanism, counters_of(self.site.model))
         self.ledger.save(site_ledger(self.site.site, self.site.job_id))
         return entry
+
+
+def counters_of(model: nn.Module) -> list[str]:
+    """The buffers that leave with the weights and are no weights; they count steps."""
+    return sorted(name for name, values in model.named_buffers() if not values.is_floating_point())
 
 
 class _Seen:
@@ -129,20 +148,22 @@ class _Seen:
     def __init__(self, clip: float) -> None:
         self.clip = clip
         self.clipped: list[bool] = []
+        self.not_finite = 0
         self.cosines: list[float] = []
         self.ratios: list[float] = []
 
-    def patient(self, parameters: Sequence[nn.Parameter]) -> None:
-        norm = torch.stack([p.grad_sample.norm() for p in parameters]).norm()  # type: ignore[attr-defined]
+    def patient(self, parameters: Sequence[Any]) -> None:
+        norm = torch.stack([parameter.grad_sample.norm() for parameter in parameters]).norm()
         if not torch.isfinite(norm):
-            raise InputError("A patient's gradient is NaN or infinite; nothing of this round is sent.")
+            self.not_finite += 1
+            for parameter in parameters:
+                parameter.grad_sample = torch.zeros_like(parameter.grad_sample)
         self.clipped.append(bool(norm > self.clip))
 
     def step(self, optimizer: "DPOptimizer") -> None:
         """After the noise: how much of the gradient is left in it."""
-        scale = optimizer.expected_batch_size
         signal = torch.cat([p.summed_grad.flatten() for p in optimizer.params])
-        sent = torch.cat([p.grad.flatten() for p in optimizer.params]) * scale
+        sent = torch.cat([p.grad.flatten() for p in optimizer.params]) * optimizer.expected_batch_size
         change = (sent - signal).norm()
         self.ratios.append(float(signal.norm() / change) if change > 0 else math.inf)
         self.cosines.append(float(torch.nn.functional.cosine_similarity(signal, sent, dim=0)))
@@ -152,19 +173,18 @@ class _Seen:
             "clip_fraction": float(np.mean(self.clipped)) if self.clipped else math.nan,
             "signal_to_noise": float(np.mean(self.ratios)),
             "cosine": float(np.mean(self.cosines)),
+            "not_finite": self.not_finite,
         }
 
 
-def _secure_optimizer() -> Any:
+def _optimizer_with_noise_of(draw: Callable[[tuple[int, ...]], np.ndarray]) -> Any:
+    """Opacus's optimiser, with noise from ``draw``: PyTorch's own generator on CPUs has but 32 bits of a seed."""
     from opacus.optimizers import DPOptimizer
 
-    class SecureOptimizer(DPOptimizer):
-        """Opacus's, with noise from the operating system: its own secure mode needs an unmaintained package."""
-
+    class Noisy(DPOptimizer):
         def add_noise(self) -> None:
-            std = self.noise_multiplier * self.max_grad_norm
             for p in self.params:
-                drawn = torch.from_numpy(noise.secure_normal(tuple(p.shape), std))
+                drawn = torch.from_numpy(np.asarray(draw(tuple(p.shape))))
                 p.grad = (p.summed_grad + drawn.to(p.summed_grad)).view_as(p)
 
-    return SecureOptimizer
+    return Noisy

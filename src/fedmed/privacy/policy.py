@@ -20,12 +20,12 @@ from nvflare.apis.dxo import DataKind, from_shareable
 from nvflare.apis.filter import ContentBlockedException, Filter
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.shareable import Shareable, make_reply
 
 from fedmed.errors import InputError
 from fedmed.options import expect, expect_positive, from_plain, option
 from fedmed.privacy.base import Mechanism
-from fedmed.privacy.guard import without_metrics
+from fedmed.privacy.guard import known_meta, without_metrics
 from fedmed.privacy.ledger import PRIVACY, Entry
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ class Policy:
             return f"the unit must be {self.unit} and that of {name} is {mechanism.UNIT}"
         if self.metrics == "withheld" and not mechanism.withholds_metrics:
             return f"scores and losses must stay at the site and with {name} as it is set they leave"
-        if getattr(mechanism, "insecure_seeded_noise", False) and self.guarantee != "none":
+        if self.metrics == "withheld" and mechanism.dp_send_diagnostics:
+            return "what the ledger says of the update must stay at the site and --dp_send_diagnostics sends it"
+        if mechanism.insecure_seeded_noise and self != Policy():
             return "noise that follows from the seed protects nothing"
         delta = getattr(mechanism, "dp_delta", 0.0)
         if self.max_delta is not None and delta > self.max_delta:
@@ -136,14 +138,16 @@ class PolicyFilter(Filter):
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         if shareable.get_return_code() != ReturnCode.OK:
-            return shareable
+            return make_reply(shareable.get_return_code())
         dxo = from_shareable(shareable)
         if dxo.data_kind == DataKind.METRICS:
             return without_metrics(dxo).update_shareable(copy.copy(shareable))
         fault = self._fault(dxo.get_meta_prop(PRIVACY))
         if fault:
             raise ContentBlockedException(f"This site's privacy policy lets nothing leave: {fault}.")
-        return shareable
+        entry = {**dxo.meta[PRIVACY], "diagnostics": None}
+        dxo.meta = {**known_meta(dxo.meta, metrics=False), PRIVACY: entry}
+        return dxo.update_shareable(copy.copy(shareable))
 
     def _fault(self, told: Any) -> str | None:
         if not isinstance(told, Mapping):

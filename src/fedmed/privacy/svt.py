@@ -89,6 +89,7 @@ class SVT(Mechanism):
             "release_epsilon": budget["epsilon_release"],
             "selection_noise_over_largest_value": 2.0 * budget["n_upload"] / budget["epsilon_query"],
             "steps": occasion.steps,
+            "unnoised_scalars": sorted(name for name, values in update.items() if values.ndim == 0),
         }
         diagnostics = {
             "clip_fraction": share_of_values(update, above=self.dp_gamma * occasion.steps),

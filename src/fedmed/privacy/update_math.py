@@ -14,15 +14,10 @@ def l2_norm(update: Mapping[str, np.ndarray]) -> float:
 
 
 def clipped(update: Mapping[str, np.ndarray], clip: float) -> Update:
-    """The update, scaled down as a whole so that its norm is at most ``clip``.
-
-    Rounding to the values' own type may exceed a bound that is met in double precision, so a little less is aimed at.
-    """
+    """The update in double precision, scaled down as a whole so that its norm is at most ``clip``."""
     norm = l2_norm(update)
-    if norm <= clip:
-        return {name: np.array(values) for name, values in update.items()}
-    factor = clip / norm * (1 - 1e-6)
-    return {name: (values * np.float64(factor)).astype(values.dtype) for name, values in update.items()}
+    factor = min(1.0, clip / norm * (1 - 1e-12)) if norm > clip else 1.0  # rounding must not exceed the bound
+    return {name: np.array(values, np.float64) * factor for name, values in update.items()}
 
 
 def cosine(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> float:

@@ -39,10 +39,13 @@ class GuardedFedAvg(FedAvg):
 
     aggregator: GuardedAggregator
 
-    def __init__(self, *args: Any, split_validation: bool, max_epsilon: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, split_validation: bool, max_epsilon: float | None = None, books: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)  # by these names FLARE's exporter knows that base classes take arguments too
         self.split_validation = split_validation
         self.max_epsilon = max_epsilon
+        self.books = books  # whether each update must come with an entry for the privacy ledger
         self._booked: dict[str, Entry] = {}
         self._rounds_done = 0
         self._stopped = ""
@@ -82,12 +85,15 @@ class GuardedFedAvg(FedAvg):
             if self.max_epsilon is not None and after_next is not None and after_next > self.max_epsilon:
                 raise BudgetSpent(
                     f"stopped after {self._rounds_done} of {self.num_rounds} rounds: one more would bring epsilon at "
-                    f"{site} to {after_next:.4g}, above --dp_max_epsilon {self.max_epsilon:g}"
+                    f"{site} to {after_next:.4g}, above the budget of {self.max_epsilon:g}"
                 )
 
     def _aggregate_one_result(self, result: FLModel) -> bool:
         self._keep_score(result)
         self._keep_entry(result)
+        if self.books and result.meta["client_name"] not in self._of_round:
+            self.aggregator.refused[result.meta["client_name"]] = "it comes without an entry for the privacy ledger"
+            return False
         if not result.params:  # FLARE passes over it without a name
             self.aggregator.refused[result.meta["client_name"]] = "it holds no parameters"
             return False
@@ -167,8 +173,10 @@ class GuardedFedAvg(FedAvg):
         except InputError as error:
             self.warning(f"{site}: {error}")
             return
-        if entry.site == site:
-            self._of_round[site] = self._booked[site] = entry
+        if entry.site != site:
+            self.warning(f"{site} sent a ledger entry of {entry.site}; it is not taken over.")
+            return
+        self._of_round[site] = self._booked[site] = entry
 
     def _record(self, **facts: Any) -> None:
         record = {

@@ -13,10 +13,13 @@ FLARES_OWN_S = 0.5
 
 
 class _Guarded(FedAvgRecipe):
-    def __init__(self, *, split_validation: bool, poll_s: float, max_epsilon: float | None, **settings: Any) -> None:
+    def __init__(
+        self, *, split_validation: bool, poll_s: float, max_epsilon: float | None, books: bool, **settings: Any
+    ) -> None:
         self._own: dict[str, Any] = {
             "split_validation": split_validation,
             "max_epsilon": max_epsilon,
+            "books": books,
             "task_check_period": poll_s or FLARES_OWN_S,
         }
         super().__init__(**settings)
