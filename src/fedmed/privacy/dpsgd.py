@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fedmed.errors import InputError
+from fedmed.errors import InputError, counted
 from fedmed.options import expect_positive, option
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, last_of_each
@@ -81,7 +81,7 @@ class DPSGD(FormalMechanism):
         told = ", ".join(f"{site} {entry.epsilon_total:.4g}" for site, entry in sorted(last.items()))
         rounds = max(entry.round for entry in last.values())
         return (
-            f"dpsgd, formal: epsilon at delta {self.dp_delta:g} spent by each patient over {rounds} rounds: {told}; "
+            f"dpsgd, formal: epsilon at delta {self.dp_delta:g} spent by each patient over {counted(rounds, 'round')}: {told}; "
             f"{self.beside()}"
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from nvflare.apis.filter import Filter
 
+from fedmed.errors import counted
 from fedmed.options import expect_positive, option, to_plain
 from fedmed.privacy import noise
 from fedmed.privacy.base import Occasion, Released, Update
@@ -109,7 +110,7 @@ class Gaussian(FormalMechanism):
         worst = max(last.values(), key=lambda entry: entry.epsilon_total or 0.0)
         return (
             f"gaussian, formal: epsilon {worst.epsilon_total:.4g} at delta {worst.delta:g} spent by each site's update "
-            f"over {worst.round} rounds; a site as a whole is hidden, a patient only with it; {self.beside()}"
+            f"over {counted(worst.round, 'round')}; a site as a whole is hidden, a patient only with it; {self.beside()}"
         )
 
 

@@ -13,7 +13,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.filters.svt_privacy import SVTPrivacy
 
-from fedmed.errors import InputError
+from fedmed.errors import InputError, counted
 from fedmed.options import expect, expect_positive, option, to_plain
 from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
@@ -123,7 +123,7 @@ class SVT(Mechanism):
         share, noise = worst.facts["released_share"], worst.facts["selection_noise_over_largest_value"]
         chosen = "the selection is random at these settings" if noise > 1 else "larger values are selected more often"
         return (
-            f"svt, heuristic: epsilon spent {total:.2g} over {worst.round} rounds; requested {self.dp_epsilon:g}: "
+            f"svt, heuristic: epsilon spent {total:.2g} over {counted(worst.round, 'round')}; requested {self.dp_epsilon:g}: "
             f"{meaning}. Sampling is with replacement ({share:.0%} of the values leave at fraction "
             f"{self.dp_fraction:g}), and {chosen} (its noise is {noise:.1g} times the largest value)"
         )
