@@ -79,9 +79,9 @@ class DPSGD(FormalMechanism):
         if not last:
             return f"{self.statement()}; nothing was released"
         told = ", ".join(f"{site} {entry.epsilon_total:.4g}" for site, entry in sorted(last.items()))
-        rounds = max(entry.round for entry in last.values())
+        rounds = counted(max(entry.round for entry in last.values()), "round")
         return (
-            f"dpsgd, formal: epsilon at delta {self.dp_delta:g} spent by each patient over {counted(rounds, 'round')}: {told}; "
+            f"dpsgd, formal: epsilon at delta {self.dp_delta:g} spent by each patient over {rounds}: {told}; "
             f"{self.beside()}"
         )
 

@@ -107,10 +107,11 @@ class Gaussian(FormalMechanism):
         last = last_of_each(entries)
         if not last:
             return f"{self.statement()}; nothing was released"
+        rounds = counted(max(entry.round for entry in last.values()), "round")
         worst = max(last.values(), key=lambda entry: entry.epsilon_total or 0.0)
         return (
             f"gaussian, formal: epsilon {worst.epsilon_total:.4g} at delta {worst.delta:g} spent by each site's update "
-            f"over {counted(worst.round, 'round')}; a site as a whole is hidden, a patient only with it; {self.beside()}"
+            f"over {rounds}; a site as a whole is hidden, a patient only with it; {self.beside()}"
         )
 
 
