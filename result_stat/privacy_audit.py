@@ -74,7 +74,7 @@ def parser() -> Parser:
     parser.add_argument("--out", type=absolute_path, help="folder of the results (default: the run's)")
     parser.add_argument("--inversion", action="store_true", help="also invert a site's first update")
     parser.add_argument("--inversion_size", type=int, default=16, metavar="N", help="voxels along an edge of the crop")
-    parser.add_argument("--inversion_steps", type=int, default=2000, metavar="N", help="steps of the search")
+    parser.add_argument("--inversion_steps", type=int, default=400, metavar="N", help="steps of the search")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap, the search and the noise")
     return parser
 
@@ -107,7 +107,8 @@ def audit(args: argparse.Namespace) -> None:
     write_membership(out, table, found, promised, f"{run.name}, {Path(args.model).name} model")
     told = document(args, run, found, promised)
     if args.inversion:
-        crop = crop_of(experiment, people[0].case, scheme, held, (args.inversion_size,) * 3)
+        edge = args.inversion_size
+        crop = crop_of(experiment, people[0].case, scheme, held, (edge, edge, edge))
         exposure = exposed(experiment, crop, args)
         told["inversion"] = inversion_document(exposure, args)
         caption = f"{run.name}: a site's first update on one crop of {args.inversion_size}^3, label known"

@@ -134,8 +134,8 @@ def test_a_runs_own_filters_act_on_the_update() -> None:
     assert filters_of(NoPrivacy()) is None
     protect = filters_of(SVT(dp_epsilon=1e12, dp_noise_var=1e12, dp_fraction=1.0, dp_gamma=0.5))
     assert protect is not None
-    sent = protect({"a": np.array([0.1, 3.0, -3.0], np.float32)})
-    np.testing.assert_allclose(sent["a"], [0.1, 0.5, -0.5], atol=1e-3)
+    sent = protect({"a": np.full(50, -3.0, np.float32)})["a"]
+    assert {round(float(value), 3) for value in sent} == {0.0, -0.5}  # dropped, or clipped and released
     with pytest.raises(InputError, match="refuse the update"):
         protect({"a": np.array([np.nan], np.float32)})
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from fedmed.attacks.exposure import crop_of
 from fedmed.attacks.membership import POOLED, Found, Treated, attack, scores, table_of, treated
 from fedmed.attacks.promise import Promise, Spent
 from fedmed.attacks.report import as_json, as_text, limit_of
@@ -45,9 +46,11 @@ def people(folder: Path) -> tuple[Subject, ...]:
 
 
 @pytest.fixture(scope="module")
-def cases(people: Sequence[Subject]) -> list[dict[str, torch.Tensor]]:
-    held = Brats18().eval_set([each.case for each in people], "brats2018", Caching(share_in_memory=1.0))
-    return [{name: torch.as_tensor(item[name]) for name in ("image", "label")} for item in held]
+def cases(folder: Path, people: Sequence[Subject]) -> list[dict[str, torch.Tensor]]:
+    """The tumours and what is around them, small enough to be learnt by heart within seconds."""
+    experiment = experiment_on(folder)
+    crops = [crop_of(experiment, each.case, "brats2018", Caching(), (16, 16, 16)) for each in people]
+    return [{"image": crop.image[0], "label": crop.label[0]} for crop in crops]
 
 
 def fresh() -> BratsSegResNet:
@@ -56,12 +59,12 @@ def fresh() -> BratsSegResNet:
 
 
 def step_loss(model: nn.Module, item: dict[str, torch.Tensor]) -> torch.Tensor:
-    loss: torch.Tensor = Brats18().loss()(model(item["image"][None]), item["label"][None].float())
+    loss: torch.Tensor = Brats18().loss()(model(item["image"][None]), item["label"][None])
     return loss
 
 
 def by_heart(members: Sequence[dict[str, torch.Tensor]], epochs: int = 30) -> nn.Module:
-    """Trained on whole volumes, without random transforms or dropout, until they are known."""
+    """Trained without random transforms or dropout, until the cases are known."""
     model = fresh()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(epochs):

@@ -22,14 +22,17 @@ Seen = Callable[[Gradient], Gradient]
 INTENSITY = 5.0
 """The attacker knows that images are normalised, so no voxel is further than this from 0, in standard deviations."""
 
+START = 0.1
+"""The noise that the search begins with, small: what the update does not decide stays as it began."""
+
 
 @dataclass(frozen=True)
 class Search:
     """How long and with what weights the attacker looks for the image."""
 
-    steps: int = 2000
+    steps: int = 400
     learning_rate: float = 0.1
-    total_variation: float = 1e-3
+    total_variation: float = 3e-2
     seed: int = 0
 
 
@@ -124,7 +127,7 @@ def reconstruct(
     observed = tuple(-torch.from_numpy(update[name]) for name, _ in model.named_parameters())
     generator = torch.Generator().manual_seed(search.seed)
     shape = (1, channels, *label.shape[2:])
-    image = torch.randn(shape, generator=generator).requires_grad_()
+    image = (START * torch.randn(shape, generator=generator)).requires_grad_()
     optimizer = torch.optim.Adam([image], lr=search.learning_rate)
     falls = [search.steps * eighths // 8 for eighths in (3, 5, 7)]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, falls, gamma=0.1)
@@ -132,8 +135,8 @@ def reconstruct(
     for _ in range(search.steps):
         found = seen(gradient_of(model, criterion, image, label, graph=True))
         cost = mismatch(found, observed) + search.total_variation * total_variation(image)
-        if float(cost) < least:
-            best, least = image.detach().clone(), float(cost)
+        if cost.item() < least:
+            best, least = image.detach().clone(), cost.item()
         (slope,) = torch.autograd.grad(cost, image)
         image.grad = slope.sign()
         optimizer.step()
