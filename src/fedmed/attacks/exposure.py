@@ -10,13 +10,15 @@ from monai.utils import convert_to_tensor
 from fedmed.attacks.inversion import (
     Search,
     adam_update,
-    as_plain,
-    as_signs,
+    as_is,
     correlation,
+    from_adam,
+    from_plain,
     gradient_of,
     plain_update,
     psnr,
     reconstruct,
+    saturated,
 )
 from fedmed.attacks.network import initial_network
 from fedmed.attacks.protection import Protect, norm_of
@@ -100,17 +102,19 @@ def expose(
     """
     model, criterion, training = initial_network(experiment), experiment.task.loss(), experiment.training
     gradient = gradient_of(model, criterion, crop.image, crop.label)
-    updates = {
-        "gradient": (plain_update(model, gradient, training.learning_rate), as_plain),
-        "adam_update": (adam_update(model, gradient, training.learning_rate, training.weight_decay), as_signs),
-    }
-    if norm_of(updates["gradient"][0]) == 0:
+    rate, decay = training.learning_rate, training.weight_decay
+    plain, adam = plain_update(model, gradient, rate), adam_update(model, gradient, rate, decay)
+    if norm_of(plain) == 0:
         raise InputError("The crop holds no tumour, so the loss has no gradient there; give a larger --inversion_size.")
+    ways = (
+        ("gradient", plain, lambda sent: from_plain(model, sent, rate), as_is),
+        ("adam_update", adam, lambda sent: from_adam(model, sent, rate, decay), saturated),
+    )
     attempts = []
-    for observed, (update, seen) in updates.items():
+    for observed, update, read, seen in ways:
         for protection, protect in protections.items():
-            sent = update if protect is None else protect(update)
-            found = reconstruct(model, criterion, sent, crop.label, crop.image.shape[1], search, seen)
+            shown = read(update if protect is None else protect(update))
+            found = reconstruct(model, criterion, shown, crop.label, crop.image.shape[1], search, seen)
             attempts.append(_judged(observed, protection, crop.image, found))
     return crop._replace(attempts=tuple(attempts))
 

@@ -9,15 +9,23 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
+
+from fedmed.attacks.protection import Update
 
 Gradient = tuple[torch.Tensor, ...]
 """A tensor a parameter, in the model's order."""
 
 Seen = Callable[[Gradient], Gradient]
-"""From a gradient to the direction in which the optimiser shows it to others."""
+"""From a gradient to what of it can be read off an update."""
+
+ADAM_EPSILON = 1e-8
+"""PyTorch's, which the recipe does not change."""
+
+SATURATED = 0.1
+"""The most that a value read off an update of Adam may be; rounding could make it anything. Smaller bounds hide the
+sizes of the first layer's gradients, which tell most of an image, and gave worse images."""
 
 INTENSITY = 5.0
 """The attacker knows that images are normalised, so no voxel is further than this from 0, in standard deviations."""
@@ -54,18 +62,16 @@ def gradient_of(
     )
 
 
-def plain_update(model: nn.Module, gradient: Gradient, learning_rate: float) -> dict[str, np.ndarray]:
+def plain_update(model: nn.Module, gradient: Gradient, learning_rate: float) -> Update:
     """The weight differences of one step of plain gradient descent, by parameter name."""
     names = [name for name, _ in model.named_parameters()]
     return {name: (-learning_rate * values).numpy() for name, values in zip(names, gradient, strict=True)}
 
 
-def adam_update(
-    model: nn.Module, gradient: Gradient, learning_rate: float, weight_decay: float
-) -> dict[str, np.ndarray]:
+def adam_update(model: nn.Module, gradient: Gradient, learning_rate: float, weight_decay: float) -> Update:
     """The weight differences of the first step of a fresh Adam, as a site takes it; the model stays as it is.
 
-    Its bias correction makes that step -lr g / (|g| + 1e-8), almost the gradient's signs alone.
+    Its bias correction makes that step -lr g / (|g| + 1e-8), with g of the weight decay too: almost signs alone.
     """
     stepped = copy.deepcopy(model)
     optimizer = torch.optim.Adam(stepped.parameters(), lr=learning_rate, weight_decay=weight_decay)
@@ -76,17 +82,34 @@ def adam_update(
     return {name: (after - before[name]).detach().numpy() for name, after in stepped.named_parameters()}
 
 
-def as_plain(gradient: Gradient) -> Gradient:
-    """What plain gradient descent shows: the gradient itself."""
+def from_plain(model: nn.Module, update: Update, learning_rate: float) -> Gradient:
+    """The gradient behind a step of plain gradient descent."""
+    return tuple(-torch.from_numpy(update[name]) / learning_rate for name, _ in model.named_parameters())
+
+
+def from_adam(model: nn.Module, update: Update, learning_rate: float, weight_decay: float) -> Gradient:
+    """The gradient behind the first step of a fresh Adam, as far as float32 has kept it: its values up to SATURATED.
+
+    That step is s = g / (|g| + e), e = 1e-8, per learning rate, so g = e s / (1 - |s|): Adam's e, which shall only
+    prevent a division by 0, gives away sizes and not signs alone. Where 1 - |s| is lost to rounding only the sign is
+    left. The weight decay is part of g and known, since the weights are.
+    """
+    found = []
+    for name, weights in model.named_parameters():
+        signs = -torch.from_numpy(update[name]).double() / learning_rate
+        sizes = ADAM_EPSILON * signs / (1 - signs.abs()).clamp_min(ADAM_EPSILON / SATURATED)
+        found.append((sizes.clamp(-SATURATED, SATURATED) - weight_decay * weights.detach().double()).float())
+    return tuple(found)
+
+
+def as_is(gradient: Gradient) -> Gradient:
+    """How plain gradient descent shows a gradient."""
     return gradient
 
 
-def as_signs(gradient: Gradient) -> Gradient:
-    """What Adam's first step shows, smoothed so that it can be differentiated: g / sqrt(g^2 + (median |g|)^2) a tensor.
-
-    The signs themselves have no derivative, so that the search would not move.
-    """
-    return tuple(g * torch.rsqrt(g * g + g.detach().abs().median() ** 2 + 1e-24) for g in gradient)
+def saturated(gradient: Gradient) -> Gradient:
+    """How :func:`from_adam` shows one, smoothly, so that it can be differentiated: g / sqrt(1 + (g / SATURATED)^2)."""
+    return tuple(values * torch.rsqrt(1 + (values / SATURATED) ** 2) for values in gradient)
 
 
 def mismatch(gradient: Sequence[torch.Tensor], observed: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -104,27 +127,26 @@ def total_variation(image: torch.Tensor) -> torch.Tensor:
 def reconstruct(
     model: nn.Module,
     criterion: nn.Module,
-    update: dict[str, np.ndarray],
+    observed: Gradient,
     label: torch.Tensor,
     channels: int,
     search: Search,
-    seen: Seen = as_plain,
+    seen: Seen = as_is,
 ) -> torch.Tensor:
-    """The image whose gradient fits an update best, by Adam on the signs of its own gradient (section 4.2, "signed").
+    """The image whose gradient fits the observed one best, by Adam on the signs of the slope, as the paper does.
 
     Args:
         model: with the weights before the update, in eval mode, on the CPU in float32.
         criterion: the training loss.
-        update: weight differences by parameter name.
+        observed: the gradient that was read off an update.
         label: (1, regions, D, H, W), known to the attacker.
         channels: of the image.
         search: how to look.
-        seen: how the optimiser shows a gradient.
+        seen: how a gradient looks when it is read off an update.
 
     Returns:
         (1, channels, D, H, W), normalised intensities; the best of those that the search passed.
     """
-    observed = tuple(-torch.from_numpy(update[name]) for name, _ in model.named_parameters())
     generator = torch.Generator().manual_seed(search.seed)
     shape = (1, channels, *label.shape[2:])
     image = (START * torch.randn(shape, generator=generator)).requires_grad_()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from fedmed.attacks.membership import POOLED, Found, scores
 from fedmed.attacks.statistics import Scores, roc, tpr_bound
@@ -63,8 +64,12 @@ def _roc(
         limit = [tpr_bound(*bound, x) for x in line]
         axes.fill_between(line, limit, 1.2, color="0.5", alpha=0.2, label=f"beyond epsilon {bound[0]:.3g}")
     axes.set(xscale="log", yscale="log", xlim=(edges[0], 1), ylim=(edges[1], 1.1))
-    axes.set_xlabel(f"held-out cases called members (share of {others})")
-    axes.set_ylabel(f"members found (share of {members})")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(f"held-out cases called members (of {others}; none at the left edge)")
+    axes.set_ylabel(f"members found (of {members})")
     axes.set_title("membership attacks, all sites", fontsize=10)
     axes.grid(alpha=0.25, which="both")
     axes.legend(fontsize=8, loc="lower right")
