@@ -126,7 +126,7 @@ def test_likeness_is_measured_as_told() -> None:
 def test_an_image_is_found_in_its_gradient_and_not_behind_noise(model: nn.Module, crop: Exposure) -> None:
     update = plain_update(model, gradient_of(model, LOSS, crop.image, crop.label), 1e-4)
     shown = [from_plain(model, each, 1e-4) for each in (update, gaussian(None, 1.0)(update))]
-    found, guessed = (reconstruct(model, LOSS, each, crop.label, 4, Search(steps=150)) for each in shown)
+    found, guessed = (reconstruct(model, LOSS, each, crop.label, 4, Search(steps=100)) for each in shown)
     assert correlation(crop.image, found) > 0.5
     assert correlation(crop.image, found) > correlation(crop.image, guessed) + 0.3
 

@@ -57,7 +57,7 @@ class Exposure(NamedTuple):
         for each in self.attempts:
             if each.protection == unprotected:
                 ok = each.correlation >= SUCCESS
-                told = "the image is recognisable without privacy" if ok else FAILED
+                told = "the image is recovered in part" if ok else FAILED
                 lines.append(f"{each.observed}: correlation {each.correlation:.2f} without privacy: {told}")
         return "\n".join(lines)
 
