@@ -27,7 +27,7 @@ from fedmed.attacks.inversion import Search
 from fedmed.attacks.membership import Found, Treated, attack, table_of, treated
 from fedmed.attacks.network import initial_network, network
 from fedmed.attacks.promise import Promise, promise_of
-from fedmed.attacks.protection import Protect, filters_of, gaussian
+from fedmed.attacks.protection import Protect, gaussian, of_run
 from fedmed.attacks.subjects import subjects
 from fedmed.data.case_facts import FactsBook
 from fedmed.errors import InputError, in_words
@@ -134,7 +134,7 @@ def networks(run: RunFolder, experiment: Experiment, args: argparse.Namespace) -
 def exposed(experiment: Experiment, crop: Exposure, args: argparse.Namespace) -> Exposure:
     """Invert the first update on a crop, and say how well that went."""
     protections: dict[str, Protect | None] = {UNPROTECTED: None}
-    own = filters_of(experiment.privacy)
+    own = of_run(experiment)
     if own is not None:
         protections[f"the run's {experiment.privacy.name}"] = own
     protections[f"Gaussian z = {NOISE:g}"] = gaussian(None, NOISE, args.seed)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from fedmed.experiment import Experiment
+from fedmed.privacy.ledger import Entry, Ledger
 from fedmed.run_folder import RunFolder, save_weights
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
@@ -19,23 +20,11 @@ from result_stat import privacy_audit
 
 ROOT = Path(__file__).resolve().parents[1]
 
-LEDGER = {
-    "format": 1,
-    "run": "run-001",
-    "mechanism": {
-        "name": "dpsgd",
-        "unit": "patient",
-        "guarantee": "formal",
-        "assumptions": [],
-        "parameters": {"noise_multiplier": 1.0},
-    },
-    "entries": [
-        {"site": site, "round": number, "epsilon_round": 0.5, "epsilon_total": 0.5 * (number + 1), "delta": 1e-3}
-        for site in ("site-1", "site-2")
-        for number in (1, 0)
-    ],
-    "checksum": "",
-}
+LEDGER = Ledger(
+    "run-001",
+    {"name": "dpsgd", "unit": "patient", "guarantee": "formal"},
+    [Entry(site, number, 0.5, 0.5 * number, 1.0, 1e-3) for site in ("site-1", "site-2") for number in (2, 1)],
+)
 
 
 @pytest.fixture
@@ -87,19 +76,19 @@ def test_a_run_is_audited_and_leaves_numbers_cases_and_a_picture(run: RunFolder)
 
 
 def test_the_ledger_stands_beside_the_table(small_run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    small_run.write_json("privacy_ledger", LEDGER)
+    LEDGER.save(small_run.path / "privacy_ledger.json")
     assert privacy_audit.main([str(small_run.path), "--out", str(small_run.path / "audit")]) == 0
     told = capsys.readouterr().out
     assert "promised by dpsgd (unit: patient): formal" in told
-    assert "site-2, round 1: epsilon 1 at delta 0.001" in told
+    assert "site-2, round 2: epsilon 1 at delta 0.001" in told
     assert "promised (1%)" in told
     assert (small_run.path / "audit" / "privacy_audit.png").is_file()
 
 
 def test_a_heuristic_ledger_promises_no_number(small_run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    entries = [{"site": "site-1", "round": 0, "epsilon_total": None, "delta": None}]
-    mechanism = {"name": "svt", "unit": "site's update", "guarantee": "heuristic"}
-    small_run.write_json("privacy_ledger", {"mechanism": mechanism, "entries": entries})
+    mechanism = {"name": "percentile", "unit": "site's update", "guarantee": "heuristic"}
+    ledger = Ledger("run-001", mechanism, [Entry("site-1", 1, None, None, None, None)])
+    ledger.save(small_run.path / "privacy_ledger.json")
     assert privacy_audit.main([str(small_run.path)]) == 0
     told = capsys.readouterr().out
     assert "no epsilon, the mechanism is heuristic" in told
@@ -164,7 +153,7 @@ def test_a_run_whose_cases_are_gone_is_refused(
 
 def test_a_ledger_that_is_none_is_refused(small_run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     small_run.write_json("privacy_ledger", {"entries": []})
-    assert "no ledger as runs write it" in refused(capsys, small_run.path)
+    assert "no privacy ledger" in refused(capsys, small_run.path)
 
 
 @pytest.mark.parametrize(

@@ -24,13 +24,12 @@ from fedmed.attacks.inversion import (
 )
 from fedmed.attacks.inversion_picture import picture
 from fedmed.attacks.network import initial_network
-from fedmed.attacks.protection import filters_of, gaussian, norm_of
+from fedmed.attacks.protection import gaussian, of_run
 from fedmed.data.cache import Caching
 from fedmed.data.datalist import load_datalist
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
-from fedmed.privacy.none import NoPrivacy
-from fedmed.privacy.svt import SVT
+from fedmed.privacy.update_math import l2_norm
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
 
@@ -133,7 +132,7 @@ def test_an_image_is_found_in_its_gradient_and_not_behind_noise(model: nn.Module
 
 def test_noise_has_the_size_that_was_asked_for() -> None:
     update = {"a": np.full(40_000, 0.03, np.float32), "b": np.zeros((200, 200), np.float32)}
-    assert norm_of(update) == pytest.approx(6, rel=1e-5)
+    assert l2_norm(update) == pytest.approx(6, rel=1e-5)
     sent = gaussian(clip=2.0, noise=0.5, seed=1)(update)
     assert sent["b"].std() == pytest.approx(1.0, rel=0.02)
     assert sent["a"].mean() == pytest.approx(0.01, abs=0.02)
@@ -142,14 +141,17 @@ def test_noise_has_the_size_that_was_asked_for() -> None:
     np.testing.assert_allclose(unchanged["a"], update["a"])
 
 
-def test_a_runs_own_filters_act_on_the_update() -> None:
-    assert filters_of(NoPrivacy()) is None
-    protect = filters_of(SVT(dp_epsilon=1e12, dp_noise_var=1e12, dp_fraction=1.0, dp_gamma=0.5))
+def test_a_runs_own_mechanism_acts_on_the_update(small_experiment: Callable[..., Experiment]) -> None:
+    assert of_run(small_experiment()) is None
+    assert of_run(small_experiment("--privacy", "dpsgd", "--dp_noise_multiplier", "1")) is None  # acts in every step
+    quiet = ("--dp_epsilon", "1e12", "--dp_noise_var", "1e12", "--dp_fraction", "1", "--dp_gamma", "0.5")
+    protect = of_run(small_experiment("--privacy", "svt", *quiet))
     assert protect is not None
     sent = protect({"a": np.full(50, -3.0, np.float32)})["a"]
     assert {round(float(value), 3) for value in sent} == {0.0, -0.5}  # dropped, or clipped and released
-    with pytest.raises(InputError, match="refuse the update"):
-        protect({"a": np.array([np.nan], np.float32)})
+    target = of_run(small_experiment("--privacy", "gaussian", "--dp_target_epsilon", "8", "--dp_clip", "2"))
+    assert target is not None
+    assert target({"a": np.zeros(40_000, np.float32)})["a"].std() > 0.5  # the noise that was found for the target
 
 
 def test_both_updates_are_tried_behind_every_protection_and_drawn(

@@ -21,12 +21,13 @@ from fedmed.attacks.inversion import (
     saturated,
 )
 from fedmed.attacks.network import initial_network
-from fedmed.attacks.protection import Protect, norm_of
+from fedmed.attacks.protection import Protect
 from fedmed.data.cache import Caching
 from fedmed.data.datalist import Case
 from fedmed.data.windows import Size
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
+from fedmed.privacy.update_math import l2_norm
 
 SUCCESS = 0.5
 """The correlation with the truth from which on an image counts as recovered."""
@@ -104,7 +105,7 @@ def expose(
     gradient = gradient_of(model, criterion, crop.image, crop.label)
     rate, decay = training.learning_rate, training.weight_decay
     plain, adam = plain_update(model, gradient, rate), adam_update(model, gradient, rate, decay)
-    if norm_of(plain) == 0:
+    if l2_norm(plain) == 0:
         raise InputError("The crop holds no tumour, so the loss has no gradient there; give a larger --inversion_size.")
     ways = (
         ("gradient", plain, lambda sent: from_plain(model, sent, rate), as_is),

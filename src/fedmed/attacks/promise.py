@@ -1,13 +1,9 @@
 """What a run's privacy mechanism promised of each site's patients, read from the run's ledger if it kept one."""
 
-import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from fedmed.errors import InputError
+from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
 from fedmed.run_folder import RunFolder
-
-LEDGER = "privacy_ledger"
 
 
 class Spent(NamedTuple):
@@ -43,26 +39,22 @@ def promise_of(run: RunFolder) -> Promise | None:
     """The run's ledger in short, or None where it has none.
 
     Raises:
-        InputError: the ledger cannot be read.
+        InputError: the ledger cannot be read, or was edited.
     """
-    path = run.path / f"{LEDGER}.json"
+    path = run.path / LEDGER
     if not path.is_file():
         return None
-    document = run.read_json(LEDGER)
-    try:
-        mechanism = document["mechanism"]
-        last = {entry["site"]: _spent(entry) for entry in sorted(document["entries"], key=lambda each: each["round"])}
-        return Promise(
-            mechanism["name"], mechanism["unit"], mechanism["guarantee"], tuple(last[s] for s in sorted(last))
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} is no ledger as runs write it ({error!r}); copy it from the run anew.") from error
+    ledger = read_ledger(path)
+    last = last_of_each(ledger.entries)
+    spent = tuple(Spent(site, each.round, each.epsilon_total, each.delta) for site, each in sorted(last.items()))
+    mechanism = ledger.mechanism
+    return Promise(mechanism["name"], mechanism["unit"], mechanism["guarantee"], spent)
 
 
 def in_words(promise: Promise | None) -> str:
     """Lines beside a table of attacks."""
     if promise is None:
-        return f"The run has no {LEDGER}.json, so no privacy was promised that these attacks could be held against."
+        return f"The run has no {LEDGER}, so no privacy was promised that these attacks could be held against."
     lines = [f"promised by {promise.name} (unit: {promise.unit}): {promise.guarantee}"]
     for each in promise.spent:
         if each.epsilon is None:
@@ -71,16 +63,6 @@ def in_words(promise: Promise | None) -> str:
             at = "" if each.delta is None else f" at delta {each.delta:g}"
             lines.append(f"  {each.site}, round {each.round}: epsilon {each.epsilon:.4g}{at}")
     return "\n".join(lines)
-
-
-def _spent(entry: Mapping[str, Any]) -> Spent:
-    return Spent(str(entry["site"]), int(entry["round"]), *(_number(entry.get(k)) for k in ("epsilon_total", "delta")))
-
-
-def _number(value: Any) -> float | None:
-    """A finite number that is not negative, else None: an infinite epsilon promises nothing."""
-    number = None if value is None else float(value)
-    return number if number is not None and math.isfinite(number) and number >= 0 else None
 
 
 def as_json(promise: Promise | None) -> Any:

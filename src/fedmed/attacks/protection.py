@@ -3,24 +3,15 @@
 from collections.abc import Callable
 
 import numpy as np
-from nvflare.apis.dxo import DXO, DataKind, from_shareable
-from nvflare.apis.filter import ContentBlockedException
-from nvflare.apis.fl_constant import FLMetaKey
-from nvflare.apis.fl_context import FLContext
 
-from fedmed.errors import InputError
-from fedmed.privacy.base import Mechanism
-
-Update = dict[str, np.ndarray]
-"""Weight differences by parameter name."""
+from fedmed.experiment import Experiment
+from fedmed.privacy.base import Occasion, Update
+from fedmed.privacy.filter import PrivacyFilter, rebuilt
+from fedmed.privacy.ledger import Ledger
+from fedmed.privacy.update_math import l2_norm
 
 Protect = Callable[[Update], Update]
 """From the update that a site made to the one that leaves it."""
-
-
-def norm_of(update: Update) -> float:
-    """The Euclidean norm over all parameters at once."""
-    return float(np.sqrt(sum(np.sum(np.square(values, dtype=np.float64)) for values in update.values())))
 
 
 def gaussian(clip: float | None, noise: float, seed: int = 0) -> Protect:
@@ -37,7 +28,7 @@ def gaussian(clip: float | None, noise: float, seed: int = 0) -> Protect:
     generator = np.random.default_rng(seed)
 
     def protect(update: Update) -> Update:
-        norm = norm_of(update)
+        norm = l2_norm(update)
         bound = norm if clip is None else clip
         scale = min(1.0, bound / max(norm, 1e-30))
         return {
@@ -48,29 +39,22 @@ def gaussian(clip: float | None, noise: float, seed: int = 0) -> Protect:
     return protect
 
 
-def filters_of(mechanism: Mechanism) -> Protect | None:
-    """A run's own filters on an update of one step, or None where its mechanism has none.
+def of_run(experiment: Experiment) -> Protect | None:
+    """The run's own mechanism on an update of one step, or None where it does not act on updates.
 
     FLARE's SVT draws from NumPy's global generator, so its noise differs from call to call.
 
     Raises:
-        InputError: by what is returned, where a filter refuses the update.
+        InputError: by what is returned, where the mechanism refuses the update.
     """
-    filters = mechanism.filters()
+    filters = experiment.privacy.filters(experiment)
     if not filters:
         return None
+    assert isinstance(filters[0], PrivacyFilter)
+    mechanism = rebuilt(filters[0].mechanism)  # with the noise that was found for its target
 
     def protect(update: Update) -> Update:
-        message = DXO(DataKind.WEIGHT_DIFF, data=dict(update), meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: 1})
-        shareable = message.to_shareable()
-        try:
-            for each in filters:
-                shareable = each.process(shareable, FLContext())
-        except ContentBlockedException as error:
-            raise InputError(
-                f"The filters of {mechanism.name} refuse the update ({error}); leave out --inversion."
-            ) from error
-        sent: Update = from_shareable(shareable).data
-        return sent
+        occasion = Occasion("attacked", 1, 1, experiment.training.seed)
+        return mechanism.release(update, occasion, Ledger("attacked", mechanism.document())).update
 
     return protect
