@@ -280,7 +280,8 @@ def test_a_rows_options_come_before_those_of_the_study(tmp_path: Path) -> None:
 def test_a_run_that_fails_is_told_with_its_last_words(
     code: str, error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "job.py").write_text(f"import sys\nprint('begin', flush=True)\nprint('no luck', file=sys.stderr)\n{code}\n")
+    last_words = "print('begin', flush=True)\nprint('no luck', file=sys.stderr)"
+    (tmp_path / "job.py").write_text(f"import sys\n{last_words}\n{code}\n")
     monkeypatch.setattr(study, "HERE", tmp_path / "result_stat")
     row = study.planned("none", "", 0, tmp_path, study.read_arguments([]))
     with pytest.raises(error, match=r"none-seed0 ended with exit code \d \(no luck\); its output is in"):
