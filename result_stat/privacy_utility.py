@@ -44,6 +44,7 @@ from fedmed.metrics import mean_of_values
 from fedmed.options import Parser, absolute_path, expect_at_least, to_plain
 from fedmed.privacy.base import Mechanism
 from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
+from fedmed.privacy.svt import MEANINGFUL
 from fedmed.run_folder import ARTIFACTS, RunFolder
 from result_stat.evaluate import caching
 
@@ -74,9 +75,6 @@ RULES = {"dice": "published rule", "challenge_dice": "challenge rule"}
 
 SAME = ["mechanism", "unit", "guarantee", "options"]
 """Runs that are alike in these columns differ in their seeds alone."""
-
-MEANINGFUL = 10.0
-"""The epsilon above which a guarantee is not taken for one."""
 
 MARKERS = {"patient": "o", "site's update": "s"}
 

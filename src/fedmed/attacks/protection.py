@@ -8,7 +8,7 @@ from fedmed.experiment import Experiment
 from fedmed.privacy.base import Occasion, Update
 from fedmed.privacy.filter import PrivacyFilter, rebuilt
 from fedmed.privacy.ledger import Ledger
-from fedmed.privacy.update_math import l2_norm
+from fedmed.privacy.update_math import clipped, l2_norm
 
 Protect = Callable[[Update], Update]
 """From the update that a site made to the one that leaves it."""
@@ -28,13 +28,12 @@ def gaussian(clip: float | None, noise: float, seed: int = 0) -> Protect:
     generator = np.random.default_rng(seed)
 
     def protect(update: Update) -> Update:
-        norm = l2_norm(update)
-        bound = norm if clip is None else clip
-        scale = min(1.0, bound / max(norm, 1e-30))
-        return {
-            name: (values * scale + generator.normal(0.0, noise * bound, values.shape)).astype(values.dtype)
-            for name, values in update.items()
+        bound = l2_norm(update) if clip is None else clip
+        noisy = {
+            name: values + generator.normal(0.0, noise * bound, values.shape)
+            for name, values in clipped(update, bound).items()
         }
+        return {name: values.astype(update[name].dtype) for name, values in noisy.items()}
 
     return protect
 

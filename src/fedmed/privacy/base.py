@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 from nvflare.apis.filter import Filter
 
+from fedmed.options import to_plain
 from fedmed.plugin import Plugin
 from fedmed.privacy.ledger import Entry, Ledger
 
@@ -83,8 +84,12 @@ class Mechanism(Plugin, ABC):
         return self.GUARANTEE == "formal" and not self.dp_release_metrics
 
     def filters(self, experiment: "Experiment") -> list[Filter]:
-        """FLARE filters for a site's training result, in the order in which they act."""
-        return []
+        """FLARE filters for a site's training result: the one that calls :meth:`release`, where there is one."""
+        if type(self).release is Mechanism.release:
+            return []
+        from fedmed.privacy.filter import PrivacyFilter  # which imports this module
+
+        return [PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed)]
 
     def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
         """What of an update may leave, for mechanisms that act on updates; ``update`` itself is never changed."""
@@ -116,8 +121,6 @@ class Mechanism(Plugin, ABC):
 
     def document(self) -> dict[str, Any]:
         """The declaration that stands in the ledger."""
-        from fedmed.options import to_plain
-
         return {
             "name": self.name,
             "unit": self.UNIT,

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from nvflare.apis.dxo import DXO, DataKind
-from nvflare.apis.filter import Filter
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.filters.exclude_vars import ExcludeVars as FlareExcludeVars
 
 from fedmed.errors import InputError
-from fedmed.options import option, to_plain
+from fedmed.options import option
 from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_math import cosine, signal_to_noise
@@ -53,11 +52,6 @@ class ExcludeVars(Mechanism):
                 f"--exclude_vars {self.exclude_vars} matches {found} of the network's {len(names)} parameters "
                 f"({names[0]}, {names[1]}, ...); expected some of them."
             )
-
-    def filters(self, experiment: "Experiment") -> list[Filter]:
-        from fedmed.privacy.filter import PrivacyFilter
-
-        return [PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed)]
 
     def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
         dxo = DXO(DataKind.WEIGHT_DIFF, data=dict(update))

@@ -5,19 +5,18 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from nvflare.apis.dxo import DXO, DataKind
-from nvflare.apis.filter import Filter
 from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.filters.percentile_privacy import PercentilePrivacy
 
-from fedmed.options import expect, expect_positive, option, to_plain
+from fedmed.options import expect, expect_positive, option
 from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_math import cosine, share_of_values, signal_to_noise
 
 if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
+    pass
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,6 @@ class Percentile(Mechanism):
     def __post_init__(self) -> None:
         expect(0 <= self.percentile <= 100, "percentile", self.percentile, "a number from 0 to 100")
         expect_positive("percentile_gamma", self.percentile_gamma)
-
-    def filters(self, experiment: "Experiment") -> list[Filter]:
-        from fedmed.privacy.filter import PrivacyFilter
-
-        return [PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed)]
 
     def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
         data = {name: np.array(values) for name, values in update.items()}

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from nvflare.apis.dxo import DXO, DataKind
-from nvflare.apis.filter import Filter
 from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.filters.svt_privacy import SVTPrivacy
 
 from fedmed.errors import InputError, counted
-from fedmed.options import expect, expect_positive, option, to_plain
+from fedmed.options import expect, expect_positive, option
 from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
 from fedmed.privacy.update_math import cosine, share_of_values, signal_to_noise
@@ -69,11 +68,6 @@ class SVT(Mechanism):
     def epsilon_of_round(self, values: int) -> float:
         """What FLARE's accountant books for an update of so many values."""
         return self.dp_epsilon + math.ceil(values * self.dp_fraction) * self.dp_noise_var
-
-    def filters(self, experiment: "Experiment") -> list[Filter]:
-        from fedmed.privacy.filter import PrivacyFilter
-
-        return [PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed)]
 
     def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
         data = {name: np.array(values) for name, values in update.items()}
