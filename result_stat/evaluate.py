@@ -18,10 +18,11 @@ import pandas as pd
 from fedmed.data.cache import Caching
 from fedmed.data.case_facts import FactsBook
 from fedmed.errors import InputError, in_words
-from fedmed.evaluation import long_table, model_file, score, validation_cases
+from fedmed.evaluation import long_table, score, validation_cases
 from fedmed.experiment import Data, Experiment
 from fedmed.options import Parser, absolute_path
 from fedmed.run_folder import ARTIFACTS, BEST, RunFolder
+from fedmed.trained_model import open_model
 
 TABLE = "evaluation"
 
@@ -89,11 +90,12 @@ def evaluate(run: RunFolder, label: str, args: argparse.Namespace) -> pd.DataFra
         dataset_base_dir=args.dataset_base_dir or experiment.data.dataset_base_dir,
         datalist_json_path=args.datalist_json_path or experiment.data.datalist_json_path,
     )
-    weights = model_file(run, args.model)
+    model = open_model(run.path, args.model)
+    weights = model.weights
     held = caching(experiment, run)
     cases, label_scheme = validation_cases(experiment, data, FactsBook(held.disk))
     print(f"{run.name}: {weights.name} on {len(cases)} cases", flush=True)
-    table = long_table(label, score(experiment, weights, cases, label_scheme, held))
+    table = long_table(label, score(model, cases, label_scheme, held))
     table.to_csv(run.path / f"{TABLE}-{weights.stem}.csv", index=False)
     return table
 

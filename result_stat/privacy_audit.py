@@ -25,19 +25,19 @@ from fedmed.attacks import inversion_picture, membership_picture, promise, repor
 from fedmed.attacks.exposure import Exposure, crop_of, expose
 from fedmed.attacks.inversion import Search
 from fedmed.attacks.membership import Found, Treated, attack, table_of, treated
-from fedmed.attacks.network import initial_network, network
+from fedmed.attacks.network import initial_network
 from fedmed.attacks.promise import Promise, promise_of
 from fedmed.attacks.protection import Protect, gaussian, of_run
 from fedmed.attacks.subjects import subjects
 from fedmed.data.case_facts import FactsBook
 from fedmed.errors import InputError, in_words
-from fedmed.evaluation import model_file
 from fedmed.experiment import Experiment
 from fedmed.files import write_whole
 from fedmed.memory_format import channels_last, use_channels_last
 from fedmed.options import Parser, absolute_path, expect, expect_at_least
 from fedmed.run_folder import RunFolder
 from fedmed.tasks.brats18 import DIVISOR
+from fedmed.trained_model import model_file, network_of
 from result_stat.evaluate import caching
 
 DATA = ("dataset_base_dir", "datalist_json_path")
@@ -124,11 +124,11 @@ def networks(run: RunFolder, experiment: Experiment, args: argparse.Namespace) -
     Raises:
         InputError: there are no such weights, or they are of another network.
     """
-    target = network(experiment, model_file(run, args.model))
+    target = network_of(experiment.task, model_file(run, args.model))
     if args.reference is None:
         return target, initial_network(experiment)
     other = model_file(RunFolder.open(args.reference), "best") if args.reference.is_dir() else args.reference
-    return target, network(experiment, other)
+    return target, network_of(experiment.task, other)
 
 
 def exposed(experiment: Experiment, crop: Exposure, args: argparse.Namespace) -> Exposure:

@@ -38,7 +38,7 @@ from fedmed.command_line import read_experiment
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, counted, in_words
-from fedmed.evaluation import model_file, score, validation_cases
+from fedmed.evaluation import score, validation_cases
 from fedmed.experiment import Experiment
 from fedmed.metrics import mean_of_values
 from fedmed.options import Parser, absolute_path, expect_at_least, to_plain
@@ -46,6 +46,7 @@ from fedmed.privacy.base import Mechanism
 from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
 from fedmed.privacy.svt import MEANINGFUL
 from fedmed.run_folder import ARTIFACTS, RunFolder
+from fedmed.trained_model import open_model
 from result_stat.evaluate import caching
 
 GRID: Mapping[str, str] = {
@@ -411,7 +412,7 @@ def scores(run: RunFolder) -> dict[str, float | None]:
     experiment = run.experiment()
     held = caching(experiment, run)
     cases, scheme = validation_cases(experiment, experiment.data, FactsBook(held.disk))
-    rows = score(experiment, model_file(run, "last"), cases, scheme, held)
+    rows = score(open_model(run.path, "last"), cases, scheme, held)
     return {rule: mean_of_values(row.value for row in rows if row.metric == rule) for rule in RULES}
 
 

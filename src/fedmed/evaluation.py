@@ -1,12 +1,9 @@
 """Scoring a model of a finished run on the run's validation cases, each once, however many sites list it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
-import torch
 
-from fedmed.arithmetic import autocast
 from fedmed.data.audit import audit_site
 from fedmed.data.cache import Caching
 from fedmed.data.case_facts import FactsBook
@@ -14,22 +11,8 @@ from fedmed.data.datalist import Case, datalist_path, load_datalist
 from fedmed.data.finding import refuse_errors
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
-from fedmed.memory_format import channels_last, use_channels_last
-from fedmed.run_folder import BEST, LAST, RunFolder, load_weights
 from fedmed.tasks.base import Row
-
-
-def model_file(run: RunFolder, model: str) -> Path:
-    """The weights meant by ``best``, ``last`` or a path.
-
-    Raises:
-        InputError: there is no such file.
-    """
-    path = {"best": run.path / BEST, "last": run.path / LAST}.get(model, Path(model))
-    if not path.is_file():
-        status = run.read_json("status")["status"] if (run.path / "status.json").is_file() else "of unknown status"
-        raise InputError(f"{path} is not there ({run.name} is {status}); give --model best, last or a file of weights.")
-    return path
+from fedmed.trained_model import TrainedModel
 
 
 def validation_cases(
@@ -54,28 +37,10 @@ def validation_cases(
     return tuple(cases.values()), schemes.pop()
 
 
-def score(
-    experiment: Experiment, weights: Path, cases: Sequence[Case], label_scheme: str | None, caching: Caching
-) -> list[Row]:
-    """Every case's metrics, in the precision in which the run was trained.
-
-    Raises:
-        InputError: the weights are not of the experiment's network.
-    """
-    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    model = experiment.task.build_model()
-    try:
-        model.load_state_dict(load_weights(weights))
-    except RuntimeError as error:
-        raise InputError(
-            f"{weights} holds the weights of another network than {type(model).__name__} "
-            f"({str(error).splitlines()[-1].strip():.160}); give a model of the same task."
-        ) from error
-    model.to(device).eval()
-    if channels_last(experiment.performance, device):  # as at the sites, so that even the rounding is theirs
-        use_channels_last(model)
-    with torch.inference_mode(), autocast(experiment.training.precision, device):
-        return experiment.task.evaluate(model, experiment.task.eval_set(cases, label_scheme, caching), device)
+def score(model: TrainedModel, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> list[Row]:
+    """Every case's metrics as during the run, in the precision in which the run was trained."""
+    with model.inference():
+        return model.task.evaluate(model.network, model.task.eval_set(cases, label_scheme, caching), model.device)
 
 
 def long_table(run: str, rows: Sequence[Row]) -> pd.DataFrame:

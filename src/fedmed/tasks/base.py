@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -24,6 +24,15 @@ class Row(NamedTuple):
     value: float
 
 
+class Metric(NamedTuple):
+    """What a row's ``metric`` means."""
+
+    name: str
+    title: str  # as a table's heading
+    unit: str  # "" for a share
+    better: Literal["higher", "lower", ""]  # "" where neither is: a volume, a count of lesions
+
+
 class Task(Plugin, ABC):
     """A task's contract. Subclasses are frozen dataclasses whose fields are the task's options."""
 
@@ -32,6 +41,9 @@ class Task(Plugin, ABC):
 
     REGIONS: ClassVar[tuple[str, ...]]
     """What is scored separately (regions or classes), in the order of the network's output channels."""
+
+    METRICS: ClassVar[tuple[Metric, ...]]
+    """What :meth:`measure` says of a case; the first is the one behind ``KEY_METRIC``."""
 
     @abstractmethod
     def build_model(self) -> nn.Module:
@@ -80,6 +92,17 @@ class Task(Plugin, ABC):
     @abstractmethod
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         """Score every case. The caller sets eval mode, inference mode and precision."""
+
+    @abstractmethod
+    def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device, flips: bool) -> list[Row]:
+        """Everything of :attr:`METRICS` for one item of :meth:`eval_set`: slower and more than :meth:`evaluate`.
+
+        Args:
+            flips: average the predictions over mirrored copies of the image.
+
+        Raises:
+            InputError: the prediction holds NaN.
+        """
 
     @abstractmethod
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:

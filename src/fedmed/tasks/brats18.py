@@ -1,7 +1,8 @@
 """Brain tumour segmentation on BraTS: tumour core, whole tumour and enhancing tumour from four MR modalities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -24,10 +25,12 @@ from fedmed.data.windows import Size, fit, largest, round_up
 from fedmed.errors import InputError
 from fedmed.metrics import challenge_dice, region_dice, reported
 from fedmed.options import expect, expect_share, option
-from fedmed.tasks.base import Row, Task
+from fedmed.segmentation_metrics import SEGMENTATION_METRICS, case_metrics
+from fedmed.tasks.base import Metric, Row, Task
 
 PUBLISHED_ROI: Size = (224, 224, 144)
 PUBLISHED_INFER_ROI: Size = (240, 240, 160)
+Blend = Literal["constant", "gaussian"]
 DIVISOR = 8  # SegResNet halves the grid three times
 
 
@@ -54,6 +57,7 @@ class Brats18(Task):
 
     KEY_METRIC: ClassVar[str] = "val_dice"
     REGIONS: ClassVar[tuple[str, ...]] = ("TC", "WT", "ET")
+    METRICS: ClassVar[tuple[Metric, ...]] = SEGMENTATION_METRICS
 
     def __post_init__(self) -> None:
         for name in ("roi_size", "infer_roi_size"):
@@ -122,13 +126,53 @@ class Brats18(Task):
                 rows += [Row(item["case"], r, metric, v) for r, v in zip(self.REGIONS, values, strict=True)]
         return rows
 
-    def infer(self, model: nn.Module, image_BCDHW: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 3, D, H, W) by sliding window, with half a window's overlap as published."""
+    def infer(self, model: nn.Module, image_BCDHW: torch.Tensor, blend: Blend = "constant") -> torch.Tensor:
+        """Logits (B, 3, D, H, W) by sliding window, with half a window's overlap and equal weights as published.
+
+        Args:
+            image_BCDHW: normalised (B, 4, D, H, W).
+            blend: how overlapping windows are weighted; ``gaussian`` trusts a window's middle more than its edge.
+        """
         x, y, z = image_BCDHW.shape[2:]
         window = fit(self.infer_roi_size, (x, y, z), DIVISOR) if self.windows == "fitted" else self.infer_roi_size
-        logits = sliding_window_inference(image_BCDHW, window, sw_batch_size=1, predictor=model, overlap=0.5)
+        logits = sliding_window_inference(
+            image_BCDHW, window, sw_batch_size=1, predictor=model, overlap=0.5, mode=blend
+        )
         assert isinstance(logits, torch.Tensor)
         return logits
+
+    def probabilities(self, model: nn.Module, image_BCDHW: torch.Tensor, flips: bool = False) -> torch.Tensor:
+        """Probabilities (B, 3, D, H, W) of TC, WT and ET, by Gaussian-weighted windows.
+
+        Args:
+            image_BCDHW: normalised (B, 4, D, H, W).
+            flips: the mean over the image and its seven mirrored copies.
+
+        Raises:
+            InputError: the network gives NaN.
+        """
+        axes = [2, 3, 4]
+        mirrored = [[a for a, on in zip(axes, bits, strict=True) if on] for bits in product((0, 1), repeat=3)]
+        total = torch.zeros(())
+        for flipped in mirrored if flips else [[]]:
+            logits = self.infer(model, image_BCDHW.flip(flipped), "gaussian").float()
+            total = total.to(logits.device) + logits.flip(flipped).sigmoid()
+        if not torch.isfinite(total).all():
+            raise InputError("The network's prediction holds NaN; expected finite numbers: look at the image's values.")
+        return total / (len(mirrored) if flips else 1)
+
+    def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device, flips: bool) -> list[Row]:
+        image, truth = (convert_to_tensor(item[k], track_meta=False, device=device) for k in BOTH)
+        try:
+            predicted = self.probabilities(model, image[None], flips)[0] > 0.5
+        except InputError as error:
+            raise InputError(f"{item['case']}: {error}") from error
+        values = case_metrics(predicted, truth.bool())
+        return [
+            Row(item["case"], region, metric, value)
+            for metric, of_regions in values.items()
+            for region, value in zip(self.REGIONS, of_regions, strict=True)
+        ]
 
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         """``val_dice`` is the published figure: the mean over all cases and regions that are not empty."""
