@@ -3,8 +3,12 @@
 MONAI measures; here stands what an empty mask means.
 """
 
+import warnings
+
 import torch
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+
+warnings.filterwarnings("ignore", message=".*always_return_as_numpy")  # MONAI warns of what it does itself
 
 PENALTY_MM = 373.13
 """The 95 % Hausdorff distance where only one of two masks is empty: the diagonal of 240 x 240 x 155 mm.
