@@ -120,6 +120,12 @@ class RunFolder:
         """
         return pd.DataFrame(self.read_json(HISTORY))
 
+    def local_models(self, which: str) -> dict[str, Path]:
+        """Each site's own ``best`` or ``last`` model, of a run that made no global one; else empty."""
+        if (self.path / BEST).is_file() or (self.path / LAST).is_file():
+            return {}
+        return {path.parent.name: path for path in sorted(self.path.glob(f"{SITES}/*/{which}_local_model.pt"))}
+
     def collect(self, server: Path) -> None:
         """Take the models, the comparison of the sites' data and the TensorBoard events out of the server's folder."""
         pairs = {"best_FL_global_model.pt": BEST, "FL_global_model.pt": LAST}

@@ -16,8 +16,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fedmed.curves import weighted_mean
 from fedmed.data.cache import Caching
 from fedmed.data.phantom import make_phantom
-from fedmed.evaluation import score, validation_cases
+from fedmed.evaluation import score
+from fedmed.evaluation_cases import validation_cases
 from fedmed.run_folder import RunFolder
+from fedmed.trained_model import open_model
 from model import BratsSegResNet
 from tests.simulator import launch
 
@@ -128,10 +130,10 @@ def test_scoring_each_shared_case_once_gives_the_mean_of_scoring_all_at_every_si
 def test_the_reported_dice_is_that_of_the_saved_models(runs: Runs, place: Path) -> None:
     run = folder(place, "four_gpus")
     experiment = run.experiment()
-    cases, scheme = validation_cases(experiment, experiment.data)
+    listed = validation_cases(experiment)
     by_round = weighted_mean(run.history(), "val_dice")
     for which, reported in (("last", by_round.loc[2]), ("best", by_round.loc[1:].max())):
-        rows = score(experiment, run.path / f"{which}_global_model.pt", cases, scheme, Caching())
+        rows = score(open_model(run.path, which), listed.cases, listed.label_scheme, Caching())
         assert experiment.task.metrics(rows)["val_dice"] == pytest.approx(reported, abs=1e-5)
 
 

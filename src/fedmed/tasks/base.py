@@ -32,6 +32,11 @@ class Metric(NamedTuple):
     unit: str  # "" for a share
     better: Literal["higher", "lower", ""]  # "" where neither is: a volume, a count of lesions
 
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies in [0, 1]."""
+        return not self.unit and self.better == "higher"
+
 
 class Task(Plugin, ABC):
     """A task's contract. Subclasses are frozen dataclasses whose fields are the task's options."""
