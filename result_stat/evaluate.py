@@ -158,11 +158,10 @@ def source_of(path: Path, label: str, args: argparse.Namespace) -> Source:
 
 
 def _usual(run: RunFolder) -> str:
-    """``best``, but ``last`` of a run whose scores did not leave the sites, so that none could be chosen."""
-    if (run.path / BEST).is_file() or not run.experiment().privacy.withholds_metrics:
-        return "best"
-    print(f"{run.name}: no best model was chosen, as scores stay at the sites; the last one is scored")
-    return "last"
+    usual = run.usual_model()
+    if usual == "last":
+        print(f"{run.name}: no best model was chosen, as scores stay at the sites; the last one is scored")
+    return usual
 
 
 def cases_of(source: Source, args: argparse.Namespace, book: FactsBook) -> EvaluationCases:

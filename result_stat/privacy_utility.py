@@ -11,7 +11,6 @@ of the same settings there is not run again, unless --force says so (as it must 
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import math
 import shlex
@@ -35,6 +34,7 @@ from matplotlib.ticker import LogLocator
 
 from fedmed import machine
 from fedmed.command_line import read_experiment
+from fedmed.configuration import own_options, shown, training_options, varying
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, counted, in_words
@@ -43,10 +43,9 @@ from fedmed.evaluation_cases import validation_cases
 from fedmed.experiment import Experiment
 from fedmed.metrics import mean_of_values
 from fedmed.options import Parser, absolute_path, expect_at_least, to_plain
-from fedmed.privacy.base import Mechanism
-from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
 from fedmed.privacy.svt import MEANINGFUL
 from fedmed.run_folder import ARTIFACTS, RunFolder
+from fedmed.spent import spent
 from fedmed.trained_model import open_model
 
 GRID: Mapping[str, str] = {
@@ -307,34 +306,6 @@ def launch(each: Planned, artifacts: Path) -> None:
 # ---- reading the runs
 
 
-@dataclass(frozen=True)
-class Spent:
-    """Whose presence a run hides, with what guarantee, and what the site that spent most has spent."""
-
-    unit: str
-    guarantee: str
-    epsilon: float | None  # None: the mechanism has none
-    delta: float | None
-
-
-def spent(run: RunFolder) -> Spent:
-    """What a run's privacy ledger says; a run without a ledger is one of a mechanism without an epsilon.
-
-    Raises:
-        InputError: the ledger cannot be read, or a run with a formal guarantee has none.
-    """
-    privacy, path = run.experiment().privacy, run.path / LEDGER
-    if not path.is_file():
-        if privacy.GUARANTEE == "formal":
-            raise InputError(f"{path} is not there, though {privacy.name} is formal; give a run that kept its ledger.")
-        return Spent(privacy.UNIT, privacy.GUARANTEE, None, None)
-    ledger = read_ledger(path)
-    last = last_of_each(ledger.entries).values()
-    known = [(e.epsilon_total, e.delta) for e in last if e.epsilon_total is not None]
-    epsilon, delta = max(known, key=lambda pair: pair[0], default=(None, None))
-    return Spent(ledger.mechanism["unit"], ledger.mechanism["guarantee"], epsilon, delta)
-
-
 def read_runs(runs: Sequence[RunFolder]) -> pd.DataFrame:
     """A row a run, with what it spent and its final model's scores.
 
@@ -378,30 +349,17 @@ def refuse_other(run: RunFolder, first: RunFolder) -> None:
 def told(experiments: Sequence[Experiment]) -> list[str]:
     """In words, each one's privacy options and whatever else the experiments differ in, other than the seed."""
     others = [_others(experiment) for experiment in experiments]
-    names = dict.fromkeys(name for other in others for name in other)
-    varying = [name for name in names if len({json.dumps(other.get(name)) for other in others}) > 1]
+    differing = varying(others)
     texts = []
     for experiment, other in zip(experiments, others, strict=True):
-        values = _chosen(experiment.privacy) | {name: other[name] for name in varying if name in other}
-        texts.append(", ".join(f"{name} {_shown(value)}" for name, value in values.items() if value is not None))
+        values = own_options(experiment.privacy) | {name: other[name] for name in differing if name in other}
+        texts.append(", ".join(f"{name} {shown(value)}" for name, value in values.items() if value is not None))
     return texts
 
 
-def _chosen(mechanism: Mechanism) -> dict[str, Any]:
-    """The options of a mechanism that are not its defaults."""
-    defaults = {field.name: field.default for field in dataclasses.fields(mechanism)}  # type: ignore[arg-type]
-    return {name: value for name, value in to_plain(mechanism).items() if value != defaults[name]}
-
-
 def _others(experiment: Experiment) -> dict[str, Any]:
-    parts = {**to_plain(experiment.task), **to_plain(experiment.algorithm), **to_plain(experiment.training)}
-    return {"algorithm": experiment.algorithm.name, **{name: parts[name] for name in parts if name != "seed"}}
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return "x".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    options = {**to_plain(experiment.algorithm), **training_options(experiment)}
+    return {"algorithm": experiment.algorithm.name, **{name: options[name] for name in options if name != "seed"}}
 
 
 def scores(run: RunFolder) -> dict[str, float | None]:

@@ -49,35 +49,6 @@ def make_run(small_experiment: Make, tmp_path: Path) -> MakeRun:
     return make
 
 
-# ---- what was spent
-
-
-def test_the_site_that_spent_most_counts_with_its_last_entry(make_run: MakeRun) -> None:
-    entries = [entry("site-2", 2, 5.0), entry("site-1", 1, 9.0), entry("site-1", 2, 3.0), entry("site-2", 1, 1.0)]
-    run = make_run(ledger=ledger("patient", "formal", *entries))
-    assert study.spent(run) == study.Spent("patient", "formal", 5.0, 1e-5)
-
-
-def test_what_has_no_epsilon_has_none(make_run: MakeRun) -> None:
-    run = make_run("--enable_dp", ledger=ledger("site's update", "heuristic", entry("site-1", 1, None, None)))
-    assert study.spent(run) == study.Spent("site's update", "heuristic", None, None)
-    assert study.spent(make_run(ledger=ledger("none", "none"))) == study.Spent("none", "none", None, None)
-    assert study.spent(make_run("--enable_dp")) == study.Spent("site's update", "heuristic", None, None)
-
-
-@pytest.mark.parametrize("broken", [{}, {"entries": [{"site": "site-1"}], "mechanism": {}}, [], {"entries": 1}])
-def test_a_broken_ledger_is_refused(make_run: MakeRun, broken: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"is no privacy ledger|was changed after it was written"):
-        study.spent(make_run(ledger=broken))
-
-
-def test_a_formal_run_without_its_ledger_is_refused(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run("--enable_dp")
-    monkeypatch.setattr(type(run.experiment().privacy), "GUARANTEE", "formal")
-    with pytest.raises(InputError, match="svt is formal; give a run that kept its ledger"):
-        study.spent(run)
-
-
 # ---- which runs belong together
 
 

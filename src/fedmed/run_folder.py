@@ -120,6 +120,11 @@ class RunFolder:
         """
         return pd.DataFrame(self.read_json(HISTORY))
 
+    def usual_model(self) -> str:
+        """``best``, but ``last`` of a run whose scores did not leave the sites, so that no best one was chosen."""
+        chosen = (self.path / BEST).is_file() or not self.experiment().privacy.withholds_metrics
+        return "best" if chosen else "last"
+
     def local_models(self, which: str) -> dict[str, Path]:
         """Each site's own ``best`` or ``last`` model, of a run that made no global one; else empty."""
         if (self.path / BEST).is_file() or (self.path / LAST).is_file():
