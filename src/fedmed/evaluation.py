@@ -14,7 +14,7 @@ from fedmed.experiment import Data, Experiment
 from fedmed.tasks.base import Row
 from fedmed.trained_model import TrainedModel
 
-Report = Callable[[Key], None]
+Report = Callable[[Key], object]
 """Told of each case that is done."""
 
 
