@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 from fedmed.command_line import read_experiment
 from fedmed.data.phantom import make_phantom
+from fedmed.evaluation_folder import EvaluationFolder
+from fedmed.evaluation_table import COLUMNS
 from fedmed.experiment import Experiment
+from fedmed.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,5 +52,46 @@ def small_experiment(phantom: Path) -> Callable[..., Experiment]:
         usual = ["--dataset_base_dir", str(phantom), "--datalist_json_path", str(phantom / "datalist")]
         usual += ["--n_clients", "2", "--num_rounds", "1", "--roi_size", "24", "24", "24"]
         return read_experiment([*usual, "--infer_roi_size", "40", "40", "32", *arguments])
+
+    return make
+
+
+@pytest.fixture
+def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> Callable[..., Path]:
+    """Makes a finished run folder, with the evaluation of one of its models on made-up values.
+
+    Takes the Dice by case and region, further arguments of job.py, and: ``model`` and ``split`` of the evaluation,
+    ``site`` of each case, ``patient`` of each case, ``ledger``, and ``document`` for other facts of the evaluation.
+    """
+
+    def make(
+        dice: dict[str, dict[str, float]],
+        *arguments: str,
+        model: str = "best",
+        split: str = "validation",
+        metric: str = "dice",
+        site: dict[str, str] | None = None,
+        patient: dict[str, str] | None = None,
+        ledger: dict[str, Any] | None = None,
+        **document: Any,
+    ) -> Path:
+        run = RunFolder.create(tmp_path / "runs", "run")
+        run.write_experiment(small_experiment(*arguments))
+        run.write_status("finished")
+        run.write_history([{"round": 0, "site": "site-1"}, {"round": 1, "site": "site-1", "round_seconds": 2.0}])
+        if ledger is not None:
+            run.write_json("privacy_ledger", ledger)
+        about = {"task": "brats18", "split": split, "label_scheme": None, "flips": False, "cases": list(dice)}
+        about |= {"truth_sha256": {case: f"truth of {case}" for case in dice}}
+        about |= {"patients": {case: (patient or {}).get(case, case) for case in dice}, **document}
+        rows = [
+            (run.name, (site or {}).get(case, "shared"), case, region, metric, value)
+            for case, values in dice.items()
+            for region, value in values.items()
+        ]
+        folder = EvaluationFolder(run.path / "evaluation" / f"{model}-{split}")
+        folder.begin(about)
+        folder.finish(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(), about)
+        return run.path
 
     return make

@@ -1,12 +1,13 @@
 """Intervals and paired tests, on data whose mean is known and on examples worked by hand."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from fedmed.statistics import PairedTest, holm, least_p, mean_interval, paired_test
+from fedmed.statistics import PairedTest, exact_p, holm, least_p, mean_interval, paired_test
 
 DICE = stats.beta(5, 1.5)
 """Skewed as scores are: many good cases, a tail of bad ones; its mean is 5 / 6.5."""
@@ -16,7 +17,7 @@ def names(patients: int, values_each: int = 1) -> list[str]:
     return [f"patient-{number}" for number in range(patients) for _ in range(values_each)]
 
 
-@pytest.mark.parametrize(("patients", "draws"), [(10, 400), (40, 400)])
+@pytest.mark.parametrize(("patients", "draws"), [(10, 250), (40, 250)])
 def test_an_interval_covers_the_true_mean_as_often_as_it_says(patients: int, draws: int) -> None:
     samples = DICE.rvs((draws, patients), random_state=np.random.default_rng(11))
     found = [mean_interval(sample, names(patients)) for sample in samples]
@@ -36,12 +37,12 @@ def test_values_of_one_patient_are_one_piece_of_evidence() -> None:
 
 def test_three_values_a_patient_that_go_together_are_covered_too() -> None:
     generator, hits = np.random.default_rng(3), 0
-    for _ in range(300):
+    for _ in range(200):
         own, each = generator.normal(size=(20, 1)), generator.normal(size=(20, 3))
         regions = DICE.ppf(stats.norm.cdf(math.sqrt(0.5) * (own + each)))
         found = mean_interval(regions.ravel(), names(20, 3))
         hits += found.low <= 5 / 6.5 <= found.high
-    assert 0.90 <= hits / 300 <= 0.98
+    assert 0.90 <= hits / 200 <= 0.98
 
 
 def test_the_mean_is_over_values_also_where_patients_have_different_numbers_of_them() -> None:
@@ -82,6 +83,28 @@ def test_wilcoxon_as_in_hollander_and_wolfe() -> None:
     assert found.pairs == 9
     assert found.least_p == 2 / 512
     assert paired_test(after, before).effect == pytest.approx(-found.effect)
+
+
+@pytest.mark.parametrize("number", [1, 2, 9, 30, 50])
+def test_the_exact_p_is_scipys_where_there_are_no_ties(number: int) -> None:
+    differences = np.random.default_rng(number).normal(0.3, 1, number)
+    assert exact_p(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
+
+
+def test_the_exact_p_with_ties_is_the_share_of_all_ways_of_signs() -> None:
+    differences = np.array([1.0, 1.0, 2.0, -2.0, 2.0, 3.0, -1.0, 4.0])
+    ranks = stats.rankdata(np.abs(differences))
+    sums = np.array([ranks[np.array(ways)].sum() for ways in product([False, True], repeat=len(ranks))])
+    found = ranks[differences > 0].sum()
+    assert exact_p(differences) == pytest.approx(2 * min(np.mean(sums <= found), np.mean(sums >= found)))
+    assert exact_p(np.ones(6)) == pytest.approx(2 / 2**6)
+    assert exact_p(np.array([1.0, -1.0])) == 1
+
+
+def test_many_differences_are_judged_by_the_normal_approximation_to_the_same_end() -> None:
+    generator = np.random.default_rng(9)
+    a, b = generator.normal(0.12, 1, 201).round(2), np.zeros(201)
+    assert paired_test(a, b).p == pytest.approx(exact_p(a[a != 0]), rel=0.02)
 
 
 def test_the_effect_runs_from_all_below_to_all_above() -> None:

@@ -25,6 +25,9 @@ FACTS = {
 }
 """What two evaluations must have in common beside their cases, and how a difference is called."""
 
+KEYS = (*FACTS, "cases", "patients", "truth_sha256")
+"""What a comparison reads of an evaluation's document."""
+
 
 @dataclass(frozen=True)
 class ComparedRun:
@@ -114,10 +117,12 @@ def _read(path: Path, label: str, model: str | None, split: str) -> ComparedRun:
 
 def _whole(cases: pd.DataFrame, about: Mapping[str, Any]) -> bool:
     """Whether the table and the document are of the known form and of the same cases."""
-    if not set(COLUMNS) <= set(cases.columns) or not {*FACTS, "cases", "patients", "truth_sha256"} <= set(about):
+    if not set(COLUMNS) <= set(cases.columns) or not isinstance(about, dict) or not set(KEYS) <= set(about):
         return False
-    named = set(about["cases"])
-    return bool(named) and named == set(cases["case"]) == set(about["patients"]) == set(about["truth_sha256"])
+    by_case = [about[name] for name in KEYS if name not in FACTS]
+    if not all(isinstance(each, dict | list) and set(each) == set(cases["case"]) for each in by_case):
+        return False
+    return not cases.empty
 
 
 def _refuse_other(run: ComparedRun, first: ComparedRun) -> None:

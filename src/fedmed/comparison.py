@@ -4,12 +4,13 @@ Pure functions over tables. ``values`` is a run's table of one metric, a row a c
 the metric has no value; ``patients`` is the patient of each case.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
 
 import pandas as pd
 
+from fedmed.errors import counted
 from fedmed.evaluation_table import OVERALL, number_text
 from fedmed.statistics import Estimate, PairedTest, holm, mean_interval, paired_test
 from fedmed.tasks.base import Metric
@@ -68,7 +69,7 @@ def _paired(subject: pd.DataFrame, reference: pd.DataFrame, differences: pd.Data
 
 def _parts(values: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """All regions, and each alone."""
-    return {OVERALL: values, **{region: values[[region]] for region in values}}
+    return {OVERALL: values, **{str(region): values[[region]] for region in values}}
 
 
 def _mean(values: pd.DataFrame, patients: Mapping[str, str], seed: int) -> Estimate:
@@ -83,31 +84,29 @@ def sentence(found: Comparison, names: Mapping[str, str], metric: Metric, family
         names: of the runs, by their labels.
         family: how many tests Holm's correction covers.
     """
-    subject, reference, cases = names[found.subject], names[found.reference], counted_cases(found.test.pairs)
+    subject, reference, cases = names[found.subject], names[found.reference], counted(found.test.pairs, "case")
     if found.least_p > SIGNIFICANT:
-        return (
-            f"{cases} are too few to tell {subject} from {reference} in {metric.title}: if all of them pointed one way, "
-            f"p would still be {p_text(found.least_p)} after Holm over {family} tests ({_numbers(found, metric, family)})."
+        said = (
+            f"{cases} {'is' if found.test.pairs == 1 else 'are'} too few to tell {subject} from {reference} in "
+            f"{metric.title}: even if all pointed one way in every test, p would be {p_text(found.least_p)}"
         )
-    if found.p > SIGNIFICANT:
-        return (
+    elif found.p > SIGNIFICANT:
+        said = (
             f"No difference was found between {subject} and {reference} in {metric.title} over {cases}; that is no "
-            f"proof of equality ({_numbers(found, metric, family)})."
+            "proof of equality"
         )
-    if found.difference.value * found.test.effect < 0:
-        return (
-            f"{subject} is {_better(found.test.effect, metric)} than {reference} in {metric.title} in most of {cases}, "
-            f"yet {_better(found.difference.value, metric)} on average, because of a few large differences "
-            f"({_numbers(found, metric, family)})."
+    elif found.difference.value * found.test.effect < 0:
+        said = (
+            f"{subject} is {_better(found.test.effect, metric)} than {reference} in {metric.title} in the larger part "
+            f"of {cases} but {_better(found.difference.value, metric)} on average, because of a few large differences"
         )
-    return (
-        f"{subject} is {_better(found.test.effect, metric)} than {reference} in {metric.title} by "
-        f"{_amount(abs(found.difference.value), metric)} on average over {cases} ({_numbers(found, metric, family)})."
-    )
-
-
-def counted_cases(number: int) -> str:
-    return f"{number} case{'s' * (number != 1)}"
+    else:
+        amount = f"{number_text(abs(found.difference.value), metric)} {metric.unit}".strip()
+        said = (
+            f"{subject} is {_better(found.test.effect, metric)} than {reference} in {metric.title} by {amount} on "
+            f"average over {cases}"
+        )
+    return f"{said} ({_numbers(found, metric, family)})."
 
 
 def p_text(p: float) -> str:
@@ -119,23 +118,11 @@ def _better(difference: float, metric: Metric) -> str:
     return "better" if (difference > 0) == (metric.better == "higher") else "worse"
 
 
-def _amount(value: float, metric: Metric) -> str:
-    return f"{number_text(value)} {metric.unit}".strip()
-
-
 def _numbers(found: Comparison, metric: Metric, family: int) -> str:
-    value, low, high = (number_text(each) for each in found.difference)
+    value, low, high = (number_text(each, metric) for each in found.difference)
     unit = f" {metric.unit}" if metric.unit else ""
+    p = p_text(found.p) if found.p < 0.001 else f"= {p_text(found.p)}"
     return (
-        f"difference {value}{unit}, 95 % interval {low} to {high}; Wilcoxon p {_equals(found.p)} after Holm over "
-        f"{family} tests, rank-biserial correlation {found.test.effect:.2f}"
+        f"difference {value}{unit}, 95 % interval {low} to {high}; Wilcoxon p {p} after Holm over {family} tests, "
+        f"rank-biserial correlation {found.test.effect:.2f}"
     )
-
-
-def _equals(p: float) -> str:
-    return p_text(p) if p < 0.001 else f"= {p_text(p)}"
-
-
-def overall_of(found: Sequence[Comparison]) -> list[Comparison]:
-    """One comparison a pair."""
-    return [each for each in found if each.region == OVERALL]

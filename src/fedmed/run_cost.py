@@ -18,12 +18,11 @@ def cost_of(history: pd.DataFrame) -> Cost:
 
     ``round_seconds`` is the same for all sites of a round and counts once; ``megabytes_sent`` is each site's own.
     """
-    trained = history[history["round"] > 0]
-    if "round_seconds" not in history:
-        return Cost(int(history["round"].max()), None, _total(trained, "megabytes_sent"))
-    trained = trained.dropna(subset=["round_seconds"])
-    rounds = trained.groupby("round")["round_seconds"].first()
-    return Cost(len(rounds), float(rounds.sum()), _total(trained, "megabytes_sent"))
+    sent = _total(history, "megabytes_sent")
+    if history.empty or "round_seconds" not in history:
+        return Cost(0 if history.empty else int(history["round"].max()), None, sent)
+    rounds = history.dropna(subset=["round_seconds"]).groupby("round")["round_seconds"].first()
+    return Cost(len(rounds), float(rounds.sum()), sent)
 
 
 def _total(history: pd.DataFrame, name: str) -> float | None:
