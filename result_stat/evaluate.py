@@ -77,6 +77,13 @@ def parser() -> Parser:
     parser.add_argument(
         "--artifacts", type=absolute_path, default=HERE.parent / ARTIFACTS, help="where runs are looked for"
     )
+    parser.add_argument("--force", action="store_true", help="score anew what has been scored")
+    add_choices(parser)
+    return parser
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """What is scored: which model, on which cases."""
     parser.add_argument("--model", type=_model, help="best, last or a .pt file (default: best)")
     parser.add_argument("--task", default=DEFAULT_TASK, help="task of a .pt file (default: %(default)s)")
     parser.add_argument("--dataset_base_dir", type=absolute_path, help="dataset folder (default: the run's)")
@@ -89,8 +96,6 @@ def parser() -> Parser:
         help="the sites' validation cases, or those of test.json (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--flips", action="store_true", help="average over the eight mirrored copies of each image")
-    parser.add_argument("--force", action="store_true", help="score anew what has been scored")
-    return parser
 
 
 def evaluate_all(args: argparse.Namespace) -> dict[str, pd.DataFrame]:
@@ -171,7 +176,7 @@ def cases_of(source: Source, args: argparse.Namespace, book: FactsBook) -> Evalu
     data = Data(args.dataset_base_dir or usual.dataset_base_dir, args.datalist or usual.datalist_json_path)
     dataset, lists = data.resolved()
     sites = experiment.training.sites if experiment else sorted(path.stem for path in lists.glob("site-*.json"))
-    if not sites:
+    if not sites and args.split == "validation" and lists.is_dir():
         raise InputError(f"{lists} holds no site-1.json or the like; name one list with --datalist.")
     return evaluation_cases(source.task, dataset, lists, sites, args.split, book)
 
@@ -232,7 +237,7 @@ def _show(source: Source, folder: EvaluationFolder) -> pd.DataFrame:
         f"\n{source.label}, {source.name} model on {len(about['cases'])} {about['split']} cases: "
         "mean [95 % interval]\n\n"
         f"{pooled_text(table, metrics)}\n\n{metrics[0].title} by site\n\n{site_text(table, metrics[0])}\n\n"
-        f"{spread_text(cases, metrics[0])}\n{notes(cases, about['patients'])}\n{folder.path}",
+        f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(cases, about['patients']))}\n{folder.path}",
         flush=True,
     )
     return table

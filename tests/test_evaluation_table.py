@@ -99,6 +99,7 @@ def test_a_person_reads_shares_with_four_decimals_and_mm_with_two() -> None:
 
 
 def test_few_patients_are_told_of() -> None:
-    assert "3 patients are few" in notes(THREE, PATIENTS)
+    assert "3 patients are few" in notes(THREE, PATIENTS)[0]
+    assert "no interval" in notes(cases({("a", "x"): (1, 1)}), PATIENTS)[0]
     many = cases({("a", str(n)): (0.5, 0.5) for n in range(12)})
-    assert "few" not in notes(many, {str(n): str(n) for n in range(12)})
+    assert "few" not in notes(many, {str(n): str(n) for n in range(12)})[0]

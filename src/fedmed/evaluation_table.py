@@ -115,15 +115,19 @@ def spread_text(cases: pd.DataFrame, metric: Metric) -> str:
     )
 
 
-def notes(cases: pd.DataFrame, patients: Mapping[str, str]) -> str:
-    """What a reader must know to read the numbers."""
+def notes(cases: pd.DataFrame, patients: Mapping[str, str]) -> list[str]:
+    """What a reader must know to read the numbers, a sentence each."""
     number = len({patients[case] for case in cases["case"]})
-    few = f" {number} patients are few for it: it covers the true mean less often." if number < FEW else ""
-    return (
-        f"[bootstrap 95 % interval of the mean; {number} patients are resampled, not cases.]{few}\n"
+    bootstrap = f"[] is the bootstrap 95 % interval of the mean; {number} patients are resampled, not cases."
+    if number < 2:
+        bootstrap = "One patient alone gives no interval."
+    elif number < FEW:
+        bootstrap += f" {number} patients are few for it: it covers the true mean less often."
+    return [
+        bootstrap,
         "Dice, HD95 and surface Dice by the published rule have no value where the truth is empty; by the challenge's "
-        "rule an\nempty region is perfect if the prediction is empty too, and a miss if not."
-    )
+        "rule an empty region is perfect if the prediction is empty too, and a miss if not.",
+    ]
 
 
 def interval_text(row: "pd.Series[Any]", metric: Metric) -> str:

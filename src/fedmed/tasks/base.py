@@ -110,6 +110,10 @@ class Task(Plugin, ABC):
         """
 
     @abstractmethod
+    def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
+        """A PNG of one item of :meth:`eval_set`, its truth and the prediction."""
+
+    @abstractmethod
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         """Reduce rows to the few means that a site reports, each with the number of its values beside it.
 
