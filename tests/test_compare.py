@@ -44,6 +44,7 @@ def test_runs_are_compared_and_every_kind_of_file_is_written(scored_run: MakeRun
     assert done.stdout == outs[0].read_text()
     assert "run-002 (fedavg, 2 sites, svt) is worse than run-001 (fedavg, 2 sites) in Dice by 0.03" in done.stdout
     assert "heuristic: no meaningful epsilon" in done.stdout
+    assert "- Data: set." in done.stdout
     numbers = pd.read_csv(outs[1])
     assert numbers["overall"].tolist() == pytest.approx(
         [np.mean([list(values.values()) for values in table.values()]) for table in (dice(), dice(0.03))]

@@ -163,7 +163,9 @@ def notes(found: Compared) -> list[str]:
         "rounds on the machine that each run had; MB are parameters, 1e6 bytes, of all sites in all rounds; - was "
         "not recorded.",
     ]
-    return [*said, *_warnings(found)]
+    folders = [run.experiment.data.dataset_base_dir for run in found.runs]
+    data = dict.fromkeys(folder.name for folder in folders if folder)
+    return [*([f"Data: {', '.join(data)}."] if data else []), *said, *_warnings(found)]
 
 
 def _warnings(found: Compared) -> list[str]:
