@@ -1,5 +1,6 @@
 """Reading evaluated runs, and what keeps them from being compared."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,14 @@ def test_one_run_is_no_comparison(scored_run: MakeRun) -> None:
     link.symlink_to(run)
     with pytest.raises(InputError, match="link is named twice"):
         read_runs([run, link], None, "validation")
+
+
+def test_runs_of_one_name_keep_apart(scored_run: MakeRun, tmp_path: Path) -> None:
+    run = scored_run(DICE)
+    paths = [tmp_path / side / "runs" / "run-001" for side in ("left", "right")]
+    for path in paths:
+        shutil.copytree(run, path)
+    assert [each.label for each in read_runs(paths, None, "validation")] == [str(path) for path in paths]
 
 
 @pytest.mark.parametrize(
