@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fedmed.files
-from fedmed.files import staging_folder, write_whole
+from fedmed.files import staging_folder, write_together, write_whole
 
 FULL_DISK = """
 import resource, sys
@@ -50,6 +50,18 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
         write_whole(path, b"x")
     assert str(path) in str(caught.value)
     assert os.listdir(tmp_path) == []
+
+
+def test_of_several_files_all_are_written_or_none(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_bytes(b"old")
+    with pytest.raises(FileNotFoundError, match="gone"):
+        write_together({old: b"1", new: b"2", tmp_path / "gone" / "a.json": b"3"})
+    assert old.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == [old.name]
+    write_together({old: b"1", new: b"2"})
+    assert (old.read_bytes(), new.read_bytes()) == (b"1", b"2")
+    assert sorted(os.listdir(tmp_path)) == [new.name, old.name]
 
 
 def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:

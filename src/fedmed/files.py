@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -13,18 +13,38 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; the message names ``path``.
     """
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """The same of several files: none takes its place before all are on the disk.
+
+    Raises:
+        OSError: one cannot be written; the message names it.
+    """
+    with contextlib.ExitStack() as stack:
+        parts = [(_part(path, content, stack), path) for path, content in contents.items()]
+        for part, path in parts:
+            with _naming(path):
+                os.replace(part, path)
+
+
+def _part(path: Path, content: bytes, stack: contextlib.ExitStack) -> Path:
+    """A hidden file beside ``path`` with its content, gone when ``stack`` closes unless it was moved."""
+    with _naming(path), tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
+        part = Path(file.name)
+        stack.callback(part.unlink, missing_ok=True)
+        file.write(content)
+        file.flush()
+        part.chmod(0o666 & ~_umask())  # temporary files are their owner's alone
+    return part
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An error of the operating system names ``path``, not what is beside it."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(content)
-                file.flush()
-                temporary.chmod(0o666 & ~_umask())  # temporary files are their owner's alone
-                os.replace(temporary, path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
-                raise
+        yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 

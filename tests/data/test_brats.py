@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.data.brats import CaseFiles, find_case_files, find_cases, label_scheme, patient_id
+from fedmed.data.brats import CaseFiles, find_case_files, find_cases, label_scheme, patient_id, read_name, told_by_name
 from fedmed.data.datalist import load_datalist
 from fedmed.data.site_lists import write_site_lists
 from fedmed.errors import InputError
@@ -101,6 +101,24 @@ def test_folder_without_a_case(tmp_path: Path) -> None:
         find_case_files(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         find_case_files(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "case_and_part"),
+    [
+        ("Brats18_A_1_1_t1ce.nii.gz", ("Brats18_A_1_1", "t1ce")),
+        ("BraTS-GLI-00005-000-t1c.nii", ("BraTS-GLI-00005-000", "t1ce")),
+        ("a-b-t2f.nii.gz", ("a-b", "flair")),
+        ("a-seg.nii", ("a", "label")),
+        ("a_t1.nii.gz", ("a", "t1")),
+        ("a_t1.nii.txt", None),
+        ("t1.nii.gz", None),
+        ("a_t1n.nii.gz", None),
+    ],
+)
+def test_a_file_name_states_its_case_and_modality(name: str, case_and_part: tuple[str, str] | None) -> None:
+    assert read_name(name) == case_and_part
+    assert told_by_name(name) == (case_and_part[1] if case_and_part else None)
 
 
 def test_tree_with_grades_below_a_top_folder(tmp_path: Path) -> None:

@@ -137,10 +137,18 @@ def institution_of(case_name: str) -> str | None:
 
 def told_by_name(file_name: str) -> str | None:
     """What a file is by its name: one of ``MODALITIES`` or ``label``; None for a name of neither naming."""
+    case_and_part = read_name(file_name)
+    return case_and_part and case_and_part[1]
+
+
+def read_name(file_name: str) -> tuple[str, str] | None:
+    """A file's case and what it is of it, as its name states them; None for a name of neither naming."""
     for naming in NAMINGS.values():
         for part, told in zip(naming.parts, (*MODALITIES, "label"), strict=True):
-            if file_name.endswith(tuple(f"{naming.separator}{part}{suffix}" for suffix in SUFFIXES)):
-                return told
+            for suffix in SUFFIXES:
+                ending = f"{naming.separator}{part}{suffix}"
+                if file_name.endswith(ending):
+                    return file_name.removesuffix(ending), told
     return None
 
 
@@ -191,7 +199,7 @@ def find_cases(tree: Path, incomplete: list[InputError] | None = None) -> list[C
         raise InputError(f"The dataset folder {tree} does not exist; give the folder that holds the BraTS cases.")
     cases = sorted(_complete_cases(tree, incomplete), key=lambda case: case.name)
     if not cases and not incomplete:
-        _refuse_dicom(tree)
+        refuse_dicom(tree)
         raise InputError(
             f"No case was found below {tree}; looked for folders with files such as <case>_t1ce.nii.gz "
             "(BraTS 2018 to 2021) or <case>-t1c.nii.gz (2023 and later), passing over synthetic datasets inside it; "
@@ -215,8 +223,12 @@ def _complete_cases(tree: Path, incomplete: list[InputError] | None) -> Iterator
             incomplete.append(error)
 
 
-def _refuse_dicom(tree: Path) -> None:
-    """Say of a tree without cases that it holds series as they come from the scanner."""
+def refuse_dicom(tree: Path) -> None:
+    """Say of a tree without cases that it holds series as they come from the scanner.
+
+    Raises:
+        InputError: it does.
+    """
     for path in islice(tree.rglob("*"), LOOKED_AT):
         if path.is_file() and is_dicom(path):
             raise InputError(

@@ -7,7 +7,7 @@ import monai.transforms as mt
 import torch
 
 from fedmed.data.cache import Caching
-from fedmed.data.compact import Compact, Expand
+from fedmed.data.compact import Compact, Expand, rounded
 from fedmed.data.kept import Kept
 from fedmed.data.windows import Size
 
@@ -56,17 +56,33 @@ def validation(normalize: Normalize, padded: bool, enhancing: int) -> list[Any]:
     ]
 
 
-def _oriented() -> list[Any]:
+def new_patient(normalize: Normalize, padded: bool, keep_box: bool) -> list[Any]:
+    """What :func:`before_chance` and :func:`validation` make of the image, where there is no label; can be inverted."""
     return [
-        mt.LoadImaged(BOTH, reader="NibabelReader"),
-        mt.EnsureChannelFirstd(BOTH),
-        mt.Spacingd(BOTH, pixdim=(1.0, 1.0, 1.0), mode=("bilinear", "nearest")),
-        mt.Orientationd(BOTH, axcodes="RAS", labels=None),
+        *_oriented(("image",)),
+        *([_normalized(), mt.Lambdad("image", rounded)] if normalize == "volume" else []),
+        *([mt.CropForegroundd("image", source_key="image", select_fn=_is_tissue)] if keep_box else []),
+        *([mt.DivisiblePadd("image", k=PADDING)] if padded else []),
+        mt.CastToTyped("image", dtype=torch.float32),
+        *([_normalized()] if normalize == "crop" else []),
+    ]
+
+
+def _oriented(keys: Sequence[str] = BOTH) -> list[Any]:
+    return [
+        mt.LoadImaged(keys, reader="NibabelReader"),
+        mt.EnsureChannelFirstd(keys),
+        mt.Spacingd(keys, pixdim=(1.0, 1.0, 1.0), mode=("bilinear", "nearest")[: len(keys)]),
+        mt.Orientationd(keys, axcodes="RAS", labels=None),
     ]
 
 
 def _normalized() -> Any:
     return mt.NormalizeIntensityd("image", nonzero=True, channel_wise=True)
+
+
+def _is_tissue(image: torch.Tensor) -> torch.Tensor:
+    return image != 0
 
 
 def _crop(crop: Size, foreground: float) -> Any:

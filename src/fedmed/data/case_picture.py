@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from fedmed.data.brats import MODALITIES, CaseFiles, institution_of, label_scheme
-from fedmed.data.image_file import read_image
+from fedmed.data.image_file import ImageFile, read_image
 from fedmed.errors import InputError
 
 PARTS = {"necrosis": "#0072b2", "oedema": "#e69f00", "enhancing": "#d55e00"}
@@ -85,7 +85,7 @@ def case_picture(cases: Sequence[CaseFiles], caption: str, format: str = "png") 
     voxels = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes))
     patients = len({case.patient for case in cases})
     told = f"{caption}; {patients} different patients" if patients > 1 else caption
-    said = _drawable(f"{told}, {voxels} voxels, axial slices")
+    said = drawable(f"{told}, {voxels} voxels, axial slices")
     figure.supxlabel(said, fontsize=8, color="0.35", parse_math=False)
     buffer = BytesIO()
     figure.savefig(buffer, format=format, dpi=110)
@@ -106,14 +106,14 @@ def _row(axes: Sequence[Axes], case: CaseFiles) -> tuple[int, ...]:
     for each, image in zip(axes, images, strict=False):
         inside = image[(image > 0) & np.isfinite(image)]
         brightest = float(np.percentile(inside, 99.5)) if inside.size else 1.0
-        each.imshow(_seen(image, slice_), cmap="gray", vmin=0, vmax=brightest)
-    axes[-1].imshow(_seen(images[-1], slice_), cmap="gray", alpha=0.5)
+        each.imshow(seen(image, 2, slice_), cmap="gray", vmin=0, vmax=brightest)
+    axes[-1].imshow(seen(images[-1], 2, slice_), cmap="gray", alpha=0.5)
     for value, colour in zip((1, 2, label_scheme(case.scheme).enhancing), PARTS.values(), strict=True):
-        _paint(axes[-1], _seen(label, slice_) == value, colour)
+        _paint(axes[-1], seen(label, 2, slice_) == value, colour)
     for each in axes:
         each.set(xticks=[], yticks=[])
         each.set_facecolor("black")
-    axes[0].set_ylabel(_drawable(case.name), fontsize=7, parse_math=False)
+    axes[0].set_ylabel(drawable(case.name), fontsize=7, parse_math=False)
     return label.shape
 
 
@@ -123,7 +123,7 @@ def _paint(axes: Axes, where: NDArray[np.bool_], colour: str) -> None:
     axes.imshow(painted)
 
 
-def _drawable(text: str) -> str:
+def drawable(text: str) -> str:
     """Text of a path, which need not be UTF-8, as fonts can draw it."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -133,11 +133,21 @@ def _volume(path: Path) -> NDArray[np.float32]:
     image = read_image(path)
     if image.dimensions != 3:
         raise InputError(f"{path} has {image.dimensions} dimensions; expected a 3D volume: export it again.")
+    return canonical(image)[0]
+
+
+def canonical(image: ImageFile) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """A volume's voxels with axes nearest to right, front and up, and their spacing along them in mm."""
     with np.errstate(over="ignore"):
         stored = nib.Nifti1Image(image.voxels.astype(np.float32), image.affine)
-    return np.asarray(nib.as_closest_canonical(stored).dataobj, dtype=np.float32)
+    turned = nib.as_closest_canonical(stored)
+    spacing = np.linalg.norm(turned.affine[:3, :3], axis=0)
+    return np.asarray(turned.dataobj, dtype=np.float32), tuple(map(float, spacing))
 
 
-def _seen(volume: NDArray[np.float32], slice_: int) -> NDArray[np.float32]:
-    """One axial slice as it is looked at: rows from the front to the back, columns from right to left."""
-    return volume[::-1, ::-1, slice_].T
+def seen(volume: NDArray[np.float32], axis: int, place: int) -> NDArray[np.float32]:
+    """A slice across an axis of a canonical volume (X, Y, Z, ...) as radiologists look at it.
+
+    Rows run from the front to the back, or from above to below; columns from right to left, or from the front.
+    """
+    return np.take(volume, place, axis=axis)[::-1, ::-1].swapaxes(0, 1)

@@ -25,10 +25,8 @@ class Compact(mt.Transform):
     """
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        image = convert_to_tensor(item["image"], track_meta=False)
+        image = rounded(convert_to_tensor(item["image"], track_meta=False))
         label = convert_to_tensor(item["label"], track_meta=False).to(torch.uint8)
-        most = torch.finfo(torch.float16).max  # beyond it a value would become infinite, and every loss NaN
-        image = image.clamp(-most, most).to(torch.float16)
         box = _box((image != 0).any(dim=0) | (label[0] != 0))
         origin = torch.tensor([edge.start for edge in box])
         full_size = torch.tensor(image.shape[1:])
@@ -53,6 +51,12 @@ class Expand:
             return rest
         origin, full_size = item["origin"].tolist(), item["full_size"].tolist()
         return {**rest, **{name: _placed(rest[name], origin, full_size) for name in ("image", "label")}}
+
+
+def rounded(image: torch.Tensor) -> torch.Tensor:
+    """As float16; values beyond its range become its ends, as an infinite one would make every loss NaN."""
+    most = torch.finfo(torch.float16).max
+    return image.clamp(-most, most).to(torch.float16)
 
 
 def pack(item: Mapping[str, Any]) -> bytes:

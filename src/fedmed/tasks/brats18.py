@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar, Literal
 
+import monai.transforms as mt
 import torch
 from monai.data import CacheDataset
 from monai.inferers import sliding_window_inference
@@ -113,6 +114,13 @@ class Brats18(Task):
             _items(cases), [*before, *after], cache_rate=caching.share_in_memory, num_workers=1, progress=False,
             copy_cache=self.normalize == "crop",  # else what follows makes tensors of its own
         )  # fmt: skip
+
+    def new_patient(self) -> mt.Compose:
+        """From the item ``image``, paths in the order of ``MODALITIES``, to the ``image`` of :meth:`eval_set`.
+
+        No label is needed, and ``monai.transforms.Invertd`` leads what lies on that image's grid back to the files'.
+        """
+        return mt.Compose(brats_transforms.new_patient(self.normalize, self.windows == "padded", self.crop_to_brain))
 
     def loss(self) -> nn.Module:
         return DiceLoss(smooth_nr=0, smooth_dr=1e-5, squared_pred=True, sigmoid=True)

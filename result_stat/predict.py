@@ -1,0 +1,185 @@
+"""A new patient's tumour, segmented by the model of a finished run.
+
+python result_stat/predict.py --model artifacts/run-001 --input CASE_DIR --output seg.nii.gz --overlay seg.png
+python result_stat/predict.py --model model.pt --t1ce a.nii --t1 b.nii --t2 c.nii --flair d.nii --output seg.nii.gz
+python result_stat/predict.py --model artifacts/run-001 --export bundle DIR
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
+
+ARGUMENTS = sys.argv[1:]
+if __name__ == "__main__":  # FLARE, when it is imported, takes --export out of the command line as an option of its own
+    del sys.argv[1:]
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmed.data.brats import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, SUFFIXES, label_scheme
+from fedmed.data.case_picture import FORMATS, picture_format
+from fedmed.data.image_file import read_image
+from fedmed.errors import InputError, in_words
+from fedmed.files import write_together
+from fedmed.options import Parser, absolute_path
+from fedmed.prediction.fitness import check_fitness
+from fedmed.prediction.outputs import check_outputs
+from fedmed.prediction.overlay import overlay
+from fedmed.prediction.own_grid import THRESHOLD, brain_tumour_task, painted, probabilities
+from fedmed.prediction.patient_files import PatientFiles, named_files, told_files
+from fedmed.prediction.report import Prediction, as_text, document
+from fedmed.prediction.volume_file import is_compressed, volume_bytes
+from fedmed.trained_model import TrainedModel, open_model
+
+ENDINGS = {"output": SUFFIXES, "probabilities": SUFFIXES, "report": (".json",), "overlay": FORMATS}
+"""The files that a prediction writes, by their options, and how their names may end."""
+
+OF_A_PREDICTION = ("input", *MODALITIES, *ENDINGS, "label_scheme", "flips", "accept_skull")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Predict and write, or export; 0 when done, 2 when something given cannot be used."""
+    try:
+        args = parser().parse_args(arguments)
+        if args.export:
+            export(args)
+        else:
+            predict(args)
+    except (InputError, OSError) as error:
+        print(f"error: {' '.join(in_words(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> Parser:
+    """The command line."""
+    parser = Parser(description="A new patient's tumour, segmented by a model.", allow_abbrev=False)
+    parser.add_argument("--model", type=absolute_path, required=True, metavar="RUN|PT", help="run folder or .pt file")
+    parser.add_argument("--which", choices=("best", "last"), help="of a run folder (default: best)")
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    patient = parser.add_argument_group("the patient, by --input or by four options")
+    patient.add_argument(
+        "--input", type=absolute_path, nargs="+", metavar="PATH",
+        help="case folder, or four files, with names that end as in BraTS 2018 (_t1ce ...) or 2023 (-t1c ...)",
+    )  # fmt: skip
+    for modality in MODALITIES:
+        patient.add_argument(f"--{modality}", type=absolute_path, metavar="FILE", help="a file of any name")
+    patient.add_argument("--accept_skull", action="store_true", help="go on with images that seem not skull-stripped")
+    results = parser.add_argument_group("the results, in the grid of the t1ce")
+    results.add_argument("--output", type=absolute_path, metavar="NIFTI", help="segmentation, .nii or .nii.gz")
+    results.add_argument("--label_scheme", choices=tuple(LABEL_SCHEMES), help=f"(default: {DEFAULT_SCHEME})")
+    results.add_argument("--flips", action="store_true", help="average over mirrored copies; eight times as long")
+    results.add_argument("--probabilities", type=absolute_path, metavar="NIFTI", help="4D: TC, WT, ET, as float32")
+    results.add_argument("--report", type=absolute_path, metavar="JSON", help="volumes, and what they came from")
+    results.add_argument("--overlay", type=absolute_path, metavar="PICTURE", help=f"three planes, {', '.join(FORMATS)}")
+    other = parser.add_argument_group("instead of a patient")
+    other.add_argument("--export", nargs=2, metavar=("bundle", "DIR"), help="write the model as a MONAI bundle")
+    return parser
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Check everything, segment, write all files, and print the report."""
+    if args.output is None:
+        raise InputError("--output is not given; name the segmentation to be written, such as seg.nii.gz.")
+    outputs = {option: path for option in ENDINGS if (path := getattr(args, option)) is not None}
+    patient = patient_of(args)
+    check_outputs(outputs, ENDINGS, patient.images.values(), args.force)
+    model = opened(args)
+    warnings = check_fitness(patient, brain_tumour_task(model).rules(None), args.accept_skull)
+    print(f"{patient.name}: {model.label}, {model.weights.name} on {model.device}", flush=True)
+    prediction = predicted(patient, model, warnings, args)
+    write_together(contents(prediction, outputs))
+    print(f"\n{as_text(prediction)}\n\n{chr(10).join(map(str, outputs.values()))}")
+
+
+def patient_of(args: argparse.Namespace) -> PatientFiles:
+    """The files that are named in one of the two ways.
+
+    Raises:
+        InputError: they are named in both ways or in none, or cannot be used.
+    """
+    given = {modality: path for modality in MODALITIES if (path := getattr(args, modality)) is not None}
+    if bool(given) == bool(args.input):
+        found = "both --input and" if given else "neither --input nor"
+        raise InputError(
+            f"{found} options of single modalities are given; name the patient's files in one of these ways."
+        )
+    return named_files(given) if given else told_files(args.input)
+
+
+def opened(args: argparse.Namespace) -> TrainedModel:
+    """The model that is named.
+
+    Raises:
+        InputError: there is none, or --which is given with a file.
+    """
+    if args.which and args.model.is_file():
+        raise InputError(f"--which {args.which} chooses a model of a run, but --model is a file; drop one.")
+    return open_model(args.model, args.which or "best")
+
+
+def predicted(
+    patient: PatientFiles, model: TrainedModel, warnings: tuple[str, ...], args: argparse.Namespace
+) -> Prediction:
+    """Segment the patient."""
+    scheme = label_scheme(args.label_scheme)
+    found = probabilities(model, list(patient.images.values()), args.flips)
+    with model.weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Prediction(
+        patient=patient,
+        model=model.label,
+        weights=model.weights,
+        weights_sha256=digest,
+        flips=args.flips,
+        scheme=scheme,
+        image=read_image(patient.reference),
+        probabilities=found,
+        labels=painted(found > THRESHOLD, scheme),
+        warnings=warnings,
+    )
+
+
+def contents(prediction: Prediction, outputs: Mapping[str, Path]) -> dict[Path, bytes]:
+    """The files that were asked for, whole and not yet written."""
+
+    def volume(voxels: NDArray[Any], says: str, path: Path) -> bytes:
+        return volume_bytes(voxels, prediction.patient.reference, says, is_compressed(path))
+
+    channels_last = np.moveaxis(prediction.probabilities, 0, -1)
+    make: Mapping[str, Callable[[Path], bytes]] = {
+        "output": lambda path: volume(prediction.labels, f"labels of {prediction.scheme.name}", path),
+        "probabilities": lambda path: volume(channels_last, "probabilities of TC, WT, ET", path),
+        "report": lambda path: f"{json.dumps(document(prediction, outputs), indent=2)}\n".encode(),
+        "overlay": lambda path: overlay(prediction, picture_format(path)),
+    }
+    return {path: make[option](path) for option, path in outputs.items()}
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write the model for others to run.
+
+    Raises:
+        InputError: it is of no kind that is known, or options of a prediction are given.
+    """
+    kind, place = args.export
+    if kind != "bundle":
+        raise InputError(f"--export {kind} is not known; expected --export bundle DIR.")
+    idle = [name for name in OF_A_PREDICTION if getattr(args, name)]
+    if idle:
+        raise InputError(f"--export predicts nothing, so --{idle[0]} would do nothing; drop one of them.")
+    from fedmed.bundle import export_bundle
+
+    export_bundle(opened(args), absolute_path(place), args.force)
+    print(absolute_path(place))
+
+
+if __name__ == "__main__":
+    sys.exit(main(ARGUMENTS))

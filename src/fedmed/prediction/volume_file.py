@@ -1,0 +1,40 @@
+"""A NIfTI file of results, whose voxels lie exactly where those of a patient's image do."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+from numpy.typing import NDArray
+
+GEOMETRY = (
+    "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
+    "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
+)  # fmt: skip
+"""What a header says of places. All else in it (dates, comments, extensions) may name a patient and stays behind."""
+
+
+def volume_bytes(voxels: NDArray[Any], like: Path, says: str, compressed: bool) -> bytes:
+    """A NIfTI file's content, with the affines and their codes as they stand in another file.
+
+    Args:
+        voxels: (X, Y, Z) as ``like``, or (X, Y, Z, C).
+        like: the file that says where the voxels lie.
+        says: what the voxels are, at most 79 characters, for the header.
+        compressed: for a name in ``.nii.gz``.
+    """
+    source = nib.load(like)
+    assert isinstance(source, nib.Nifti1Image)  # or its subclass of the second version
+    header = type(source.header)()
+    header.set_data_dtype(voxels.dtype)
+    header.set_data_shape(voxels.shape)
+    header["pixdim"][:4] = source.header["pixdim"][:4]
+    for field in GEOMETRY:
+        header[field] = source.header[field]
+    header["descrip"] = says.encode()
+    content = type(source)(voxels, None, header).to_bytes()
+    return gzip.compress(content, compresslevel=6, mtime=0) if compressed else content
+
+
+def is_compressed(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
