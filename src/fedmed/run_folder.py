@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from fedmed.cross_site import CROSS_SITE, RESULTS
 from fedmed.data.exchange import OVERLAPS
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
@@ -120,15 +121,21 @@ class RunFolder:
         """
         return pd.DataFrame(self.read_json(HISTORY))
 
-    def collect(self, server: Path) -> None:
-        """Take the models, the comparison of the sites' data and the TensorBoard events out of the server's folder."""
+    def collect(self, server: Path, *, global_model: bool = True) -> None:
+        """Take what is of value out of the server's folder: models, comparisons, cross-site scores, events.
+
+        Args:
+            global_model: whether the server's models are a result; they are left where they are otherwise.
+        """
         pairs = {"best_FL_global_model.pt": BEST, "FL_global_model.pt": LAST}
-        for theirs, ours in pairs.items():
+        for theirs, ours in pairs.items() if global_model else ():
             source = server / "app_server" / theirs
             if source.is_file():
                 save_weights(load_weights(source), self.path / ours)
         if (server / OVERLAPS).is_file():
             shutil.copy(server / OVERLAPS, self.path)
+        if (server / RESULTS).is_file() and (scores := json.loads((server / RESULTS).read_text(encoding="utf-8"))):
+            self.write_json(CROSS_SITE, scores)
         if (server / "tb_events").is_dir():
             shutil.copytree(server / "tb_events", self.path / "tb_events", dirs_exist_ok=True)
 
