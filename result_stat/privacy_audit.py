@@ -31,6 +31,7 @@ from fedmed.attacks.protection import Protect, gaussian, of_run
 from fedmed.attacks.subjects import subjects
 from fedmed.data.case_facts import FactsBook
 from fedmed.errors import InputError, in_words
+from fedmed.evaluation import caching_after
 from fedmed.experiment import Experiment
 from fedmed.files import write_whole
 from fedmed.memory_format import channels_last, use_channels_last
@@ -38,7 +39,6 @@ from fedmed.options import Parser, absolute_path, expect, expect_at_least
 from fedmed.run_folder import RunFolder
 from fedmed.tasks.brats18 import DIVISOR
 from fedmed.trained_model import model_file, network_of
-from result_stat.evaluate import caching
 
 DATA = ("dataset_base_dir", "datalist_json_path")
 NAME, PICTURE = "privacy_audit", "privacy_inversion.png"
@@ -96,7 +96,7 @@ def audit(args: argparse.Namespace) -> None:
     run = RunFolder.open(args.run)
     experiment, promised = with_data(run.experiment(), args), promise_of(run)
     target, reference = networks(run, experiment, args)
-    held = caching(experiment, run)
+    held = caching_after(experiment, run.name)
     people, scheme = subjects(experiment, experiment.data, FactsBook(held.disk))
     out = folder(args.out or run.path)
     print(f"{run.name}: {len(people)} cases, each through the model and the reference", flush=True)

@@ -38,7 +38,8 @@ from fedmed.command_line import read_experiment
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, counted, in_words
-from fedmed.evaluation import score, validation_cases
+from fedmed.evaluation import caching_after, score
+from fedmed.evaluation_cases import validation_cases
 from fedmed.experiment import Experiment
 from fedmed.metrics import mean_of_values
 from fedmed.options import Parser, absolute_path, expect_at_least, to_plain
@@ -47,7 +48,6 @@ from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
 from fedmed.privacy.svt import MEANINGFUL
 from fedmed.run_folder import ARTIFACTS, RunFolder
 from fedmed.trained_model import open_model
-from result_stat.evaluate import caching
 
 GRID: Mapping[str, str] = {
     "none": "--privacy none",
@@ -410,9 +410,9 @@ def scores(run: RunFolder) -> dict[str, float | None]:
     It is the last model, not the best: under a formal guarantee no scores leave the sites, so none is chosen.
     """
     experiment = run.experiment()
-    held = caching(experiment, run)
-    cases, scheme = validation_cases(experiment, experiment.data, FactsBook(held.disk))
-    rows = score(open_model(run.path, "last"), cases, scheme, held)
+    held = caching_after(experiment, run.name)
+    listed = validation_cases(experiment, FactsBook(held.disk))
+    rows = score(open_model(run.path, "last"), listed.cases, listed.label_scheme, held)
     return {rule: mean_of_values(row.value for row in rows if row.metric == rule) for rule in RULES}
 
 

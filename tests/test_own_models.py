@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from fedmed.own_models import BEST_OWN, LAST_OWN, OwnModels
-from fedmed.run_folder import load_weights
+from fedmed.own_models import OwnModels
+from fedmed.run_folder import BEST_OWN, LAST_OWN, load_weights
 
 
 def weights(value: float) -> dict[str, torch.Tensor]:

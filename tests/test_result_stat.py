@@ -1,5 +1,7 @@
 """The scripts after the run, started as a user does, on run folders made here."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +12,6 @@ import pytest
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from fedmed.data.cache import Caching
 from fedmed.experiment import Experiment
 from fedmed.run_folder import RunFolder, save_weights
 from result_stat import evaluate
@@ -45,34 +46,54 @@ def test_every_run_is_scored_and_its_cases_are_kept(artifacts: Path) -> None:
     done = script("evaluate.py", "--artifacts", artifacts)
     assert done.returncode == 0, done.stderr
     for run in ("run-001", "run-002"):
-        assert run in done.stdout
-        table = pd.read_csv(artifacts / run / "evaluation-best_global_model.csv")
-        assert set(table["region"]) == {"TC", "WT", "ET"}
-        overall = table[table["metric"] == "dice"]["value"].mean()
+        folder = artifacts / run / "evaluation" / "best-validation"
+        cases = pd.read_csv(folder / "cases.csv")
+        assert list(cases.columns) == ["run", "site", "case", "region", "metric", "value"]
+        assert set(cases["region"]) == {"TC", "WT", "ET"}
+        overall = cases[cases["metric"] == "dice"]["value"].mean()
         assert f"{overall:.4f}" in done.stdout
+        table = pd.read_csv(folder / "table.csv").set_index(["site", "region", "metric"])
+        assert table.loc[("pooled", "overall", "dice"), "mean"] == pytest.approx(overall)
+        about = json.loads((folder / "evaluation.json").read_text())
+        assert (about["run"], about["model"], about["split"]) == (run, "best", "validation")
+        assert set(about["patients"]) == set(cases["case"]) == set(about["truth_sha256"])
 
 
-def test_a_run_is_scored_from_the_cache_that_it_used_if_that_is_still_there(
-    small_experiment: Callable[..., Experiment], tmp_path: Path
+def test_what_was_scored_is_kept_until_it_is_forced(artifacts: Path) -> None:
+    run = artifacts / "run-001"
+    assert evaluate.main([str(run)]) == 0
+    numbers = run / "evaluation" / "best-validation" / "cases.csv"
+    numbers.write_text(numbers.read_text().replace("TC", "tc"))
+    assert evaluate.main([str(run)]) == 0
+    assert ",tc," in numbers.read_text()
+    assert evaluate.main([str(run), "--flips"]) == 2  # of other settings, so it is refused
+    assert ",tc," in numbers.read_text()
+    assert evaluate.main([str(run), "--force"]) == 0
+    assert ",tc," not in numbers.read_text()
+
+
+def test_a_checkpoint_of_others_is_scored_on_the_lists_that_are_named(
+    artifacts: Path, phantom: Path, tmp_path: Path
 ) -> None:
-    run = RunFolder.create(tmp_path, "run")
-    experiment = small_experiment("--cache_dir", str(tmp_path / "cache"))
-    assert evaluate.caching(experiment, run) == Caching()
-    (tmp_path / "cache").mkdir()
-    disk = evaluate.caching(experiment, run).disk
-    assert disk is not None
-    assert disk.folder == tmp_path / "cache"
+    """As the published code leaves it: FLARE's best_FL_global_model.pt, in a folder of its own."""
+    weights = torch.load(artifacts / "run-001" / "best_global_model.pt", weights_only=True)
+    (tmp_path / "theirs").mkdir()
+    torch.save({**weights, "train_conf": {"train": {"model": "SegResNet"}}}, tmp_path / "theirs" / "best_FL.pt")
+    lists = ["--dataset_base_dir", str(phantom), "--datalist", str(phantom / "datalist")]
+    assert evaluate.main([str(tmp_path / "theirs" / "best_FL.pt"), *lists]) == 0
+    cases = pd.read_csv(tmp_path / "theirs" / "evaluation" / "best_FL-validation" / "cases.csv")
+    assert cases["case"].nunique() == 2
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
-    small_experiment: Callable[..., Experiment],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("CACHE_ROOT", "/proc")
-    assert evaluate.caching(small_experiment(), RunFolder.create(tmp_path, "run")) == Caching()
-    assert "/proc cannot be written" in capsys.readouterr().err
+def test_models_of_the_sites_are_scored_each_on_its_own_cases(artifacts: Path) -> None:
+    run = RunFolder(artifacts / "run-001")
+    for site in ("site-1", "site-2"):
+        (run.path / "sites" / site).mkdir(parents=True)
+        shutil.copy(run.path / "best_global_model.pt", run.path / "sites" / site / "best_local_model.pt")
+    (run.path / "best_global_model.pt").unlink()
+    assert evaluate.main([str(run.path)]) == 0
+    cases = pd.read_csv(run.path / "evaluation" / "best-validation" / "cases.csv")
+    assert cases.groupby("site")["case"].nunique().to_dict() == {"site-1": 2, "site-2": 2}
 
 
 def test_the_shell_script_scores_the_runs_that_are_named(artifacts: Path) -> None:
@@ -91,7 +112,7 @@ def test_curves_are_drawn_without_a_screen(artifacts: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("evaluate.py", ["--artifacts", "/nowhere"], "no run with a best model"),
+        ("evaluate.py", ["--artifacts", "/nowhere"], "no run with a model"),
         ("evaluate.py", ["/nowhere"], "no experiment.json"),
         ("plot_tensorboard_events.py", ["--artifacts", "/nowhere"], "no run with tb_events"),
     ],
@@ -108,3 +129,18 @@ def test_an_unknown_tag_is_answered_with_the_known_ones(artifacts: Path) -> None
     done = script("plot_tensorboard_events.py", "--artifacts", artifacts, "--tag", "dice")
     assert done.returncode == 2
     assert "val_dice" in done.stderr
+
+
+@pytest.mark.parametrize("model", ["best", "last", "/nowhere.pt"])
+def test_a_run_without_the_model_is_refused(artifacts: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
+    run = artifacts / "run-001"
+    (run / "best_global_model.pt").unlink()
+    assert evaluate.main([str(run), "--model", model]) == 2
+    assert "is not there (run-001 is finished)" in capsys.readouterr().err
+
+
+def test_cases_that_are_gone_are_told_of(artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert evaluate.main([str(artifacts / "run-001"), "--dataset_base_dir", str(tmp_path / "empty")]) == 2
+    assert "site-1.json" in capsys.readouterr().err
+    assert not (artifacts / "run-001" / "evaluation").exists()

@@ -1,40 +1,33 @@
-"""Scoring a model of a finished run on the run's validation cases, each once, however many sites list it."""
+"""Scoring a model on cases after a run, one case at a time, so that memory holds one and a stop loses one."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
 
-import pandas as pd
-
-from fedmed.data.audit import audit_site
 from fedmed.data.cache import Caching
-from fedmed.data.case_facts import FactsBook
-from fedmed.data.datalist import Case, datalist_path, load_datalist
-from fedmed.data.finding import refuse_errors
+from fedmed.data.datalist import Case
 from fedmed.errors import InputError
+from fedmed.evaluation_folder import Key, Progress
 from fedmed.experiment import Data, Experiment
 from fedmed.tasks.base import Row
 from fedmed.trained_model import TrainedModel
 
+Report = Callable[[Key], object]
+"""Told of each case that is done."""
 
-def validation_cases(
-    experiment: Experiment, data: Data, book: FactsBook | None = None
-) -> tuple[tuple[Case, ...], str | None]:
-    """The validation cases of all sites without repeats, checked, and the label scheme that their lists state.
 
-    Raises:
-        InputError: a list or a case cannot be used, or the lists state different label schemes.
-    """
-    dataset, lists = data.resolved()
-    paths = sorted({datalist_path(lists, site) for site in experiment.training.sites})
-    datalists = [load_datalist(path, dataset) for path in paths]
-    for path, datalist in zip(paths, datalists, strict=True):
-        rules, splits = experiment.task.rules(datalist.label_scheme), {"validation": datalist.validation}
-        audit = audit_site(path.stem, splits, rules, experiment.task.patient_of, book=book)
-        refuse_errors(audit.findings, str(path))
-    schemes = {datalist.label_scheme for datalist in datalists}
-    if len(schemes) > 1:
-        raise InputError(f"The sites' lists state different label schemes ({schemes}); score them apart.")
-    cases = {case.label: case for datalist in datalists for case in datalist.validation}
-    return tuple(cases.values()), schemes.pop()
+class Unit(NamedTuple):
+    """One case to be scored by one model."""
+
+    site: str  # whose case it is, or whose model
+    case: Case
+    weights: Path
+
+    @property
+    def key(self) -> Key:
+        return self.site, self.case.name
 
 
 def score(model: TrainedModel, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> list[Row]:
@@ -43,8 +36,37 @@ def score(model: TrainedModel, cases: Sequence[Case], label_scheme: str | None, 
         return model.task.evaluate(model.network, model.task.eval_set(cases, label_scheme, caching), model.device)
 
 
-def long_table(run: str, rows: Sequence[Row]) -> pd.DataFrame:
-    """The rows as a table with the columns run, case, region, metric and value."""
-    table = pd.DataFrame(rows, columns=list(Row._fields))
-    table.insert(0, "run", run)
-    return table
+def caching_after(experiment: Experiment | None, label: str) -> Caching:
+    """Where prepared cases may lie already: in CACHE_ROOT, or in the folder that the run used if it is still there."""
+    folder = Data.of_this_site().cache_dir or (experiment.data.cache_dir if experiment else None)
+    if folder is None or experiment is None or not folder.is_dir():
+        return Caching()
+    try:
+        return Caching(disk=experiment.with_data(Data(cache_dir=folder)).caching().disk)
+    except InputError as error:  # an evaluation goes as well without
+        print(f"{label} is scored without the cache: {error}", file=sys.stderr)
+        return Caching()
+
+
+def measure(
+    units: Sequence[Unit],
+    models: Mapping[Path, TrainedModel],
+    label_scheme: str | None,
+    caching: Caching,
+    progress: Progress,
+    flips: bool = False,
+    report: Report = lambda key: None,
+) -> None:
+    """Everything that the task measures of every unit that ``progress`` does not hold yet; put there case by case.
+
+    Raises:
+        InputError: a prediction holds NaN.
+    """
+    for weights, group in groupby(units, key=lambda unit: unit.weights):
+        model = models[weights]
+        for unit in group:
+            if unit.key not in progress.rows:
+                with model.inference():
+                    item = model.task.eval_set([unit.case], label_scheme, caching)[0]
+                    progress.add(unit.key, model.task.measure(model.network, item, model.device, flips))
+            report(unit.key)

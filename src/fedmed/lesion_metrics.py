@@ -1,9 +1,9 @@
 """Lesion-wise Dice and HD95 as BraTS has defined them for gliomas since 2023. Pure functions over (X, Y, Z).
 
 The definition is that of the challenge's own program (Saluja et al., BraTS-2023-Metrics, GLI). Lesions of the truth
-that touch once dilated are one lesion; each is compared with all predicted components that reach its dilated self; lesions
-of at most 50 mm^3 are left out; and every predicted component that reaches no lesion counts as a lesion with Dice 0 and
-a distance of 374 mm, as does a lesion that nothing reaches.
+that touch once dilated are one lesion; each is compared with all predicted components that reach its dilated self;
+lesions of at most 50 mm^3 are left out; and every predicted component that reaches no lesion counts as a lesion with
+Dice 0 and a distance of 374 mm, as does a lesion that nothing reaches.
 """
 
 from typing import NamedTuple

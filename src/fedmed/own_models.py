@@ -4,9 +4,7 @@ import math
 from pathlib import Path
 
 from fedmed.algorithms.base import Weights
-from fedmed.run_folder import save_weights
-
-BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
+from fedmed.run_folder import BEST_OWN, LAST_OWN, save_weights
 
 
 class OwnModels:

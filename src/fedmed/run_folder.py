@@ -18,6 +18,9 @@ from fedmed.experiment import Experiment
 from fedmed.files import write_whole
 
 BEST, LAST = "best_global_model.pt", "last_global_model.pt"
+BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
+"""What each site keeps of a run that makes no global model, in its folder."""
+
 HISTORY = "training_history"
 ARTIFACTS = Path("artifacts")
 SITES = "sites"
@@ -120,6 +123,13 @@ class RunFolder:
             InputError: the run has none.
         """
         return pd.DataFrame(self.read_json(HISTORY))
+
+    def local_models(self, which: str) -> dict[str, Path]:
+        """Each site's own ``best`` or ``last`` model, of a run that made no global one; else empty."""
+        names = {"best": BEST_OWN, "last": LAST_OWN}
+        if which not in names or (self.path / BEST).is_file() or (self.path / LAST).is_file():
+            return {}
+        return {path.parent.name: path for path in sorted(self.path.glob(f"{SITES}/*/{names[which]}"))}
 
     def collect(self, server: Path, *, global_model: bool = True) -> None:
         """Take what is of value out of the server's folder: models, comparisons, cross-site scores, events.

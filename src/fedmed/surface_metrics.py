@@ -3,8 +3,12 @@
 MONAI measures; here stands what an empty mask means.
 """
 
+import warnings
+
 import torch
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
+
+warnings.filterwarnings("ignore", message=".*always_return_as_numpy")  # MONAI warns of what it does itself
 
 PENALTY_MM = 373.13
 """The 95 % Hausdorff distance where only one of two masks is empty: the diagonal of 240 x 240 x 155 mm.
@@ -39,7 +43,8 @@ def challenge_hd95(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor
 def surface_dice(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """The share of both surfaces that lies within ``TOLERANCE_MM`` of the other.
 
-    (The normalised surface Dice of Nikolov et al. 2018, arXiv 1809.04430.) Shapes as in :func:`hd95`; NaN where the truth is empty, 0 where only the prediction is.
+    It is the normalised surface Dice of Nikolov et al. 2018 (arXiv 1809.04430). Shapes as in :func:`hd95`; NaN where
+    the truth is empty, 0 where only the prediction is.
     """
     values = [_agreement(p, t) if p.any() else 0.0 for p, t in zip(predicted, truth, strict=True)]
     return _where_there_is_truth(values, truth)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fedmed.data.datalist import datalist_path, load_datalist, load_test_list, write_datalist
+from fedmed.data.datalist import datalist_path, load_datalist, load_split, write_datalist
 from fedmed.errors import InputError
 
 ENTRY = {"image": ["HGG/a/a_t1ce.nii.gz", "HGG/a/a_t1.nii.gz"], "label": "HGG/a/a_seg.nii.gz", "patient": "p1"}
@@ -163,8 +163,18 @@ def test_a_patient_of_another_type_is_refused_by_list_and_case(tmp_path: Path, v
     assert f"training[0] of {path} (a/a.nii)" in str(caught.value)
 
 
-def test_a_list_of_test_cases_is_read(tmp_path: Path) -> None:
-    cases, scheme = load_test_list(written(tmp_path, {"label_scheme": "brats2023", "testing": [ENTRY]}), tmp_path)
+def test_one_split_is_read_alone(tmp_path: Path) -> None:
+    cases, scheme = load_split(
+        written(tmp_path, {"label_scheme": "brats2023", "testing": [ENTRY]}), tmp_path, "testing"
+    )
     assert (cases[0].name, cases[0].label, scheme) == ("a", tmp_path / "HGG/a/a_seg.nii.gz", "brats2023")
     with pytest.raises(InputError, match=r"The testing list of .* is missing"):
-        load_test_list(written(tmp_path, {"training": [ENTRY]}), tmp_path)
+        load_split(written(tmp_path, {"training": [ENTRY]}), tmp_path, "testing")
+
+
+def test_a_case_has_the_same_name_read_alone_or_with_the_others(tmp_path: Path) -> None:
+    """In a folder of many labels a case is named after its label file, though only one of them is in the split."""
+    flat = [{"image": [f"images/{name}.nii.gz"], "label": f"labels/{name}.nii.gz"} for name in ("a", "b")]
+    path = written(tmp_path, {"training": flat[:1], "validation": flat[1:]})
+    assert load_split(path, tmp_path, "validation")[0] == load_datalist(path, tmp_path).validation
+    assert load_split(path, tmp_path, "validation")[0][0].name == "b"

@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +18,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fedmed.curves import weighted_mean
 from fedmed.data.cache import Caching
 from fedmed.data.phantom import make_phantom
-from fedmed.evaluation import score, validation_cases
+from fedmed.evaluation import score
+from fedmed.evaluation_cases import validation_cases
 from fedmed.run_folder import RunFolder
+from fedmed.trained_model import open_model
 from model import BratsSegResNet
+from result_stat import report
 from tests.simulator import launch
 
 Runs = Mapping[str, subprocess.CompletedProcess[str]]
@@ -128,10 +133,10 @@ def test_scoring_each_shared_case_once_gives_the_mean_of_scoring_all_at_every_si
 def test_the_reported_dice_is_that_of_the_saved_models(runs: Runs, place: Path) -> None:
     run = folder(place, "four_gpus")
     experiment = run.experiment()
-    cases, scheme = validation_cases(experiment, experiment.data)
+    listed = validation_cases(experiment)
     by_round = weighted_mean(run.history(), "val_dice")
     for which, reported in (("last", by_round.loc[2]), ("best", by_round.loc[1:].max())):
-        rows = score(experiment, run.path / f"{which}_global_model.pt", cases, scheme, Caching())
+        rows = score(open_model(run.path, which), listed.cases, listed.label_scheme, Caching())
         assert experiment.task.metrics(rows)["val_dice"] == pytest.approx(reported, abs=1e-5)
 
 
@@ -191,3 +196,21 @@ def test_the_history_csv_equals_the_json(runs: Runs, place: Path) -> None:
     run = folder(place, "four_gpus")
     csv = pd.read_csv(run.path / "training_history.csv")
     pd.testing.assert_frame_equal(csv, run.history(), check_dtype=False)
+
+
+def test_a_run_is_reported_on_one_page_without_a_network(runs: Runs, place: Path) -> None:
+    run = folder(place, "private")
+    assert report.main([str(run.path)]) == 0
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    sources = re.findall(r'(?:src|href)="([^"]{1,30})', page)
+    assert sources
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
+    for words in ("Scores", "lesion-wise HD95", "worst: ", "heuristic", "synthetic phantoms", "learning_rate"):
+        assert words in page, words
+    assert report.main([str(run.path)]) == 2  # it is kept
+    shutil.move(place / "data set", place / "gone")
+    try:
+        assert report.main([str(run.path), "--force"]) == 0  # scored before, but no pictures
+    finally:
+        shutil.move(place / "gone", place / "data set")
+    assert "worst: " not in (run.path / "report.html").read_text(encoding="utf-8")

@@ -444,3 +444,45 @@ def test_the_network_has_an_input_a_modality_and_an_output_a_region() -> None:
     assert model.arguments["out_channels"] == len(Brats18.REGIONS)
     assert tuple(described["output_channels"]) == Brats18.REGIONS
     assert described["enhancing_label"] == {"brats2018": 4, "brats2023": 3}
+
+
+class Shifted(nn.Module):
+    """Logits that grow along X, so that a mirrored image's are another's."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        steps = torch.linspace(-1, 1, image.shape[2])[None, None, :, None, None]
+        return image[:, :3] + steps
+
+
+def test_a_probability_is_the_sigmoid_of_the_logit() -> None:
+    image = torch.randn(1, 4, 16, 16, 16)
+    found = Brats18().probabilities(Shifted(), image)
+    torch.testing.assert_close(found, Shifted()(image).sigmoid())
+
+
+def test_with_flips_a_mirrored_image_has_the_mirrored_prediction() -> None:
+    image = torch.randn(1, 4, 16, 16, 16)
+    found = Brats18().probabilities(Shifted(), image, flips=True)
+    mirrored = Brats18().probabilities(Shifted(), image.flip([2, 4]), flips=True)
+    torch.testing.assert_close(found, mirrored.flip([2, 4]))
+    assert not torch.allclose(found, Brats18().probabilities(Shifted(), image))
+
+
+def test_gaussian_windows_trust_their_middle() -> None:
+    """Where two windows overlap, the answer is nearer that of the window whose middle is nearer."""
+
+    def by_window(image: torch.Tensor) -> torch.Tensor:
+        return image[:, :3].mean(dim=(2, 3, 4), keepdim=True).repeat(1, 1, *image.shape[2:])
+
+    image = torch.cat([torch.zeros(1, 4, 16, 16, 16), torch.ones(1, 4, 8, 16, 16)], dim=2)
+    task = Brats18(infer_roi_size=(16, 16, 16))
+    values = task.infer(by_window, image, "gaussian")[0, 0, :, 8, 8]  # type: ignore[arg-type]
+    constant = task.infer(by_window, image)[0, 0, :, 8, 8]  # type: ignore[arg-type]
+    assert constant[8] == constant[15]
+    assert values[8] < constant[8]
+    assert values[15] > constant[15]
+
+
+def test_a_network_that_gives_nan_is_refused() -> None:
+    with pytest.raises(InputError, match="holds NaN"):
+        Brats18().probabilities(nn.Conv3d(4, 3, 1), torch.full((1, 4, 16, 16, 16), float("nan")))

@@ -16,10 +16,11 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from fedmed.arithmetic import autocast
-from fedmed.attacks.statistics import Estimate, Scores, auc, estimate, tpr_at_fpr
+from fedmed.attacks.statistics import Scores, auc, estimate, tpr_at_fpr
 from fedmed.attacks.subjects import LEAST, Subject
 from fedmed.errors import InputError
 from fedmed.metrics import challenge_dice, mean_of_values, region_dice
+from fedmed.statistics import Estimate
 from fedmed.tasks.base import Task
 
 SITE_LEAST = 4

@@ -7,7 +7,8 @@ import pandas as pd
 
 from fedmed.attacks.membership import POOLED, RATES, Found
 from fedmed.attacks.promise import Promise
-from fedmed.attacks.statistics import Estimate, allowed, resolvable_fpr, tpr_bound
+from fedmed.attacks.statistics import allowed, resolvable_fpr, tpr_bound
+from fedmed.statistics import Estimate
 
 
 def as_text(found: Sequence[Found], promised: Promise | None) -> str:

@@ -6,24 +6,17 @@ its mean: Carlini et al. 2022, "Membership inference attacks from first principl
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from fedmed.statistics import Estimate
+
 Scores = NDArray[np.float64]
 """A score a case in the last axis, (..., n); higher speaks for a member."""
 
 RESAMPLES = 2000
-
-
-class Estimate(NamedTuple):
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def auc(members: Scores, others: Scores) -> Scores:

@@ -7,7 +7,7 @@ from fedmed.data.audit import Progress, SiteAudit, audit_site, overlaps
 from fedmed.data.brats import ALL_SITES, MODALITIES, TEST_LIST, find_cases, label_scheme, patient_id, told_by_name
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.case_findings import Rules
-from fedmed.data.datalist import Case, load_datalist, load_test_list
+from fedmed.data.datalist import TESTING, Case, load_datalist, load_split
 from fedmed.data.finding import Finding
 from fedmed.errors import InputError
 
@@ -87,7 +87,7 @@ def _audit_list(file: Path, dataset: Path, allow_overlap: bool, book: FactsBook,
 
 def _audit_test_list(file: Path, dataset: Path, book: FactsBook, progress: Progress) -> SiteAudit:
     """The cases that no site has; called by the file's name, as it is no site."""
-    cases, scheme = load_test_list(file, dataset)
+    cases, scheme = load_split(file, dataset, TESTING)
     return audit_site(file.name, {"test": cases}, brats_rules(scheme), patient_of, book=book, progress=progress)
 
 

@@ -20,6 +20,9 @@ from fedmed.errors import InputError
 
 SPLITS = ("training", "validation")
 
+TESTING = "testing"
+"""Where a list has the cases that no site trains or validates on."""
+
 LABEL_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 """What a file's name has behind the case's."""
 
@@ -96,15 +99,16 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
     return Datalist(path, named[0], named[1], _scheme(document, path))
 
 
-def load_test_list(path: Path, base_dir: Path) -> tuple[tuple[Case, ...], str | None]:
-    """Read the list of test cases, which stand under ``testing``; the cases and the label scheme.
+def load_split(path: Path, base_dir: Path, split: str) -> tuple[tuple[Case, ...], str | None]:
+    """Read one split of a list that need not have the others, such as ``testing``; the cases and the label scheme.
 
     Raises:
-        InputError: the file is no JSON object, an entry is malformed, or the list is missing or empty.
+        InputError: the file is no JSON object, an entry is malformed, or the split is missing or empty.
     """
     document = _read_object(path)
-    cases = _cases(document, "testing", path, base_dir)
-    folders = _shared_folders(cases)
+    cases = _cases(document, split, path, base_dir)
+    others = [_cases(document, other, path, base_dir) for other in (*SPLITS, TESTING) if document.get(other)]
+    folders = _shared_folders(case for each in others for case in each)  # so that a case's name is that of the run
     return tuple(_named(case, folders) for case in cases), _scheme(document, path)
 
 

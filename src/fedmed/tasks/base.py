@@ -32,6 +32,11 @@ class Metric(NamedTuple):
     unit: str  # "" for a share
     better: Literal["higher", "lower", ""]  # "" where neither is: a volume, a count of lesions
 
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies in [0, 1]."""
+        return not self.unit and self.better == "higher"
+
 
 class Task(Plugin, ABC):
     """A task's contract. Subclasses are frozen dataclasses whose fields are the task's options."""
@@ -103,6 +108,10 @@ class Task(Plugin, ABC):
         Raises:
             InputError: the prediction holds NaN.
         """
+
+    @abstractmethod
+    def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
+        """A PNG of one item of :meth:`eval_set`, its truth and the prediction."""
 
     @abstractmethod
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:

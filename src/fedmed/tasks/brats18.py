@@ -26,6 +26,7 @@ from fedmed.errors import InputError
 from fedmed.metrics import challenge_dice, region_dice, reported
 from fedmed.options import expect, expect_share, option
 from fedmed.segmentation_metrics import SEGMENTATION_METRICS, case_metrics
+from fedmed.segmentation_picture import segmentation_picture
 from fedmed.tasks.base import Metric, Row, Task
 
 PUBLISHED_ROI: Size = (224, 224, 144)
@@ -173,6 +174,12 @@ class Brats18(Task):
             for metric, of_regions in values.items()
             for region, value in zip(self.REGIONS, of_regions, strict=True)
         ]
+
+    def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
+        image, truth = (convert_to_tensor(item[k], track_meta=False, device=device) for k in BOTH)
+        predicted = self.probabilities(model, image[None])[0] > 0.5
+        flair = image[MODALITIES.index("flair")].float().cpu().numpy()
+        return segmentation_picture(flair, truth.bool().cpu().numpy(), predicted.cpu().numpy())
 
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         """``val_dice`` is the published figure: the mean over all cases and regions that are not empty."""

@@ -1,0 +1,136 @@
+"""One self-contained HTML page about a run: settings, data, curves, scores, privacy, best and worst cases.
+
+python result_stat/report.py artifacts/run-001      -> artifacts/run-001/report.html
+
+It opens without a network. A run that was not scored yet is scored first, as by evaluate.py.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
+
+from fedmed.data.case_facts import FactsBook
+from fedmed.data.phantom import is_phantom
+from fedmed.errors import InputError, in_words
+from fedmed.evaluation import caching_after
+from fedmed.evaluation_folder import EVALUATION, EvaluationFolder
+from fedmed.files import write_whole
+from fedmed.options import Parser, absolute_path
+from fedmed.report import sections
+from fedmed.report.page import Picture, Section, Text, render
+from fedmed.run_folder import RunFolder
+from result_stat import evaluate
+
+PAGE = "report.html"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page; 0 when done, 2 when something given cannot be used."""
+    try:
+        args = parser().parse_args(arguments)
+        out = args.out or args.run / PAGE
+        _refuse(out, args.force)
+        run = RunFolder.open(args.run)
+        page = page_of(run, args)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, page.encode())
+    except (InputError, OSError) as error:
+        print(f"error: {in_words(error)}", file=sys.stderr)
+        return 2
+    print(f"{out}: {len(page) / 1e6:.1f} MB, shows images of cases")
+    return 0
+
+
+def parser() -> Parser:
+    """The command line: that of evaluate.py for one run, and where the page goes."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=absolute_path, help="run folder")
+    parser.add_argument("--out", type=absolute_path, help=f"page to write (default: {PAGE} in the run folder)")
+    parser.add_argument("--pictures", type=int, default=2, help="worst, and best, cases to show (default: %(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace a page that is there")
+    evaluate.add_choices(parser)
+    return parser
+
+
+def page_of(run: RunFolder, args: argparse.Namespace) -> str:
+    """The whole page."""
+    experiment = run.experiment()
+    task, metric = experiment.task, experiment.task.METRICS[0]
+    folder, why = scored(run, args)
+    dataset = args.dataset_base_dir or experiment.data.dataset_base_dir
+    found: list[Section | None] = [
+        sections.result(run, folder, metric, dataset is not None and is_phantom(dataset)),
+        sections.scores(folder, task.METRICS) if folder else Section("Scores", [Text(why, warning=True)]),
+        sections.cases(folder, metric, pictures(run, folder, args)) if folder else None,
+        sections.training(run, task) if (run.path / "training_history.json").is_file() else None,
+        sections.cross_site(run),
+        sections.privacy(run),
+        sections.data(run),
+        sections.configuration(run),
+    ]
+    chosen = f"{task.name}, {experiment.algorithm.name}, privacy {experiment.privacy.name}"
+    subtitle = f"{chosen}, {experiment.training.n_clients} sites, {experiment.training.num_rounds} rounds"
+    return render(run.name, subtitle, [section for section in found if section is not None])
+
+
+def scored(run: RunFolder, args: argparse.Namespace) -> tuple[EvaluationFolder | None, str]:
+    """The run's evaluation, made now if it is not there; without one, why there is none."""
+    try:
+        source = evaluate.source_of(run.path, run.name, args)
+        folder = EvaluationFolder(run.path / EVALUATION / f"{source.name}-{args.split}")
+        if not (folder.path / "evaluation.json").is_file():
+            evaluate.evaluate(run.path, run.name, args)
+        folder.document()
+    except InputError as error:
+        return None, f"The run was not scored: {error}"
+    return folder, ""
+
+
+def pictures(run: RunFolder, folder: EvaluationFolder, args: argparse.Namespace) -> list[Picture]:
+    """The worst and the best cases by the first metric, as pictures; none where the images are gone."""
+    source = evaluate.source_of(run.path, run.name, args)
+    metric = source.task.METRICS[0]
+    held = caching_after(run.experiment(), run.name)
+    try:
+        listed = evaluate.cases_of(source, args, FactsBook(held.disk))
+    except InputError:
+        return []
+    by_name = {case.name: case for case in listed.cases}
+    drawn = []
+    for (site, name), value, title in chosen(folder, metric.name, metric.better == "higher", args.pictures):
+        if name not in by_name:
+            continue
+        model = source.models.get(site) or source.models[""]
+        with model.inference():
+            item = model.task.eval_set([by_name[name]], listed.label_scheme, held)[0]
+            caption = f"{title}: {name} ({site}), mean {metric.title} {value:.4f}"
+            drawn.append(Picture(caption, model.task.picture(model.network, item, model.device)))
+    return drawn
+
+
+def chosen(
+    folder: EvaluationFolder, metric: str, higher_is_better: bool, number: int
+) -> list[tuple[tuple[str, str], float, str]]:
+    """Site, case, mean over the regions and title of the worst cases and then the best, each case once."""
+    own = folder.cases()
+    means = own[own["metric"] == metric].groupby(["site", "case"])["value"].mean().dropna().reset_index()
+    means = means.sort_values("value", ascending=higher_is_better, kind="stable")
+    ordered = [((row["site"], row["case"]), float(row["value"])) for _, row in means.iterrows()]
+    worst = ordered[:number]
+    best = [each for each in ordered[::-1][:number] if each not in worst]
+    return [(*each, "worst") for each in worst] + [(*each, "best") for each in best]
+
+
+def _refuse(out: Path, force: bool) -> None:
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--out is {out}; expected a name that ends in .html.")
+    if out.exists() and not force:
+        raise InputError(f"{out} exists and is kept; give --force to replace it, or --out for another place.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
