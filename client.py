@@ -10,6 +10,7 @@ from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.client.tracking import SummaryWriter
 
 from fedmed import waits
+from fedmed.algorithms.base import Weights
 from fedmed.data import exchange
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
@@ -26,7 +27,6 @@ def main() -> None:
     if experiment.performance.poll_s:
         waits.shorten(context, experiment.performance.poll_s)
     site = LocalSite(experiment, flare.get_site_name(), flare.get_job_id())
-    withheld = experiment.privacy.withholds_metrics
     writer, told = SummaryWriter(), -1
     while flare.is_running():
         received = flare.receive()
@@ -34,39 +34,71 @@ def main() -> None:
             break
         told = _write_epsilon(writer, site, told if told >= 0 else (received.current_round or 0) - 1)
         if flare.is_submit_model():
-            flare.send(flare.FLModel(params=site.weights()))
-            continue
-        if exchange.QUESTION in received.meta:
-            cases, images = (0, {}) if withheld else (len(site.audit.cases), site.images())
-            flare.send(flare.FLModel(metrics={CASES: cases}, meta={exchange.QUESTION: images}))
-            continue
-        with turn():
-            site.load(received.params)
-            due = _due(experiment, received) and not withheld
-            metrics = site.evaluate(received.meta.get(exchange.SHARES)) if due else {CASES: 0}
-            trained = None if flare.is_evaluate() else site.train(received)
-        _write_scores(writer, metrics, received.current_round)
-        if trained is None:
-            flare.send(flare.FLModel(metrics=metrics))
-            continue
-        if not withheld:
-            _write_losses(writer, trained, received.current_round)
-            metrics = {**metrics, **trained.report()}
-        meta = {FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps, **site.hook.finish_round(site.model)}
-        if trained.entry is not None:
-            meta[PRIVACY] = trained.entry.travelling(experiment.privacy.dp_send_diagnostics)
-        flare.send(flare.FLModel(params=site.weights(), metrics=metrics, meta=meta))
+            answer = flare.FLModel(params=_own_model(site))
+        elif exchange.QUESTION in received.meta:
+            answer = _images(site)
+        elif experiment.training.cross_site and received.current_round is None:
+            answer = flare.FLModel(metrics=_cross_site_scores(site, received))
+        else:
+            answer = _round(site, received, writer)
+        flare.send(answer)
+
+
+def _own_model(site: LocalSite) -> Weights:
+    """The whole weights of this site's own model, which leave it only where the experiment says so.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not site.training.cross_site:
+        raise InputError("The server asks for this site's own model, and the experiment has no --cross_site.")
+    return site.own_model()
+
+
+def _images(site: LocalSite) -> flare.FLModel:
+    """Keyed hashes of this site's images, where they may leave it."""
+    withheld = site.experiment.privacy.withholds_metrics
+    cases, images = (0, {}) if withheld else (len(site.audit.cases), site.images())
+    return flare.FLModel(metrics={CASES: cases}, meta={exchange.QUESTION: images})
+
+
+def _cross_site_scores(site: LocalSite, received: flare.FLModel) -> dict[str, float]:
+    """After the rounds: some site's model, or a global one, on all of this site's validation cases."""
+    with turn():
+        site.load(received.params)
+        return site.evaluate()
+
+
+def _round(site: LocalSite, received: flare.FLModel, writer: SummaryWriter) -> flare.FLModel:
+    """Score what the round begins with, and train it; after the last round, only score."""
+    privacy = site.experiment.privacy
+    withheld = privacy.withholds_metrics
+    with turn():
+        site.begin(received.params)
+        due = _due(site.experiment, received) and not withheld
+        metrics = site.score(received.meta.get(exchange.SHARES)) if due else {CASES: 0}
+        trained = None if flare.is_evaluate() else site.train(received)
+    _write_scores(writer, metrics, received.current_round)
+    if trained is None:
+        return flare.FLModel(metrics=metrics)
+    if not withheld:
+        _write_losses(writer, trained, received.current_round)
+        metrics = {**metrics, **trained.report()}
+    meta = {FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps, **site.hook.finish_round(site.model)}
+    if trained.entry is not None:
+        meta[PRIVACY] = trained.entry.travelling(privacy.dp_send_diagnostics)
+    return flare.FLModel(params=site.outgoing(received.params), metrics=metrics, meta=meta)
 
 
 def _due(experiment: Experiment, received: flare.FLModel) -> bool:
-    """Whether the global model of this message is to be scored before it is trained."""
+    """Whether what this round begins with is to be scored before it is trained."""
     every = experiment.training.validate_every
     return flare.is_evaluate() or (received.current_round or 0) % every == 0
 
 
 def _write_scores(writer: SummaryWriter, metrics: Mapping[str, float], rounds_done: int | None) -> None:
     if rounds_done is None:
-        return  # another site's model in a cross-site evaluation, not a point of the global model's curve
+        return  # no point of any curve
     for name, value in metrics.items():
         if name not in (CASES, "val_seconds") and not name.endswith(VALUES):
             writer.add_scalar(name, value, global_step=rounds_done)

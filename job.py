@@ -19,8 +19,9 @@ import torch
 from nvflare.client.config import TransferType
 from nvflare.recipe import add_experiment_tracking
 
-from fedmed import curves, history, machine, screen
+from fedmed import cross_site, cross_site_picture, curves, history, machine, screen
 from fedmed.command_line import read_experiment
+from fedmed.cross_site import CROSS_SITE
 from fedmed.data import audit_table
 from fedmed.data.audit import overlaps
 from fedmed.data.case_facts import FactsBook
@@ -29,15 +30,24 @@ from fedmed.data.finding import refuse_errors
 from fedmed.data.phantom import is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, in_words
 from fedmed.experiment import Experiment
+from fedmed.files import write_whole
 from fedmed.options import to_plain
 from fedmed.privacy.ledger import LEDGER, Entry, Ledger, all_booked
 from fedmed.privacy.policy import enforce
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, SITES, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
+from fedmed.server.cross_site import add_cross_site
 from fedmed.waits import TASK_WAIT
 
-SUMMARY = "summary.txt"
-WHERE = {"best": BEST, "last": LAST, "curves": "curves.png", "ledger": LEDGER, "log": "training.log"}
+SUMMARY, MATRIX = "summary.txt", f"{CROSS_SITE}.png"
+WHERE = {
+    "best": BEST,
+    "last": LAST,
+    "curves": "curves.png",
+    "cross-site": MATRIX,
+    "ledger": LEDGER,
+    "log": "training.log",
+}
 PHANTOM = HERE / "dataset_brats18" / "dataset" / "phantom-mni152"
 
 
@@ -219,13 +229,15 @@ class Progress:
         """Take in one more record."""
         task, rounds = self.experiment.task, self.experiment.training.num_rounds
         if not self.records and not self.experiment.privacy.withholds_metrics:
-            say(screen.header(task.KEY_METRIC))
+            say(screen.header(task.KEY_METRIC, global_model=self.experiment.algorithm.GLOBAL_MODEL))
         self.records.append(record)
         self.folder.write_history(history.rows(self.records))
         self.ledger.entries += [Entry.from_plain(entry) for entry in record.get("privacy", {}).values()]
         self.ledger.save(self.folder.path / LEDGER)
         left = screen.time_left(self.records, rounds)
         say(screen.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
+        if record.get("final") and self.experiment.training.cross_site:
+            say("cross-site: every site scores every model")
 
     def book_unfinished(self) -> None:
         """Take over what sites booked for a round that did not end: their updates may have left them."""
@@ -234,33 +246,69 @@ class Progress:
 
     def finish(self, seconds: float) -> None:
         """Draw the curves, show the result and say where everything is."""
-        task, path = self.experiment.task, self.folder.path
+        path = self.folder.path
         self.book_unfinished()
-        best = history.best_round(self.records)
-        chosen = f"{self.experiment.algorithm.name}, privacy {self.experiment.privacy.name}"
-        caption = f"{self.folder.name}: {chosen}, data: {data_of(self.experiment)}"
-        split = any(record.get("split") for record in self.records)
-        picture = path / "curves.png"
-        curves.draw(self.folder.history(), task.REGIONS, task.KEY_METRIC, best, caption, picture, split=split)
+        self._draw_curves()
+        matrix = self._cross_site() if self.experiment.training.cross_site else []
         lines = [
-            screen.result_table(self.records, task.REGIONS, task.KEY_METRIC),
+            *self._result(),
             "",
+            *matrix,
             screen.settings(self.experiment, self.folder.read_json("dataset_stats"), data_of(self.experiment)),
             f"spent      {self.experiment.privacy.verdict(self.ledger.entries)}",
             *(f"stopped    {record['stopped']}" for record in self.records if record.get("stopped")),
             f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
             *(f"{title:<10} {path / name}" for title, name in WHERE.items() if (path / name).exists()),
         ]
-        if best is None:
-            why = (
-                "scores stay at the sites under this privacy mechanism; the last model is the result"
-                if self.experiment.privacy.withholds_metrics
-                else f"no site reported {task.KEY_METRIC} for a trained model"
-            )
-            lines.insert(1, f"No best model was chosen: {why}.")
         self.folder.write_text(SUMMARY, "\n".join(lines) + "\n")
         self.folder.write_status("finished")
         say("\n" + "\n".join(lines))
+
+    @property
+    def _best(self) -> int | None:
+        """The round of the best global model."""
+        return history.best_round(self.records) if self.experiment.algorithm.GLOBAL_MODEL else None
+
+    @property
+    def _caption(self) -> str:
+        chosen = f"{self.experiment.algorithm.name}, privacy {self.experiment.privacy.name}"
+        return f"{self.folder.name}: {chosen}, data: {data_of(self.experiment)}"
+
+    def _draw_curves(self) -> None:
+        task, picture = self.experiment.task, self.folder.path / "curves.png"
+        split = any(record.get("split") for record in self.records)
+        table, best = self.folder.history(), self._best
+        curves.draw(table, task.REGIONS, task.KEY_METRIC, best, self._caption, picture, split=split)
+
+    def _result(self) -> list[str]:
+        """The table of the models, and what there is to say where none was chosen."""
+        task, privacy = self.experiment.task, self.experiment.privacy
+        if not self.experiment.algorithm.GLOBAL_MODEL:
+            return [screen.own_table(self.records, task.REGIONS, task.KEY_METRIC)]
+        table = screen.result_table(self.records, task.REGIONS, task.KEY_METRIC)
+        if self._best is not None:
+            return [table]
+        why = (
+            "scores stay at the sites under this privacy mechanism; the last model is the result"
+            if privacy.withholds_metrics
+            else f"no site reported {task.KEY_METRIC} for a trained model"
+        )
+        return [table, f"No best model was chosen: {why}."]
+
+    def _cross_site(self) -> list[str]:
+        """Write the matrix of models and sites as a table and a picture; what it says at each site."""
+        key, sites = self.experiment.task.KEY_METRIC, self.experiment.training.sites
+        known = (self.folder.path / f"{CROSS_SITE}.json").is_file()
+        results = self.folder.read_json(CROSS_SITE) if known else {}
+        scored = cross_site.matrix(results, sites, key)
+        if scored.empty:
+            return ["cross-site no model was scored at any site; training.log says why", ""]
+        self.folder.write_text(f"{CROSS_SITE}.csv", cross_site.table(results, sites).to_csv(index=False))
+        write_whole(self.folder.path / MATRIX, cross_site_picture.picture(scored, key, self._caption))
+        splits = self.folder.read_json("dataset_splits")
+        validation = {site: splits[site]["validation"] for site in sites}
+        told = cross_site.sentences(scored, key, validation)
+        return [*(f"{'cross-site' if i == 0 else '':<10} {line}" for i, line in enumerate(told)), ""]
 
 
 def data_of(experiment: Experiment) -> str:
@@ -297,7 +345,7 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
         key_metric=experiment.task.KEY_METRIC,
         params_transfer_type=TransferType.DIFF,
         aggregator=GuardedAggregator({"name": experiment.algorithm.name, **to_plain(experiment.algorithm)}),
-        split_validation=speed.validation == "split",
+        split_validation=speed.validation == "split" and experiment.algorithm.GLOBAL_MODEL,
         poll_s=speed.poll_s,
         max_epsilon=experiment.privacy.budget,
         books=experiment.privacy.GUARANTEE != "none",
@@ -309,6 +357,8 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
     if speed.poll_s:
         recipe.add_server_config({"server": {"task_request_interval": TASK_WAIT * speed.poll_s}})
     add_experiment_tracking(recipe, "tensorboard")
+    if training.cross_site:
+        add_cross_site(recipe, global_model=experiment.algorithm.GLOBAL_MODEL)
     return recipe
 
 

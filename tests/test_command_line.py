@@ -168,6 +168,15 @@ def test_enable_dp_is_the_published_name_of_svt() -> None:
         ("--privacy magic", ["--privacy", "magic", "svt"]),
         ("--num_rounds 0", ["--num_rounds is 0"]),
         ("stray", ["stray"]),
+        ("--cross_site --enable_dp", ["--cross_site", "own model whole", "--privacy svt", "drop one"]),
+        ("--cross_site --privacy percentile", ["--cross_site", "--privacy percentile"]),
+        (
+            "--cross_site --privacy dpsgd --dp_noise_multiplier 1 --dp_release_metrics",
+            ["--cross_site", "--privacy dpsgd"],
+        ),
+        ("--cross_site --n_clients 1", ["--cross_site", "--n_clients is 1"]),
+        ("--cross_site --threads 2 --allow_restart", ["--threads 2", "4 sites", "its own model", "--threads 4"]),
+        ("--algorithm local --threads 2 --allow_restart", ["--threads 2", "4 sites", "its own model"]),
     ],
 )
 def test_a_mistake_is_refused_in_words(line: str, said: list[str]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fedmed.history import after_round, best_round, rows, scores_of
+from fedmed.history import after_round, best_of_each, best_round, rows, scores_of
 
 
 def record(number: int, best: bool = False, sites: tuple[str, ...] = ("site-1", "site-2"), **facts: Any) -> Any:
@@ -78,6 +78,27 @@ def test_the_mean_of_a_record_weighs_sites_by_their_cases() -> None:
 @pytest.mark.parametrize(("marks", "expected"), [([], None), ([0, 0], None), ([0, 1, 0, 1, 0], 3), ([0, 0, 1], 2)])
 def test_the_best_round_is_the_last_one_marked(marks: list[int], expected: int | None) -> None:
     assert best_round([record(number, best=bool(mark)) for number, mark in enumerate(marks)]) == expected
+
+
+def test_the_megabytes_of_all_rows_are_all_that_was_moved() -> None:
+    moved = {"site-1": {"received": 8_000_000, "sent": 4_000_000}, "site-2": {"received": 8_000_000, "sent": 0}}
+    scored = {site: {"received": 8_000_000, "sent": 0} for site in moved}
+    table = rows([record(0, bytes=moved), record(1, bytes=moved), record(2, final=True, bytes=scored)])
+    assert "megabytes_sent" not in row(table, 0, "site-1")
+    assert (row(table, 1, "site-1")["megabytes_received"], row(table, 1, "site-1")["megabytes_sent"]) == (8, 4)
+    assert (row(table, 2, "site-1")["megabytes_received"], row(table, 2, "site-1")["megabytes_sent"]) == (16, 4)
+    assert row(table, 2, "site-2")["megabytes_sent"] == 0
+    assert max(each["round"] for each in table) == 2
+
+
+def test_the_best_of_each_site_is_its_own_first_highest_trained_model() -> None:
+    scores = [(0.9, 0.1), (0.2, 0.3), (0.5, None), (0.5, 0.2)]
+    run = [
+        {"round": n, "sites": {"site-1": {"val_dice": one}, "site-2": {} if two is None else {"val_dice": two}}}
+        for n, (one, two) in enumerate(scores)
+    ]
+    assert best_of_each(run, "val_dice") == {"site-1": 2, "site-2": 1}
+    assert best_of_each(run[:1], "val_dice") == {}
 
 
 def test_the_record_after_n_rounds_is_found_by_its_number() -> None:

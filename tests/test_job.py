@@ -17,6 +17,7 @@ import torch
 import job
 from fedmed.command_line import read_experiment
 from fedmed.experiment import Experiment
+from fedmed.run_folder import RunFolder
 from model import BratsSegResNet
 
 IMPORT_ALL = """
@@ -110,6 +111,15 @@ def test_bad_input_ends_with_one_sentence_and_code_2(
     assert words in error
     assert error.count("\n") == 1
     assert not list((tmp_path / "artifacts").glob("run-*"))  # nothing was started
+
+
+def test_a_cross_site_evaluation_without_any_score_is_told(
+    small_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    folder = RunFolder.create(tmp_path, "run")
+    told = job.Progress(folder, small_experiment("--cross_site"))._cross_site()
+    assert told[0].startswith("cross-site no model was scored at any site")
+    assert list(folder.path.iterdir()) == []
 
 
 def named(*arguments: str) -> Experiment:

@@ -8,9 +8,12 @@ import torch
 from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.utils.fedprox_utils import set_fedprox_metadata
 
+import client
+from fedmed.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.local import LocalSite, site_seeds
 from fedmed.metrics import mean_over_sites
+from fedmed.run_folder import load_weights
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
 
@@ -221,6 +224,88 @@ def test_a_large_mu_keeps_the_weights_nearer_to_the_start(make_site: Callable[..
     far = trained(make_site("--aggregation_epochs", "3"))
     near = trained(make_site("--aggregation_epochs", "3", "--fedproxloss_mu", "1000"), mu=1000.0)
     assert distance(near, start) < 0.5 * distance(far, start)
+
+
+def test_the_own_model_is_what_the_last_training_came_to_whatever_is_loaded_since(
+    make_site: Callable[..., LocalSite], start: Weights
+) -> None:
+    site = make_site()
+    with pytest.raises(InputError, match="site-1 has trained no model of its own yet"):
+        site.own_model()
+    came_to = trained(site)
+    site.begin(start)  # as the last validation does
+    assert same(site.weights(), start)
+    assert same(dict(site.own_model()), came_to)
+    assert same(dict(site.outgoing(start)), came_to)
+    assert not same(came_to, start)
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where site-1 keeps its own models of a run."""
+    monkeypatch.setenv("FEDMED_STATE", str(tmp_path))
+    monkeypatch.setenv("FEDMED_RUN", "run-001")
+    return tmp_path / "site-1"
+
+
+def test_a_site_that_trains_alone_goes_on_where_it_stood_and_sends_what_it_got(
+    make_site: Callable[..., LocalSite], start: Weights, own_folder: Path
+) -> None:
+    alone, plain = make_site("--algorithm", "local"), make_site()
+    for number in range(2):
+        alone.begin(start)
+        assert same(trained(alone, number), trained(plain, number))  # which never loads the global model again
+        assert alone.outgoing(start) is start
+    assert same(load_weights(own_folder / "last_local_model.pt"), plain.weights())
+
+
+def test_it_keeps_its_best_model_and_never_the_untrained_one(
+    make_site: Callable[..., LocalSite], start: Weights, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, told = make_site("--algorithm", "local"), iter([0.9, 0.5, 0.3])
+    monkeypatch.setattr(Brats18, "metrics", lambda self, rows: {"val_dice": next(told)})
+    came_to = []
+    for number in range(2):
+        site.begin(start)
+        site.score()
+        assert not (own_folder / "best_local_model.pt").exists() or number > 0
+        came_to.append(trained(site, number))
+    site.begin(start)
+    site.score()
+    assert same(load_weights(own_folder / "best_local_model.pt"), came_to[0])
+    assert same(load_weights(own_folder / "last_local_model.pt"), came_to[1])
+
+
+def test_other_sites_keep_no_model(make_site: Callable[..., LocalSite], start: Weights, own_folder: Path) -> None:
+    site = make_site()
+    site.train(message())
+    site.begin(start)
+    site.score()
+    assert not own_folder.exists()
+
+
+def test_another_sites_model_is_not_taken_for_the_own_one(
+    make_site: Callable[..., LocalSite], start: Weights, own_folder: Path
+) -> None:
+    site = make_site("--algorithm", "local")
+    came_to = trained(site)
+    site.load(start)
+    site.evaluate()
+    assert not (own_folder / "best_local_model.pt").exists()
+    assert same(dict(site.own_model()), came_to)
+
+
+@pytest.mark.parametrize(("arguments", "leaves"), [((), False), (("--cross_site",), True)])
+def test_the_own_model_leaves_only_where_the_experiment_says_so(
+    make_site: Callable[..., LocalSite], arguments: tuple[str, ...], leaves: bool
+) -> None:
+    site = make_site(*arguments)
+    came_to = trained(site)
+    if leaves:
+        assert same(dict(client._own_model(site)), came_to)
+    else:
+        with pytest.raises(InputError, match="the experiment has no --cross_site"):
+            client._own_model(site)
 
 
 def test_seeds_differ_between_sites_rounds_and_uses() -> None:

@@ -187,6 +187,25 @@ def test_models_and_events_are_collected_from_the_servers_folder(tmp_path: Path)
     assert (folder.path / "tb_events" / "site-1" / "events.1").read_bytes() == b"event"
 
 
+def test_without_a_global_model_the_servers_models_are_no_result(tmp_path: Path) -> None:
+    server, folder = tmp_path / "server", RunFolder.create(tmp_path, "run")
+    (server / "app_server").mkdir(parents=True)
+    torch.save({"model": WEIGHTS}, server / "app_server" / "FL_global_model.pt")
+    folder.collect(server, global_model=False)
+    assert list(folder.path.iterdir()) == []
+
+
+def test_cross_site_scores_are_collected_where_there_are_any(tmp_path: Path) -> None:
+    folder, found = RunFolder.create(tmp_path, "run"), tmp_path / "server" / "cross_site_val" / "cross_val_results.json"
+    found.parent.mkdir(parents=True)
+    found.write_text("{}")  # FLARE writes it in every run
+    folder.collect(tmp_path / "server")
+    assert list(folder.path.iterdir()) == []
+    found.write_text('{"site-1": {"site-2": {"val_dice": 0.5}}}')
+    folder.collect(tmp_path / "server")
+    assert folder.read_json("cross_site") == {"site-1": {"site-2": {"val_dice": 0.5}}}
+
+
 def test_a_run_that_failed_early_has_nothing_to_collect(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "run")
     folder.collect(tmp_path / "nowhere")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fedmed.experiment import Experiment
-from fedmed.screen import clock, header, result_table, round_line, settings, time_left
+from fedmed.screen import clock, header, own_table, result_table, round_line, settings, time_left
 
 REGIONS = ("TC", "WT")
 KEY = "val_dice"
@@ -57,7 +57,8 @@ def test_what_is_missing_is_shown_as_missing() -> None:
 
 
 def test_the_header_names_the_metric() -> None:
-    assert header(KEY).startswith("val_dice ")
+    assert header(KEY).startswith("val_dice is that of the global model ")
+    assert header(KEY, global_model=False).startswith("val_dice is that of each site's own model ")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,24 @@ def test_a_last_model_that_is_the_best_is_shown_once() -> None:
     lines = result_table(run, REGIONS, KEY).splitlines()
     assert lines[1].startswith("best and last, after round 1")
     assert len(lines) == 4  # the titles, the mean and two sites
+
+
+def test_sites_that_train_alone_each_have_their_own_best_and_last_model() -> None:
+    run = [
+        record(0, {"site-1": report(0.9), "site-2": report(0.9)}),
+        record(1, {"site-1": report(0.8, cases=3), "site-2": report(0.2, cases=1)}, best=True),
+        record(2, {"site-1": report(0.6, cases=3), "site-2": report(0.4, cases=1)}, final=True),
+    ]
+    lines = [" ".join(line.split()) for line in own_table(run, REGIONS, KEY).splitlines()]
+    assert lines == [
+        "model cases val_dice TC WT",
+        "each site's own best 4 0.7000 0.3500 0.1750",
+        "site-1, after round 1 3 0.8000 0.4000 0.2000",
+        "site-2, after round 2 1 0.4000 0.2000 0.1000",
+        "own, after round 2 4 0.5500 0.2750 0.1375",
+        "site-1 3 0.6000 0.3000 0.1500",
+        "site-2 1 0.4000 0.2000 0.1000",
+    ]
 
 
 def test_without_a_best_model_the_result_is_the_last_one() -> None:

@@ -41,6 +41,9 @@ class Training:
     allow_overlap: bool = option(
         False, "accept the same images or patient in training and validation; scores then say nothing of new patients"
     )
+    cross_site: bool = option(
+        False, "score every site's own model and the global one at every site after the last round; own models leave"
+    )
 
     def __post_init__(self) -> None:
         for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size", "validate_every"):
@@ -153,6 +156,17 @@ class Experiment:
         )
         for choice in (self.task, self.algorithm, self.privacy, self.environment):
             choice.check(self)
+        if self.training.cross_site:
+            self._check_cross_site()
+
+    def _check_cross_site(self) -> None:
+        if self.privacy.GUARANTEE != "none":
+            raise InputError(
+                f"--cross_site sends every site's own model whole, which --privacy {self.privacy.name} does not cover; "
+                "drop one of them."
+            )
+        if self.training.n_clients == 1:
+            raise InputError("--cross_site compares sites, and --n_clients is 1; drop it, or give more sites.")
 
     def to_json(self, *, travelling: bool = False) -> str:
         """As JSON, without ``artifacts``, which says where the run folder is and not what runs.

@@ -11,16 +11,19 @@ from monai.utils import convert_to_tensor
 from nvflare.app_common.abstract.fl_model import FLModel
 from torch.utils.data import Dataset
 
+from fedmed.algorithms.base import Weights
 from fedmed.arithmetic import autocast
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import datalist_path, load_datalist
 from fedmed.data.exchange import Share, answer, key_of_this_site, order_of
 from fedmed.data.finding import refuse_errors
 from fedmed.data.seeded import seeded_batches
+from fedmed.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.memory_format import channels_last, use_channels_last
 from fedmed.metrics import CASES, VALUES
-from fedmed.privacy.ledger import Entry
+from fedmed.own_models import OwnModels
+from fedmed.privacy.ledger import Entry, site_folder
 from fedmed.privacy.policy import enforce
 
 
@@ -71,20 +74,47 @@ class LocalSite:
         )
         self.loss = self.task.loss()
         self.hook = experiment.algorithm.hook()
+        self.own: Weights | None = None  # what the last local training came to, whatever was loaded since
+        self._kept = None if experiment.algorithm.GLOBAL_MODEL else OwnModels(site_folder(site, job_id))
         self.private = experiment.privacy.training(self, patients)
 
     def images(self) -> dict[str, list[str]]:
         """Keyed hashes of this site's images, by which the server finds those that another site has too."""
         return answer(self.audit, key_of_this_site(), self.training.allow_overlap)
 
-    def load(self, params: Mapping[str, torch.Tensor]) -> None:
-        """Take over the global weights."""
+    def begin(self, received: Weights) -> None:
+        """Load what a round begins with when the server sent ``received``: by the algorithm's choice."""
+        self.load(self.hook.starting_weights(received, self.own))
+
+    def load(self, params: Weights) -> None:
+        """Take over a model's weights."""
         self.model.load_state_dict({name: torch.as_tensor(values) for name, values in params.items()})
 
     def weights(self) -> dict[str, torch.Tensor]:
         """A copy of the weights on the CPU."""
         kept = {name: values.detach().cpu() for name, values in self.model.state_dict().items()}
         return {name: values.clone(memory_format=torch.contiguous_format) for name, values in kept.items()}
+
+    def outgoing(self, received: Weights) -> Weights:
+        """What this site answers after its training, by the algorithm's choice."""
+        return self.hook.outgoing(self.own_model(), received)
+
+    def own_model(self) -> Weights:
+        """What the last local training came to.
+
+        Raises:
+            InputError: there was none in this process.
+        """
+        if self.own is None:
+            raise InputError(f"{self.site} has trained no model of its own yet; expected a round of training before.")
+        return self.own
+
+    def score(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
+        """:meth:`evaluate` for what a round begins with; a model of the site's own is kept if it is its best."""
+        metrics = self.evaluate(shares)
+        if self._kept is not None and self.own is not None:
+            self._kept.keep_if_best(self.own, metrics.get(self.task.KEY_METRIC))
+        return metrics
 
     def evaluate(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
         """The task's metrics on this site's validation cases; no name of a case is among them.
@@ -105,11 +135,19 @@ class LocalSite:
         self._restart(received.current_round or 0)
         self.hook.start_round(self.model, received)
         self.model.train()
+        steps, losses, entry = self._epochs((received.current_round or 0) + 1)
+        self.own = self.weights()
+        if self._kept is not None:
+            self._kept.keep(self.own)
+        return Trained(steps, losses, time.time() - started, entry)
+
+    def _epochs(self, number: int) -> tuple[int, tuple[float, ...], Entry | None]:
+        """Round ``number``, from 1: its steps, the losses of its epochs and what a mechanism booked while training."""
         if self.private is not None:
-            steps, loss, entry = self.private.round((received.current_round or 0) + 1)
-            return Trained(steps, (loss,), time.time() - started, entry)
+            steps, loss, entry = self.private.round(number)
+            return steps, (loss,), entry
         losses = tuple(self._epoch() for _ in range(self.training.aggregation_epochs))
-        return Trained(len(self.batches) * len(losses), losses, time.time() - started)
+        return len(self.batches) * len(losses), losses, None
 
     def _restart(self, round_number: int) -> None:
         """Everything random in a round follows from seed, site and round alone."""

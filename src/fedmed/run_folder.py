@@ -11,12 +11,16 @@ from typing import Any
 import pandas as pd
 import torch
 
+from fedmed.cross_site import CROSS_SITE, RESULTS
 from fedmed.data.exchange import OVERLAPS
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.files import write_whole
 
 BEST, LAST = "best_global_model.pt", "last_global_model.pt"
+BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
+"""What each site keeps of a run that makes no global model, in its folder."""
+
 HISTORY = "training_history"
 ARTIFACTS = Path("artifacts")
 SITES = "sites"
@@ -127,19 +131,26 @@ class RunFolder:
 
     def local_models(self, which: str) -> dict[str, Path]:
         """Each site's own ``best`` or ``last`` model, of a run that made no global one; else empty."""
-        if (self.path / BEST).is_file() or (self.path / LAST).is_file():
+        names = {"best": BEST_OWN, "last": LAST_OWN}
+        if which not in names or (self.path / BEST).is_file() or (self.path / LAST).is_file():
             return {}
-        return {path.parent.name: path for path in sorted(self.path.glob(f"{SITES}/*/{which}_local_model.pt"))}
+        return {path.parent.name: path for path in sorted(self.path.glob(f"{SITES}/*/{names[which]}"))}
 
-    def collect(self, server: Path) -> None:
-        """Take the models, the comparison of the sites' data and the TensorBoard events out of the server's folder."""
+    def collect(self, server: Path, *, global_model: bool = True) -> None:
+        """Take what is of value out of the server's folder: models, comparisons, cross-site scores, events.
+
+        Args:
+            global_model: whether the server's models are a result; they are left where they are otherwise.
+        """
         pairs = {"best_FL_global_model.pt": BEST, "FL_global_model.pt": LAST}
-        for theirs, ours in pairs.items():
+        for theirs, ours in pairs.items() if global_model else ():
             source = server / "app_server" / theirs
             if source.is_file():
                 save_weights(load_weights(source), self.path / ours)
         if (server / OVERLAPS).is_file():
             shutil.copy(server / OVERLAPS, self.path)
+        if (server / RESULTS).is_file() and (scores := json.loads((server / RESULTS).read_text(encoding="utf-8"))):
+            self.write_json(CROSS_SITE, scores)
         if (server / "tb_events").is_dir():
             shutil.copytree(server / "tb_events", self.path / "tb_events", dirs_exist_ok=True)
 

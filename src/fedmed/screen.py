@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedmed.experiment import Experiment
-from fedmed.history import Record, after_round, best_round, scores_of
+from fedmed.history import Record, after_round, best_of_each, best_round, scores_of
 from fedmed.metrics import CASES
 
 
@@ -15,7 +15,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
     cases = ", ".join(f"{site} {s['training']}+{s['validation']}" for site, s in summaries.items())
     lines = [
         ("task", f"{experiment.task.name}" + (f", crops of {', '.join(crops)} voxels" if crops else "")),
-        ("algorithm", experiment.algorithm.name),
+        ("algorithm", experiment.algorithm.statement()),
         ("privacy", experiment.privacy.statement()),
         ("runs in", experiment.environment.statement(experiment)),
         ("data", data),
@@ -28,6 +28,8 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
             f"seed {training.seed}",
         ),
     ]
+    if training.cross_site:
+        lines.append(("cross-site", "after the last round every site's own model leaves it whole, and all are scored"))
     return "\n".join(f"{name:<10} {text}" for name, text in lines)
 
 
@@ -52,10 +54,11 @@ def round_line(record: Record, rounds: int, regions: Sequence[str], key: str, le
     return line + refused
 
 
-def header(key: str) -> str:
+def header(key: str, *, global_model: bool = True) -> str:
     """How to read the lines of the rounds."""
+    model = "the global model" if global_model else "each site's own model"
     return (
-        f"{key} is that of the global model with which a round begins, averaged over the sites by their cases; "
+        f"{key} is that of {model} with which a round begins, averaged over the sites by their cases; "
         "the last line scores the final model."
     )
 
@@ -77,17 +80,39 @@ def result_table(records: Sequence[Record], regions: Sequence[str], key: str) ->
     """The best and the last global model, each with its mean and every site."""
     best, last = best_round(records), records[-1]["round"]
     models = {"best and last": last} if best == last else {"best": best, "last": last}
-    lines = [f"{'model':<30}{'cases':>6}{key:>12}" + "".join(f"{region:>8}" for region in regions)]
+    lines = [_headings(regions, key)]
     for title, done in models.items():
         record = after_round(records, done) if done is not None else None
         if record is None:
             continue
-        cases = sum(report.get(CASES, 0) for report in record["sites"].values())
-        lines.append(_row(f"{title}, after round {done}", cases, scores_of(record), regions, key))
         part = ", its share" if record.get("split") else ""
-        sites = record["sites"].items()
-        lines += [_row(f"  at {site}{part}", r.get(CASES, 0), r, regions, key) for site, r in sites]
+        at_sites = {f"at {site}{part}": report for site, report in record["sites"].items()}
+        lines += _block(f"{title}, after round {done}", at_sites, regions, key)
     return "\n".join(lines)
+
+
+def own_table(records: Sequence[Record], regions: Sequence[str], key: str) -> str:
+    """Each site's own best and last model on its own cases, and the mean over the sites of each."""
+    last, best = records[-1], best_of_each(records, key)
+    found = {f"{site}, after round {done}": after_round(records, done) for site, done in sorted(best.items())}
+    sites = {title: record["sites"][title.partition(",")[0]] for title, record in found.items() if record}
+    lines = [_headings(regions, key)]
+    if sites:
+        lines += _block("each site's own best", sites, regions, key)
+    lines += _block(f"own, after round {last['round']}", last["sites"], regions, key)
+    return "\n".join(lines)
+
+
+def _headings(regions: Sequence[str], key: str) -> str:
+    return f"{'model':<30}{'cases':>6}{key:>12}" + "".join(f"{region:>8}" for region in regions)
+
+
+def _block(title: str, reports: Mapping[str, Mapping[str, float]], regions: Sequence[str], key: str) -> list[str]:
+    """A row for the mean over the reports, and one for each of them."""
+    cases = sum(report.get(CASES, 0) for report in reports.values())
+    mean = scores_of({"sites": reports})
+    rows = [_row(f"  {name}", report.get(CASES, 0), report, regions, key) for name, report in reports.items()]
+    return [_row(title, cases, mean, regions, key), *rows]
 
 
 def _row(title: str, cases: float, scores: Mapping[str, float], regions: Sequence[str], key: str) -> str:

@@ -23,4 +23,7 @@ def test_a_site_does_nothing_beside_training() -> None:
     assert hook.penalty(model) == 0
     hook.after_step(model)
     assert hook.finish_round(model) == {}
+    received, own = dict(model.state_dict()), before
+    assert hook.starting_weights(received, own) is received
+    assert hook.outgoing(own, received) is own
     assert all(torch.equal(values, before[name]) for name, values in model.state_dict().items())

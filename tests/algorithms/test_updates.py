@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedmed.algorithms.updates import fault_of, weighted_mean
+from fedmed.algorithms.updates import fault_of, payload, weighted_mean
 
 SHAPES = {"w": (2, 3), "b": ()}
 GOOD = {"w": np.ones((2, 3), np.float32), "b": np.float32(0.5)}
@@ -74,6 +74,11 @@ def test_the_updates_are_left_as_they_were() -> None:
 def test_a_weight_that_is_not_above_0_is_refused(weights: list[float]) -> None:
     with pytest.raises(ValueError, match="weights above 0"):
         weighted_mean(draws(2), weights)
+
+
+def test_the_payload_is_that_of_the_arrays() -> None:
+    assert payload({"w": np.zeros((2, 3), np.float32), "b": np.zeros(5, np.float64), "n": np.int64(3)}) == 24 + 40 + 8
+    assert payload({}) == payload(None) == 0
 
 
 def test_nothing_has_no_mean() -> None:

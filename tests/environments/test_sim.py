@@ -3,15 +3,19 @@
 import inspect
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nvflare.private.fed.app.simulator import simulator_runner
 
+from fedmed.environments.processes import ProcessTree
 from fedmed.environments.sim import _DEAD_WORKER, Sim, _reason, _scratch, _spaceless, _Tail, cores_of
-from fedmed.errors import InputError
+from fedmed.errors import InputError, RunFailed
 from fedmed.experiment import Experiment, Performance
 from fedmed.run_folder import RunFolder
 
@@ -208,3 +212,34 @@ def test_sites_without_a_core_wait_for_a_turn_unless_gpus_do_the_work(
     speed: Performance, sites: int, cores: int, gpu: bool, expected: tuple[int, int]
 ) -> None:
     assert cores_of(speed, sites, cores, gpu) == expected
+
+
+def follow(tmp_path: Path, *, answered: bool, report: str = "") -> list[dict[str, Any]]:
+    """Follow a process that has ended after the last record; a file is awaited that is there or is not."""
+    (tmp_path / "records").write_text('{"round": 1, "final": true}\n')
+    (tmp_path / "log").write_text("")
+    (tmp_path / "reports").mkdir()
+    if answered:
+        (tmp_path / "answers").touch()
+    if report:
+        (tmp_path / "reports" / "site-2.error").write_text(report)
+    process = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    tree, seen = ProcessTree(process), []
+    process.wait()
+    places = (tmp_path / "records", tmp_path / "log", tmp_path / "reports")
+    Sim()._follow(tree, *places, seen.append, tmp_path / "answers")
+    return seen
+
+
+def test_a_run_has_ended_when_what_is_awaited_after_the_last_record_is_there(tmp_path: Path) -> None:
+    assert [record["round"] for record in follow(tmp_path, answered=True)] == [1]
+
+
+def test_a_run_that_ends_without_it_has_failed(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match="its log is"):
+        follow(tmp_path, answered=False)
+
+
+def test_a_site_that_failed_after_the_last_record_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match="site-2 failed: no memory"):
+        follow(tmp_path, answered=True, report="no memory")

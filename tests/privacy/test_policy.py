@@ -52,6 +52,14 @@ def test_what_a_policy_refuses(policy: Policy, job: tuple[str, ...], fault: str 
     assert found is None if fault is None else fault in str(found)
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [Policy(guarantee="heuristic"), Policy(unit="patient"), Policy(max_epsilon=1e9), Policy(metrics="withheld")],
+)
+def test_a_site_that_demands_any_privacy_gives_no_model_of_its_own_away(policy: Policy, small_experiment: Make) -> None:
+    assert policy.fault_of(small_experiment("--cross_site"), 10)
+
+
 def test_a_site_with_a_policy_refuses_a_job_and_one_without_does_not(
     small_experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

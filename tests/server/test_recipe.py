@@ -61,3 +61,30 @@ def test_sites_send_differences_through_the_mechanisms_filter(tmp_path: Path) ->
 
 def test_without_a_mechanism_nothing_is_filtered(tmp_path: Path) -> None:
     assert exported(tmp_path)[1]["task_result_filters"] == []
+
+
+def test_the_cross_site_evaluation_follows_the_rounds_without_a_time_limit(tmp_path: Path) -> None:
+    server, _ = exported(tmp_path, "--cross_site")
+    rounds, cross_site = server["workflows"]
+    assert rounds["path"] == "fedmed.server.controller.GuardedFedAvg"
+    assert cross_site["path"].endswith("CrossSiteModelEval")
+    assert (cross_site["args"]["submit_model_timeout"], cross_site["args"]["validation_timeout"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "names"),
+    [("fedavg", ["FL_global_model.pt", "best_FL_global_model.pt"]), ("local", [])],
+)
+def test_the_untrained_model_is_no_part_of_the_cross_site_evaluation(
+    tmp_path: Path, algorithm: str, names: list[str]
+) -> None:
+    server, _ = exported(tmp_path, "--cross_site", "--algorithm", algorithm)
+    used = server["workflows"][1]["args"]["model_locator_id"]
+    (locator,) = [part for part in server["components"] if part["id"] == used]
+    assert locator["path"] == "fedmed.server.cross_site.GlobalModels"
+    assert locator["args"] == {"pt_persistor_id": "persistor", "names": names}
+
+
+def test_sites_that_train_alone_share_no_validation(tmp_path: Path) -> None:
+    (controller,) = exported(tmp_path, "--algorithm", "local")[0]["workflows"]
+    assert controller["args"]["split_validation"] is False

@@ -1,7 +1,7 @@
 """What an algorithm is: how the server combines the sites' updates, and what a site does beside plain training."""
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -12,12 +12,24 @@ from torch import nn
 from fedmed.algorithms.updates import Update, weighted_mean
 from fedmed.plugin import Plugin
 
+Weights = Mapping[str, torch.Tensor]
+"""A model's weights by parameter name."""
+
 
 class LocalHook:
-    """What a site does at four moments of its round. This one, FedAvg's, does nothing."""
+    """What a site does at six moments of its round. This one, FedAvg's, adds nothing."""
+
+    def starting_weights(self, received: Weights, own: Weights | None) -> Weights:
+        """What a round begins with, and what is scored before it.
+
+        Args:
+            received: the global model.
+            own: what the site's last training came to; None before its first.
+        """
+        return received
 
     def start_round(self, model: nn.Module, received: FLModel) -> None:
-        """Called when the global weights are in ``model``; ``received`` carries the server's message."""
+        """Called when the starting weights are in ``model``; ``received`` carries the server's message."""
 
     def penalty(self, model: nn.Module) -> torch.Tensor | float:
         """A scalar added to the loss of every step."""
@@ -25,6 +37,10 @@ class LocalHook:
 
     def after_step(self, model: nn.Module) -> None:
         """Called after every step of the optimiser."""
+
+    def outgoing(self, weights: Weights, received: Weights) -> Weights:
+        """What the site answers after its training came to ``weights``; its difference to ``received`` is sent."""
+        return weights
 
     def finish_round(self, model: nn.Module) -> dict[str, Any]:
         """What is added to the meta data of the site's update."""
@@ -36,6 +52,9 @@ class Algorithm(Plugin, ABC):
 
     SENDS_MORE: ClassVar[str] = ""
     """What a site sends beside its update and the optimiser steps, in words; a privacy mechanism does not cover it."""
+
+    GLOBAL_MODEL: ClassVar[bool] = True
+    """Whether the server's model is the result; if not, each site's own models are, scored and kept at the site."""
 
     def recipe(self, **settings: Any) -> Recipe:
         """FLARE's recipe of this algorithm from the settings that all have in common."""
@@ -55,3 +74,7 @@ class Algorithm(Plugin, ABC):
     def hook(self) -> LocalHook:
         """The site's side, made once a run."""
         return LocalHook()
+
+    def statement(self) -> str:
+        """What the screen and the summary say of it."""
+        return self.name

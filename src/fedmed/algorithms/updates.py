@@ -1,6 +1,7 @@
 """The arithmetic of updates: what makes one unusable, and how several become one. Pure functions over arrays."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,11 @@ def fault_of(update: Update, shapes: Mapping[str, tuple[int, ...]]) -> str | Non
         if unusable.any():
             return f"{name} holds {int(unusable.sum())} values that are NaN or infinite"
     return None
+
+
+def payload(params: Mapping[str, Any] | None) -> int:
+    """Bytes of the arrays of a message, 0 where it has none."""
+    return sum(np.asarray(values).nbytes for values in (params or {}).values())
 
 
 def weighted_mean(updates: Sequence[Update], weights: Sequence[float]) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from fedmed import turns
+from fedmed.cross_site import RESULTS
 from fedmed.data.exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.environments.base import Environment, Watch
 from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
@@ -73,6 +74,11 @@ class Sim(Environment):
                 "process anew each round, and its optimiser's state and its cache would be lost; "
                 f"give --threads {sites}, or --allow_restart if that is wanted."
             )
+        if self.threads < sites and (experiment.training.cross_site or not experiment.algorithm.GLOBAL_MODEL):
+            raise InputError(
+                f"--threads {self.threads} is fewer than the {sites} sites: each site's process would start anew every "
+                f"round, and its own model, which this run needs, would be lost; give --threads {sites}."
+            )
         if self.threads > sites:
             raise InputError(f"--threads {self.threads} is more than the {sites} sites; give at most {sites}.")
 
@@ -92,9 +98,9 @@ class Sim(Environment):
             self._simulate(job, workspace, experiment, folder, watch)
         except BaseException:
             with contextlib.suppress(InputError, OSError):  # what failed first is what the user must read
-                folder.collect(_server_folder(workspace))
+                folder.collect(_server_folder(workspace), global_model=experiment.algorithm.GLOBAL_MODEL)
             raise
-        folder.collect(_server_folder(workspace))
+        folder.collect(_server_folder(workspace), global_model=experiment.algorithm.GLOBAL_MODEL)
         if self.workspace is None:  # all of value has been collected
             shutil.rmtree(workspace, ignore_errors=True)
 
@@ -111,8 +117,9 @@ class Sim(Environment):
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
             )  # fmt: skip
             tree = ProcessTree(process)
+            awaited = _server_folder(workspace) / RESULTS if experiment.training.cross_site else None
             try:
-                self._follow(tree, _server_folder(workspace) / RECORDS, log, scratch, watch)
+                self._follow(tree, _server_folder(workspace) / RECORDS, log, scratch, watch, awaited)
             finally:
                 tree.end()
 
@@ -159,17 +166,24 @@ class Sim(Environment):
             "FEDMED_REPORTS": str(scratch),
         }
 
-    def _follow(self, tree: ProcessTree, records_file: Path, log: Path, reports: Path, watch: Watch) -> None:
-        """Until the simulator has ended: hand on the rounds, and end it where it would wait for a dead site."""
+    def _follow(
+        self, tree: ProcessTree, records_file: Path, log: Path, reports: Path, watch: Watch, awaited: Path | None
+    ) -> None:
+        """Until the simulator has ended: hand on the rounds, and end it where it would wait for a dead site.
+
+        Args:
+            awaited: a file that the server writes after the last record, at the end of its work.
+        """
         records, lines = _Tail(records_file), _Tail(log)
-        deadline, dead, next_look = float("inf"), None, 0.0
+        deadline, dead, next_look, scored = float("inf"), None, 0.0, False
         while time.monotonic() < deadline:
             ended = tree.root.poll() is not None
             for line in records.new_lines():
                 record = json.loads(line)
                 watch(record)
-                if record.get("final"):
-                    deadline = time.monotonic() + _SHUTDOWN_S
+                scored = bool(record.get("final"))
+            if scored and deadline == float("inf") and (awaited is None or awaited.exists()):
+                deadline = time.monotonic() + _SHUTDOWN_S
             dead = dead or self._dead_site(lines)
             if ended or (dead and deadline == float("inf")):
                 break
@@ -177,7 +191,7 @@ class Sim(Environment):
                 tree.look()
                 next_look = time.monotonic() + _LOOK_S
             time.sleep(_POLL_S)
-        if deadline == float("inf"):
+        if deadline == float("inf") or (awaited and any(reports.glob("*.error"))):
             raise RunFailed(_reason(dead, reports, log))
 
     def _dead_site(self, lines: "_Tail") -> str | None:

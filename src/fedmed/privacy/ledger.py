@@ -136,9 +136,14 @@ def checksum(content: Mapping[str, Any]) -> str:
 
 
 def site_ledger(site: str, job_id: str, name: str = LEDGER) -> Path:
-    """Where a site keeps its own ledger of a job; in a simulation the folder is one run's alone."""
+    """Where a site keeps its own ledger of a job."""
+    return site_folder(site, job_id) / name
+
+
+def site_folder(site: str, job_id: str) -> Path:
+    """Where a site keeps what is its own of a job; in a simulation the folder is one run's alone."""
     folder = Path(os.environ.get(STATE_VARIABLE) or Path.cwd() / "fedmed_state")
-    return (folder if os.environ.get(RUN_VARIABLE) else folder / job_id) / site / name
+    return (folder if os.environ.get(RUN_VARIABLE) else folder / job_id) / site
 
 
 def run_name(job_id: str) -> str:

@@ -16,6 +16,7 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.fedavg import FedAvg
 
+from fedmed.algorithms.updates import payload
 from fedmed.data.exchange import OVERLAPS, QUESTION, SHARES, Share, compare, shares
 from fedmed.data.finding import errors_of
 from fedmed.errors import InputError
@@ -69,6 +70,8 @@ class GuardedFedAvg(FedAvg):
         self._sent_at, self._best, self._model = time.time(), False, data
         self._scores: dict[str, dict[str, float]] = {}
         self._of_round: dict[str, Entry] = {}
+        size = payload(data.params)
+        self._bytes = {site: {"received": size, "sent": 0} for site in how["targets"]}
         data.meta = {**(data.meta or {}), SHARES: self._shares}
         self.aggregator.expect(data.params)
         super().send_model(task_name=task_name, data=data, **how)
@@ -160,8 +163,10 @@ class GuardedFedAvg(FedAvg):
         self._record(final=True, **({"stopped": self._stopped} if self._stopped else {}))
 
     def _keep_score(self, result: FLModel) -> None:
+        """What the site measured, and how much it sent."""
         numbers = {n: v for n, v in (result.metrics or {}).items() if isinstance(v, int | float) and math.isfinite(v)}
         self._scores[result.meta["client_name"]] = numbers
+        self._bytes[result.meta["client_name"]]["sent"] += payload(result.params)
 
     def _keep_entry(self, result: FLModel) -> None:
         """What the site's privacy ledger says of the round, as far as it is well-formed."""
@@ -186,6 +191,7 @@ class GuardedFedAvg(FedAvg):
             "split": bool(self._shares),
             "privacy": {site: asdict(entry) for site, entry in sorted(self._of_round.items())},
             "sites": {site: {CASES: 1, **self._scores[site]} for site in sorted(self._scores)},
+            "bytes": dict(sorted(self._bytes.items())),  # of the arrays of parameters, without what surrounds them
             **facts,
         }
         with (Path(self.get_run_dir()) / RECORDS).open("a", encoding="utf-8") as file:

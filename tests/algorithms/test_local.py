@@ -1,0 +1,35 @@
+"""Every site alone: it goes on from its own weights, and nothing of them reaches the server."""
+
+import numpy as np
+import pytest
+import torch
+
+from fedmed.algorithms.local import Local
+from fedmed.command_line import read_experiment
+from fedmed.errors import InputError
+
+RECEIVED, OWN = {"w": torch.zeros(3)}, {"w": torch.arange(3.0)}
+
+
+def test_a_round_begins_with_the_sites_own_weights_once_there_are_any() -> None:
+    hook = Local().hook()
+    assert hook.starting_weights(RECEIVED, None) is RECEIVED
+    assert hook.starting_weights(RECEIVED, OWN) is OWN
+
+
+def test_what_is_sent_differs_by_nothing_from_what_came() -> None:
+    sent = Local().hook().outgoing(OWN, RECEIVED)
+    assert all(not (sent[name] - RECEIVED[name]).any() for name in RECEIVED)
+
+
+def test_the_server_adds_nothing_whatever_is_sent() -> None:
+    combined = Local().combine([{"w": np.ones((2, 3), np.float32)}, {"w": np.full((2, 3), 5, np.float32)}], [1, 2])
+    assert combined["w"].dtype == np.float32
+    assert combined["w"].shape == (2, 3)
+    assert not combined["w"].any()
+
+
+@pytest.mark.parametrize("privacy", ["--enable_dp", "--privacy gaussian --dp_clip 1 --dp_noise_multiplier 1"])
+def test_a_privacy_mechanism_would_do_nothing_and_is_refused(privacy: str) -> None:
+    with pytest.raises(InputError, match=r"--algorithm local sends no update, so --privacy (svt|gaussian) would"):
+        read_experiment(["--algorithm", "local", *privacy.split()])
