@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from fedmed.experiment import Experiment
 from fedmed.run_folder import RunFolder, save_weights
-from result_stat import evaluate
+from result_stat import evaluate, plot_tensorboard_events
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -103,10 +103,57 @@ def test_the_shell_script_scores_the_runs_that_are_named(artifacts: Path) -> Non
     assert "run-001" not in done.stdout
 
 
-def test_curves_are_drawn_without_a_screen(artifacts: Path) -> None:
+def test_curves_are_drawn_without_a_screen_and_kept(artifacts: Path) -> None:
     done = script("plot_tensorboard_events.py", "--artifacts", artifacts)
     assert done.returncode == 0, done.stderr
-    assert (artifacts / "curves.png").read_bytes().startswith(b"\x89PNG")
+    drawn = (artifacts / "curves.png").read_bytes()
+    assert drawn.startswith(b"\x89PNG")
+    other = artifacts / "other.png"
+    refusals: list[list[object]] = [[], ["--out", artifacts], ["--out", artifacts / "curves.pdf"]]
+    for arguments in [*refusals, ["/nowhere", "--out", other], [artifacts, "--out", other]]:
+        assert curves("--artifacts", artifacts, *arguments) == 2
+    assert (artifacts / "curves.png").read_bytes() == drawn
+    assert curves("--artifacts", artifacts, "--smooth", "0", "--force") == 0
+    assert (artifacts / "curves.png").read_bytes() != drawn
+
+
+def curves(*arguments: object) -> int:
+    """The script in this process, which is quicker."""
+    return plot_tensorboard_events.main([str(argument) for argument in arguments])
+
+
+def test_the_picture_names_seeds_and_says_that_sites_scored_different_cases(artifacts: Path) -> None:
+    for number in (1, 2):
+        run = RunFolder(artifacts / f"run-00{number}")
+        run.write_json("dataset_splits", {"site-1": {"training": [], "validation": ["a", "b"]}})
+        run.write_history([{"round": 1, "site": "site-1", "val_cases": 1}])
+    out = artifacts / "new folder" / "runs.svg"
+    assert curves("--artifacts", artifacts, "--sites", "--out", out) == 0
+    words = " ".join(out.read_text().split())
+    assert "fedavg, no privacy (2 seeds)" in words
+    assert "run-001, run-002 scored different cases" in words.replace("--> <!-- ", "")
+
+
+def test_every_point_becomes_a_row_of_the_table(artifacts: Path) -> None:
+    out = artifacts / "curves.csv"
+    assert curves(artifacts / "run-001", artifacts / "run-001", artifacts / "run-002", "--out", out) == 0
+    table = pd.read_csv(out)
+    assert list(table.columns) == ["run", "site", "tag", "step", "value", "smoothed"]
+    assert table.groupby("run").size().to_dict() == {"run-001": 3, "run-002": 3}
+    assert table["smoothed"].tolist() == pytest.approx([0, 0.02, 0.056] * 2)  # 0.8 of the last, 0.2 of 0, 0.1, 0.2
+
+
+def test_what_is_missing_or_damaged_is_told(artifacts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with SummaryWriter(str(artifacts / "theirs" / "site-1")) as writer:
+        writer.add_scalar("loss", 0.5, 1)
+    (events,) = (artifacts / "run-002" / "tb_events" / "site-1").iterdir()
+    events.write_bytes(events.read_bytes()[:-1])
+    runs = [artifacts / name for name in ("run-001", "run-002", "theirs")]
+    assert curves(*runs, "--tag", "all", "--out", artifacts / "all.png") == 0
+    warnings = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("warning: ") for line in warnings)
+    for words in ("cut off", "theirs has no val_dice", "run-001 has no loss", "run-001 at 2, run-002 at 1"):
+        assert sum(words in line for line in warnings) == 1
 
 
 @pytest.mark.parametrize(
@@ -125,10 +172,9 @@ def test_bad_input_ends_with_one_sentence_and_code_2(name: str, arguments: list[
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_tag_is_answered_with_the_known_ones(artifacts: Path) -> None:
-    done = script("plot_tensorboard_events.py", "--artifacts", artifacts, "--tag", "dice")
-    assert done.returncode == 2
-    assert "val_dice" in done.stderr
+def test_an_unknown_tag_is_answered_with_the_known_ones(artifacts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert curves("--artifacts", artifacts, "--tag", "dice") == 2
+    assert "val_dice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("model", ["best", "last", "/nowhere.pt"])

@@ -73,6 +73,11 @@ def test_a_folder_without_an_experiment_is_no_run(tmp_path: Path) -> None:
         RunFolder.open(tmp_path)
 
 
+def test_runs_of_one_name_are_told_apart_by_the_folders_above() -> None:
+    paths = [Path(path) for path in ("/a/one/events", "/b/one/events", "/b/two/events", "/b/two/run-001")]
+    assert RunFolder.labels(paths) == ["a/one/events", "b/one/events", "two/events", "run-001"]
+
+
 def test_the_experiment_is_read_as_it_was_written(tmp_path: Path, small_experiment: Callable[..., Experiment]) -> None:
     folder = RunFolder.create(tmp_path, "run")
     experiment = small_experiment("--enable_dp", "--seed", "5")

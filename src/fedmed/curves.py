@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -11,7 +12,11 @@ from matplotlib.ticker import MaxNLocator
 
 from fedmed.metrics import weight_of
 
-SITE_COLOURS = mpl.colormaps["tab10"].colors  # type: ignore[attr-defined]
+_OKABE_ITO = mpl.color_sequences["okabe_ito"]
+COLOURS = tuple(_OKABE_ITO[number] for number in (5, 1, 3, 6, 7, 2))
+"""Okabe and Ito's, which the colour-blind tell apart: without black, a mean's, and yellow, too pale on white."""
+
+DASHES = ("-", "--", ":", "-.")
 
 MOST_IN_LEGEND = 14
 """Lines that a legend can name without covering its axes."""
@@ -55,11 +60,17 @@ def draw(
     figure.savefig(path, dpi=120)
 
 
+def line_style(number: int) -> dict[str, Any]:
+    """Colour and dashes of the n-th line, from 0; the 24 first differ."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number // len(COLOURS) % len(DASHES)]}
+
+
 def _by_site(axes: Axes, history: pd.DataFrame, column: str, title: str, *, mean: bool = True) -> None:
-    for (site, rows), colour in zip(history.groupby("site"), SITE_COLOURS * 10, strict=False):
+    for number, (site, rows) in enumerate(history.groupby("site")):
         if column in rows:
             known = rows.dropna(subset=[column])
-            axes.plot(known["round"], known[column], marker=".", color=colour, label=site, linewidth=1, alpha=0.8)
+            style = line_style(number)
+            axes.plot(known["round"], known[column], marker=".", label=site, linewidth=1, alpha=0.8, **style)
     if mean and column in history:
         average = weighted_mean(history, column)
         axes.plot(average.index, average, color="black", linewidth=1.6, label="mean")
@@ -67,11 +78,11 @@ def _by_site(axes: Axes, history: pd.DataFrame, column: str, title: str, *, mean
 
 
 def _by_region(axes: Axes, history: pd.DataFrame, regions: Sequence[str], key: str) -> None:
-    for region, colour in zip(regions, mpl.colormaps["Dark2"].colors, strict=False):  # type: ignore[attr-defined]
+    for number, region in enumerate(regions):
         column = f"{key}_{region.lower()}"
         if column in history:
             mean = weighted_mean(history, column)
-            axes.plot(mean.index, mean, marker=".", color=colour, label=region)
+            axes.plot(mean.index, mean, marker=".", label=region, **line_style(number))
     _finish(axes, f"{key} by region, mean over sites")
 
 

@@ -67,10 +67,10 @@ class RunFolder:
 
     @staticmethod
     def labels(paths: Sequence[Path]) -> list[str]:
-        """The runs' names, with the folder above where two runs have one name."""
-        full = [path.resolve() for path in paths]
-        names = [path.name for path in full]
-        return [f"{p.parent.name}/{p.name}" if names.count(p.name) > 1 else p.name for p in full]
+        """The runs' names, with as many of the folders above as tell apart those that have one name."""
+        parts = [path.resolve().parts for path in paths]
+        ends = {p: next((n for n in range(1, len(p)) if [q[-n:] for q in parts].count(p[-n:]) == 1), 1) for p in parts}
+        return ["/".join(p[-ends[p] :]) for p in parts]
 
     @property
     def name(self) -> str:
