@@ -85,7 +85,7 @@ def test_runs_of_one_name_keep_apart(scored_run: MakeRun, tmp_path: Path) -> Non
     paths = [tmp_path / side / "runs" / "run-001" for side in ("left", "right")]
     for path in paths:
         shutil.copytree(run, path)
-    assert [each.label for each in read_runs(paths, None, "validation")] == [str(path) for path in paths]
+    assert [each.label for each in read_runs(paths, None, "validation")] == ["left/runs/run-001", "right/runs/run-001"]
 
 
 @pytest.mark.parametrize(

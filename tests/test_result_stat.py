@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from fedmed.experiment import Experiment
 from fedmed.run_folder import RunFolder, save_weights
-from result_stat import evaluate, plot_tensorboard_events
+from result_stat import evaluate, plot_tensorboard_events, report
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,16 +43,16 @@ def script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "result_stat")
 
 
-def test_every_run_is_scored_and_its_cases_are_kept(artifacts: Path) -> None:
-    done = script("evaluate.py", "--artifacts", artifacts)
-    assert done.returncode == 0, done.stderr
+def test_every_run_is_scored_and_its_cases_are_kept(artifacts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.main(["--artifacts", str(artifacts)]) == 0
+    printed = capsys.readouterr().out
     for run in ("run-001", "run-002"):
         folder = artifacts / run / "evaluation" / "best-validation"
         cases = pd.read_csv(folder / "cases.csv")
         assert list(cases.columns) == ["run", "site", "case", "region", "metric", "value"]
         assert set(cases["region"]) == {"TC", "WT", "ET"}
         overall = cases[cases["metric"] == "dice"]["value"].mean()
-        assert f"{overall:.4f}" in done.stdout
+        assert f"{overall:.4f}" in printed
         table = pd.read_csv(folder / "table.csv").set_index(["site", "region", "metric"])
         assert table.loc[("pooled", "overall", "dice"), "mean"] == pytest.approx(overall)
         about = json.loads((folder / "evaluation.json").read_text())
@@ -104,8 +105,7 @@ def test_the_shell_script_scores_the_runs_that_are_named(artifacts: Path) -> Non
 
 
 def test_curves_are_drawn_without_a_screen_and_kept(artifacts: Path) -> None:
-    done = script("plot_tensorboard_events.py", "--artifacts", artifacts)
-    assert done.returncode == 0, done.stderr
+    assert curves("--artifacts", artifacts) == 0
     drawn = (artifacts / "curves.png").read_bytes()
     assert drawn.startswith(b"\x89PNG")
     other = artifacts / "other.png"
@@ -157,19 +157,24 @@ def test_what_is_missing_or_damaged_is_told(artifacts: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "words"),
+    ("script", "arguments", "words"),
     [
-        ("evaluate.py", ["--artifacts", "/nowhere"], "no run with a model"),
-        ("evaluate.py", ["/nowhere"], "no experiment.json"),
-        ("plot_tensorboard_events.py", ["--artifacts", "/nowhere"], "no run with tb_events"),
+        (evaluate, ["--artifacts", "/nowhere"], "no run with a model"),
+        (evaluate, ["/nowhere"], "no experiment.json"),
+        (evaluate, ["--nonsense"], "--nonsense"),
+        (plot_tensorboard_events, ["--artifacts", "/nowhere"], "no run with tb_events"),
+        (report, ["/nowhere"], "no experiment.json"),
+        (report, ["/nowhere", "--out", "/nowhere/page.pdf"], "ends in .html"),
     ],
 )
-def test_bad_input_ends_with_one_sentence_and_code_2(name: str, arguments: list[str], words: str) -> None:
-    done = script(name, *arguments)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
-    assert words in done.stderr.replace("holds ", "")
-    assert "Traceback" not in done.stderr
+def test_bad_input_ends_with_one_sentence_and_code_2(
+    script: ModuleType, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script.main(arguments) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert words in told
 
 
 def test_an_unknown_tag_is_answered_with_the_known_ones(artifacts: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,8 +70,6 @@ def read_runs(paths: Sequence[Path], model: str | None, split: str) -> list[Comp
             raise InputError(f"{path} is named twice, and a run cannot be compared with itself; name each run once.")
         seen.add(path.resolve())
     labels = RunFolder.labels(paths)
-    if len(set(labels)) < len(labels):  # everything is kept by label
-        labels = [str(path) for path in paths]
     runs = [_read(path, label, model, split) for path, label in zip(paths, labels, strict=True)]
     for run in runs[1:]:
         _refuse_other(run, runs[0])

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.image import imread
 
 from fedmed.data.brats import label_scheme
-from fedmed.data.case_picture import canonical, seen
+from fedmed.data.case_picture import canonical
 from fedmed.data.image_file import ImageFile, read_image
-from fedmed.prediction.overlay import PLANES, box_around, largest_slice, overlay
+from fedmed.prediction.overlay import box_around, overlay
 from fedmed.prediction.patient_files import told_files
 from fedmed.prediction.report import Prediction
 from tests.prediction.patients import OBLIQUE
@@ -27,36 +27,11 @@ def prediction(folder: Path, labels: np.ndarray) -> Prediction:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("affine", [np.diag([-1.0, -1, 1, 1]), np.eye(4), np.diag([1.0, 1, -1, 1])])
-def test_each_planes_letters_are_true(affine: np.ndarray) -> None:
-    """A volume whose values grow to the right, the front and the top, however it is stored."""
-    at = np.moveaxis(np.indices((8, 7, 6)), 0, -1) @ affine[:3, :3].T
-    for direction, (high, low) in enumerate((("R", "L"), ("A", "P"), ("S", "I"))):
-        volume, _ = canonical(ImageFile(at[..., direction], 3, affine))
-        for plane in PLANES:
-            slice_ = seen(volume, plane.axis, 2)
-            for one, other, rise in (
-                (plane.right, plane.left, slice_[0, -1] - slice_[0, 0]),
-                (plane.top, plane.bottom, slice_[0, 0] - slice_[-1, 0]),
-            ):
-                if {one, other} == {high, low}:
-                    assert (rise > 0) == (one == high)
-                else:
-                    assert rise == 0
-
-
 def test_an_oblique_volume_keeps_its_spacing_by_axis() -> None:
     volume, spacing = canonical(ImageFile(np.zeros((4, 5, 6)), 3, OBLIQUE))
     edges = np.linalg.norm(OBLIQUE[:3, :3], axis=0)
     assert volume.shape == (5, 4, 6)
     assert spacing == pytest.approx((edges[1], edges[0], edges[2]))
-
-
-def test_the_slice_is_the_one_with_most_tumour_or_the_middle() -> None:
-    labels = np.zeros((9, 9, 9), np.float32)
-    assert largest_slice(labels, 1) == 4
-    labels[7, 1:4, 6], labels[2, 1:3, 6] = 4, 1
-    assert [largest_slice(labels, axis) for axis in range(3)] == [7, 1, 6]
 
 
 def test_the_box_holds_all_and_a_margin_within_the_volume() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fedmed.data.brats import MODALITIES, CaseFiles, institution_of, label_scheme
 from fedmed.data.image_file import ImageFile, read_image
+from fedmed.data.planes import seen
 from fedmed.errors import InputError
 
 PARTS = {"necrosis": "#0072b2", "oedema": "#e69f00", "enhancing": "#d55e00"}
@@ -143,11 +144,3 @@ def canonical(image: ImageFile) -> tuple[NDArray[np.float32], tuple[float, ...]]
     turned = nib.as_closest_canonical(stored)
     spacing = np.linalg.norm(turned.affine[:3, :3], axis=0)
     return np.asarray(turned.dataobj, dtype=np.float32), tuple(map(float, spacing))
-
-
-def seen(volume: NDArray[np.float32], axis: int, place: int) -> NDArray[np.float32]:
-    """A slice across an axis of a canonical volume (X, Y, Z, ...) as radiologists look at it.
-
-    Rows run from the front to the back, or from above to below; columns from right to left, or from the front.
-    """
-    return np.take(volume, place, axis=axis)[::-1, ::-1].swapaxes(0, 1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from fedmed.data.case_picture import PARTS, canonical, drawable, seen
+from fedmed.data.case_picture import PARTS, canonical, drawable
 from fedmed.data.image_file import ImageFile, read_image
+from fedmed.data.planes import PLANES, Plane, add_letters, largest_slice, seen
 from fedmed.prediction.measures import parts_of
 from fedmed.prediction.report import NOTICE, Prediction
 
@@ -20,28 +20,6 @@ SHOWN = ("t1ce", "flair")
 OPACITY = 0.45
 MARGIN = 0.06
 """Around the brain, as a share of its size."""
-
-
-class Plane(NamedTuple):
-    """A plane as radiologists look at it. ``axis`` is the one across it, of right, anterior and superior."""
-
-    name: str
-    axis: int
-    left: str
-    right: str
-    top: str
-    bottom: str
-
-
-PLANES = (
-    Plane("axial", 2, "R", "L", "A", "P"),
-    Plane("coronal", 1, "R", "L", "S", "I"),
-    Plane("sagittal", 0, "A", "P", "S", "I"),
-)
-
-EDGES = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"), (0.5, 0.98, "center", "top"),
-         (0.5, 0.02, "center", "bottom"))  # fmt: skip
-"""Where a plane's letters stand, in shares of its size, and by which of their sides: left, right, top, bottom."""
 
 
 def overlay(prediction: Prediction, format: str = "png") -> bytes:
@@ -77,12 +55,6 @@ def box_around(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
     )
 
 
-def largest_slice(labels: NDArray[np.float32], axis: int) -> int:
-    """The slice across an axis with most voxels above 0; the middle one where there are none."""
-    areas = np.count_nonzero(labels, axis=tuple(other for other in range(3) if other != axis))
-    return int(areas.argmax()) if areas.any() else labels.shape[axis] // 2
-
-
 def _colours(labels: NDArray[np.float32], prediction: Prediction) -> NDArray[np.float32]:
     """Labels (X, Y, Z) as RGBA (X, Y, Z, 4); 0 is transparent."""
     painted = np.zeros((*labels.shape, 4), np.float32)
@@ -105,10 +77,7 @@ def _draw(
     aspect = row_mm / column_mm
     axes.imshow(seen(image, plane.axis, place), cmap="gray", vmin=0, vmax=brightest, aspect=aspect)
     axes.imshow(seen(painted, plane.axis, place), aspect=aspect, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    axes.set_facecolor("black")
-    for (x, y, across, along), letter in zip(EDGES, (plane.left, plane.right, plane.top, plane.bottom), strict=True):
-        axes.text(x, y, letter, transform=axes.transAxes, color="w", fontsize=9, ha=across, va=along)
+    add_letters(axes, plane)
 
 
 def _legend(figure: Figure, prediction: Prediction) -> None:
