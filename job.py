@@ -27,7 +27,7 @@ from fedmed.data.audit import overlaps
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import Datalist, datalist_path, load_datalist
 from fedmed.data.finding import refuse_errors
-from fedmed.data.phantom import is_phantom, make_phantom
+from fedmed.data.phantom import dataset_title, is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, in_words
 from fedmed.experiment import Experiment
 from fedmed.files import write_whole
@@ -314,7 +314,7 @@ class Progress:
 def data_of(experiment: Experiment) -> str:
     """The dataset's name, and whether it is made of phantoms."""
     dataset, _ = experiment.data.resolved()
-    return f"{dataset.name} (synthetic phantoms)" if is_phantom(dataset) else dataset.name
+    return dataset_title(dataset)
 
 
 def export_job(experiment: Experiment, staging: Path) -> Path:

@@ -212,6 +212,7 @@ def _score(
     about = {
         "run": source.label,
         "model": source.name,
+        "data": listed.data,
         **identity,
         "patients": patients,
         "cases": list(patients),

@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 from fedmed.data.case_facts import FactsBook
-from fedmed.data.phantom import is_phantom
+from fedmed.data.phantom import dataset_title
 from fedmed.errors import InputError, in_words
 from fedmed.evaluation import caching_after
 from fedmed.evaluation_folder import EVALUATION, EvaluationFolder
@@ -63,7 +63,7 @@ def page_of(run: RunFolder, args: argparse.Namespace) -> str:
     folder, why = scored(run, args)
     dataset = args.dataset_base_dir or experiment.data.dataset_base_dir
     found: list[Section | None] = [
-        sections.result(run, folder, metric, dataset is not None and is_phantom(dataset)),
+        sections.result(run, folder, metric, dataset_title(dataset) if dataset else ""),
         sections.scores(folder, task.METRICS) if folder else Section("Scores", [Text(why, warning=True)]),
         sections.cases(folder, metric, pictures(run, folder, args)) if folder else None,
         sections.training(run, task) if (run.path / "training_history.json").is_file() else None,

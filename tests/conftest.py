@@ -81,7 +81,14 @@ def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> C
         run.write_history([{"round": 0, "site": "site-1"}, {"round": 1, "site": "site-1", "round_seconds": 2.0}])
         if ledger is not None:
             run.write_json("privacy_ledger", ledger)
-        about = {"task": "brats18", "split": split, "label_scheme": None, "flips": False, "cases": list(dice)}
+        about = {
+            "task": "brats18",
+            "split": split,
+            "label_scheme": None,
+            "flips": False,
+            "data": "set",
+            "cases": list(dice),
+        }
         about |= {"truth_sha256": {case: f"truth of {case}" for case in dice}}
         about |= {"patients": {case: (patient or {}).get(case, case) for case in dice}, **document}
         rows = [

@@ -35,6 +35,9 @@ EXTRA = Path(sys.prefix) / "bundle"
 
 Make = Callable[..., Experiment]
 
+DATA = "set (synthetic phantoms)"
+"""The data of the run, as an evaluation states them."""
+
 TEXTS = ("schema", "version", "monai_version", "pytorch_version", "numpy_version", "task", "description", "authors")
 TENSOR = {"type": "object", "required": ["type", "format", "num_channels", "spatial_shape", "dtype", "value_range"]}
 DEMANDED = {
@@ -200,7 +203,7 @@ def evaluation(run: RunFolder, name: str, **about: Any) -> Path:
     folder = run.path / "evaluation" / name
     folder.mkdir(parents=True)
     digest = hashlib.sha256((run.path / "best_global_model.pt").read_bytes()).hexdigest()
-    document = {"weights_sha256": digest, "flips": False, "split": "test", "cases": ["a", "b"], **about}
+    document = {"weights_sha256": digest, "flips": False, "data": DATA, "split": "test", "cases": ["a", "b"], **about}
     (folder / "evaluation.json").write_text(json.dumps(document))
     rows = [("pooled", "TC", "dice", 0.75), ("pooled", "ET", "dice", None), ("site-1", "TC", "dice", 0.5)]
     pd.DataFrame(rows, columns=["site", "region", "metric", "mean"]).to_csv(folder / "table.csv", index=False)
@@ -212,6 +215,7 @@ def test_scores_are_those_of_these_weights_without_flips(run: Callable[..., RunF
     evaluation(folder, "best-test")
     evaluation(folder, "last-test", weights_sha256="0", split="other")
     evaluation(folder, "best-validation", flips=True, split="validation")
+    evaluation(folder, "best-elsewhere", data="another hospital's", split="elsewhere")
     _, metadata = exported(folder, tmp_path / "bundle")
     assert metadata["eval_metrics"] == {"test_cases": 2, "test_dice_tc": 0.75}
     assert "| test_dice_tc | 0.75 |" in (tmp_path / "bundle" / "docs" / "README.md").read_text()

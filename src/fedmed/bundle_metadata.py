@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fedmed.data.brats import MODALITIES
-from fedmed.data.phantom import is_phantom
+from fedmed.data.phantom import dataset_title
 from fedmed.errors import InputError, counted
 from fedmed.experiment import Experiment
 from fedmed.run_folder import RunFolder
@@ -86,11 +86,12 @@ def data_of(experiment: Experiment) -> str:
     folder = experiment.data.dataset_base_dir
     if folder is None:
         return NOT_STATED
-    return f"{folder.name} (synthetic phantoms)" if is_phantom(folder) else folder.name
+    return dataset_title(folder)
 
 
 def evaluated(run: RunFolder, model: TrainedModel) -> dict[str, float]:
-    """The means over all cases that ``result_stat/evaluate.py`` found for these very weights, without mirrored copies.
+    """The means over all cases that ``result_stat/evaluate.py`` found for these very weights, without mirrored copies,
+    on the data of the run.
 
     Names are ``<split>_<metric>_<region>``, and ``<split>_cases`` says of how many cases.
 
@@ -98,11 +99,12 @@ def evaluated(run: RunFolder, model: TrainedModel) -> dict[str, float]:
         InputError: an evaluation of the run cannot be read.
     """
     digest = hashlib.sha256(model.weights.read_bytes()).hexdigest()
+    data = data_of(run.experiment())
     scores: dict[str, float] = {}
     for folder in sorted(path.parent for path in run.path.glob("evaluation/*/evaluation.json")):
         about = RunFolder(folder).read_json("evaluation")
         try:
-            if about["weights_sha256"] == digest and not about["flips"]:
+            if (about["weights_sha256"], about["flips"], about["data"]) == (digest, False, data):
                 scores |= {f"{about['split']}_{name}": value for name, value in _pooled(folder, model.task).items()}
         except (KeyError, ValueError) as error:
             raise InputError(f"{folder} holds no whole evaluation ({error!r}); evaluate the run anew.") from error

@@ -25,7 +25,9 @@ FACTS = {
 }
 """What two evaluations must have in common beside their cases, and how a difference is called."""
 
-KEYS = (*FACTS, "cases", "patients", "truth_sha256")
+BY_CASE = ("cases", "patients", "truth_sha256")
+
+KEYS = (*FACTS, "data", *BY_CASE)
 """What a comparison reads of an evaluation's document."""
 
 
@@ -120,7 +122,7 @@ def _whole(cases: pd.DataFrame, about: Mapping[str, Any]) -> bool:
     """Whether the table and the document are of the known form and of the same cases."""
     if not set(COLUMNS) <= set(cases.columns) or not isinstance(about, dict) or not set(KEYS) <= set(about):
         return False
-    by_case = [about[name] for name in KEYS if name not in FACTS]
+    by_case = [about[name] for name in BY_CASE]
     if not all(isinstance(each, dict | list) and set(each) == set(cases["case"]) for each in by_case):
         return False
     return not cases.empty

@@ -163,9 +163,8 @@ def notes(found: Compared) -> list[str]:
         "rounds on the machine that each run had; MB are parameters, 1e6 bytes, of all sites in all rounds; - was "
         "not recorded.",
     ]
-    folders = [run.experiment.data.dataset_base_dir for run in found.runs]
-    data = dict.fromkeys(folder.name for folder in folders if folder)
-    return [*([f"Data: {', '.join(data)}."] if data else []), *said, *_warnings(found)]
+    data = ", ".join(dict.fromkeys(run.about["data"] for run in found.runs))
+    return [f"Data: {data}.", *said, *_warnings(found)]
 
 
 def _warnings(found: Compared) -> list[str]:

@@ -10,6 +10,7 @@ from fedmed.data.brats import TEST_LIST
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import TESTING, Case, datalist_path, load_split
 from fedmed.data.finding import refuse_errors
+from fedmed.data.phantom import dataset_title
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.tasks.base import Task
@@ -27,6 +28,7 @@ class EvaluationCases:
     cases: tuple[Case, ...]
     of_site: Mapping[str, tuple[Case, ...]]  # what each site's own list names
     label_scheme: str | None
+    data: str  # the dataset in words
 
     @property
     def site_of(self) -> dict[str, str]:
@@ -59,7 +61,7 @@ def evaluation_cases(
         path = _test_list(lists)
         found, scheme = load_split(path, dataset, TESTING)
         _audit(task, path, found, scheme, book)
-        return EvaluationCases(_distinct(found), {}, scheme)
+        return EvaluationCases(_distinct(found), {}, scheme, dataset_title(dataset))
     of_site: dict[str, tuple[Case, ...]] = {}
     schemes = set()
     for path, listing in _by_file(lists, sites).items():
@@ -70,7 +72,7 @@ def evaluation_cases(
     if len(schemes) > 1:
         raise InputError(f"The sites' lists state different label schemes ({schemes}); score them apart.")
     every = [case for cases in of_site.values() for case in cases]
-    return EvaluationCases(_distinct(every), of_site, schemes.pop())
+    return EvaluationCases(_distinct(every), of_site, schemes.pop(), dataset_title(dataset))
 
 
 def validation_cases(experiment: Experiment, book: FactsBook | None = None) -> EvaluationCases:

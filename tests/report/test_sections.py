@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> EvaluationFolder:
     cases, patients = long_table("run-001", results), {"a": "p", "b": "q"}
     folder.begin({})
     table = summarize(cases, patients, [metric.name for metric in SEGMENTATION_METRICS])
-    about = {"model": "best", "split": "validation", "cases": ["a", "b"], "patients": patients}
+    about = {"model": "best", "split": "validation", "data": "set", "cases": ["a", "b"], "patients": patients}
     folder.finish(cases, table, about)
     return folder
 
@@ -67,7 +67,7 @@ def words(section: Section) -> str:
 
 
 def test_the_result_says_how_the_run_ended_and_what_it_reached(run: RunFolder, folder: EvaluationFolder) -> None:
-    text = words(sections.result(run, folder, DICE, phantoms=True))
+    text = words(sections.result(run, folder, DICE, "set (synthetic phantoms)"))
     assert "failed: the disk was full" in text
     assert "synthetic phantoms" in text
     assert "0.5000" in text

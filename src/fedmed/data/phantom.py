@@ -51,6 +51,10 @@ class Phantoms:
     profiles: tuple[SiteProfile, ...]  # of each site
 
 
+PHANTOMS = "synthetic phantoms"
+"""What is said of them wherever a result on them is told."""
+
+
 def make_phantom(
     out: Path,
     datalist: Path,
@@ -120,6 +124,11 @@ def make_phantom(
 def is_phantom(dataset: Path) -> bool:
     """Whether a dataset folder holds phantoms, so that no result on it is taken for one on patients."""
     return (dataset / PHANTOM_MARKER).is_file()
+
+
+def dataset_title(dataset: Path) -> str:
+    """A dataset folder's name, and whether it is made of phantoms."""
+    return f"{dataset.name} ({PHANTOMS})" if is_phantom(dataset) else dataset.name
 
 
 def phantom_case(

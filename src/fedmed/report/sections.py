@@ -8,6 +8,7 @@ import pandas as pd
 
 from fedmed import machine
 from fedmed.data.exchange import OVERLAPS
+from fedmed.data.phantom import PHANTOMS
 from fedmed.errors import InputError
 from fedmed.evaluation_folder import EvaluationFolder
 from fedmed.evaluation_table import OVERALL, POOLED, interval_text, notes, number_text, spread_text
@@ -25,12 +26,12 @@ PATIENTS = (
 )
 
 
-def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, phantoms: bool) -> Section:
+def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, data: str) -> Section:
     """What came out, in a few sentences."""
     status = run.read_json("status")
     parts: list[Part] = [Text(PATIENTS, warning=True)]
-    if phantoms:
-        parts.append(Text("The data are synthetic phantoms: the numbers say nothing of patients.", warning=True))
+    if PHANTOMS in data:
+        parts.append(Text(f"The data are {PHANTOMS}: the numbers say nothing of patients.", warning=True))
     if status["status"] != "finished":
         parts.append(Text(f"The run is {status['status']}: {status['reason'] or 'no reason is known'}.", warning=True))
     if folder is not None:
@@ -38,8 +39,8 @@ def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, phan
         number, overall = len(set(about["cases"])), _intervals(table, POOLED, metric, [OVERALL])[0]
         parts.append(
             Text(
-                f"{metric.title} of the {about['model']} model: {overall} on {number} {about['split']} cases "
-                "(mean over cases and regions, bootstrap 95 % interval)."
+                f"{metric.title} of the {about['model']} model: {overall} on {number} {about['split']} cases of "
+                f"{about['data']} (mean over cases and regions, bootstrap 95 % interval)."
             )
         )
         parts.append(Text(spread_text(folder.cases(), metric)))
