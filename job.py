@@ -214,7 +214,8 @@ def describe(
     )
     folder.write_json("label_map", experiment.task.label_map())
     parameters = sum(p.numel() for p in model.parameters())
-    folder.write_json("model_meta", {**_model_spec(model), "parameters": parameters})
+    meta = {**_model_spec(model), "parameters": parameters, "trained_on": data_of(experiment)}
+    folder.write_json("model_meta", meta)
 
 
 class Progress:

@@ -9,6 +9,7 @@ The numbers of every case, a table with intervals and what was scored go to <run
 
 import argparse
 import hashlib
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,10 @@ def parser() -> Parser:
     parser.add_argument(
         "--artifacts", type=absolute_path, default=HERE.parent / ARTIFACTS, help="where runs are looked for"
     )
+    parser.add_argument(
+        "--out", type=absolute_path, dest="place",
+        help="folder of the results of one run or file (default: evaluation/<model>-<split> in the run folder)",
+    )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="score anew what has been scored")
     add_choices(parser)
     return parser
@@ -100,6 +105,8 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 def evaluate_all(args: argparse.Namespace) -> dict[str, pd.DataFrame]:
     """The tables by label: of what is named, or of every run there is; of the latter one that fails is passed over."""
+    if args.place and len(args.runs) != 1:
+        raise InputError(f"--out is one folder, but {len(args.runs) or 'no'} runs are named; name one run with it.")
     if args.runs:
         labels = RunFolder.labels(args.runs)
         return {label: evaluate(path, label, args) for path, label in zip(args.runs, labels, strict=True)}
@@ -131,11 +138,9 @@ def evaluate(path: Path, label: str, args: argparse.Namespace) -> pd.DataFrame:
     source = source_of(path, label, args)
     caching = caching_after(source.run.experiment() if source.run else None, label)
     listed = cases_of(source, args, FactsBook(caching.disk))
-    folder = EvaluationFolder(source.place / EVALUATION / f"{source.name}-{args.split}")
+    folder = folder_of(source, args)
     identity = identity_of(source, listed, args)
-    if args.force:
-        folder.clear()
-    if folder.finished(identity):
+    if not args.force and folder.finished(identity):
         print(f"{label}: {source.name} was scored before; --force scores it again")
     else:
         _score(source, listed, folder, identity, caching)
@@ -181,18 +186,24 @@ def cases_of(source: Source, args: argparse.Namespace, book: FactsBook) -> Evalu
     return evaluation_cases(source.task, dataset, lists, sites, args.split, book)
 
 
-def identity_of(source: Source, listed: EvaluationCases, args: argparse.Namespace) -> dict[str, Any]:
-    """What must be equal for two evaluations to be the same."""
+def folder_of(source: Source, args: argparse.Namespace) -> EvaluationFolder:
+    """Where the evaluation of a source is kept."""
+    return EvaluationFolder(args.place or source.place / EVALUATION / f"{source.name}-{args.split}")
+
+
+def identity_of(source: Source, listed: EvaluationCases | None, args: argparse.Namespace) -> dict[str, Any]:
+    """What must be equal for two evaluations to be the same; without cases, as far as that is known."""
     hashes = [_sha256(model.weights) for model in source.models.values()]
-    return {
+    identity = {
         "weights_sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
         "task": source.task.name,
         "split": args.split,
-        "label_scheme": listed.label_scheme,
         "flips": args.flips,
-        "truth_sha256": {case.name: _sha256(case.label) for case in listed.cases},
-        "sites": listed.site_of,
     }
+    if listed is None:
+        return identity
+    truths = {case.name: _sha256(case.label) for case in listed.cases}
+    return {**identity, "label_scheme": listed.label_scheme, "truth_sha256": truths, "sites": listed.site_of}
 
 
 def _score(
@@ -238,7 +249,7 @@ def _show(source: Source, folder: EvaluationFolder) -> pd.DataFrame:
         f"\n{source.label}, {source.name} model on {len(about['cases'])} {about['split']} cases: "
         "mean [95 % interval]\n\n"
         f"{pooled_text(table, metrics)}\n\n{metrics[0].title} by site\n\n{site_text(table, metrics[0])}\n\n"
-        f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(cases, about['patients']))}\n{folder.path}",
+        f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(table))}\n{folder.path}",
         flush=True,
     )
     return table
@@ -265,4 +276,5 @@ def _model(text: str) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told as Ctrl-C is
     sys.exit(main())

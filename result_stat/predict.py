@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from fedmed.data.brats import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, SUFFIXES, label_scheme
 from fedmed.data.case_picture import FORMATS, picture_format
 from fedmed.data.image_file import read_image
+from fedmed.data.phantom import PHANTOMS
 from fedmed.errors import InputError, in_words
 from fedmed.files import write_together
 from fedmed.options import Parser, absolute_path
@@ -143,8 +144,14 @@ def predicted(
         image=read_image(patient.reference),
         probabilities=found,
         labels=painted(found > THRESHOLD, scheme),
-        warnings=warnings,
+        warnings=(*_of_phantoms(model), *warnings),
     )
+
+
+def _of_phantoms(model: TrainedModel) -> Sequence[str]:
+    if PHANTOMS not in model.data:
+        return ()
+    return (f"{model.label} was trained on {model.data}: what it says of a patient has no meaning.",)
 
 
 def contents(prediction: Prediction, outputs: Mapping[str, Path]) -> dict[Path, bytes]:

@@ -17,7 +17,7 @@ from fedmed.data.case_facts import FactsBook
 from fedmed.data.phantom import dataset_title
 from fedmed.errors import InputError, in_words
 from fedmed.evaluation import caching_after
-from fedmed.evaluation_folder import EVALUATION, EvaluationFolder
+from fedmed.evaluation_folder import EvaluationFolder
 from fedmed.files import write_whole
 from fedmed.options import Parser, absolute_path
 from fedmed.report import sections
@@ -51,8 +51,11 @@ def parser() -> Parser:
     parser.add_argument("run", type=absolute_path, help="run folder")
     parser.add_argument("--out", type=absolute_path, help=f"page to write (default: {PAGE} in the run folder)")
     parser.add_argument("--pictures", type=int, default=2, help="worst, and best, cases to show (default: %(default)s)")
-    parser.add_argument("--force", action="store_true", help="replace a page that is there")
+    parser.add_argument(
+        "--force", action="store_true", help="replace a page that is there, and an evaluation that differs"
+    )
     evaluate.add_choices(parser)
+    parser.set_defaults(place=None)
     return parser
 
 
@@ -78,15 +81,30 @@ def page_of(run: RunFolder, args: argparse.Namespace) -> str:
 
 
 def scored(run: RunFolder, args: argparse.Namespace) -> tuple[EvaluationFolder | None, str]:
-    """The run's evaluation, made now if it is not there; without one, why there is none."""
+    """The run's evaluation, made now if it is not there; without one, why there is none.
+
+    Raises:
+        InputError: there is one of other weights, cases or settings.
+    """
     try:
         source = evaluate.source_of(run.path, run.name, args)
-        folder = EvaluationFolder(run.path / EVALUATION / f"{source.name}-{args.split}")
-        if not (folder.path / "evaluation.json").is_file():
-            evaluate.evaluate(run.path, run.name, args)
-        folder.document()
     except InputError as error:
         return None, f"The run was not scored: {error}"
+    folder = evaluate.folder_of(source, args)
+    try:
+        listed = evaluate.cases_of(source, args, FactsBook(caching_after(run.experiment(), run.name).disk))
+    except InputError as error:  # the data are gone; what was found while they were there still holds
+        if not folder.is_made():
+            return None, f"The run was not scored: {error}"
+        listed = None
+    try:
+        made = folder.finished(evaluate.identity_of(source, listed, args))
+    except InputError:
+        if not args.force:
+            raise
+        made = False
+    if not made:
+        evaluate.evaluate(run.path, run.name, args)
     return folder, ""
 
 

@@ -89,6 +89,7 @@ def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> C
             "data": "set",
             "cases": list(dice),
         }
+        about |= {"run": run.name, "model": model, "weights_sha256": "ab"}
         about |= {"truth_sha256": {case: f"truth of {case}" for case in dice}}
         about |= {"patients": {case: (patient or {}).get(case, case) for case in dice}, **document}
         rows = [

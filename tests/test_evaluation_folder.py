@@ -11,11 +11,13 @@ from fedmed.evaluation_folder import EvaluationFolder
 from fedmed.tasks.base import Row
 
 IDENTITY = {"weights_sha256": "ab", "split": "validation"}
+ABOUT = {**IDENTITY, "run": "r", "model": "best", "data": "d", "flips": False}
+ABOUT |= {"cases": ["NA"], "patients": {"NA": "p"}, "truth_sha256": {"NA": "cd"}}
 ROWS = [Row("a", "TC", "dice", 0.25), Row("a", "ET", "dice", math.nan)]
 CASES = pd.DataFrame([{"run": "r", "site": "s", "case": "NA", "region": "TC", "metric": "dice", "value": math.nan}])
 TABLE = pd.DataFrame(
-    [("pooled", "TC", "dice", 1, 0.5, 0.5, math.nan, 0.4, 0.6)],
-    columns=["site", "region", "metric", "cases", "mean", "median", "std", "low", "high"],
+    [("pooled", "TC", "dice", 1, 1, 0.5, 0.5, math.nan, 0.4, 0.6)],
+    columns=["site", "region", "metric", "cases", "patients", "mean", "median", "std", "low", "high"],
 )
 
 
@@ -45,7 +47,7 @@ def test_a_line_that_was_not_finished_is_made_anew(folder: EvaluationFolder) -> 
 
 def test_what_is_finished_says_so_and_is_read_back(folder: EvaluationFolder) -> None:
     folder.begin(IDENTITY).add(("site-1", "NA"), ROWS)
-    folder.finish(CASES, TABLE, {**IDENTITY, "seconds": 3})
+    folder.finish(CASES, TABLE, {**ABOUT, "seconds": 3})
     assert folder.finished(IDENTITY)
     assert folder.document()["seconds"] == 3
     pd.testing.assert_frame_equal(folder.cases(), CASES, check_dtype=False)  # a case called NA is none that is missing
@@ -57,18 +59,52 @@ def test_what_is_finished_says_so_and_is_read_back(folder: EvaluationFolder) -> 
 def test_another_evaluation_is_not_replaced_unasked(folder: EvaluationFolder, finished: bool) -> None:
     folder.begin(IDENTITY).add(("site-1", "a"), ROWS)
     if finished:
-        folder.finish(CASES, TABLE, IDENTITY)
+        folder.finish(CASES, TABLE, ABOUT)
     with pytest.raises(InputError, match=r"differs in weights_sha256; give --force"):
         folder.finished({**IDENTITY, "weights_sha256": "cd"})
-    folder.clear()
-    assert not folder.finished({**IDENTITY, "weights_sha256": "cd"})
 
 
-def test_a_document_that_is_spoiled_is_told_of(folder: EvaluationFolder) -> None:
+def test_what_was_made_stays_until_the_new_is_whole(folder: EvaluationFolder) -> None:
     folder.begin(IDENTITY)
-    folder.finish(CASES, TABLE, IDENTITY)
-    (folder.path / "evaluation.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read"):
+    folder.finish(CASES, TABLE, ABOUT)
+    other = {**IDENTITY, "weights_sha256": "cd"}
+    folder.begin(other).add(("site-1", "a"), ROWS)  # as with --force, and stopped
+    assert folder.document()["weights_sha256"] == "ab"
+    assert list(folder.begin(other).rows) == [("site-1", "a")]
+    folder.finish(CASES, TABLE, {**ABOUT, **other})
+    assert folder.finished(other)
+
+
+def test_what_was_begun_and_cannot_be_read_is_begun_anew_or_told_of(folder: EvaluationFolder) -> None:
+    path = folder.path / "progress.jsonl"
+    folder.begin(IDENTITY).add(("site-1", "a"), ROWS)
+    first, second = path.read_bytes().splitlines(keepends=True)
+    for foreign in (b"nonsense\n", b"[1]\n", b"\xff\xfe\n"):
+        path.write_bytes(foreign + second)
+        assert not folder.finished(IDENTITY)
+        assert folder.begin(IDENTITY).rows == {}
+    path.write_bytes(first + b"{\n" + second)
+    with pytest.raises(InputError, match="is damaged"):
+        folder.begin(IDENTITY)
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "table.csv"])
+def test_a_table_of_other_columns_is_told_of(folder: EvaluationFolder, name: str) -> None:
+    folder.begin(IDENTITY)
+    folder.finish(CASES, TABLE, ABOUT)
+    (folder.path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=rf"{name} cannot be read \(expected the columns"):
+        (folder.cases if name == "cases.csv" else folder.table)()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "cannot be read"), ("[1]", "not as an evaluation"), ("{}", "not as")]
+)
+def test_a_document_that_is_spoiled_is_told_of(folder: EvaluationFolder, text: str, words: str) -> None:
+    folder.begin(IDENTITY)
+    folder.finish(CASES, TABLE, ABOUT)
+    (folder.path / "evaluation.json").write_text(text)
+    with pytest.raises(InputError, match=words):
         folder.document()
 
 

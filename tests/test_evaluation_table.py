@@ -98,8 +98,22 @@ def test_a_person_reads_shares_with_four_decimals_and_mm_with_two() -> None:
     assert "worst a 0.4000" in spread_text(THREE, DICE)
 
 
-def test_few_patients_are_told_of() -> None:
-    assert "3 patients are few" in notes(THREE, PATIENTS)[0]
-    assert "no interval" in notes(cases({("a", "x"): (1, 1)}), PATIENTS)[0]
-    many = cases({("a", str(n)): (0.5, 0.5) for n in range(12)})
-    assert "few" not in notes(many, {str(n): str(n) for n in range(12)})[0]
+def test_intervals_of_few_patients_are_marked_and_explained() -> None:
+    table = summarize(THREE, PATIENTS, ["dice"])
+    assert interval_text(row(table, "pooled", "overall"), DICE).endswith("]*")
+    assert any("fewer than 5 patients" in sentence for sentence in notes(table))
+    assert "no interval" in notes(summarize(cases({("a", "x"): (1, 1)}), PATIENTS, ["dice"]))[0]
+
+
+def test_a_site_of_few_patients_is_marked_where_there_are_many_in_all() -> None:
+    many = {(site, f"{site}{n}"): (0.1 * n, 0.5) for site, count in (("a", 3), ("b", 9)) for n in range(count)}
+    table = summarize(cases(many), {case: case for _, case in many}, ["dice"])
+    assert not interval_text(row(table, "pooled", "overall"), DICE).endswith("*")
+    assert interval_text(row(table, "a", "TC"), DICE).endswith("*")
+    assert any("fewer than 5" in sentence for sentence in notes(table))
+    assert not any("fewer" in sentence for sentence in notes(table[table["site"] == "b"]))
+
+
+def test_where_no_case_has_a_value_that_is_said() -> None:
+    nothing = cases({("a", "x"): (math.nan, math.nan), ("b", "z"): (math.nan, math.nan)})
+    assert "No case has a Dice" in spread_text(nothing, DICE)

@@ -215,3 +215,24 @@ def test_a_run_that_failed_early_has_nothing_to_collect(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "run")
     folder.collect(tmp_path / "nowhere")
     assert list(folder.path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("status", [1, 2]),
+        ("status", {"a": 1}),
+        ("status", None),
+        ("environment", {"a": 1}),
+        ("dataset_stats", {"site-1": 3}),
+        ("dataset_splits", {"site-1": {"training": []}}),
+        ("dataset_overlap", []),
+        ("training_history", [1, 2]),
+        ("training_history", {"a": 1}),
+    ],
+)
+def test_a_file_of_another_form_is_told_of(tmp_path: Path, name: str, content: object) -> None:
+    run = RunFolder(tmp_path)
+    run.write_json(name, content)
+    with pytest.raises(InputError, match=rf"{name}\.json is not as a run leaves it"):
+        run.read_json(name)

@@ -94,3 +94,19 @@ def test_a_run_without_that_model_is_refused_with_its_status(run: RunFolder) -> 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no experiment\.json"):
         open_model(tmp_path)
+
+
+def test_a_run_of_sites_alone_names_their_models(run: RunFolder) -> None:
+    own = run.path / "sites" / "site-1" / "best_local_model.pt"
+    own.parent.mkdir(parents=True)
+    (run.path / "best_global_model.pt").rename(own)
+    with pytest.raises(InputError, match=rf"made no global model.*{own.name}"):
+        open_model(run.path)
+
+
+def test_what_a_model_was_trained_on_is_known_from_its_run(run: RunFolder, tmp_path: Path) -> None:
+    assert open_model(run.path).data == "set (synthetic phantoms)"
+    run.write_json("model_meta", {"trained_on": "BraTS 2018"})
+    assert open_model(run.path).data == "BraTS 2018"
+    save_weights(Brats18().build_model().state_dict(), tmp_path / "alone.pt")
+    assert open_model(tmp_path / "alone.pt").data == ""

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from fedmed.data.brats import MODALITIES
-from fedmed.data.phantom import dataset_title
 from fedmed.errors import InputError, counted
 from fedmed.experiment import Experiment
 from fedmed.run_folder import RunFolder
@@ -62,7 +61,7 @@ def describe(model: TrainedModel) -> dict[str, Any]:
         "intended_use": USE,
         "authors": NOT_STATED,
         "copyright": NOT_STATED,
-        "data_source": data_of(run.experiment()) if run else NOT_STATED,
+        "data_source": model.data or NOT_STATED,
         "data_type": "nibabel",
         "image_classes": f"{channels}; resampled to 1 mm, each normalised over its non-zero voxels",
         "pred_classes": "masks that overlap: " + "; ".join(f"{name}, {means}" for name, means in regions.items()),
@@ -81,14 +80,6 @@ def trained_how(experiment: Experiment) -> str:
     )
 
 
-def data_of(experiment: Experiment) -> str:
-    """The name of the dataset's folder, and whether it holds phantoms; never its path."""
-    folder = experiment.data.dataset_base_dir
-    if folder is None:
-        return NOT_STATED
-    return dataset_title(folder)
-
-
 def evaluated(run: RunFolder, model: TrainedModel) -> dict[str, float]:
     """The means over all cases that ``result_stat/evaluate.py`` found for these very weights, without mirrored copies,
     on the data of the run.
@@ -99,12 +90,11 @@ def evaluated(run: RunFolder, model: TrainedModel) -> dict[str, float]:
         InputError: an evaluation of the run cannot be read.
     """
     digest = hashlib.sha256(model.weights.read_bytes()).hexdigest()
-    data = data_of(run.experiment())
     scores: dict[str, float] = {}
     for folder in sorted(path.parent for path in run.path.glob("evaluation/*/evaluation.json")):
         about = RunFolder(folder).read_json("evaluation")
         try:
-            if (about["weights_sha256"], about["flips"], about["data"]) == (digest, False, data):
+            if (about["weights_sha256"], about["flips"], about["data"]) == (digest, False, model.data):
                 scores |= {f"{about['split']}_{name}": value for name, value in _pooled(folder, model.task).items()}
         except (KeyError, ValueError) as error:
             raise InputError(f"{folder} holds no whole evaluation ({error!r}); evaluate the run anew.") from error

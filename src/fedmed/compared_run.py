@@ -44,6 +44,7 @@ class ComparedRun:
     spent: Spent
     cost: Cost
     status: str
+    commit: str  # of the code that made the run; a plus behind it where files differed
 
     @property
     def patients(self) -> Mapping[str, str]:
@@ -113,9 +114,13 @@ def _read(path: Path, label: str, model: str | None, split: str) -> ComparedRun:
     cases, about = folder.cases(), folder.document()
     if not _whole(cases, about):
         raise InputError(f"{folder.path} is not as an evaluation leaves it; make it anew with: {command} --force")
-    status = str(run.read_json("status")["status"]) if (run.path / "status.json").is_file() else "of unknown status"
     cost = cost_of(run.history())
-    return ComparedRun(label, path, run.experiment(), which, cases, about, spent(run), cost, status)
+    return ComparedRun(label, path, run.experiment(), which, cases, about, spent(run), cost, run.status, _commit(run))
+
+
+def _commit(run: RunFolder) -> str:
+    known = (run.path / "environment.json").is_file()
+    return (run.read_json("environment")["commit"] if known else None) or "not known"
 
 
 def _whole(cases: pd.DataFrame, about: Mapping[str, Any]) -> bool:

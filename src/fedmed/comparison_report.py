@@ -10,7 +10,7 @@ from fedmed.compared_run import ComparedRun
 from fedmed.comparison import SIGNIFICANT, Comparison, by_case, compare, means, p_text, sentence
 from fedmed.configuration import configurations
 from fedmed.errors import counted
-from fedmed.evaluation_table import FEW, OVERALL, Spread, number_text, spread, spread_text
+from fedmed.evaluation_table import FEW, OF_FEW, OVERALL, Spread, number_text, spread, spread_text
 from fedmed.statistics import RESAMPLES, Estimate
 from fedmed.table_document import Section
 from fedmed.tasks.base import Metric
@@ -170,9 +170,16 @@ def notes(found: Compared) -> list[str]:
 def _warnings(found: Compared) -> list[str]:
     """What weakens this very comparison."""
     said = []
+    commits = {run.label: run.commit for run in found.runs}
+    if len(set(commits.values())) > 1 or any(commit.endswith("+") for commit in commits.values()):
+        told = ", ".join(f"{label} {commit}" for label, commit in commits.items())
+        said.append(f"The runs are not known to be of one code ({told}; + is with changes that were not committed).")
+    alone = ", ".join(run.label for run in found.runs if not run.experiment.algorithm.GLOBAL_MODEL)
+    if alone:
+        said.append(f"MB of {alone} are what FLARE's protocol moves: the untrained model, and differences of zero.")
     patients, models = set(found.patients.values()), {run.model for run in found.runs}
     if len(patients) < FEW:
-        said.append(f"{_patients(found)} are few: an interval covers the true mean less often than it says.")
+        said.append(f"{_patients(found)} are few: {OF_FEW}")
     if len(patients) < len(found.patients):
         said.append("Several cases are of one patient; the tests count them as independent, which they are not.")
     if models == {"best", "last"}:

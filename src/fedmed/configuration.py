@@ -9,8 +9,8 @@ from fedmed.experiment import Experiment
 from fedmed.options import to_plain
 from fedmed.plugin import Plugin
 
-TOLD_APART = ("n_clients", "num_rounds")
-"""Options of the training that a comparison shows elsewhere than among the differences."""
+TOLD_APART = ("n_clients", "num_rounds", "cross_site")
+"""Options of the training that a comparison shows elsewhere, or that leave the models as they are."""
 
 
 def configurations(experiments: Sequence[Experiment]) -> list[str]:

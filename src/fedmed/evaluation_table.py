@@ -12,8 +12,16 @@ from fedmed.tasks.base import Metric, Row
 
 COLUMNS = ("run", "site", "case", "region", "metric", "value")
 POOLED, OVERALL = "pooled", "overall"
-FEW = 10
-"""Patients below which a bootstrap interval covers the true mean less often than it says."""
+FEW = 5
+"""Patients below which no resampling gives a 95 % interval: it cannot leave the range of what they have."""
+
+MARK = "*"
+"""Behind an interval of fewer patients."""
+
+OF_FEW = (
+    "their range, which no resampling leaves, covers the true mean in about 50 % (2 patients), 75 % (3) or 88 % (4) of "
+    "samples, whatever the interval is called."
+)
 
 
 def long_table(run: str, results: Mapping[Key, Sequence[Row]]) -> pd.DataFrame:
@@ -31,8 +39,8 @@ def summarize(cases: pd.DataFrame, patients: Mapping[str, str], metrics: Iterabl
         metrics: their order.
 
     Returns:
-        The columns site, region, metric, cases, mean, median, std, low and high. ``overall`` is over all values of all
-        regions. Numbers without any value are NaN.
+        The columns site, region, metric, cases, patients, mean, median, std, low and high. ``overall`` is over all
+        values of all regions. Numbers without any value are NaN.
     """
     known = cases.dropna(subset=["value"]).assign(patient=lambda table: table["case"].map(patients))
     sites = [POOLED, *sorted(set(cases["site"]) - {SHARED}), *([SHARED] if _mixed(cases) else [])]
@@ -103,37 +111,39 @@ def spread_text(cases: pd.DataFrame, metric: Metric) -> str:
     """The sites against each other, in a sentence."""
     found = spread(cases, metric)
     if found is None:
+        if cases[cases["metric"] == metric.name]["value"].isna().all():
+            return f"No case has a {metric.title}, as every truth is empty."
         if set(cases["site"]) == {SHARED}:
             return (
                 "Every case is on several sites' lists or on none, so nothing is said of single sites; lists of their "
                 "own come from prepare.py split --validation per_site."
             )
-        return "One site has cases of its own, so there is nothing to compare it with."
+        return f"Only one site has cases of its own with a {metric.title}, so there is nothing to compare it with."
     return (
         f"{metric.title} between the sites: worst {found.worst} {found.worst_mean:.4f}, best {found.best} "
         f"{found.best_mean:.4f}, gap {found.gap:.4f}, standard deviation {found.std:.4f}."
     )
 
 
-def notes(cases: pd.DataFrame, patients: Mapping[str, str]) -> list[str]:
-    """What a reader must know to read the numbers, a sentence each."""
-    number = len({patients[case] for case in cases["case"]})
-    bootstrap = f"[] is the bootstrap 95 % interval of the mean; {number} patients are resampled, not cases."
-    if number < 2:
-        bootstrap = "One patient alone gives no interval."
-    elif number < FEW:
-        bootstrap += f" {number} patients are few for it: it covers the true mean less often."
+def notes(table: pd.DataFrame) -> list[str]:
+    """What a reader must know to read the numbers of a table, a sentence each."""
+    counts = table["patients"][table["patients"] > 0]
+    most, least = (int(counts.max()), int(counts.min())) if len(counts) else (0, 0)
     return [
-        bootstrap,
+        f"[] is the bootstrap 95 % interval of the mean; patients are resampled, not cases, {most} of them in all."
+        if most > 1
+        else "One patient alone gives no interval.",
+        *([f"{MARK} is of fewer than {FEW} patients: {OF_FEW}"] if least < FEW and most > 1 else []),
         "Dice, HD95 and surface Dice by the published rule have no value where the truth is empty; by the challenge's "
         "rule an empty region is perfect if the prediction is empty too, and a miss if not.",
     ]
 
 
 def interval_text(row: "pd.Series[Any]", metric: Metric) -> str:
-    """``0.7685 [0.7012, 0.8120]``, or a dash where there is no value."""
-    bounds = [number_text(row[name], metric) for name in ("low", "high")]
-    return number_text(row["mean"], metric) + ("" if pd.isna(row["low"]) else f" [{', '.join(bounds)}]")
+    """``0.7685 [0.7012, 0.8120]``, or a dash where there is no value; marked where it is of few patients."""
+    bounds = ", ".join(number_text(row[name], metric) for name in ("low", "high"))
+    marked = MARK if row["patients"] < FEW else ""
+    return number_text(row["mean"], metric) + ("" if pd.isna(row["low"]) else f" [{bounds}]{marked}")
 
 
 def number_text(value: float, metric: Metric) -> str:
@@ -148,11 +158,12 @@ def _mixed(cases: pd.DataFrame) -> bool:
 
 def _numbers(values: pd.DataFrame) -> dict[str, float]:
     if values.empty:
-        return {"cases": 0, **dict.fromkeys(("mean", "median", "std", "low", "high"), float("nan"))}
+        return {"cases": 0, "patients": 0, **dict.fromkeys(("mean", "median", "std", "low", "high"), float("nan"))}
     numbers = values["value"]
     mean = mean_interval(numbers.to_numpy(), values["patient"].tolist())
     return {
         "cases": values["case"].nunique(),
+        "patients": values["patient"].nunique(),
         "mean": mean.value,
         "median": float(numbers.median()),
         "std": float(numbers.std()),

@@ -51,7 +51,12 @@ def cut_short(run: Path) -> list[str]:
     for file in sorted(files):
         size, whole = file.stat().st_size, sum(len(record) + FRAME for record in RawEventFileLoader(str(file)).Load())
         if whole < size:
-            told.append(f"{file} is cut off or damaged after {whole} of {size} bytes; what stands before that is used.")
+            told.append(
+                f"{file} is cut off or damaged after {whole} of {size} bytes; what stands before that is used, and "
+                "later points of a mean over sites are without it."
+            )
+        if not size:
+            told.append(f"{file} is empty; points of a mean over sites are without it.")
     return told
 
 

@@ -27,6 +27,21 @@ SITES = "sites"
 """In a simulated run's folder: what each site would keep to itself, such as its own privacy ledger."""
 
 
+FORMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "status": ("an object", ("status", "reason")),
+    "environment": (
+        "an object",
+        ("packages", "system", "python", "cpu", "cores", "memory_gib", "gpus", "commit", "command"),
+    ),
+    "dataset_stats": ("an object of objects", ("training", "validation")),
+    "dataset_splits": ("an object of objects", ("training", "validation")),
+    "dataset_overlap": ("an object", ()),
+    "model_meta": ("an object", ()),
+    HISTORY: ("a list of objects", ("round", "site")),
+}
+"""The JSON files of a run: what each holds, and which keys its objects have at least."""
+
+
 class RunFolder:
     """Reads and writes one run folder."""
 
@@ -88,13 +103,24 @@ class RunFolder:
         """Read ``name.json``.
 
         Raises:
-            InputError: it is not there or is no JSON.
+            InputError: it is not there, is no JSON or not of the form that :data:`FORMS` states.
         """
         path = self.path / f"{name}.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}); expected the folder of a finished run.") from error
+        form, keys = FORMS.get(name, ("", ()))
+        if form and not _is_of(content, form, keys):
+            told = f" with {', '.join(keys)}" if keys else ""
+            raise InputError(f"{path} is not as a run leaves it; expected {form}{told}: take the file from a copy.")
+        return content
+
+    @property
+    def status(self) -> str:
+        """``running``, ``finished`` or ``failed``, as far as the folder says."""
+        known = (self.path / "status.json").is_file()
+        return str(self.read_json("status")["status"]) if known else "of unknown status"
 
     def write_experiment(self, experiment: Experiment) -> None:
         self.write_text("experiment.json", experiment.to_json())
@@ -123,6 +149,12 @@ class RunFolder:
             InputError: the run has none.
         """
         return pd.DataFrame(self.read_json(HISTORY))
+
+    @property
+    def trained_on(self) -> str:
+        """The dataset in words; empty where the folder does not say it."""
+        known = (self.path / "model_meta.json").is_file()
+        return str(self.read_json("model_meta").get("trained_on", "")) if known else ""
 
     def usual_model(self) -> str:
         """``best``, but ``last`` of a run whose scores did not leave the sites, so that no best one was chosen."""
@@ -153,6 +185,17 @@ class RunFolder:
             self.write_json(CROSS_SITE, scores)
         if (server / "tb_events").is_dir():
             shutil.copytree(server / "tb_events", self.path / "tb_events", dirs_exist_ok=True)
+
+
+def _is_of(content: Any, form: str, keys: Sequence[str]) -> bool:
+    """Whether JSON values are of one of the forms of :data:`FORMS`."""
+    objects = [content]
+    if form == "an object of objects":
+        objects = [content, *content.values()] if isinstance(content, dict) else [None]
+    if form == "a list of objects":
+        objects = content if isinstance(content, list) else [None]
+    whole = objects[1:] if form == "an object of objects" else objects
+    return all(isinstance(each, dict) for each in objects) and all(set(keys) <= set(each) for each in whole)
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:

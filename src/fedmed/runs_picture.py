@@ -55,6 +55,8 @@ def draw(table: pd.DataFrame, tags: Sequence[str], groups: Sequence[Group], look
             _draw_group(axes, points, group, look.weight, line)
         _finish(axes, tag, site, first=number % columns == 0, last=len(tags) > 1 or number + columns >= len(panels))
     handles = [Line2D([], [], label=group.label, **line_style(line)) for line, group in enumerate(groups)]
+    if look.weight:
+        handles.append(Line2D([], [], label="as it is, not smoothed", color="0.4", alpha=0.4, linewidth=1))
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, columns), fontsize=8)
     said = f"{_reading(groups, look)} {note}".strip()
     figure.suptitle("\n".join(textwrap.wrap(said, int(figure.get_figwidth() * 17))), fontsize=8, color="0.35")

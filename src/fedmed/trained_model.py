@@ -10,6 +10,7 @@ from torch import nn
 
 from fedmed import registry
 from fedmed.arithmetic import autocast
+from fedmed.data.phantom import dataset_title
 from fedmed.errors import InputError
 from fedmed.experiment import Performance
 from fedmed.memory_format import channels_last, use_channels_last
@@ -30,6 +31,7 @@ class TrainedModel:
     precision: str
     network: nn.Module
     device: torch.device
+    data: str = ""  # what it was trained on, in words; empty where that is not known
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
@@ -63,9 +65,14 @@ def model_file(run: RunFolder, model: str) -> Path:
         InputError: there is no such file.
     """
     path = {"best": run.path / BEST, "last": run.path / LAST}.get(model, Path(model))
+    own = run.local_models(model)
+    if own and not path.is_file():
+        raise InputError(
+            f"{run.name} made no global model, as its sites trained alone; name one of theirs, such as "
+            f"{next(iter(own.values()))}."
+        )
     if not path.is_file():
-        status = run.read_json("status")["status"] if (run.path / "status.json").is_file() else "of unknown status"
-        raise InputError(f"{path} is not there ({run.name} is {status}); give --model best, last or a file of weights.")
+        raise InputError(f"{path} is not there ({run.name} is {run.status}); name best, last or a file of weights.")
     return path
 
 
@@ -106,7 +113,10 @@ def _opened(run: RunFolder | None, weights: Path, label: str, task_name: str) ->
     network = network_of(task, weights).to(device)
     if channels_last(speed, device):  # as at the sites, so that even the rounding is theirs
         use_channels_last(network)
-    return TrainedModel(label, weights, task, experiment.training.precision if experiment else "auto", network, device)
+    precision = experiment.training.precision if experiment else "auto"
+    dataset = experiment.data.dataset_base_dir if experiment else None
+    data = (run.trained_on if run else "") or (dataset_title(dataset) if dataset else "")
+    return TrainedModel(label, weights, task, precision, network, device, data)
 
 
 def _difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:

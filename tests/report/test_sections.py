@@ -50,6 +50,7 @@ def folder(tmp_path: Path) -> EvaluationFolder:
     folder.begin({})
     table = summarize(cases, patients, [metric.name for metric in SEGMENTATION_METRICS])
     about = {"model": "best", "split": "validation", "data": "set", "cases": ["a", "b"], "patients": patients}
+    about |= {"run": "run-001", "weights_sha256": "ab", "flips": False, "truth_sha256": {"a": "c", "b": "d"}}
     folder.finish(cases, table, about)
     return folder
 
@@ -117,3 +118,11 @@ def test_a_cross_site_matrix_is_shown_where_there_is_one(run: RunFolder) -> None
     assert sections.cross_site(run) is None
     pd.DataFrame({"model": ["global"]}).to_csv(run.path / "cross_site.csv")
     assert sections.cross_site(run) is not None
+
+
+def test_a_formal_run_without_its_ledger_does_not_pass_as_one_that_spent_nothing(
+    run: RunFolder, small_experiment: Callable[..., Experiment]
+) -> None:
+    formal = small_experiment("--privacy", "gaussian", "--dp_clip", "1", "--dp_noise_multiplier", "1")
+    run.write_experiment(formal)
+    assert "is not known" in words(sections.result(run, None, DICE, ""))

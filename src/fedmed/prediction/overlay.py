@@ -87,5 +87,6 @@ def _legend(figure: Figure, prediction: Prediction) -> None:
         handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9, frameon=False, labelcolor="w"
     )
     nothing = "" if found["WT"].voxels else ": no tumour found"
-    said = f"{prediction.patient.name}{nothing}; model {prediction.model}, {prediction.weights.name}\n{NOTICE}"
+    said = f"{prediction.patient.name}{nothing}; model {prediction.model}, {prediction.weights.name}"
+    said = "\n".join((said, *prediction.warnings, NOTICE))
     figure.supxlabel(drawable(said), fontsize=8, color="0.7", parse_math=False)

@@ -1,6 +1,5 @@
 """What a run folder has to say, section by section. Each function reads files of the run and computes nothing new."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from fedmed.metrics import CASES, VALUES
 from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
 from fedmed.report.page import Listing, Part, Picture, Section, Table, Text
 from fedmed.run_folder import RunFolder
+from fedmed.spent import spent
 from fedmed.tasks.base import Metric, Task
 
 NO_BREAK = "\u00a0"
@@ -44,6 +44,10 @@ def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, data
             )
         )
         parts.append(Text(spread_text(folder.cases(), metric)))
+    try:
+        spent(run)
+    except InputError as error:
+        parts.append(Text(f"What was spent of the privacy is not known: {error}", warning=True))
     parts.append(Text(f"Privacy: {_verdict(run)}"))
     return Section("Result", parts)
 
@@ -106,7 +110,7 @@ def training(run: RunFolder, task: Task) -> Section:
 
 def scores(folder: EvaluationFolder, metrics: Sequence[Metric]) -> Section:
     """Every metric with its interval, pooled, and the first one by site."""
-    table, cases, about = folder.table(), folder.cases(), folder.document()
+    table, cases = folder.table(), folder.cases()
     regions = list(dict.fromkeys(table["region"]))
     pooled = [
         [metric.title + (f" ({metric.unit})" if metric.unit else ""), *_intervals(table, POOLED, metric, regions)]
@@ -120,7 +124,7 @@ def scores(folder: EvaluationFolder, metrics: Sequence[Metric]) -> Section:
             Table("all cases: mean [95 % interval]", ("metric", *regions), pooled),
             Table(f"{first.title} by site: mean [95 % interval]", ("site", *regions), by_site),
             Text(spread_text(cases, first)),
-            Listing(notes(cases, about["patients"])),
+            Listing(notes(table)),
         ],
     )
 
@@ -186,14 +190,10 @@ def _counts(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _overlaps(run: RunFolder) -> list[Part]:
-    path = run.path / OVERLAPS
-    if not path.is_file():
+    if not (run.path / OVERLAPS).is_file():
         return []
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} cannot be read ({error}); expected the folder of a run.") from error
-    sentences = [finding["sentence"] for finding in found.get("findings", [])]
+    found = run.read_json(OVERLAPS.removesuffix(".json")).get("findings", [])
+    sentences = [finding["sentence"] for finding in found]
     return [Listing(sentences)] if sentences else []
 
 
