@@ -44,7 +44,7 @@ def fault_of_server(startup: Path) -> str | None:
     host, port = target(startup / "fed_server.json")
     context = ssl.create_default_context(cafile=startup / "rootCA.pem")
     context.load_cert_chain(startup / "server.crt", startup / "server.key")
-    context.set_alpn_protocols(["h2"])  # gRPC's; without it there is no handshake
+    context.set_alpn_protocols(["h2"])  # HTTP/2, which gRPC speaks
     with (
         socket.create_connection(("localhost", port), timeout=PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname=host),
@@ -53,9 +53,10 @@ def fault_of_server(startup: Path) -> str | None:
 
 
 def fault_of_site(startup: Path) -> str | None:
-    """None where FLARE's client runs and is connected to the server's port."""
+    """None where FLARE's client runs, is connected to the server's port and has its heartbeats accepted."""
     _, port = target(startup / "fed_client.json")
-    clients = [process for process in psutil.process_iter(["cmdline"]) if CLIENT in (process.info["cmdline"] or [])]
+    own = {CLIENT, str(WORKSPACE)}  # a host may run another site too
+    clients = [process for process in psutil.process_iter(["cmdline"]) if own <= set(process.info["cmdline"] or [])]
     if not clients:
         return "FLARE's client does not run"
     if not any(port in connected_ports(client) for client in clients):
