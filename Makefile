@@ -2,7 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+OUT := kits
+
+.PHONY: demo test lint provision clean
 
 demo: $(VENV)/.installed
 	env -u DATASET_ROOT -u DATALIST_ROOT -u CACHE_ROOT $(BIN)/python job.py
@@ -14,6 +16,11 @@ lint: $(VENV)/.installed
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+
+provision: $(VENV)/.installed
+	$(BIN)/python deploy/provision.py $(or $(HOST),$(error HOST is not set; expected the server's host name: \
+	make provision HOST=fl.example.org)) --out $(OUT) $(if $(SITES),--sites $(SITES)) \
+	$(if $(PORT),--port $(PORT)) $(if $(STORAGE),--storage $(STORAGE))
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt requirements-bundle.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
