@@ -39,8 +39,8 @@ def exported(small_experiment: Callable[..., Experiment], tmp_path: Path) -> Pat
     return job.export_job(experiment, tmp_path)
 
 
-def custom(exported: Path) -> Path:
-    return exported / "app" / "custom"
+def custom(exported: Path, part: str = job.SITES_PART) -> Path:
+    return exported / part / "custom"
 
 
 def test_it_imports_whole_in_another_place(exported: Path) -> None:
@@ -58,21 +58,21 @@ def test_it_carries_no_path_of_this_machine(exported: Path, phantom: Path) -> No
 
 
 def test_it_starts_from_weights_of_the_seed(exported: Path) -> None:
-    weights = torch.load(custom(exported) / "init.pt", weights_only=True)["model"]
+    weights = torch.load(custom(exported, job.SERVERS_PART) / job.FIRST_WEIGHTS, weights_only=True)["model"]
     torch.manual_seed(7)
     expected = BratsSegResNet().state_dict()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
 def test_the_server_builds_the_model_by_name_and_arguments(exported: Path) -> None:
-    server = json.loads((exported / "app" / "config" / "config_fed_server.json").read_text())
+    server = json.loads((exported / job.SERVERS_PART / "config" / "config_fed_server.json").read_text())
     persistor = next(c for c in server["components"] if c["id"] == "persistor")
     assert persistor["args"]["model"]["path"] == "model.BratsSegResNet"
     assert persistor["args"]["model"]["args"] == json.loads(json.dumps(BratsSegResNet().arguments))
 
 
 def test_updates_travel_as_differences(exported: Path) -> None:
-    text = (exported / "app" / "config" / "config_fed_client.json").read_text()
+    text = (exported / job.SITES_PART / "config" / "config_fed_client.json").read_text()
     assert '"DIFF"' in text
 
 
