@@ -1,7 +1,7 @@
 """A proof of concept: FLARE's real server and site processes on this machine, over TLS, for the time of one run."""
 
 import contextlib
-import shutil
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from fedmed.environments.one_machine import check_workspace, site_variables, wor
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.environments.reasons import told_by_sites
 from fedmed.environments.submitted import check_submitted
+from fedmed.errors import InputError
 from fedmed.options import option
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Poc(Environment):
         if self.gpu is not None:
             check_ids(parse_ids(self.gpu), torch.cuda.device_count())
         check_workspace(self.workspace)
+        if self.workspace is not None and re.search(r"[\s'\"\\]", str(self.workspace)):
+            raise InputError(
+                f"--workspace {self.workspace} has white space or a quote in it, at which FLARE's server splits paths; "
+                "give a folder without, or none."
+            )
 
     def check_here(self, experiment: "Experiment") -> None:
         from fedmed.federation.local import free_port  # with all of FLARE, which sites need not import for this
@@ -50,13 +56,9 @@ class Poc(Environment):
         return f"{where}, on {f'GPUs {self.gpu}' if self.gpu else 'GPU 0'}"
 
     def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
-        workspace = workspace_of(self.workspace, folder)
-        try:
-            with scratch_folder() as scratch:
-                self._run(job, workspace, scratch, experiment, folder, watch)
-        finally:
-            if self.workspace is None:  # all of value has been collected, and private keys need not outlive it
-                shutil.rmtree(workspace, ignore_errors=True)
+        with scratch_folder() as scratch:  # with it go the private keys; all of value is in the run folder then
+            workspace = workspace_of(self.workspace, folder) if self.workspace else scratch / "flare"
+            self._run(job, workspace, scratch, experiment, folder, watch)
 
     def _run(
         self, job: Path, workspace: Path, scratch: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fedmed.environments.base import Watch
 from fedmed.environments.reasons import told_by_server
 from fedmed.errors import InputError, RunFailed
-from fedmed.federation.session import Admin, Unreachable
+from fedmed.federation.session import Admin, NotTold, Unreachable
 from fedmed.server.progress import RECORDS, read_records
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class FollowedJob:
 
     def __init__(self, admin: Admin, job_id: str, watch: Watch, check: Callable[[], None]) -> None:
         self.admin, self.job_id, self._watch, self._check = admin, job_id, watch, check
-        self._known, self._final = 0, False
+        self._known, self._final, self._may_ask = 0, False, True
         self._heard = self._asked = time.monotonic()
 
     def follow(self) -> str:
@@ -51,7 +51,7 @@ class FollowedJob:
             try:
                 status = self.admin.status(self.job_id)
                 if status == RUNNING and self._due():
-                    self._hand_on(self.admin.records(self.job_id, self._known))
+                    self._ask()
                 self._heard = time.monotonic()
             except Unreachable as silence:
                 self._wait_again(silence)
@@ -69,10 +69,17 @@ class FollowedJob:
             ) from silence
         time.sleep(_POLL_AGAIN_S)
 
+    def _ask(self) -> None:
+        try:
+            self._hand_on(self.admin.records(self.job_id, self._known))
+        except NotTold as error:
+            self._may_ask = False
+            print(f"{error}; the rounds are shown when the job has ended", flush=True)
+
     def _due(self) -> bool:
         """Whether it is time to ask for records: rarely before the first, never after the last."""
         pause = _POLL_S if self._known else _FIRST_RECORD_S
-        if self._final or time.monotonic() < self._asked + pause:
+        if self._final or not self._may_ask or time.monotonic() < self._asked + pause:
             return False
         self._asked = time.monotonic()
         return True

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fedmed.environments.plain_paths import interpreter, spaceless
+from fedmed.environments.plain_paths import interpreter
 from fedmed.environments.processes import ProcessTree
 from fedmed.errors import InputError, RunFailed
 from fedmed.federation.provision import Federation
@@ -28,8 +28,9 @@ class Members:
     """The processes of the federation's server and sites, and of whatever they have started.
 
     Args:
+        kits: by name; FLARE's server splits their paths at white space.
         log: all of them write there.
-        scratch: a folder for links, which goes when they have ended.
+        scratch: a folder for a link to the interpreter, which goes when they have ended.
     """
 
     def __init__(self, federation: Federation, kits: Mapping[str, Path], log: Path, scratch: Path) -> None:
@@ -39,7 +40,7 @@ class Members:
 
     def start(self, name: str, variables: Mapping[str, str]) -> None:
         """Start the server or a site, by its name."""
-        kit = spaceless(self.kits[name], self.scratch)
+        kit = self.kits[name]
         with self.log.open("ab") as output:
             process = subprocess.Popen(
                 self._command(name, kit), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nvflare.apis.fl_constant import AdminCommandNames
 from nvflare.apis.utils.format_check import name_check
 from nvflare.lighter.constants import CtxKey
 from nvflare.lighter.prov_utils import prepare_builders
@@ -140,6 +141,9 @@ def _settle_server(kit: Path, storage: Path) -> None:
         if component["id"] == "job_scheduler":
             component["args"] |= _SCHEDULE
     _write(kit, "resources.json", resources)
+    rights = _default(kit, "authorization.json")
+    rights["permissions"]["lead"][AdminCommandNames.APP_COMMAND] = "n:submitter"  # to follow the rounds of a job
+    _write(kit, "authorization.json", rights)
 
 
 def _settle_site(kit: Path) -> None:

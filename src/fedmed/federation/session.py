@@ -41,6 +41,10 @@ class Unreachable(RuntimeError):
     """The server does not answer at the moment; what runs there goes on."""
 
 
+class NotTold(RuntimeError):
+    """A user may submit a job and fetch its results and yet not ask it while it runs: FLARE's default for a lead."""
+
+
 class Admin:
     """What this project does with a session. Its methods raise Unreachable when the server does not answer."""
 
@@ -73,11 +77,17 @@ class Admin:
         return str(_ask(lambda: self._session.get_job_meta(job_id)).get("status"))
 
     def records(self, job_id: str, after: int) -> list[dict[str, Any]]:
-        """The records of a job's rounds after the first so many; none while it does not run."""
+        """The records of a job's rounds after the first so many; none while it does not run.
+
+        Raises:
+            NotTold: this federation gives the user no right to ask a running job.
+        """
         try:
             told = _ask(lambda: self._session.do_app_command(job_id, TOPIC, {AFTER: after}))
         except (JobNotRunning, InternalError, NoReply):  # not yet, no more, or between two states
             return []
+        except AuthorizationError as error:
+            raise NotTold(f"{self.kit.username} has no right to {TOPIC} here, FLARE's app_command") from error
         return list(told.get(FOUND, [])) if isinstance(told, dict) else []
 
     def download(self, job_id: str, into: Path) -> Path:
@@ -116,9 +126,7 @@ def admin_session(kit: UserKit, patience_s: float = PATIENCE_S) -> Iterator[Admi
 def _log_in(kit: UserKit, patience_s: float) -> Session:
     where = f"{kit.host}:{kit.port}"
     if not listening(kit.host, kit.port):
-        raise InputError(
-            f"No federation's server answers at {where}; look whether it runs and can be reached from here."
-        )
+        raise InputError(f"No server answers at {where}; look whether it runs and can be reached from here.")
     try:
         return _ask(
             lambda: new_secure_session(kit.username, str(kit.path), timeout=patience_s, command_timeout=_COMMAND_S)
