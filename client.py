@@ -19,11 +19,18 @@ from fedmed.metrics import CASES, VALUES
 from fedmed.privacy.ledger import PRIVACY, read_ledger, run_name, site_ledger
 from fedmed.turns import turn
 
+SIMULATED = "simulate_job"
+"""What FLARE's simulator calls every job; in a federation a job's name is its own."""
+
 
 def main() -> None:
     context = flare.init()
     text = (Path(__file__).parent / "experiment.json").read_text(encoding="utf-8")
     experiment = Experiment.from_json(text).with_data(Data.of_this_site())
+    if experiment.privacy.insecure_seeded_noise and flare.get_job_id() != SIMULATED:
+        raise InputError(
+            "The job's noise follows from its seed and protects nothing; that is for the simulator."
+        )
     if experiment.performance.poll_s:
         waits.shorten(context, experiment.performance.poll_s)
     site = LocalSite(experiment, flare.get_site_name(), flare.get_job_id())

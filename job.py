@@ -2,25 +2,30 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "src"))
 
+ARGUMENTS = sys.argv[1:]
+if __name__ == "__main__":  # FLARE, when it is imported, takes --export out of the command line as an option of its own
+    del sys.argv[1:]
+
 import torch
 from nvflare.client.config import TransferType
 from nvflare.recipe import add_experiment_tracking
 
-from fedmed import cross_site, cross_site_picture, curves, history, machine, screen
-from fedmed.command_line import read_experiment
+from fedmed import cross_site, cross_site_picture, curves, history, machine, screen, site_check
+from fedmed.command_line import read_command
 from fedmed.cross_site import CROSS_SITE
 from fedmed.data import audit_table
 from fedmed.data.audit import overlaps
@@ -30,7 +35,7 @@ from fedmed.data.finding import refuse_errors
 from fedmed.data.phantom import dataset_title, is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, in_words
 from fedmed.experiment import Experiment
-from fedmed.files import write_whole
+from fedmed.files import staging_folder, write_whole
 from fedmed.options import to_plain
 from fedmed.privacy.ledger import LEDGER, Entry, Ledger, all_booked
 from fedmed.privacy.policy import enforce
@@ -48,6 +53,11 @@ WHERE = {
     "ledger": LEDGER,
     "log": "training.log",
 }
+FIRST_WEIGHTS = "init.pt"
+SERVERS_PART, SITES_PART = "app_server", "app_site"
+PARTS = {SERVERS_PART: "config_fed_client.json", SITES_PART: "config_fed_server.json"}
+"""The folders of a job, and whose configuration each is without."""
+
 PHANTOM = HERE / "dataset_brats18" / "dataset" / "phantom-mni152"
 
 
@@ -56,11 +66,13 @@ def main(arguments: list[str]) -> int:
     for ending in (signal.SIGTERM, signal.SIGHUP):  # from outside, or by a closed terminal: end the sites too
         signal.signal(ending, signal.default_int_handler)
     try:
-        experiment = with_cache(with_phantom(read_experiment(arguments)))
-        datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
-        summaries = audited(experiment, datalists)
-        check_privacy(experiment, datalists)
-        run(experiment, datalists, summaries)
+        experiment, instead = read_command(arguments)
+        if instead.check_site is not None:
+            return site_check.report(site_check.checks(experiment, instead.check_site, HERE), say)
+        if instead.export is not None:
+            export(experiment, instead.export, force=instead.force)
+        else:
+            check_and_run(experiment)
     except (InputError, OSError) as error:
         return _ended("error", in_words(error), 2)
     except RunFailed as error:
@@ -81,6 +93,44 @@ def say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open as long as the process
+
+
+def check_and_run(experiment: Experiment) -> None:
+    """Run an experiment if nothing speaks against it. Where the data are the sites' own, the sites audit them.
+
+    Raises:
+        InputError: something does; nothing was started.
+        RunFailed: the run did not end well.
+    """
+    if not experiment.environment.DATA_HERE:
+        experiment.environment.check_here(experiment)
+        run(experiment, {}, {})
+        return
+    experiment = with_cache(with_phantom(experiment))
+    experiment.environment.check_here(experiment)
+    datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
+    summaries = audited(experiment, datalists)
+    check_privacy(experiment, datalists)
+    run(experiment, datalists, summaries)
+
+
+def export(experiment: Experiment, target: Path, *, force: bool) -> None:
+    """Write the job's folder for FLARE's admin console, whole or not at all.
+
+    Raises:
+        InputError: there is something already.
+    """
+    if target.exists() and not force:
+        raise InputError(f"{target} exists; give another folder to --export, or --force to write over it.")
+    if target.exists() and not (target / "meta.json").is_file():
+        raise InputError(f"{target} is no job from an earlier --export, so --force spares it; give another folder.")
+    with tempfile.TemporaryDirectory(prefix="fedmed-job-") as made, staging_folder(target) as stage:
+        shutil.copytree(export_job(experiment, Path(made)), stage, dirs_exist_ok=True)
+        if target.exists():
+            target.rename(stage.with_name("before"))  # goes with the folder that the stage lies in
+        stage.rename(target)
+    sites = ", ".join(experiment.training.sites)
+    say(f"{target} is the job for {sites}; submit it in the admin console with: submit_job {target}")
 
 
 def with_phantom(experiment: Experiment) -> Experiment:
@@ -205,13 +255,12 @@ def describe(
     folder.write_experiment(experiment)
     folder.write_json("environment", machine.describe())
     folder.write_json("dataset_stats", summaries)
-    folder.write_json(
-        "dataset_splits",
-        {
+    if datalists:  # else they are known to the sites alone
+        splits = {
             site: {split: [case.name for case in datalist.cases(split)] for split in ("training", "validation")}
             for site, datalist in datalists.items()
-        },
-    )
+        }
+        folder.write_json("dataset_splits", splits)
     folder.write_json("label_map", experiment.task.label_map())
     parameters = sum(p.numel() for p in model.parameters())
     meta = {**_model_spec(model), "parameters": parameters, "trained_on": data_of(experiment)}
@@ -306,14 +355,17 @@ class Progress:
             return ["cross-site no model was scored at any site; training.log says why", ""]
         self.folder.write_text(f"{CROSS_SITE}.csv", cross_site.table(results, sites).to_csv(index=False))
         write_whole(self.folder.path / MATRIX, cross_site_picture.picture(scored, key, self._caption))
-        splits = self.folder.read_json("dataset_splits")
-        validation = {site: splits[site]["validation"] for site in sites}
+        listed = (self.folder.path / "dataset_splits.json").is_file()
+        splits = self.folder.read_json("dataset_splits") if listed else {}
+        validation = {site: split["validation"] for site, split in splits.items()}
         told = cross_site.sentences(scored, key, validation)
         return [*(f"{'cross-site' if i == 0 else '':<10} {line}" for i, line in enumerate(told)), ""]
 
 
 def data_of(experiment: Experiment) -> str:
     """The dataset's name, and whether it is made of phantoms."""
+    if not experiment.environment.DATA_HERE:
+        return "each site's own"
     dataset, _ = experiment.data.resolved()
     return dataset_title(dataset)
 
@@ -322,7 +374,7 @@ def export_job(experiment: Experiment, staging: Path) -> Path:
     """FLARE's job folder: the recipe, the whole of ``src``, one client script, the model and the first weights."""
     torch.manual_seed(experiment.training.seed)
     model = experiment.task.build_model()
-    save_weights(model.state_dict(), staging / "init.pt")
+    save_weights(model.state_dict(), staging / FIRST_WEIGHTS)
     (staging / "experiment.json").write_text(experiment.to_json(travelling=True), encoding="utf-8")
     for name in ("client.py", "model.py"):
         shutil.copy(HERE / name, staging)
@@ -330,7 +382,25 @@ def export_job(experiment: Experiment, staging: Path) -> Path:
     with contextlib.chdir(staging):  # FLARE takes relative paths for files that travel
         recipe = build_recipe(experiment, _model_spec(model))
         recipe.export(str(staging / "job"))
-    return staging / "job" / experiment.job_name
+    job = staging / "job" / experiment.job_name
+    _address(job, experiment.training.sites)
+    return job
+
+
+def _address(job: Path, sites: Sequence[str]) -> None:
+    """Split what FLARE's recipe exports for everyone: to the server its part, to each of these sites theirs.
+
+    The first weights go to the server alone. FLARE 2.9 sends a site its part of the job in one message, and a site that
+    is connected by FLARE's default scheme, http, drops the connection when a message has more than 4 MiB.
+    """
+    for member, not_its_own in PARTS.items():
+        shutil.copytree(job / "app", job / member, ignore=shutil.ignore_patterns(not_its_own))
+    (job / SITES_PART / "custom" / FIRST_WEIGHTS).unlink()
+    shutil.rmtree(job / "app")
+    told = json.loads((job / "meta.json").read_text(encoding="utf-8"))
+    told["deploy_map"] = {SERVERS_PART: ["server"], SITES_PART: list(sites)}
+    told["mandatory_clients"] = list(sites)  # by its recipes, FLARE would take whoever is connected
+    (job / "meta.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
@@ -339,7 +409,7 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
     recipe = experiment.algorithm.recipe(
         name=experiment.job_name,
         model={name: model[name] for name in ("class_path", "args")},
-        initial_ckpt="init.pt",
+        initial_ckpt=FIRST_WEIGHTS,
         min_clients=training.n_clients,
         num_rounds=training.num_rounds,
         train_script="client.py",
@@ -369,4 +439,5 @@ def _model_spec(model: torch.nn.Module) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.argv[1:] = ARGUMENTS  # the run folder says by which command it came about
+    sys.exit(main(ARGUMENTS))

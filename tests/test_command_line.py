@@ -208,3 +208,50 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert all(f"--{name}" in text for name in (*facts(read("--enable_dp --fedproxloss_mu 1")), "preset", "enable_dp"))
+
+
+def test_data_of_this_machine_have_no_place_where_every_site_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATASET_ROOT", "/mine")
+    experiment = read("--env prod --startup_kit /kit")
+    assert experiment.data == Data()
+    assert experiment.training.num_rounds == 600  # no demonstration
+    with pytest.raises(InputError, match="every site has its own"):
+        read("--env prod --startup_kit /kit --dataset_base_dir /mine")
+
+
+@pytest.mark.parametrize(
+    ("line", "sites"),
+    [
+        ("--n_clients 2", ("site-1", "site-2")),
+        ("--n_clients 1", ("site-All",)),
+        ("--site_names a,b,c", ("a", "b", "c")),
+        ("--site_names alone", ("alone",)),
+        ("--n_clients 2 --site_names a,b", ("a", "b")),
+    ],
+)
+def test_sites_are_named_or_numbered(line: str, sites: tuple[str, ...]) -> None:
+    training = read(f"{DATA} {line}").training
+    assert training.sites == sites
+    assert training.n_clients == len(sites)
+
+
+@pytest.mark.parametrize("line", ["--n_clients 3 --site_names a,b", "--site_names a,a", "--site_names a,,b",
+                                  "--site_names a,server", "--site_names 'a b,c'"])  # fmt: skip
+def test_names_that_cannot_be_sites_are_refused(line: str) -> None:
+    with pytest.raises(InputError, match="--site_names is"):
+        read(f"{DATA} {line}")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--force", "belongs to --export"),
+        ("--export /x --check_site a", "give one of them"),
+        ("--export /x --env sim", "drop one of them"),
+        ("--export /x --dataset_base_dir /y", "every site has its own"),
+        ("--startup_kit /kit", "belongs to --env prod"),
+    ],
+)
+def test_what_is_done_instead_of_a_run_fits_the_rest(line: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read(line)

@@ -5,6 +5,7 @@ import io
 import json
 import multiprocessing
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,8 +40,8 @@ def exported(small_experiment: Callable[..., Experiment], tmp_path: Path) -> Pat
     return job.export_job(experiment, tmp_path)
 
 
-def custom(exported: Path) -> Path:
-    return exported / "app" / "custom"
+def custom(exported: Path, part: str = job.SITES_PART) -> Path:
+    return exported / part / "custom"
 
 
 def test_it_imports_whole_in_another_place(exported: Path) -> None:
@@ -58,25 +59,30 @@ def test_it_carries_no_path_of_this_machine(exported: Path, phantom: Path) -> No
 
 
 def test_it_starts_from_weights_of_the_seed(exported: Path) -> None:
-    weights = torch.load(custom(exported) / "init.pt", weights_only=True)["model"]
+    weights = torch.load(custom(exported, job.SERVERS_PART) / job.FIRST_WEIGHTS, weights_only=True)["model"]
     torch.manual_seed(7)
     expected = BratsSegResNet().state_dict()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
 def test_the_server_builds_the_model_by_name_and_arguments(exported: Path) -> None:
-    server = json.loads((exported / "app" / "config" / "config_fed_server.json").read_text())
+    server = json.loads((exported / job.SERVERS_PART / "config" / "config_fed_server.json").read_text())
     persistor = next(c for c in server["components"] if c["id"] == "persistor")
     assert persistor["args"]["model"]["path"] == "model.BratsSegResNet"
     assert persistor["args"]["model"]["args"] == json.loads(json.dumps(BratsSegResNet().arguments))
 
 
 def test_updates_travel_as_differences(exported: Path) -> None:
-    text = (exported / "app" / "config" / "config_fed_client.json").read_text()
+    text = (exported / job.SITES_PART / "config" / "config_fed_client.json").read_text()
     assert '"DIFF"' in text
 
 
 BAD = {
+    "test noise outside the simulator": (
+        ["--env", "poc", "--privacy", "gaussian", "--dp_noise_multiplier", "1", "--insecure_seeded_noise"],
+        "take --env sim",
+    ),
+    "no port": (["--env", "poc", "--port", "70000"], "--port 70000"),
     "no dataset folder": (["--dataset_base_dir", "/nowhere/at all"], "/nowhere/at all does not exist"),
     "site without a list": (["--n_clients", "3"], "site-3"),
     "crop not divisible": (["--roi_size", "30", "32", "32"], "divisible by 8"),
@@ -160,3 +166,41 @@ def test_a_full_disk_is_refused_before_anything_starts(phantom: Path, tmp_path: 
     assert error.count("\n") == 1
     assert all(words in error for words in (str(tmp_path / "cache"), "--cache_dir", "--cache_gb 0"))
     assert list(tmp_path.rglob("*")) == [tmp_path / "cache"]
+
+
+def test_the_sites_part_is_small_and_the_servers_has_the_weights(exported: Path) -> None:
+    """FLARE 2.9 sends it in one message, of which a site takes 4 MiB by http."""
+    archive = shutil.make_archive(str(exported.parent / "part"), "zip", exported / job.SITES_PART)
+    assert Path(archive).stat().st_size < 2 * 2**20
+    assert not list((exported / job.SITES_PART).rglob("*.pt"))
+    assert not (exported / job.SITES_PART / "config" / "config_fed_server.json").exists()
+
+
+def test_a_job_is_for_its_own_sites(small_experiment: Callable[..., Experiment], tmp_path: Path) -> None:
+    experiment = small_experiment("--site_names", "a,b")
+    meta = json.loads((job.export_job(experiment, tmp_path) / "meta.json").read_text())
+    assert meta["deploy_map"] == {job.SERVERS_PART: ["server"], job.SITES_PART: ["a", "b"]}
+    assert meta["mandatory_clients"] == ["a", "b"]
+
+
+def test_an_exported_job_is_written_once_and_over_another_only_when_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "job"
+    assert job.main(["--export", str(target), "--site_names", "a,b"]) == 0
+    assert json.loads((target / "meta.json").read_text())["min_clients"] == 2
+    assert job.main(["--export", str(target)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert job.main(["--export", str(target), "--n_clients", "3", "--force"]) == 0
+    assert json.loads((target / "meta.json").read_text())["min_clients"] == 3
+    (tmp_path / "mine").mkdir()
+    assert job.main(["--export", str(tmp_path / "mine"), "--force"]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["job", "mine"]
+
+
+def test_the_command_line_keeps_its_export_from_flare(tmp_path: Path) -> None:
+    """FLARE takes --export out of sys.argv when it is imported."""
+    command = [sys.executable, job.__file__, "--export", str(tmp_path / "job"), "--env", "sim"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--env sim runs one here" in done.stderr

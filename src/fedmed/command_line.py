@@ -2,16 +2,35 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fedmed import registry
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment, Performance, Training
-from fedmed.options import Parser, add_options, option_names
+from fedmed.options import Parser, add_options, option, option_names
 from fedmed.presets import PRESETS
 
 SECTIONS = {"training": Training, "performance": Performance, "data": Data}
 DEFAULTS = {"task": "brats18", "algorithm": "fedavg", "privacy": "none", "env": "sim"}
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What to do with an experiment instead of running it."""
+
+    export: Path | None = option(None, "write the job's folder for FLARE's admin console, in a new folder")
+    force: bool = option(False, "let --export write over what is there")
+    check_site: str | None = option(
+        None, "check, on a site's machine and by its environment variables, that the site of this name is ready"
+    )
+
+    def __post_init__(self) -> None:
+        if self.export is not None and self.check_site is not None:
+            raise InputError("--export and --check_site are two different things; give one of them.")
+        if self.force and self.export is None:
+            raise InputError("--force belongs to --export, which is not given; runs write over nothing; drop it.")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(choice, Experiment, taken)
     for title, cls in SECTIONS.items():
         add_options(parser.add_argument_group(title), cls, taken)
+    add_options(parser.add_argument_group("instead of a run"), Instead, taken)
     for kind in DEFAULTS:
         for name in registry.names(kind):
             if option_names(registry.find(kind, name)):
@@ -39,22 +59,45 @@ def parser() -> argparse.ArgumentParser:
 
 
 def read_experiment(arguments: Sequence[str]) -> Experiment:
-    """The experiment that the arguments describe.
+    """The experiment that the arguments describe; see :func:`read_command`."""
+    return read_command(arguments)[0]
 
-    Without a dataset, by argument or environment variable, the preset is ``demo``, otherwise ``standard``.
+
+def read_command(arguments: Sequence[str]) -> tuple[Experiment, Instead]:
+    """The experiment that the arguments describe, and what to do with it.
+
+    Without a dataset, by argument or environment variable, the preset is ``demo``, otherwise ``standard``; so it is
+    where the dataset is the sites' own. ``--export`` alone means a job for ``--env prod``.
 
     Raises:
         InputError: an argument is unknown, out of range or belongs to a choice that was not made.
     """
     parsed = vars(parser().parse_args(arguments)).items()
     given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in parsed}
-    chosen = _choices(given)
-    here = Data.of_this_site()
-    paths = {"dataset_base_dir": here.dataset_base_dir, "datalist_json_path": here.datalist_json_path}
-    paths |= {"cache_dir": here.cache_dir}
-    given = {**{name: path for name, path in paths.items() if path is not None}, **given}
-    preset = given.pop("preset", "standard" if {"dataset_base_dir", "datalist_json_path"} & set(given) else "demo")
+    instead = Instead(**{name: given.pop(name) for name in option_names(Instead) if name in given})
+    chosen = _choices(given, "prod" if instead.export else DEFAULTS["env"])
+    if instead.export and chosen["env"] == "sim":
+        raise InputError("--export writes a job for a federation, and --env sim runs one here; drop one of them.")
     plugins = {kind: registry.find(kind, name) for kind, name in chosen.items()}
+    data_here = plugins["env"].DATA_HERE and not instead.export  # type: ignore[attr-defined]
+    paths = option_names(Data)
+    if not data_here and paths & set(given):
+        name = min(paths & set(given))
+        raise InputError(f"--{name} names data of this machine, and here every site has its own; drop it.")
+    if data_here:
+        here = Data.of_this_site()
+        given = {**{name: path for name in paths if (path := getattr(here, name)) is not None}, **given}
+    if "site_names" in given:
+        given.setdefault("n_clients", len(given["site_names"].split(",")))
+    return _experiment(given, plugins, chosen, demo=data_here and not instead.check_site), instead
+
+
+def _experiment(
+    given: dict[str, Any], plugins: Mapping[str, type], chosen: Mapping[str, str], *, demo: bool
+) -> Experiment:
+    """Args: demo: whether a demonstration is meant where no dataset is named."""
+    named = {"dataset_base_dir", "datalist_json_path"} & set(given)
+    preset = given.pop("preset", "standard" if named or not demo else "demo")
     classes = {**plugins, **SECTIONS}
     _refuse_strangers(set(given), classes, chosen)
     values = {**PRESETS[preset].values, **given}
@@ -63,7 +106,7 @@ def read_experiment(arguments: Sequence[str]) -> Experiment:
     return Experiment(**built, **{o: values[o] for o in option_names(Experiment) if o in values})
 
 
-def _choices(given: dict[str, Any]) -> dict[str, str]:
+def _choices(given: dict[str, Any], env: str) -> dict[str, str]:
     """The four names, with the published command lines' own ways to choose; takes them out of ``given``."""
     chosen = {kind: given.pop(kind, None) for kind in DEFAULTS}
     if given.pop("enable_dp", False):
@@ -72,7 +115,7 @@ def _choices(given: dict[str, Any]) -> dict[str, str]:
         chosen["privacy"] = "svt"
     if "fedproxloss_mu" in given and chosen["algorithm"] is None:
         chosen["algorithm"] = "fedprox"
-    return {kind: name or DEFAULTS[kind] for kind, name in chosen.items()}
+    return {kind: name or {**DEFAULTS, "env": env}[kind] for kind, name in chosen.items()}
 
 
 def _refuse_strangers(given: set[str], classes: Mapping[str, type], chosen: Mapping[str, str]) -> None:

@@ -71,13 +71,13 @@ def sentences(scored: pd.DataFrame, key: str, validation: Mapping[str, Iterable[
     Args:
         scored: :func:`matrix`'s answer.
         key: the metric in it.
-        validation: the names of each site's validation cases.
+        validation: the names of each site's validation cases, as far as they are known here.
     """
     sites = [str(name) for name in scored.columns if name != MEAN]
-    lists = [frozenset(validation[site]) for site in sites]
+    lists = [frozenset(validation.get(site, ())) for site in sites]
     lines = [f"own: the site's model after its last local training. Differences of {key}; no significance is claimed."]
     lines += [_compared_at(site, scored) for site in sites]
-    if len(set(lists)) == 1:
+    if all(site in validation for site in sites) and len(set(lists)) == 1:
         lines.append("All sites list the same validation cases, so the columns are equal by construction.")
     return lines
 

@@ -27,6 +27,9 @@ class Training:
     """What decides the numbers, whatever the task and the algorithm."""
 
     n_clients: int = option(4, "sites; 1 is centralised training on site-All.json. All take part in every round")
+    site_names: str | None = option(
+        None, "the sites' names, with commas between them (default: site-1, site-2, ...; site-All where it is one)"
+    )
     num_rounds: int = option(600, "federated rounds")
     aggregation_epochs: int = option(1, "local epochs a round")
     learning_rate: float = option(1e-4, "Adam's learning rate")
@@ -49,13 +52,24 @@ class Training:
         for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size", "validate_every"):
             expect_at_least(name, getattr(self, name), 1)
         expect(self.n_clients <= 10_000, "n_clients", self.n_clients, "at most 10000")
+        if self.site_names is not None:
+            self._check_site_names(self.site_names)
         expect_positive("learning_rate", self.learning_rate)
         expect_at_least("weight_decay", self.weight_decay, 0)
         expect(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2^32 - 1")
 
+    def _check_site_names(self, given: str) -> None:
+        for site in self.sites:
+            fits = bool(re.fullmatch("[A-Za-z0-9_-]+", site)) and site != "server"
+            expect(fits, "site_names", given, "names of letters, digits, dashes and underscores, but not server")
+        expect(len(set(self.sites)) == len(self.sites), "site_names", given, "each name once")
+        expect(len(self.sites) == self.n_clients, "site_names", given, f"{self.n_clients} names, as --n_clients says")
+
     @property
     def sites(self) -> tuple[str, ...]:
         """The sites' names, by which they find their datalists."""
+        if self.site_names is not None:
+            return tuple(name.strip() for name in self.site_names.split(","))
         return (CENTRAL_SITE,) if self.n_clients == 1 else tuple(f"site-{i + 1}" for i in range(self.n_clients))
 
 

@@ -13,13 +13,14 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
     training = experiment.training
     crops = sorted({" ".join(map(str, s["roi_size"])) for s in summaries.values() if s.get("roi_size")})
     cases = ", ".join(f"{site} {s['training']}+{s['validation']}" for site, s in summaries.items())
+    sites = f"{cases} (training + validation cases)" if summaries else ", ".join(training.sites)
     lines = [
         ("task", f"{experiment.task.name}" + (f", crops of {', '.join(crops)} voxels" if crops else "")),
         ("algorithm", experiment.algorithm.statement()),
         ("privacy", experiment.privacy.statement()),
         ("runs in", experiment.environment.statement(experiment)),
         ("data", data),
-        ("sites", f"{cases} (training + validation cases)"),
+        ("sites", sites),
         ("cache", cache(experiment)),
         (
             "training",
@@ -35,6 +36,8 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
 
 def cache(experiment: Experiment) -> str:
     """Where prepared cases are held."""
+    if not experiment.environment.DATA_HERE:
+        return f"at each site, where it has a folder for it; {experiment.performance.cache_dataset:.0%} in memory"
     folder, speed = experiment.data.cache_dir, experiment.performance
     on_disk = f"{folder}, at most {speed.cache_gb:g} GB" if folder and speed.cache_gb else "none on disk"
     return f"{on_disk}; {speed.cache_dataset:.0%} of the cases in memory"

@@ -1,11 +1,9 @@
 """The simulator's environment: paths that its command lines do not split, logs read by whole lines, its checks."""
 
 import inspect
-import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,45 +12,9 @@ import pytest
 from nvflare.private.fed.app.simulator import simulator_runner
 
 from fedmed.environments.processes import ProcessTree
-from fedmed.environments.sim import _DEAD_WORKER, Sim, _reason, _scratch, _spaceless, _Tail, cores_of
+from fedmed.environments.sim import _DEAD_WORKER, Sim, _reason, _Tail
 from fedmed.errors import InputError, RunFailed
-from fedmed.experiment import Experiment, Performance
-from fedmed.run_folder import RunFolder
-
-
-def test_a_path_without_white_space_stays_as_it_is(tmp_path: Path) -> None:
-    assert _spaceless(Path("/a/b-c_d.e"), tmp_path) == Path("/a/b-c_d.e")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "name", ["my data/run", "it's/run", 'a"b/run', "tab\there/run", "back\\slash/run", "my venv", "a b/c d"]
-)
-def test_a_path_that_would_be_split_is_reached_by_one_that_is_not(name: str, tmp_path: Path) -> None:
-    path, scratch = tmp_path / name, tmp_path / "scratch"
-    path.mkdir(parents=True)
-    scratch.mkdir()
-    short = _spaceless(path, scratch)
-    assert not re.search(r"[\s'\"\\]", str(short))
-    (short / "mark").touch()
-    assert (path / "mark").exists()
-
-
-def test_a_path_need_not_be_there_yet(tmp_path: Path) -> None:
-    (tmp_path / "my runs").mkdir()
-    short = _spaceless(tmp_path / "my runs" / "flare", tmp_path)
-    short.mkdir()
-    assert (tmp_path / "my runs" / "flare").is_dir()
-
-
-def test_the_scratch_folder_has_no_white_space_and_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spaced = tmp_path / "a b"
-    spaced.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(spaced))
-    with _scratch() as scratch:
-        assert scratch.is_dir()
-        assert " " not in str(scratch)
-    assert not scratch.exists()
+from fedmed.experiment import Experiment
 
 
 def test_the_tail_gives_whole_lines_once(tmp_path: Path) -> None:
@@ -163,55 +125,6 @@ def test_the_summary_says_where_the_sites_run(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
     assert sim.statement(small_experiment()).endswith(said)
-
-
-def test_a_workspace_is_never_used_twice(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path / "runs", "run")
-    assert Sim()._workspace(folder) == folder.path / "flare"
-    sim = Sim(workspace=tmp_path / "work")
-    made = []
-    for _ in range(3):
-        made.append(sim._workspace(folder))
-        made[-1].mkdir(parents=True)
-    assert len(set(made)) == 3
-    assert all(path.parent == tmp_path / "work" for path in made)
-
-
-def test_a_site_learns_where_its_data_lie_and_its_share_of_the_cores(
-    small_experiment: Callable[..., Experiment], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(7)))
-    variables = Sim()._variables(small_experiment(), tmp_path, RunFolder(tmp_path))
-    assert variables["DATASET_ROOT"] == str(phantom)
-    assert variables["DATALIST_ROOT"] == str(phantom / "datalist")
-    assert variables["CACHE_ROOT"] == ""
-    kept = Sim()._variables(small_experiment("--cache_dir", "/my cache"), tmp_path, RunFolder(tmp_path))
-    assert kept["CACHE_ROOT"] == "/my cache"
-    assert variables["OMP_NUM_THREADS"] == "3"
-    assert "hugetlb" in variables["GLIBC_TUNABLES"]
-    returned = Sim()._variables(small_experiment("--freed_memory", "return"), tmp_path, RunFolder(tmp_path))
-    assert returned.get("GLIBC_TUNABLES") == os.environ.get("GLIBC_TUNABLES")
-    assert Sim(threads=1)._variables(small_experiment(), tmp_path, RunFolder(tmp_path))["OMP_NUM_THREADS"] == "7"
-
-
-@pytest.mark.parametrize(
-    ("speed", "sites", "cores", "gpu", "expected"),
-    [
-        (Performance(), 4, 2, False, (1, 2)),
-        (Performance(), 4, 8, False, (2, 4)),
-        (Performance(), 4, 2, True, (1, 4)),
-        (Performance(), 1, 2, False, (2, 1)),
-        (Performance(cpu_threads=2), 4, 2, False, (2, 1)),
-        (Performance(cpu_threads=9), 4, 2, False, (9, 1)),
-        (Performance(sites_at_once=4), 4, 2, False, (1, 4)),
-        (Performance(sites_at_once=99), 4, 2, False, (1, 4)),
-        (Performance(sites_at_once=1), 4, 2, True, (1, 1)),
-    ],
-)
-def test_sites_without_a_core_wait_for_a_turn_unless_gpus_do_the_work(
-    speed: Performance, sites: int, cores: int, gpu: bool, expected: tuple[int, int]
-) -> None:
-    assert cores_of(speed, sites, cores, gpu) == expected
 
 
 def follow(tmp_path: Path, *, answered: bool, report: str = "") -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ def exported(folder: Path, *arguments: str) -> tuple[dict[str, Any], dict[str, A
     """The server's and the clients' configuration of the job."""
     path = job.export_job(read_experiment(["--n_clients", "5", "--num_rounds", "7", *arguments]), folder)
     server, client = (
-        json.loads((path / "app" / "config" / f"config_fed_{n}.json").read_text()) for n in ("server", "client")
+        json.loads((path / part / "config" / f"config_fed_{n}.json").read_text())
+        for part, n in ((job.SERVERS_PART, "server"), (job.SITES_PART, "client"))
     )
     return server, client
 

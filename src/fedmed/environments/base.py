@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fedmed.plugin import Plugin
 
@@ -17,6 +17,16 @@ Watch = Callable[[dict[str, Any]], None]
 
 class Environment(Plugin, ABC):
     """An environment's contract. Subclasses are frozen dataclasses whose fields are the environment's options."""
+
+    DATA_HERE: ClassVar[bool] = True
+    """Whether the sites' data lie on the machine that launches the run, which can audit them then."""
+
+    def check_here(self, experiment: "Experiment") -> None:
+        """Refuse, before anything is made, what this machine lacks for the run; :meth:`check` is asked at sites too.
+
+        Raises:
+            InputError: something is missing or taken.
+        """
 
     @abstractmethod
     def statement(self, experiment: "Experiment") -> str:

@@ -2,38 +2,30 @@
 
 import contextlib
 import json
-import os
 import re
-import secrets
 import shutil
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
-from fedmed import turns
 from fedmed.cross_site import RESULTS
-from fedmed.data.exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.environments.base import Environment, Watch
 from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
+from fedmed.environments.one_machine import check_workspace, site_variables, workspace_of
+from fedmed.environments.plain_paths import interpreter, scratch_folder, spaceless
 from fedmed.environments.processes import ProcessTree
+from fedmed.environments.reasons import told_by_server, told_by_sites
 from fedmed.errors import InputError, RunFailed
 from fedmed.options import expect_at_least, option
-from fedmed.privacy.ledger import RUN_VARIABLE, STATE_VARIABLE
-from fedmed.run_folder import SITES
-from fedmed.server.aggregator import NO_UPDATE
-from fedmed.server.controller import RECORDS, REFUSED_DATA
-from fedmed.turns import make_turns
+from fedmed.server.progress import RECORDS
 from fedmed.waits import STAY_VARIABLE
 
 if TYPE_CHECKING:
-    from fedmed.experiment import Experiment, Performance
+    from fedmed.experiment import Experiment
     from fedmed.run_folder import RunFolder
 
 LOG = "training.log"
@@ -62,9 +54,7 @@ class Sim(Environment):
             check_ids(parse_ids(self.gpu), torch.cuda.device_count())
         if sites > MOST_SITES:
             raise InputError(f"--n_clients is {sites}; FLARE's simulator runs at most {MOST_SITES} sites.")
-        for folder in (self.workspace, *self.workspace.parents) if self.workspace else ():
-            if folder.exists() and not folder.is_dir():
-                raise InputError(f"--workspace {self.workspace} cannot be made: {folder} is a file; give a folder.")
+        check_workspace(self.workspace)
         if self.threads is None:
             return
         expect_at_least("threads", self.threads, 1)
@@ -92,7 +82,7 @@ class Sim(Environment):
         return f"{where}, on GPUs {simulator_groups(parse_ids(self.gpu), at_once)}"
 
     def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
-        workspace = self._workspace(folder)
+        workspace = workspace_of(self.workspace, folder)
         workspace.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._simulate(job, workspace, experiment, folder, watch)
@@ -108,10 +98,11 @@ class Sim(Environment):
         self, job: Path, workspace: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch
     ) -> None:
         log = folder.path / LOG
-        with _scratch() as scratch, log.open("wb") as output:
+        with scratch_folder() as scratch, log.open("wb") as output:
             command = self._command(job, workspace, scratch, experiment)
-            variables = self._variables(experiment, scratch, folder)
-            make_turns(scratch / "turns", self._cores(experiment).sites_at_once)
+            running = self.threads or experiment.training.n_clients
+            variables = site_variables(experiment, running, scratch, folder)
+            variables[STAY_VARIABLE] = "1" if running == experiment.training.n_clients else ""
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=scratch, env=variables,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
@@ -123,48 +114,14 @@ class Sim(Environment):
             finally:
                 tree.end()
 
-    def _workspace(self, folder: "RunFolder") -> Path:
-        """A new folder for FLARE: in the run folder, or numbered in the one that was asked for."""
-        if self.workspace is None:
-            return folder.path / "flare"
-        number = 1
-        path = self.workspace / folder.name
-        while path.exists():
-            number += 1
-            path = self.workspace / f"{folder.name}-{number}"
-        return path
-
     def _command(self, job: Path, workspace: Path, scratch: Path, experiment: "Experiment") -> list[str]:
         sites = experiment.training.sites
         at_once = self.threads or len(sites)
-        command = [str(_python(scratch)), "-m", "nvflare.private.fed.app.simulator.simulator", str(job)]
-        command += ["-w", str(_spaceless(workspace, scratch)), "-c", ",".join(sites), "-t", str(at_once)]
+        command = [str(interpreter(scratch)), "-m", "nvflare.private.fed.app.simulator.simulator", str(job)]
+        command += ["-w", str(spaceless(workspace, scratch)), "-c", ",".join(sites), "-t", str(at_once)]
         if self.gpu is not None and torch.cuda.is_available():
             command += ["-gpu", simulator_groups(parse_ids(self.gpu), at_once)]
         return command
-
-    def _cores(self, experiment: "Experiment") -> "Cores":
-        running, cores = self.threads or experiment.training.n_clients, len(os.sched_getaffinity(0))
-        return cores_of(experiment.performance, running, cores, torch.cuda.is_available())
-
-    def _variables(self, experiment: "Experiment", scratch: Path, folder: "RunFolder") -> dict[str, str]:
-        """What the sites' processes inherit: where data lie here, their cores, where to wait for turns and report."""
-        dataset, datalist = experiment.data.resolved()
-        running = self.threads or experiment.training.n_clients
-        return {
-            **(KEEP_MEMORY if experiment.performance.freed_memory == "keep" else {}),
-            **os.environ,
-            "DATASET_ROOT": str(dataset),
-            "DATALIST_ROOT": str(datalist),
-            "CACHE_ROOT": str(experiment.data.cache_dir or ""),
-            "OMP_NUM_THREADS": str(self._cores(experiment).threads),
-            STAY_VARIABLE: "1" if running == experiment.training.n_clients else "",
-            turns.VARIABLE: str(scratch / "turns"),
-            STATE_VARIABLE: str(folder.path / SITES),
-            RUN_VARIABLE: folder.name,
-            KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
-            "FEDMED_REPORTS": str(scratch),
-        }
 
     def _follow(
         self, tree: ProcessTree, records_file: Path, log: Path, reports: Path, watch: Watch, awaited: Path | None
@@ -207,32 +164,6 @@ class Sim(Environment):
 
 PLUGIN = Sim
 
-KEEP_MEMORY = {
-    "GLIBC_TUNABLES": ":".join(
-        (
-            "glibc.malloc.arena_max=1",
-            f"glibc.malloc.mmap_threshold={2**32}",
-            f"glibc.malloc.trim_threshold={2**33}",
-            "glibc.malloc.hugetlb=1",
-        )
-    )
-}
-"""For glibc: keep what a training step frees for the next one, instead of a page fault for each of its pages; the
-kernel is asked for huge pages."""
-
-
-class Cores(NamedTuple):
-    """How the sites of one machine use its cores."""
-
-    threads: int  # CPU threads of a site
-    sites_at_once: int  # the other sites wait
-
-
-def cores_of(speed: "Performance", sites: int, cores: int, gpu: bool) -> Cores:
-    """A core each, or more where there are more; sites without a core wait, unless GPUs do the work."""
-    threads = speed.cpu_threads or max(1, cores // sites)
-    return Cores(threads, min(sites, speed.sites_at_once or (sites if gpu else max(1, cores // threads))))
-
 
 def _server_folder(workspace: Path) -> Path:
     return workspace / "server" / "simulate_job"
@@ -257,40 +188,7 @@ class _Tail:
 
 def _reason(dead: str | None, reports: Path, log: Path) -> str:
     """Why the run failed, by the words of the site that failed first."""
-    found = sorted(reports.glob("*.error"), key=lambda path: path.stat().st_mtime)
-    if found:
-        return f"{found[0].stem} failed: {found[0].read_text(encoding='utf-8')}"
-    if dead:
+    found = told_by_sites(reports)
+    if found is None and dead:
         return f"The process of {dead} died without a word (killed, or out of memory?); its last lines are in {log}."
-    refusals = re.findall(rf"(?:{NO_UPDATE}|{REFUSED_DATA}).*", log.read_text(errors="replace"))
-    return refusals[-1] if refusals else f"FLARE ended the job before its last round; its log is {log}."
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """A temporary folder without white space in its path."""
-    parent = tempfile.gettempdir()
-    with tempfile.TemporaryDirectory(prefix="fedmed-", dir="/tmp" if re.search(r"\s", parent) else None) as folder:
-        yield Path(folder)
-
-
-def _spaceless(path: Path, scratch: Path) -> Path:
-    """``path``, by way of a link in ``scratch`` where it holds what the simulator's command lines would split.
-
-    The link ends at the last folder with such a name; those below it, which need not be there yet, stay themselves.
-    """
-    odd = [folder for folder in (path, *path.parents) if re.search(r"[\s'\"\\]", folder.name)]
-    if not odd:
-        return path
-    link = scratch / f"link-{sum(1 for _ in scratch.iterdir())}"
-    link.symlink_to(odd[0], target_is_directory=True)
-    return link / path.relative_to(odd[0])
-
-
-def _python(scratch: Path) -> Path:
-    """This interpreter, in its virtual environment, by a path without white space."""
-    environment = Path(sys.prefix)
-    executable = Path(sys.executable)
-    if environment in executable.parents:
-        return _spaceless(environment, scratch) / executable.relative_to(environment)
-    return _spaceless(executable, scratch)
+    return found or told_by_server(log) or f"FLARE ended the job before its last round; its log is {log}."

@@ -82,6 +82,11 @@ def configuration(run: RunFolder) -> Section:
 def data(run: RunFolder) -> Section:
     """The audit of every site's data."""
     stats = run.read_json("dataset_stats")
+    if not stats:
+        return Section(
+            "Data",
+            [Text("Every site audited its own data before round 0; what it found stays there."), *_overlaps(run)],
+        )
     rows = [[site, *_counts(facts)] for site, facts in stats.items()]
     columns = ("site", "training", "validation", "patients", "label scheme", "largest volume", "errors", "warnings")
     sentences = [f"{site}: {f['sentence']}" for site, facts in stats.items() for f in facts.get("findings", [])]

@@ -24,9 +24,7 @@ from fedmed.files import write_whole
 from fedmed.metrics import CASES
 from fedmed.privacy.ledger import PRIVACY, Entry
 from fedmed.server.aggregator import GuardedAggregator
-
-RECORDS = "rounds.jsonl"
-"""One line a round in the server's run folder; the last one scores the final model."""
+from fedmed.server.progress import RECORDS, TOPIC, Teller
 
 REFUSED_DATA = "The sites' data cannot be used together:"
 
@@ -53,6 +51,7 @@ class GuardedFedAvg(FedAvg):
         self._shares: dict[str, Share] = {}
 
     def run(self) -> None:
+        self.engine.register_app_command(TOPIC, Teller(Path(self.get_run_dir()) / RECORDS))
         if self.num_clients > 1 and not self._compare_data():
             return
         try:

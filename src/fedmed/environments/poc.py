@@ -1,0 +1,102 @@
+"""A proof of concept: FLARE's real server and site processes on this machine, over TLS, for the time of one run."""
+
+import contextlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from fedmed.environments.base import Environment, Watch
+from fedmed.environments.gpus import check_ids, parse_ids
+from fedmed.environments.one_machine import check_workspace, site_variables, workspace_of
+from fedmed.environments.plain_paths import scratch_folder
+from fedmed.environments.reasons import told_by_sites
+from fedmed.environments.submitted import check_submitted
+from fedmed.errors import InputError
+from fedmed.options import option
+
+if TYPE_CHECKING:
+    from fedmed.experiment import Experiment
+    from fedmed.run_folder import RunFolder
+
+HOST, ADMIN = "localhost", "admin@fedmed.org"
+
+
+@dataclass(frozen=True)
+class Poc(Environment):
+    """A federation of its own for every run, with new keys and on a free port, so that none is in another's way."""
+
+    port: int | None = option(None, "port of the server (default: one that is free)")
+    gpu: str | None = option(None, "GPUs of the sites, e.g. 0 or 0,1,2,3; sites are dealt round them", metavar="IDS")
+    workspace: Path | None = option(None, "folder for FLARE's own workspace, which is then kept after the run")
+
+    def check(self, experiment: "Experiment") -> None:
+        check_submitted(experiment)
+        if self.gpu is not None:
+            check_ids(parse_ids(self.gpu), torch.cuda.device_count())
+        check_workspace(self.workspace)
+        if self.workspace is not None and re.search(r"[\s'\"\\]", str(self.workspace)):
+            raise InputError(
+                f"--workspace {self.workspace} has white space or a quote in it, at which FLARE's server splits paths; "
+                "give a folder without, or none."
+            )
+
+    def check_here(self, experiment: "Experiment") -> None:
+        from fedmed.federation.local import free_port  # with all of FLARE, which sites need not import for this
+
+        free_port(self.port)
+
+    def statement(self, experiment: "Experiment") -> str:
+        sites = experiment.training.n_clients
+        where = f"proof of concept: a server and {sites} site{'s' * (sites > 1)} as processes of this machine, over TLS"
+        if not torch.cuda.is_available():
+            return f"{where}, on the CPU"
+        return f"{where}, on {f'GPUs {self.gpu}' if self.gpu else 'GPU 0'}"
+
+    def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
+        with scratch_folder() as scratch:  # with it go the private keys; all of value is in the run folder then
+            workspace = workspace_of(self.workspace, folder) if self.workspace else scratch / "flare"
+            self._run(job, workspace, scratch, experiment, folder, watch)
+
+    def _run(
+        self, job: Path, workspace: Path, scratch: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch
+    ) -> None:
+        from fedmed.federation import local
+        from fedmed.federation.following import LOG, run_job
+        from fedmed.federation.kit import user_kit
+        from fedmed.federation.provision import Federation, provision
+        from fedmed.federation.session import admin_session
+
+        sites = experiment.training.sites
+        federation = Federation(
+            HOST, local.free_port(self.port), sites, {ADMIN: "project_admin"}, storage=workspace / "store"
+        )
+        kits = provision(federation, workspace)
+        variables = self._variables(experiment, scratch, folder)
+        with contextlib.ExitStack() as stack:
+            members = stack.enter_context(local.running(federation, kits, folder.path / LOG, scratch, variables))
+            admin = stack.enter_context(admin_session(user_kit(kits[ADMIN])))
+            members.wait_for_sites(admin)
+            run_job(
+                admin,
+                job,
+                folder,
+                watch,
+                global_model=experiment.algorithm.GLOBAL_MODEL,
+                check=members.check,
+                told=lambda: told_by_sites(scratch),
+            )
+
+    def _variables(self, experiment: "Experiment", scratch: Path, folder: "RunFolder") -> dict[str, dict[str, str]]:
+        """Each site's environment variables."""
+        sites = experiment.training.sites
+        shared = site_variables(experiment, len(sites), scratch, folder)
+        if self.gpu is None or not torch.cuda.is_available():
+            return dict.fromkeys(sites, shared)
+        ids = parse_ids(self.gpu)
+        return {s: {**shared, "CUDA_VISIBLE_DEVICES": str(ids[i % len(ids)])} for i, s in enumerate(sites)}
+
+
+PLUGIN = Poc

@@ -1,0 +1,72 @@
+"""A federation that runs: the job is submitted with a user's startup kit. Nothing is started here, nothing stopped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from fedmed.environments.base import Environment, Watch
+from fedmed.environments.submitted import check_submitted
+from fedmed.errors import InputError
+from fedmed.options import option
+
+if TYPE_CHECKING:
+    from fedmed.experiment import Experiment
+    from fedmed.federation.kit import UserKit
+    from fedmed.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Prod(Environment):
+    """The sites are other machines, each with data of its own."""
+
+    DATA_HERE: ClassVar[bool] = False
+
+    startup_kit: Path | None = option(None, "startup kit of a user who may submit jobs, a lead or project_admin")
+    username: str | None = option(None, "the user's name (default: that of the startup kit)")
+
+    def check(self, experiment: "Experiment") -> None:
+        check_submitted(experiment)
+
+    def check_here(self, experiment: "Experiment") -> None:
+        from fedmed.federation.session import admin_session  # it takes a second to import, and sites import this module
+
+        with admin_session(self._kit()) as admin:
+            expect_connected(experiment.training.sites, admin.sites())
+
+    def statement(self, experiment: "Experiment") -> str:
+        if self.startup_kit is None:
+            return "a provisioned federation"
+        kit = self._kit()
+        return f"the federation of {kit.host}:{kit.port}, submitted by {kit.username}"
+
+    def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
+        from fedmed.federation.following import run_job
+        from fedmed.federation.session import admin_session
+
+        with admin_session(self._kit()) as admin:
+            run_job(admin, job, folder, watch, global_model=experiment.algorithm.GLOBAL_MODEL)
+
+    def _kit(self) -> "UserKit":
+        from fedmed.federation.kit import user_kit
+
+        if self.startup_kit is None:
+            raise InputError("--env prod needs the startup kit of a user who may submit jobs; give --startup_kit DIR.")
+        return user_kit(self.startup_kit, self.username)
+
+
+def expect_connected(wanted: Sequence[str], connected: Sequence[str]) -> None:
+    """Refuse a job for sites that are not there: the server would let it wait without a word.
+
+    Raises:
+        InputError: one is not.
+    """
+    missing = [site for site in wanted if site not in connected]
+    if missing:
+        raise InputError(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not connected to the server "
+            f"(connected: {', '.join(connected) or 'none'}); start what is missing, or name others with --site_names."
+        )
+
+
+PLUGIN = Prod

@@ -1,0 +1,26 @@
+"""Why a run failed, in the words of whoever noticed it first."""
+
+import re
+from pathlib import Path
+
+from fedmed.server.aggregator import NO_UPDATE
+from fedmed.server.controller import REFUSED_DATA
+
+_BAD_RESULT = re.compile(r"Result from (\S+) is bad, error code: (\w+)")
+"""FLARE's words for a site that could not do its part; why is told in the site's own log alone."""
+
+
+def told_by_sites(reports: Path) -> str | None:
+    """What the site of this machine that failed first left in ``reports`` (see client.py); None where none did."""
+    found = sorted(reports.glob("*.error"), key=lambda path: path.stat().st_mtime)
+    return f"{found[0].stem} failed: {found[0].read_text(encoding='utf-8')}" if found else None
+
+
+def told_by_server(log: Path) -> str | None:
+    """What a log of the server says: a refusal of the data or of a round's updates, or which site failed first."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    refusals = re.findall(rf"(?:{NO_UPDATE}|{REFUSED_DATA}).*", text)
+    if refusals:
+        return refusals[-1]
+    bad = _BAD_RESULT.search(text)
+    return f"{bad[1]} failed ({bad[2]}); its own log says why, the server's is {log}." if bad else None

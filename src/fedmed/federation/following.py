@@ -1,0 +1,154 @@
+"""A job at a federation's server, from its submission to its results in the run folder."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedmed.environments.base import Watch
+from fedmed.environments.reasons import told_by_server
+from fedmed.errors import InputError, RunFailed
+from fedmed.federation.session import Admin, NotTold, Unreachable
+from fedmed.server.progress import RECORDS, read_records
+
+if TYPE_CHECKING:
+    from fedmed.run_folder import RunFolder
+
+LOG = "training.log"
+ENDED, COMPLETED = "FINISHED:", "FINISHED:COMPLETED"
+SILENCE_S = 900.0
+"""How long a server may be out of reach while a job runs there; it goes on without its user meanwhile."""
+
+RUNNING = "RUNNING"
+_POLL_S, _POLL_AGAIN_S = 0.5, 5.0
+_FIRST_RECORD_S = 3.0  # between questions that nobody can answer yet, each of which is an error in the server's log
+_ABORT_S = 60.0
+
+
+class FollowedJob:
+    """A job that was submitted, and what is known of its rounds.
+
+    Args:
+        check: called at every look; what it raises ends the job.
+        watch: told of every round once.
+    """
+
+    def __init__(self, admin: Admin, job_id: str, watch: Watch, check: Callable[[], None]) -> None:
+        self.admin, self.job_id, self._watch, self._check = admin, job_id, watch, check
+        self._known, self._final, self._may_ask = 0, False, True
+        self._heard = self._asked = time.monotonic()
+
+    def follow(self) -> str:
+        """Hand on the rounds until the job has ended; how it did, in FLARE's words.
+
+        Raises:
+            RunFailed: the server cannot be reached for a long time.
+        """
+        while True:
+            self._check()
+            try:
+                status = self.admin.status(self.job_id)
+                if status == RUNNING and self._due():
+                    self._ask()
+                self._heard = time.monotonic()
+            except Unreachable as silence:
+                self._wait_again(silence)
+                continue
+            if status.startswith(ENDED):
+                return status
+            time.sleep(_POLL_S)
+
+    def _wait_again(self, silence: Unreachable) -> None:
+        if time.monotonic() > self._heard + SILENCE_S:
+            minutes = SILENCE_S / 60
+            raise RunFailed(
+                f"The server has been out of reach for {minutes:.0f} minutes ({silence}); "
+                f"job {self.job_id} may still run there."
+            ) from silence
+        time.sleep(_POLL_AGAIN_S)
+
+    def _ask(self) -> None:
+        try:
+            self._hand_on(self.admin.records(self.job_id, self._known))
+        except NotTold as error:
+            self._may_ask = False
+            print(f"{error}; the rounds are shown when the job has ended", flush=True)
+
+    def _due(self) -> bool:
+        """Whether it is time to ask for records: rarely before the first, never after the last."""
+        pause = _POLL_S if self._known else _FIRST_RECORD_S
+        if self._final or not self._may_ask or time.monotonic() < self._asked + pause:
+            return False
+        self._asked = time.monotonic()
+        return True
+
+    def _hand_on(self, records: list[dict[str, object]]) -> None:
+        for record in records:
+            self._watch(record)
+            self._final = bool(record.get("final"))
+        self._known += len(records)
+
+    def end(self) -> None:
+        """End the job and wait until it has ended, as far as the server answers."""
+        deadline = time.monotonic() + _ABORT_S
+        with contextlib.suppress(Exception):  # what ended it must not be hidden
+            if not self.admin.status(self.job_id).startswith(ENDED):
+                self.admin.abort(self.job_id)
+            while time.monotonic() < deadline and not self.admin.status(self.job_id).startswith(ENDED):
+                time.sleep(_POLL_S)
+
+    def collect(self, folder: "RunFolder", *, global_model: bool) -> Path:
+        """Fetch what the job left at the server into the run folder, with the rounds that were missed; its log there.
+
+        Raises:
+            RunFailed: it cannot be fetched.
+        """
+        fetched = folder.path / "download"
+        try:
+            server = self.admin.download(self.job_id, fetched)
+            self._hand_on(read_records(server / RECORDS, self._known))
+            folder.collect(server, global_model=global_model)
+            if (server / "log.txt").is_file() and not (folder.path / LOG).exists():
+                shutil.copy(server / "log.txt", folder.path / LOG)
+        except (Unreachable, RuntimeError, OSError, InputError) as error:
+            raise RunFailed(f"The results of job {self.job_id} cannot be fetched ({error}).") from error
+        finally:
+            shutil.rmtree(fetched, ignore_errors=True)
+        return folder.path / LOG
+
+
+def run_job(
+    admin: Admin,
+    job: Path,
+    folder: "RunFolder",
+    watch: Watch,
+    *,
+    global_model: bool,
+    check: Callable[[], None] = lambda: None,
+    told: Callable[[], str | None] = lambda: None,
+) -> None:
+    """Submit an exported job, follow it to its end and collect what it made, also of a job that failed.
+
+    Args:
+        check: raises what ends the run early, such as the death of a process.
+        told: why a site failed, in its own words, where it is on this machine.
+
+    Raises:
+        InputError: the server refuses the job.
+        RunFailed: it did not end well.
+    """
+    job_id = admin.submit(job)
+    followed = FollowedJob(admin, job_id, watch, check)
+    try:
+        status = followed.follow()
+        log = followed.collect(folder, global_model=global_model)
+    except BaseException:
+        followed.end()
+        with contextlib.suppress(RunFailed):  # what failed first is what the user must read
+            followed.collect(folder, global_model=global_model)
+        raise
+    if status != COMPLETED:
+        why = told() or told_by_server(log) or f"its state is {status}; the server's log is {log}"
+        raise RunFailed(f"Job {job_id} did not end well: {why}")

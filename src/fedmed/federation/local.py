@@ -1,0 +1,149 @@
+"""A provisioned federation as processes of this machine: it starts what it is told to, and ends that and nothing else.
+
+FLARE's own ``start.sh`` is not used: it leaves a watchdog behind that starts whatever is killed again.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from fedmed.environments.plain_paths import interpreter
+from fedmed.environments.processes import ProcessTree
+from fedmed.errors import InputError, RunFailed
+from fedmed.federation.provision import Federation
+from fedmed.federation.session import Admin, listening
+
+START_S = 120.0
+"""Most that server and sites may take until all have found each other."""
+
+_LOOK_S = 0.2
+_TREE_S = 2.0  # it reads all of /proc
+
+
+class Members:
+    """The processes of the federation's server and sites, and of whatever they have started.
+
+    Args:
+        kits: by name; FLARE's server splits their paths at white space.
+        log: all of them write there.
+        scratch: a folder for a link to the interpreter, which goes when they have ended.
+    """
+
+    def __init__(self, federation: Federation, kits: Mapping[str, Path], log: Path, scratch: Path) -> None:
+        self.federation, self.kits, self.log, self.scratch = federation, kits, log, scratch
+        self.trees: dict[str, ProcessTree] = {}
+        self._next_look = 0.0
+
+    def start(self, name: str, variables: Mapping[str, str]) -> None:
+        """Start the server or a site, by its name."""
+        kit = self.kits[name]
+        with self.log.open("ab") as output:
+            process = subprocess.Popen(
+                self._command(name, kit), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                cwd=kit, env=dict(variables), start_new_session=True,
+            )  # fmt: skip
+        self.trees[name] = ProcessTree(process)
+
+    def _command(self, name: str, kit: Path) -> list[str]:
+        server = name == self.federation.host
+        kind, module = ("server", "server.server_train") if server else ("client", "client.client_train")
+        command = [str(interpreter(self.scratch)), "-u", "-m", f"nvflare.private.fed.app.{module}", "-m", str(kit)]
+        command += ["-s", f"fed_{kind}.json", "--set", "secure_train=true", f"org={self.federation.project}"]
+        return [*command, "config_folder=config", *([] if server else [f"uid={name}"])]
+
+    def check(self) -> None:
+        """Take note of new processes, and refuse to go on without one of the members.
+
+        Raises:
+            RunFailed: one has ended.
+        """
+        for name, tree in self.trees.items():
+            if tree.root.poll() is not None:
+                raise RunFailed(f"The process of {name} has ended by itself; its last lines are in {self.log}.")
+        if time.monotonic() > self._next_look:
+            self._look()
+            self._next_look = time.monotonic() + _TREE_S
+
+    def wait_for_server(self) -> None:
+        """Until it listens.
+
+        Raises:
+            RunFailed: it does not, or has ended.
+        """
+        deadline = time.monotonic() + START_S
+        while not listening(self.federation.host, self.federation.port):
+            self._wait(deadline, "The server does not listen")
+
+    def wait_for_sites(self, admin: Admin) -> None:
+        """Until all of them have registered.
+
+        Raises:
+            RunFailed: one does not, or has ended.
+        """
+        deadline = time.monotonic() + START_S
+        while missing := sorted(set(self.federation.sites) - set(admin.sites())):
+            self._wait(deadline, f"{', '.join(missing)} did not register")
+
+    def _wait(self, deadline: float, what: str) -> None:
+        self.check()
+        if time.monotonic() > deadline:
+            raise RunFailed(f"{what} within {START_S:.0f} s; the log is {self.log}.")
+        time.sleep(_LOOK_S)
+
+    def _look(self) -> None:
+        for tree in self.trees.values():
+            tree.look()
+
+    def end(self) -> None:
+        """End them all, sites first."""
+        self._look()
+        for name in sorted(self.trees, key=lambda name: name == self.federation.host):
+            self.trees[name].end()
+
+
+@contextlib.contextmanager
+def running(
+    federation: Federation,
+    kits: Mapping[str, Path],
+    log: Path,
+    scratch: Path,
+    variables: Mapping[str, Mapping[str, str]],
+) -> Iterator[Members]:
+    """Server and sites, from now until the end of the block, however it ends.
+
+    Args:
+        variables: a site's environment variables by its name; the server has this process's own.
+
+    Raises:
+        RunFailed: the server does not start.
+    """
+    members = Members(federation, kits, log, scratch)
+    try:
+        members.start(federation.host, os.environ)
+        members.wait_for_server()
+        for site in federation.sites:
+            members.start(site, variables[site])
+        yield members
+    finally:
+        members.end()
+
+
+def free_port(wanted: int | None = None) -> int:
+    """``wanted`` itself, or any that is free.
+
+    Raises:
+        InputError: ``wanted`` is taken.
+    """
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server of a moment ago is no hindrance
+        try:
+            tried.bind(("", wanted or 0))
+        except (OSError, OverflowError) as error:
+            raise InputError(
+                f"--port {wanted} cannot be used ({error}); give a free one, or none to have one found."
+            ) from error
+        return int(tried.getsockname()[1])
