@@ -117,3 +117,10 @@ def test_a_cross_site_matrix_is_shown_where_there_is_one(run: RunFolder) -> None
     assert sections.cross_site(run) is None
     pd.DataFrame({"model": ["global"]}).to_csv(run.path / "cross_site.csv")
     assert sections.cross_site(run) is not None
+
+
+def test_where_only_the_sites_know_their_data_nothing_is_claimed_of_them(run: RunFolder) -> None:
+    run.write_json("dataset_stats", {})
+    parts = sections.data(run).parts
+    assert [type(part) for part in parts] == [Text]
+    assert "audited its own data" in str(parts[0])
