@@ -28,9 +28,7 @@ def main() -> None:
     text = (Path(__file__).parent / "experiment.json").read_text(encoding="utf-8")
     experiment = Experiment.from_json(text).with_data(Data.of_this_site())
     if experiment.privacy.insecure_seeded_noise and flare.get_job_id() != SIMULATED:
-        raise InputError(
-            "The job's noise follows from its seed and protects nothing; that is for the simulator."
-        )
+        raise InputError("The job's noise follows from its seed and protects nothing; that is for the simulator.")
     if experiment.performance.poll_s:
         waits.shorten(context, experiment.performance.poll_s)
     site = LocalSite(experiment, flare.get_site_name(), flare.get_job_id())
