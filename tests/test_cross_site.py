@@ -123,3 +123,8 @@ def test_where_a_score_is_missing_nothing_is_compared(lost: str) -> None:
 def test_the_numbers_survive_the_csv(tmp_path: Any) -> None:
     table(results(), SITES).to_csv(tmp_path / "t.csv", index=False)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), table(results(), SITES))
+
+
+def test_where_only_the_sites_know_their_cases_nothing_is_claimed_of_them() -> None:
+    told = sentences(matrix(results(), SITES, KEY), KEY, {})
+    assert not any("same validation cases" in line for line in told)

@@ -126,3 +126,10 @@ def test_a_formal_run_without_its_ledger_does_not_pass_as_one_that_spent_nothing
     formal = small_experiment("--privacy", "gaussian", "--dp_clip", "1", "--dp_noise_multiplier", "1")
     run.write_experiment(formal)
     assert "is not known" in words(sections.result(run, None, DICE, ""))
+
+
+def test_where_only_the_sites_know_their_data_nothing_is_claimed_of_them(run: RunFolder) -> None:
+    run.write_json("dataset_stats", {})
+    parts = sections.data(run).parts
+    assert [type(part) for part in parts] == [Text]
+    assert "audited its own data" in str(parts[0])
