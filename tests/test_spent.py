@@ -8,20 +8,11 @@ import pytest
 
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
-from fedmed.privacy.ledger import Entry, Ledger
 from fedmed.run_folder import RunFolder
 from fedmed.spent import Spent, spent
+from tests.ledgers import entry, ledger
 
 MakeRun = Callable[..., RunFolder]
-
-
-def entry(site: str, number: int, epsilon: float | None, delta: float | None = 1e-5) -> Entry:
-    return Entry(site, number, epsilon, epsilon, epsilon, delta)
-
-
-def ledger(unit: str, guarantee: str, *entries: Entry) -> dict[str, Any]:
-    mechanism = {"name": "by hand", "unit": unit, "guarantee": guarantee, "assumptions": [], "parameters": {}}
-    return Ledger("run-001", mechanism, list(entries)).document()
 
 
 @pytest.fixture
