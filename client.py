@@ -31,7 +31,7 @@ def main() -> None:
         raise InputError("The job's noise follows from its seed and protects nothing; that is for the simulator.")
     if experiment.performance.poll_s:
         waits.shorten(context, experiment.performance.poll_s)
-    site = LocalSite(experiment, flare.get_site_name(), flare.get_job_id())
+    site = LocalSite(experiment, flare.get_site_name(), experiment.run_id or flare.get_job_id())
     writer, told = SummaryWriter(), -1
     while flare.is_running():
         received = flare.receive()
@@ -79,16 +79,19 @@ def _round(site: LocalSite, received: flare.FLModel, writer: SummaryWriter) -> f
     privacy = site.experiment.privacy
     withheld = privacy.withholds_metrics
     with turn():
-        site.begin(received.params)
+        site.begin(received.params, received.current_round or 0)
         due = _due(site.experiment, received) and not withheld
         metrics = site.score(received.meta.get(exchange.SHARES)) if due else {CASES: 0}
         trained = None if flare.is_evaluate() else site.train(received)
     _write_scores(writer, metrics, received.current_round)
     if trained is None:
+        site.forget()
         return flare.FLModel(metrics=metrics)
     if not withheld:
         _write_losses(writer, trained, received.current_round)
         metrics = {**metrics, **trained.report()}
+        if site.fresh_optimizer:
+            metrics["fresh_optimizer"], site.fresh_optimizer = 1, False
     meta = {FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps, **site.hook.finish_round(site.model)}
     if trained.entry is not None:
         meta[PRIVACY] = trained.entry.travelling(privacy.dp_send_diagnostics)

@@ -35,13 +35,16 @@ from fedmed.data.finding import refuse_errors
 from fedmed.data.phantom import dataset_title, is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, in_words
 from fedmed.experiment import Experiment
+from fedmed.faults import Faults
 from fedmed.files import staging_folder, write_whole
 from fedmed.options import to_plain
+from fedmed.presence import Presence
 from fedmed.privacy.ledger import LEDGER, Entry, Ledger, all_booked
 from fedmed.privacy.policy import enforce
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, SITES, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
 from fedmed.server.cross_site import add_cross_site
+from fedmed.server.progress import EARLIER
 from fedmed.waits import TASK_WAIT
 
 SUMMARY, MATRIX = "summary.txt", f"{CROSS_SITE}.png"
@@ -280,12 +283,15 @@ class Progress:
         task, rounds = self.experiment.task, self.experiment.training.num_rounds
         if not self.records and not self.experiment.privacy.withholds_metrics:
             say(screen.header(task.KEY_METRIC, global_model=self.experiment.algorithm.GLOBAL_MODEL))
+        if self.records and self.records[-1].get(EARLIER) and not record.get(EARLIER):
+            say(f"resumed after round {len(self.records)} of {rounds}")
         self.records.append(record)
         self.folder.write_history(history.rows(self.records))
         self.ledger.entries += [Entry.from_plain(entry) for entry in record.get("privacy", {}).values()]
         self.ledger.save(self.folder.path / LEDGER)
         left = screen.time_left(self.records, rounds)
-        say(screen.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
+        if not record.get(EARLIER):
+            say(screen.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
         if record.get("final") and self.experiment.training.cross_site:
             say("cross-site: every site scores every model")
 
@@ -383,11 +389,11 @@ def export_job(experiment: Experiment, staging: Path) -> Path:
         recipe = build_recipe(experiment, _model_spec(model))
         recipe.export(str(staging / "job"))
     job = staging / "job" / experiment.job_name
-    _address(job, experiment.training.sites)
+    _address(job, experiment.training.sites, experiment.faults)
     return job
 
 
-def _address(job: Path, sites: Sequence[str]) -> None:
+def _address(job: Path, sites: Sequence[str], faults: Faults) -> None:
     """Split what FLARE's recipe exports for everyone: to the server its part, to each of these sites theirs.
 
     The first weights go to the server alone. FLARE 2.9 sends a site its part of the job in one message, and a site that
@@ -399,13 +405,14 @@ def _address(job: Path, sites: Sequence[str]) -> None:
     shutil.rmtree(job / "app")
     told = json.loads((job / "meta.json").read_text(encoding="utf-8"))
     told["deploy_map"] = {SERVERS_PART: ["server"], SITES_PART: list(sites)}
-    told["mandatory_clients"] = list(sites)  # by its recipes, FLARE would take whoever is connected
+    told["min_clients"] = faults.min_clients or len(sites)
+    told["mandatory_clients"] = [] if faults.spares(len(sites)) else list(sites)  # else whoever is connected would do
     (job / "meta.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
     """The recipe of the experiment's algorithm, with its privacy mechanism as filters on what sites send."""
-    training, speed = experiment.training, experiment.performance
+    training, speed, faults = experiment.training, experiment.performance, experiment.faults
     recipe = experiment.algorithm.recipe(
         name=experiment.job_name,
         model={name: model[name] for name in ("class_path", "args")},
@@ -415,12 +422,21 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
         train_script="client.py",
         key_metric=experiment.task.KEY_METRIC,
         params_transfer_type=TransferType.DIFF,
-        aggregator=GuardedAggregator({"name": experiment.algorithm.name, **to_plain(experiment.algorithm)}),
-        split_validation=speed.validation == "split" and experiment.algorithm.GLOBAL_MODEL,
+        aggregator=GuardedAggregator(
+            {"name": experiment.algorithm.name, **to_plain(experiment.algorithm)}, faults.max_update_ratio
+        ),
         poll_s=speed.poll_s,
-        max_epsilon=experiment.privacy.budget,
-        books=experiment.privacy.GUARANTEE != "none",
+        own={
+            "split_validation": speed.validation == "split" and experiment.algorithm.GLOBAL_MODEL,
+            "max_epsilon": experiment.privacy.budget,
+            "books": experiment.privacy.GUARANTEE != "none",
+            "needed_updates": faults.min_clients,
+            "round_timeout": faults.round_timeout,
+            "site_silence": faults.site_silence if experiment.environment.sites_stay(experiment) else 0.0,
+            "run_id": experiment.run_id,
+        },
     )
+    recipe._job.to_clients(Presence(faults.sign_every_s, faults.spares(training.n_clients)), id="presence")
     for path in ("src", "model.py", "experiment.json"):
         recipe.add_client_file(path)
     for item in experiment.privacy.filters(experiment):
@@ -429,7 +445,7 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
         recipe.add_server_config({"server": {"task_request_interval": TASK_WAIT * speed.poll_s}})
     add_experiment_tracking(recipe, "tensorboard")
     if training.cross_site:
-        add_cross_site(recipe, global_model=experiment.algorithm.GLOBAL_MODEL)
+        add_cross_site(recipe, global_model=experiment.algorithm.GLOBAL_MODEL, timeout_s=faults.round_timeout)
     return recipe
 
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from fedmed import registry
 from fedmed.errors import InputError
-from fedmed.experiment import Data, Experiment, Performance, Training
+from fedmed.experiment import SECTIONS, Data, Experiment
 from fedmed.options import Parser, add_options, option, option_names
 from fedmed.presets import PRESETS
 
-SECTIONS = {"training": Training, "performance": Performance, "data": Data}
 DEFAULTS = {"task": "brats18", "algorithm": "fedavg", "privacy": "none", "env": "sim"}
 
 

@@ -16,7 +16,8 @@ RESULTS = Path("cross_site_val") / "cross_val_results.json"
 """Where FLARE's server writes what it was told, at the end of the job."""
 
 GLOBAL, BEST_GLOBAL = "global", "best global"
-GLOBAL_MODELS = {"FL_global_model.pt": GLOBAL, "best_FL_global_model.pt": BEST_GLOBAL}
+LAST_FILE, BEST_FILE = "FL_global_model.pt", "best_FL_global_model.pt"
+GLOBAL_MODELS = {LAST_FILE: GLOBAL, BEST_FILE: BEST_GLOBAL}
 """The server's files of the models after the last and after the best round."""
 
 MEAN = "mean"

@@ -15,6 +15,7 @@ from fedmed.algorithms.base import Algorithm
 from fedmed.data.cache import Cache, Caching
 from fedmed.environments.base import Environment
 from fedmed.errors import InputError
+from fedmed.faults import Faults
 from fedmed.options import expect, expect_at_least, expect_positive, expect_share, from_plain, option, to_plain
 from fedmed.privacy.base import Mechanism
 from fedmed.tasks.base import Task
@@ -143,6 +144,10 @@ class Data:
         return dataset, datalist
 
 
+SECTIONS = {"training": Training, "performance": Performance, "data": Data, "faults": Faults}
+"""The parts of an experiment that are no choice between plug-ins, by the name of the field."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A run, whole. Equal experiments on equal data on one machine end with equal weights.
@@ -158,6 +163,8 @@ class Experiment:
     training: Training = field(default_factory=Training)
     performance: Performance = field(default_factory=Performance)
     data: Data = field(default_factory=Data)
+    faults: Faults = field(default_factory=Faults)
+    run_id: str | None = None  # what the jobs of one run have in common, where its folder does not tell
     job_name: str = option("run", "name of the run's folder; a number is added, nothing is overwritten")
     artifacts: Path | None = option(None, "where run folders are made (default: artifacts beside job.py)")
 
@@ -168,6 +175,9 @@ class Experiment:
             self.job_name,
             "letters, digits, dots, dashes and underscores, starting with a letter or digit",
         )
+        if self.run_id is not None and not re.fullmatch("[0-9a-f]{32}", self.run_id):
+            raise InputError(f"The run is called {self.run_id!r:.80}; expected 32 hexadecimal digits.")
+        self.faults.check_sites(self.training.n_clients)
         for choice in (self.task, self.algorithm, self.privacy, self.environment):
             choice.check(self)
         if self.training.cross_site:
@@ -181,6 +191,11 @@ class Experiment:
             )
         if self.training.n_clients == 1:
             raise InputError("--cross_site compares sites, and --n_clients is 1; drop it, or give more sites.")
+        if self.faults.min_clients is not None and self.faults.round_timeout is None:
+            raise InputError(
+                "--cross_site waits for every site, also for one that --min_clients would spare; "
+                "give --round_timeout, which limits each of its steps too, or drop one of them."
+            )
 
     def to_json(self, *, travelling: bool = False) -> str:
         """As JSON, without ``artifacts``, which says where the run folder is and not what runs.
@@ -190,8 +205,8 @@ class Experiment:
         document: dict[str, Any] = {
             kind: {"name": choice.name, **to_plain(choice)} for kind, choice in self.choices().items()
         }
-        document |= {name: to_plain(getattr(self, name)) for name in ("training", "performance", "data")}
-        document["job_name"] = self.job_name
+        document |= {name: to_plain(getattr(self, name)) for name in SECTIONS}
+        document |= {"job_name": self.job_name, "run_id": self.run_id}
         if travelling:
             document["data"] = {}
             document["env"] = {"name": self.environment.name}
@@ -208,7 +223,9 @@ class Experiment:
             document = json.loads(text)
             plugins = {kind: dict(document[kind]) for kind in registry.KINDS}
             names = {kind: values.pop("name") for kind, values in plugins.items()}
-            sections = {name: document[name] for name in ("training", "performance", "data", "job_name")}
+            document = {"faults": {}, "run_id": None, **document}  # runs of earlier versions have none
+            sections: dict[str, Any] = {name: from_plain(cls, document[name]) for name, cls in SECTIONS.items()}
+            job_name, run_id = document["job_name"], document["run_id"]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"The experiment file cannot be read ({error!r}); write it anew with job.py.") from error
         built: dict[str, Any] = {
@@ -219,10 +236,9 @@ class Experiment:
             algorithm=built["algorithm"],
             privacy=built["privacy"],
             environment=built["env"],
-            training=from_plain(Training, sections["training"]),
-            performance=from_plain(Performance, sections["performance"]),
-            data=from_plain(Data, sections["data"]),
-            job_name=sections["job_name"],
+            **sections,
+            job_name=job_name,
+            run_id=run_id,
         )
 
     def choices(self) -> dict[str, Task | Algorithm | Mechanism | Environment]:

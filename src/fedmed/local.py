@@ -1,5 +1,6 @@
 """One site's side of a round: score the global model, train it on the site's cases. Knows nothing of FLARE's loop."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from fedmed.metrics import CASES, VALUES
 from fedmed.own_models import OwnModels
 from fedmed.privacy.ledger import Entry, site_folder
 from fedmed.privacy.policy import enforce
+from fedmed.site_state import SiteState
+
+STATE = "state"
+"""Of a site's folder: what it needs to go on in another process."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,51 @@ class LocalSite:
         )
         self.loss = self.task.loss()
         self.hook = experiment.algorithm.hook()
+        self.fresh_optimizer = False  # of a site that goes on without the optimiser's state of its earlier process
         self.own: Weights | None = None  # what the last local training came to, whatever was loaded since
-        self._kept = None if experiment.algorithm.GLOBAL_MODEL else OwnModels(site_folder(site, job_id))
+        folder = site_folder(site, job_id)
+        self._kept = None if experiment.algorithm.GLOBAL_MODEL else OwnModels(folder)
+        self._state = SiteState(folder / STATE)
+        self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
         self.private = experiment.privacy.training(self, patients)
 
     def images(self) -> dict[str, list[str]]:
         """Keyed hashes of this site's images, by which the server finds those that another site has too."""
         return answer(self.audit, key_of_this_site(), self.training.allow_overlap)
 
-    def begin(self, received: Weights) -> None:
-        """Load what a round begins with when the server sent ``received``: by the algorithm's choice."""
+    def begin(self, received: Weights, rounds: int) -> None:
+        """Load what a round begins with when the server sent ``received``: by the algorithm's choice.
+
+        Args:
+            rounds: how many rounds made what was sent.
+        """
+        if rounds and (self._rounds is None or self._rounds > rounds):
+            self._take_up(rounds)
         self.load(self.hook.starting_weights(received, self.own))
+
+    def _take_up(self, rounds: int) -> None:
+        """Go on where an earlier process of this site stood, or where this one stood before a round was lost."""
+        self._rounds, kept = rounds, self._state.load(rounds)
+        if kept is None:
+            self.fresh_optimizer = True
+            return
+        _, content = kept
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.own = content["own"]
+        if self._kept is not None:
+            self._kept.best = content["best"]
+
+    def _save_state(self, rounds: int) -> None:
+        """What the next round needs if another process runs it; whole models only where the run needs them."""
+        own = self.own if self._kept is not None or self.training.cross_site else None
+        best = -math.inf if self._kept is None else self._kept.best
+        self._state.save(rounds, {"optimizer": self.optimizer.state_dict(), "own": own, "best": best})
+        self._rounds = rounds
+
+    def forget(self) -> None:
+        """The rounds are over: what was kept for further ones is removed, but for own models that are still needed."""
+        if not self.training.cross_site:
+            self._state.forget()
 
     def load(self, params: Weights) -> None:
         """Take over a model's weights."""
@@ -139,6 +178,7 @@ class LocalSite:
         self.own = self.weights()
         if self._kept is not None:
             self._kept.keep(self.own)
+        self._save_state((received.current_round or 0) + 1)
         return Trained(steps, losses, time.time() - started, entry)
 
     def _epochs(self, number: int) -> tuple[int, tuple[float, ...], Entry | None]:

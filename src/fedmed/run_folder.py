@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from fedmed.cross_site import CROSS_SITE, RESULTS
+from fedmed.cross_site import BEST_FILE, CROSS_SITE, LAST_FILE, RESULTS
 from fedmed.data.exchange import OVERLAPS
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
@@ -174,7 +174,7 @@ class RunFolder:
         Args:
             global_model: whether the server's models are a result; they are left where they are otherwise.
         """
-        pairs = {"best_FL_global_model.pt": BEST, "FL_global_model.pt": LAST}
+        pairs = {BEST_FILE: BEST, LAST_FILE: LAST}
         for theirs, ours in pairs.items() if global_model else ():
             source = server / "app_server" / theirs
             if source.is_file():

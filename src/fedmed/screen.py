@@ -48,13 +48,18 @@ def round_line(record: Record, rounds: int, regions: Sequence[str], key: str, le
     scores = scores_of(record)
     dice = _scores(scores, regions, key)
     if record.get("final"):
-        return f"final model{'':<20}{dice}  {record['seconds']:5.0f} s"
+        return f"final model{'':<20}{dice}  {record['seconds']:5.0f} s" + _left_out(record.get("unscored", {}))
     loss = f"loss {scores['train_loss']:.4f}" if "train_loss" in scores else "loss      -"
     width = len(str(rounds))
     took = f"{record['seconds']:5.0f} s  {clock(left_s)} left"
     line = f"round {record['round'] + 1:>{width}}/{rounds}  {loss}  {dice}  {took}"
-    refused = "".join(f"\n  {site} was refused: {why}" for site, why in sorted(record.get("refused", {}).items()))
-    return line + refused
+    anew = [site for site, report in record["sites"].items() if report.get("fresh_optimizer")]
+    told = f"\n  {', '.join(anew)} began with a new optimiser: the state of the earlier one is lost" if anew else ""
+    return line + _left_out(record.get("refused", {})) + told
+
+
+def _left_out(reasons: Mapping[str, str]) -> str:
+    return "".join(f"\n  without {site}: {why}" for site, why in sorted(reasons.items()))
 
 
 def header(key: str, *, global_model: bool = True) -> str:

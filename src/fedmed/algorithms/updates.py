@@ -1,5 +1,6 @@
 """The arithmetic of updates: what makes one unusable, and how several become one. Pure functions over arrays."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,30 @@ def fault_of(update: Update, shapes: Mapping[str, tuple[int, ...]]) -> str | Non
         if unusable.any():
             return f"{name} holds {int(unusable.sum())} values that are NaN or infinite"
     return None
+
+
+def norm_of(update: Update) -> float:
+    """The Euclidean norm over all parameters, in double precision."""
+    return float(np.sqrt(sum(np.square(np.asarray(values, np.float64)).sum() for values in update.values())))
+
+
+def oversized(norms: Mapping[str, float], steps: Mapping[str, float], ratio: float) -> dict[str, str]:
+    """The sites whose update is more than ``ratio`` times the median of the other sites', and by how much.
+
+    A site that took many more steps may well send a larger update, and one that adds noise of a fixed size a larger one
+    for each step; so the update must be too large both as it is and divided by its steps. Where half of the other sites
+    sent nothing but zeros there is nothing to compare with.
+    """
+    found = {}
+    for site, norm in norms.items():
+        others = [other for other in norms if other != site]
+        if not others:
+            continue
+        whole = statistics.median(norms[other] for other in others)
+        each = statistics.median(norms[other] / steps[other] for other in others)
+        if whole > 0 and norm > ratio * whole and norm / steps[site] > ratio * each:
+            found[site] = f"its norm, {norm:.3g}, is {norm / whole:.0f} times the median of the other sites'"
+    return found
 
 
 def payload(params: Mapping[str, Any] | None) -> int:

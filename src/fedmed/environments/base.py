@@ -28,6 +28,10 @@ class Environment(Plugin, ABC):
             InputError: something is missing or taken.
         """
 
+    def sites_stay(self, experiment: "Experiment") -> bool:
+        """Whether a site's process lives as long as the run, so that its silence means that it is lost."""
+        return True
+
     @abstractmethod
     def statement(self, experiment: "Experiment") -> str:
         """One sentence for the summary: where and on what the sites run."""

@@ -72,6 +72,9 @@ class Sim(Environment):
         if self.threads > sites:
             raise InputError(f"--threads {self.threads} is more than the {sites} sites; give at most {sites}.")
 
+    def sites_stay(self, experiment: "Experiment") -> bool:
+        return self.threads is None or self.threads == experiment.training.n_clients
+
     def statement(self, experiment: "Experiment") -> str:
         at_once = self.threads or experiment.training.n_clients
         where = f"simulator, {at_once} site{'s' if at_once > 1 else ''} at once"
@@ -110,7 +113,8 @@ class Sim(Environment):
             tree = ProcessTree(process)
             awaited = _server_folder(workspace) / RESULTS if experiment.training.cross_site else None
             try:
-                self._follow(tree, _server_folder(workspace) / RECORDS, log, scratch, watch, awaited)
+                spared = experiment.faults.spares(experiment.training.n_clients) and self.sites_stay(experiment)
+                self._follow(tree, _server_folder(workspace) / RECORDS, log, scratch, watch, awaited, spared)
             finally:
                 tree.end()
 
@@ -124,12 +128,20 @@ class Sim(Environment):
         return command
 
     def _follow(
-        self, tree: ProcessTree, records_file: Path, log: Path, reports: Path, watch: Watch, awaited: Path | None
+        self,
+        tree: ProcessTree,
+        records_file: Path,
+        log: Path,
+        reports: Path,
+        watch: Watch,
+        awaited: Path | None,
+        spared: bool,
     ) -> None:
         """Until the simulator has ended: hand on the rounds, and end it where it would wait for a dead site.
 
         Args:
             awaited: a file that the server writes after the last record, at the end of its work.
+            spared: whether the server goes on without a dead site.
         """
         records, lines = _Tail(records_file), _Tail(log)
         deadline, dead, next_look, scored = float("inf"), None, 0.0, False
@@ -142,7 +154,7 @@ class Sim(Environment):
             if scored and deadline == float("inf") and (awaited is None or awaited.exists()):
                 deadline = time.monotonic() + _SHUTDOWN_S
             dead = dead or self._dead_site(lines)
-            if ended or (dead and deadline == float("inf")):
+            if ended or (dead and not spared and deadline == float("inf")):
                 break
             if time.monotonic() > next_look:
                 tree.look()

@@ -89,7 +89,9 @@ class Mechanism(Plugin, ABC):
             return []
         from fedmed.privacy.filter import PrivacyFilter  # which imports this module
 
-        return [PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed)]
+        return [
+            PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed, run_id=experiment.run_id)
+        ]
 
     def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
         """What of an update may leave, for mechanisms that act on updates; ``update`` itself is never changed."""

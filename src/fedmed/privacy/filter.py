@@ -29,10 +29,14 @@ class PrivacyFilter(Filter):
         mechanism: the mechanism's name and options, as in the experiment file.
         seed: the experiment's.
         ledger_name: the site's file; in a site's own scope give another, since a job may have a ledger of its own.
+        run_id: what the jobs of one run have in common, so that they share a ledger; None where a job is a run.
     """
 
-    def __init__(self, mechanism: dict[str, Any], seed: int = 0, ledger_name: str = LEDGER) -> None:
+    def __init__(
+        self, mechanism: dict[str, Any], seed: int = 0, ledger_name: str = LEDGER, run_id: str | None = None
+    ) -> None:
         super().__init__()
+        self.run_id = run_id
         self.mechanism = mechanism
         self.seed = seed
         self.ledger_name = ledger_name
@@ -50,7 +54,7 @@ class PrivacyFilter(Filter):
         update, counters = understood(dxo)
         try:
             occasion = self._occasion(dxo, shareable, fl_ctx)
-            job = str(fl_ctx.get_job_id())
+            job = self.run_id or str(fl_ctx.get_job_id())
             ledger = open_site_ledger(occasion.site, job, mechanism.document(), self.ledger_name)
             released = mechanism.release(update, occasion, ledger)
             refuse_other_form(update, released.update)

@@ -61,7 +61,7 @@ class Gaussian(FormalMechanism):
         if self.dp_target_epsilon is not None:  # found once, here, and stated to every site
             plain |= {"dp_target_epsilon": None, "dp_noise_multiplier": self.noise_multiplier(experiment, 1)}
             plain["dp_max_epsilon"] = self.budget
-        return [PrivacyFilter(plain, experiment.training.seed)]
+        return [PrivacyFilter(plain, experiment.training.seed, run_id=experiment.run_id)]
 
     def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
         assert self.dp_noise_multiplier is not None

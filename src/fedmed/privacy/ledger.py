@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -141,7 +142,13 @@ def site_ledger(site: str, job_id: str, name: str = LEDGER) -> Path:
 
 
 def site_folder(site: str, job_id: str) -> Path:
-    """Where a site keeps what is its own of a job; in a simulation the folder is one run's alone."""
+    """Where a site keeps what is its own of a job; in a simulation the folder is one run's alone.
+
+    Raises:
+        InputError: ``job_id``, which may come with a job, is no plain name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", job_id):
+        raise InputError(f"The run is called {job_id!r:.80}; expected letters, digits, dashes and underscores.")
     folder = Path(os.environ.get(STATE_VARIABLE) or Path.cwd() / "fedmed_state")
     return (folder if os.environ.get(RUN_VARIABLE) else folder / job_id) / site
 

@@ -10,7 +10,7 @@ from nvflare.app_common.aggregators.model_aggregator import ModelAggregator
 
 from fedmed import registry
 from fedmed.algorithms.base import Algorithm
-from fedmed.algorithms.updates import Update, fault_of
+from fedmed.algorithms.updates import Update, fault_of, norm_of, oversized
 from fedmed.options import from_plain
 
 NO_UPDATE = "No update of this round could be used"
@@ -21,11 +21,13 @@ class GuardedAggregator(ModelAggregator):
 
     Args:
         algorithm: the algorithm's name and options, as in the experiment file.
+        max_update_ratio: how many times larger than the other sites' an update may be; 0 is no limit.
     """
 
-    def __init__(self, algorithm: dict[str, Any]) -> None:
+    def __init__(self, algorithm: dict[str, Any], max_update_ratio: float = 0.0) -> None:
         super().__init__()
         self.algorithm = algorithm
+        self.max_update_ratio = max_update_ratio
         self.shapes: Mapping[str, tuple[int, ...]] = {}
         self.reset_stats()
 
@@ -51,6 +53,14 @@ class GuardedAggregator(ModelAggregator):
             raise ValueError(f"The update of {site} is refused: {fault}.")
         self.updates[site] = model.params
         self.steps[site] = float(steps)
+
+    def refuse_oversized(self) -> None:
+        """Drop the updates that are far larger than the others; called when all that will come have come."""
+        if self.max_update_ratio:
+            norms = {site: norm_of(update) for site, update in self.updates.items()}
+            for site, fault in oversized(norms, self.steps, self.max_update_ratio).items():
+                self.refused[site] = fault
+                del self.updates[site]
 
     def aggregate_model(self) -> FLModel:
         """The combined update.

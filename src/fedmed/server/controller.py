@@ -1,13 +1,17 @@
-"""The server's rounds: FLARE's FedAvg, a record of every round, and a score for the last model."""
+"""The server's rounds: FLARE's FedAvg, with a record and a checkpoint of every round, and a score for the last model.
+
+FLARE waits for the sites of a round without end. Here a round ends, for good or bad, when all that are there have
+answered, or when its time is up (faults.py). Rounds count from 0, as in FLARE.
+"""
 
 import json
-import math
+import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nvflare.apis.controller_spec import Task
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
@@ -17,16 +21,24 @@ from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.fedavg import FedAvg
 
 from fedmed.algorithms.updates import payload
-from fedmed.data.exchange import OVERLAPS, QUESTION, SHARES, Share, compare, shares
+from fedmed.cross_site import BEST_FILE, LAST_FILE
+from fedmed.data.exchange import OVERLAPS, QUESTION, SHARES, compare, shares
 from fedmed.data.finding import errors_of
-from fedmed.errors import InputError
 from fedmed.files import write_whole
-from fedmed.metrics import CASES
-from fedmed.privacy.ledger import PRIVACY, Entry
+from fedmed.history import best_round
+from fedmed.privacy.ledger import Entry, site_folder
+from fedmed.server import attendance, progress
 from fedmed.server.aggregator import GuardedAggregator
-from fedmed.server.progress import RECORDS, TOPIC, Teller
+from fedmed.server.checkpoint import Checkpoint, Checkpoints
+from fedmed.server.round_call import RoundCall
+from fedmed.server.round_record import RoundRecord
 
 REFUSED_DATA = "The sites' data cannot be used together:"
+SERVER = "server"
+"""As a site's folder bears its name, the server's bears this, which no site may have."""
+
+EVENTS = "tb_events"
+SELECTOR = "model_selector"
 
 
 class BudgetSpent(Exception):
@@ -34,24 +46,51 @@ class BudgetSpent(Exception):
 
 
 class GuardedFedAvg(FedAvg):
-    """FedAvg with a :class:`GuardedAggregator`. Rounds count from 0, as in FLARE."""
+    """FedAvg with a :class:`GuardedAggregator`.
+
+    Args:
+        split_validation: whether sites that list the same validation cases share the work of scoring them.
+        max_epsilon: the privacy budget of a site; the run stops before the round that would exceed it.
+        books: whether each update must come with an entry for the privacy ledger.
+        needed_updates: as ``min_clients`` of :class:`fedmed.faults.Faults`.
+        round_timeout: seconds; None is no limit.
+        site_silence: seconds after which a site is lost; 0 where sites give no signs of life.
+        run_id: what the jobs have in common that make one run; None where a job is a run of its own.
+    """
 
     aggregator: GuardedAggregator
+    num_rounds: int
 
     def __init__(
-        self, *args: Any, split_validation: bool, max_epsilon: float | None = None, books: bool = False, **kwargs: Any
+        self,
+        *args: Any,  # by these names FLARE's exporter knows that base classes take arguments too
+        split_validation: bool,
+        max_epsilon: float | None = None,
+        books: bool = False,
+        needed_updates: int | None = None,
+        round_timeout: int | None = None,
+        site_silence: float = 0.0,
+        run_id: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)  # by these names FLARE's exporter knows that base classes take arguments too
+        super().__init__(*args, **kwargs)
         self.split_validation = split_validation
         self.max_epsilon = max_epsilon
-        self.books = books  # whether each update must come with an entry for the privacy ledger
+        self.books = books
+        self.needed_updates = needed_updates
+        self.round_timeout = round_timeout
+        self.site_silence = site_silence
+        self.run_id = run_id
+        self._call = RoundCall([])
+        self._attendance = attendance.Attendance(0)
+        self._task: Task | None = None
+        self._records: list[dict[str, Any]] = []
         self._booked: dict[str, Entry] = {}
-        self._rounds_done = 0
+        self._answers: dict[str, Any] = {}
         self._stopped = ""
-        self._shares: dict[str, Share] = {}
 
     def run(self) -> None:
-        self.engine.register_app_command(TOPIC, Teller(Path(self.get_run_dir()) / RECORDS))
+        self._open()
         if self.num_clients > 1 and not self._compare_data():
             return
         try:
@@ -62,23 +101,101 @@ class GuardedFedAvg(FedAvg):
         if not self.abort_signal.triggered:
             self._score_last_model()
 
+    @property
+    def _run_dir(self) -> Path:
+        return Path(self.get_run_dir())
+
+    @property
+    def _rounds_done(self) -> int:
+        return len(self._records)
+
+    def _open(self) -> None:
+        """Be ready for questions and signs of life, and take up a run where an earlier job left it."""
+        self._attendance = attendance.Attendance(self.site_silence)
+        self.engine.register_aux_message_handler(attendance.TOPIC, self._attendance.take_sign)
+        self.engine.register_app_command(progress.TOPIC, progress.Teller(self._run_dir / progress.RECORDS))
+        run = self.run_id or self.fl_ctx.get_job_id()
+        self._checkpoints = Checkpoints(site_folder(SERVER, run))
+        self._all_rounds = self.num_rounds
+        earlier = self._checkpoints.load()
+        if earlier is not None:
+            self._go_on(earlier)
+
+    def _go_on(self, earlier: Checkpoint) -> None:
+        """Begin with the model, the best model, the rounds and the ledgers that a checkpoint holds."""
+        self.info(f"The run goes on after round {earlier.rounds} of {self.num_rounds}.")
+        self.start_round, self.num_rounds = earlier.rounds, max(0, self.num_rounds - earlier.rounds)
+        self.persistor.source_ckpt_file_full_name = str(earlier.last)
+        if earlier.best is not None and earlier.best_score is not None:
+            shutil.copyfile(earlier.best, self._models / BEST_FILE)
+            self.engine.get_component(SELECTOR).best_val_metric = earlier.best_score
+        self._records = earlier.records
+        for record in earlier.records:
+            self._booked |= {site: Entry.from_plain(entry) for site, entry in record["privacy"].items()}
+        told = [{**record, progress.EARLIER: True} for record in earlier.records]
+        progress.write_records(self._run_dir / progress.RECORDS, told)
+        self._checkpoints.take_over_events(earlier, self._run_dir / EVENTS)
+
+    @property
+    def _models(self) -> Path:
+        return Path(self.get_app_dir())
+
+    def load_model(self) -> FLModel:
+        self._model: FLModel = super().load_model()
+        return self._model
+
+    def sample_clients(self, num_clients: int | None = None) -> list[str]:
+        """All sites that are there; FLARE would take ``num_clients`` of them at random."""
+        sites = self._call_the_roll()
+        self._call.require("the next round", len(sites), {})
+        return sites
+
+    def _call_the_roll(self) -> list[str]:
+        sites = [client.name for client in self.engine.get_clients()]
+        lost = {site: self._silence_of(site) for site in self._attendance.lost(sites)}
+        self._call = RoundCall([site for site in sites if site not in lost], lost, self.needed_updates)
+        return list(self._call.sites)
+
+    def _silence_of(self, site: str) -> str:
+        return f"no sign of life for {self._attendance.silent_s(site):.0f} s"
+
     def send_model(self, task_name: str = "train", data: FLModel | None = None, **how: Any) -> None:
         assert data is not None
         if task_name == self.task_name:
             self._stop_within_budget()
-        self._sent_at, self._best, self._model = time.time(), False, data
-        self._scores: dict[str, dict[str, float]] = {}
-        self._of_round: dict[str, Entry] = {}
-        size = payload(data.params)
-        self._bytes = {site: {"received": size, "sent": 0} for site in how["targets"]}
-        data.meta = {**(data.meta or {}), SHARES: self._shares}
+        self._model, sites = data, how["targets"]
+        told = {site: self._answers[site] for site in sites if site in self._answers}
+        parts = shares(told) if self.split_validation else {}
+        self._round = RoundRecord(self.current_round, sites, payload(data.params), split=bool(parts))
+        data.meta = {**(data.meta or {}), SHARES: parts}
         self.aggregator.expect(data.params)
-        super().send_model(task_name=task_name, data=data, **how)
+        self._ask(task_name, data, **how)
+
+    def _ask(self, task_name: str, data: FLModel, **how: Any) -> None:
+        super().send_model(task_name=task_name, data=data, timeout=self.round_timeout or 0, **how)
+
+    def _prepare_task(self, *args: Any, **kwargs: Any) -> Task:
+        self._task = super()._prepare_task(*args, **kwargs)
+        return self._task
+
+    def get_num_standing_tasks(self) -> int:
+        """FLARE asks this again and again while it waits, so here it gives up waiting for sites that are lost."""
+        awaited = self._call.awaited
+        if self._task is not None and awaited and len(self._attendance.lost(awaited)) == len(awaited):
+            self.cancel_task(self._task)
+        standing: int = super().get_num_standing_tasks()
+        return standing
+
+    def _close_call(self) -> None:
+        """Name those who have not answered."""
+        late = f"no answer within {self.round_timeout} s"
+        lost = self._attendance.lost(self._call.awaited)
+        self._call.close({site: self._silence_of(site) if site in lost else late for site in self._call.awaited})
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         super().handle_event(event_type, fl_ctx)
         if event_type == AppEventType.GLOBAL_BEST_MODEL_AVAILABLE:
-            self._best = True
+            self._round.best = True
 
     def _stop_within_budget(self) -> None:
         """Raises BudgetSpent where a further round would be one too many for a site."""
@@ -86,45 +203,57 @@ class GuardedFedAvg(FedAvg):
             after_next = entry.epsilon_next
             if self.max_epsilon is not None and after_next is not None and after_next > self.max_epsilon:
                 raise BudgetSpent(
-                    f"stopped after {self._rounds_done} of {self.num_rounds} rounds: one more would bring epsilon at "
+                    f"stopped after {self._rounds_done} of {self._all_rounds} rounds: one more would bring epsilon at "
                     f"{site} to {after_next:.4g}, above the budget of {self.max_epsilon:g}"
                 )
 
-    def _aggregate_one_result(self, result: FLModel) -> bool:
-        self._keep_score(result)
-        self._keep_entry(result)
-        if self.books and result.meta["client_name"] not in self._of_round:
-            self.aggregator.refused[result.meta["client_name"]] = "it comes without an entry for the privacy ledger"
-            return False
-        if not result.params:  # FLARE passes over it without a name
-            self.aggregator.refused[result.meta["client_name"]] = "it holds no parameters"
-            return False
-        return super()._aggregate_one_result(result)
-
     def _accept_train_result(self, client_name: str, result: Shareable, fl_ctx: FLContext, **how: Any) -> bool:
-        """A site whose own filter keeps its result back is left out of the round; other failures end the job."""
-        if result.get_return_code() == ReturnCode.TASK_RESULT_FILTER_ERROR:
+        """What does not end the run though it is no result: one that is late, or kept back, or of a site to spare."""
+        if how.get("is_unknown_task"):
+            self.info(f"{client_name} answered after its round had ended; its answer is not used.")
+            return False
+        self._attendance.heard(client_name)
+        self._call.answered(client_name)
+        code = result.get_return_code()
+        if code == ReturnCode.TASK_RESULT_FILTER_ERROR:
             self.aggregator.refused[client_name] = "a filter at the site did not let it out; the site's log says why"
+            return False
+        if code and code != ReturnCode.OK and self.needed_updates is not None:
+            self.aggregator.refused[client_name] = f"it failed ({code}); its own log says why"
             return False
         return super()._accept_train_result(client_name, result, fl_ctx, **how)
 
+    def _aggregate_one_result(self, result: FLModel) -> bool:
+        site = result.meta["client_name"]
+        self._round.take(result)
+        fault = self._round.take_entry(result)
+        if fault:
+            self.warning(fault)
+        self._booked |= self._round.entries
+        if self.books and site not in self._round.entries:
+            self.aggregator.refused[site] = "it comes without an entry for the privacy ledger"
+            return False
+        if not result.params:  # FLARE passes over it without a name
+            self.aggregator.refused[site] = "it holds no parameters"
+            return False
+        return super()._aggregate_one_result(result)
+
     def _compare_data(self) -> bool:
         """Ask every site for the keyed hashes of its images; False, and the end of the job, where data overlap."""
-        answers: dict[str, Any] = {}
 
         def keep(result: FLModel) -> None:
-            answers[result.meta["client_name"]] = result.meta.get(QUESTION)
+            self._answers[result.meta["client_name"]] = result.meta.get(QUESTION)
 
         question = FLModel(params={QUESTION: np.zeros(1, np.float32)}, meta={QUESTION: True})
-        sites = self.sample_clients(self.num_clients)
-        super().send_model("validate", question, targets=sites, callback=keep)
+        self._ask("validate", question, targets=self.sample_clients(), callback=keep)
         if not self._all_answered():
             return False
-        found = compare(answers)
+        self._close_call()
+        self._call.require("the comparison of the sites' data", len(self._answers), {})
+        found = compare(self._answers)
         document = json.dumps(found.document(), indent=2) + "\n"
-        write_whole(Path(self.get_run_dir()) / OVERLAPS, document.encode())
+        write_whole(self._run_dir / OVERLAPS, document.encode())
         errors = errors_of(found.findings)
-        self._shares = shares(answers) if self.split_validation and not errors else {}
         if errors:
             self.panic(f"{REFUSED_DATA} {errors[0].sentence}")
         return not errors
@@ -138,60 +267,48 @@ class GuardedFedAvg(FedAvg):
         return not self.abort_signal.triggered
 
     def _get_aggregated_result(self) -> FLModel:
+        self._close_call()
+        self.aggregator.refuse_oversized()
         try:
+            self._call.require(f"round {self.current_round + 1}", len(self.aggregator.updates), self._left_out)
             return super()._get_aggregated_result()
         except RuntimeError:
-            self._record(refused=self.aggregator.refused)
+            progress.add_record(self._run_dir / progress.RECORDS, self._round.document(refused=self._left_out))
             raise
 
+    @property
+    def _left_out(self) -> dict[str, str]:
+        """Whose update is no part of the round, and why."""
+        return {**self.aggregator.refused, **self._call.absent}
+
     def save_model(self, model: FLModel) -> None:
+        """A round counts once its model and all that belongs to it are on the disk."""
         super().save_model(model)
-        self._rounds_done += 1
-        self._record(refused=self.aggregator.refused)  # a round counts once its model is on the disk
+        self._records.append(self._round.document(refused=self._left_out))
+        self._checkpoint()
+        progress.add_record(self._run_dir / progress.RECORDS, self._records[-1])
+
+    def _checkpoint(self) -> None:
+        made, score = best_round(self._records), self.engine.get_component(SELECTOR).best_val_metric
+        best = None if made is None else (self._models / BEST_FILE, float(score), made)
+        self._checkpoints.save(self._models / LAST_FILE, best, self._records, self._run_dir / EVENTS)
 
     def _score_last_model(self) -> None:
         """One more task, ``validate``, for the model that no further round would score."""
-        self.current_round = self._model.current_round = self.start_round + self._rounds_done
+        self.current_round = self._model.current_round = self._rounds_done
         self.fl_ctx.set_prop(AppConstants.CURRENT_ROUND, self.current_round, private=True, sticky=False)
         self.event(AppEventType.ROUND_STARTED)
-        sites = self.sample_clients(self.num_clients)
-        self.send_model("validate", self._model, targets=sites, callback=self._keep_score)
+        self.aggregator.reset_stats()
+        sites = self._call_the_roll()
+        if sites:  # FLARE takes an empty list for all
+            self.send_model("validate", self._model, targets=sites, callback=self._keep_score)
         if not self._all_answered():
             return
+        self._close_call()
         self.event(AppEventType.BEFORE_AGGREGATION)
-        self._record(final=True, **({"stopped": self._stopped} if self._stopped else {}))
+        facts: dict[str, Any] = {"stopped": self._stopped} if self._stopped else {}
+        record = self._round.document(final=True, unscored=self._left_out, **facts)
+        progress.add_record(self._run_dir / progress.RECORDS, record)
 
     def _keep_score(self, result: FLModel) -> None:
-        """What the site measured, and how much it sent."""
-        numbers = {n: v for n, v in (result.metrics or {}).items() if isinstance(v, int | float) and math.isfinite(v)}
-        self._scores[result.meta["client_name"]] = numbers
-        self._bytes[result.meta["client_name"]]["sent"] += payload(result.params)
-
-    def _keep_entry(self, result: FLModel) -> None:
-        """What the site's privacy ledger says of the round, as far as it is well-formed."""
-        told, site = (result.meta or {}).get(PRIVACY), result.meta["client_name"]
-        if told is None:
-            return
-        try:
-            entry = Entry.from_plain(told)
-        except InputError as error:
-            self.warning(f"{site}: {error}")
-            return
-        if entry.site != site:
-            self.warning(f"{site} sent a ledger entry of {entry.site}; it is not taken over.")
-            return
-        self._of_round[site] = self._booked[site] = entry
-
-    def _record(self, **facts: Any) -> None:
-        record = {
-            "round": self.current_round,
-            "seconds": round(time.time() - self._sent_at, 3),
-            "best": self._best,
-            "split": bool(self._shares),
-            "privacy": {site: asdict(entry) for site, entry in sorted(self._of_round.items())},
-            "sites": {site: {CASES: 1, **self._scores[site]} for site in sorted(self._scores)},
-            "bytes": dict(sorted(self._bytes.items())),  # of the arrays of parameters, without what surrounds them
-            **facts,
-        }
-        with (Path(self.get_run_dir()) / RECORDS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        self._round.take(result)

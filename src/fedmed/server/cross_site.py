@@ -9,7 +9,7 @@ from nvflare.recipe.utils import add_cross_site_evaluation
 from fedmed.cross_site import GLOBAL_MODELS
 
 NEVER = 0
-"""FLARE's word for no time limit: rounds have none either, and how long a site scores depends on its cases."""
+"""FLARE's word for no time limit: how long a site scores depends on its cases."""
 
 
 class GlobalModels(PTFileModelLocator):
@@ -28,9 +28,14 @@ class GlobalModels(PTFileModelLocator):
         return [name for name in self.names if name in there]
 
 
-def add_cross_site(recipe: Any, *, global_model: bool) -> None:
-    """Let a recipe end with FLARE's cross-site evaluation, of the global models too where there are any."""
-    add_cross_site_evaluation(recipe, submit_model_timeout=NEVER, validation_timeout=NEVER)
+def add_cross_site(recipe: Any, *, global_model: bool, timeout_s: int | None) -> None:
+    """Let a recipe end with FLARE's cross-site evaluation, of the global models too where there are any.
+
+    Args:
+        timeout_s: how long the server waits for each answer; None is no limit.
+    """
+    limit = timeout_s or NEVER
+    add_cross_site_evaluation(recipe, submit_model_timeout=limit, validation_timeout=limit)
     components = recipe._job._deploy_map["server"].app_config.components  # no argument takes another locator
     for name, part in components.items():
         if isinstance(part, PTFileModelLocator):

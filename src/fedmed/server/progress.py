@@ -1,6 +1,7 @@
 """The server's records of a job's rounds, for whoever follows it from afar."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ RECORDS = "rounds.jsonl"
 
 TOPIC = "fedmed.rounds"
 """The app command by which a user of the federation asks for records."""
+
+EARLIER = "earlier"
+"""In a record: it is of an earlier job of the same run."""
 
 AFTER, FOUND = "after", "records"
 """In the question: how many records are known already. In the answer: those that follow."""
@@ -25,6 +29,17 @@ def read_records(path: Path, after: int = 0) -> list[dict[str, Any]]:
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1].decode("utf-8", errors="replace")
     return [json.loads(line) for line in whole.splitlines()[after:]]
+
+
+def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Begin the file anew with the records of an earlier part of the run."""
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+def add_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Add one line to the file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
 
 
 class Teller:

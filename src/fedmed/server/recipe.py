@@ -1,5 +1,6 @@
 """FLARE's recipes with this project's controller and model selector in the places of FLARE's own."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
@@ -13,15 +14,9 @@ FLARES_OWN_S = 0.5
 
 
 class _Guarded(FedAvgRecipe):
-    def __init__(
-        self, *, split_validation: bool, poll_s: float, max_epsilon: float | None, books: bool, **settings: Any
-    ) -> None:
-        self._own: dict[str, Any] = {
-            "split_validation": split_validation,
-            "max_epsilon": max_epsilon,
-            "books": books,
-            "task_check_period": poll_s or FLARES_OWN_S,
-        }
+    def __init__(self, *, own: Mapping[str, Any], poll_s: float, **settings: Any) -> None:
+        """Args: own: what this project's controller takes beside FLARE's."""
+        self._own: dict[str, Any] = {**own, "task_check_period": poll_s or FLARES_OWN_S}
         super().__init__(**settings)
         # the recipe adds FLARE's selector and has no argument for another
         server = self._job._deploy_map["server"].app_config
