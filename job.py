@@ -4,11 +4,13 @@ import contextlib
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ import torch
 from nvflare.client.config import TransferType
 from nvflare.recipe import add_experiment_tracking
 
-from fedmed import cross_site, cross_site_picture, curves, history, machine, screen, site_check
+from fedmed import cross_site, cross_site_picture, curves, history, machine, run_lock, screen, site_check
 from fedmed.command_line import read_command
 from fedmed.cross_site import CROSS_SITE
 from fedmed.data import audit_table
@@ -75,7 +77,7 @@ def main(arguments: list[str]) -> int:
         if instead.export is not None:
             export(experiment, instead.export, force=instead.force)
         else:
-            check_and_run(experiment)
+            check_and_run(experiment, RunFolder.open(instead.resume.absolute()) if instead.resume else None)
     except (InputError, OSError) as error:
         return _ended("error", in_words(error), 2)
     except RunFailed as error:
@@ -98,8 +100,11 @@ def say(text: str) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open as long as the process
 
 
-def check_and_run(experiment: Experiment) -> None:
+def check_and_run(experiment: Experiment, begun: RunFolder | None) -> None:
     """Run an experiment if nothing speaks against it. Where the data are the sites' own, the sites audit them.
+
+    Args:
+        begun: the folder of the unfinished run with which to go on; None begins a new one.
 
     Raises:
         InputError: something does; nothing was started.
@@ -107,14 +112,42 @@ def check_and_run(experiment: Experiment) -> None:
     """
     if not experiment.environment.DATA_HERE:
         experiment.environment.check_here(experiment)
-        run(experiment, {}, {})
+        named = experiment if begun else dataclasses.replace(experiment, run_id=uuid.uuid4().hex)
+        run(named, {}, {}, begun)
         return
     experiment = with_cache(with_phantom(experiment))
     experiment.environment.check_here(experiment)
     datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
     summaries = audited(experiment, datalists)
     check_privacy(experiment, datalists)
-    run(experiment, datalists, summaries)
+    if begun:
+        check_same_cases(begun, datalists)
+    run(experiment, datalists, summaries, begun)
+
+
+def check_same_cases(begun: RunFolder, datalists: Mapping[str, Datalist]) -> None:
+    """Refuse to go on with a run on other cases than it began with.
+
+    Raises:
+        InputError: a site's list has changed.
+    """
+    if not (begun.path / "dataset_splits.json").is_file():
+        return
+    before, now = begun.read_json("dataset_splits"), splits_of(datalists)
+    changed = [site for site in now if now[site] != before.get(site)]
+    if changed:
+        raise InputError(
+            f"The datalist of {changed[0]} names other cases than when {begun.name} began; restore it, or start a new "
+            "run."
+        )
+
+
+def splits_of(datalists: Mapping[str, Datalist]) -> dict[str, dict[str, list[str]]]:
+    """The names of each site's training and validation cases."""
+    return {
+        site: {split: [case.name for case in datalist.cases(split)] for split in ("training", "validation")}
+        for site, datalist in datalists.items()
+    }
 
 
 def export(experiment: Experiment, target: Path, *, force: bool) -> None:
@@ -214,14 +247,28 @@ def check_privacy(experiment: Experiment, datalists: Mapping[str, Datalist]) -> 
 
 
 def run(
-    experiment: Experiment, datalists: Mapping[str, Datalist], summaries: Mapping[str, Mapping[str, Any]]
-) -> RunFolder:
+    experiment: Experiment,
+    datalists: Mapping[str, Datalist],
+    summaries: Mapping[str, Mapping[str, Any]],
+    begun: RunFolder | None = None,
+) -> None:
     """Train in the chosen environment and leave a complete run folder.
 
     Raises:
+        InputError: the run of ``begun`` still runs.
         RunFailed: the run did not end well; its folder says ``failed`` and keeps what there was.
     """
-    folder = RunFolder.create(experiment.artifacts or HERE / ARTIFACTS, experiment.job_name)
+    folder = begun or RunFolder.create(experiment.artifacts or HERE / ARTIFACTS, experiment.job_name)
+    with run_lock.held(folder.path):
+        _run(experiment, datalists, summaries, folder)
+
+
+def _run(
+    experiment: Experiment,
+    datalists: Mapping[str, Datalist],
+    summaries: Mapping[str, Mapping[str, Any]],
+    folder: RunFolder,
+) -> None:
     progress = Progress(folder, experiment)
     started = time.monotonic()
     try:
@@ -236,10 +283,10 @@ def run(
             folder.write_status("failed", _reason(error))
             progress.book_unfinished()
         say(f"\nThe run failed; what there is of it is in {folder.path}")
+        say(f"To go on after its last completed round: python job.py --resume {shlex.quote(str(folder.path))}")
         if isinstance(error, InputError | OSError):
             raise RunFailed(_reason(error)) from error
         raise
-    return folder
 
 
 def _reason(error: BaseException) -> str:
@@ -256,14 +303,11 @@ def describe(
     model = experiment.task.build_model()
     folder.write_status("running")
     folder.write_experiment(experiment)
-    folder.write_json("environment", machine.describe())
+    earlier = [folder.read_json("environment")] if (folder.path / "environment.json").is_file() else []
+    folder.write_json("environment", {**machine.describe(), **({"earlier": earlier} if earlier else {})})
     folder.write_json("dataset_stats", summaries)
     if datalists:  # else they are known to the sites alone
-        splits = {
-            site: {split: [case.name for case in datalist.cases(split)] for split in ("training", "validation")}
-            for site, datalist in datalists.items()
-        }
-        folder.write_json("dataset_splits", splits)
+        folder.write_json("dataset_splits", splits_of(datalists))
     folder.write_json("label_map", experiment.task.label_map())
     parameters = sum(p.numel() for p in model.parameters())
     meta = {**_model_spec(model), "parameters": parameters, "trained_on": data_of(experiment)}
@@ -316,6 +360,7 @@ class Progress:
             f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
             *(f"{title:<10} {path / name}" for title, name in WHERE.items() if (path / name).exists()),
         ]
+        self.folder.forget_states()
         self.folder.write_text(SUMMARY, "\n".join(lines) + "\n")
         self.folder.write_status("finished")
         say("\n" + "\n".join(lines))

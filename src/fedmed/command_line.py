@@ -11,14 +11,18 @@ from fedmed.errors import InputError
 from fedmed.experiment import SECTIONS, Data, Experiment
 from fedmed.options import Parser, add_options, option, option_names
 from fedmed.presets import PRESETS
+from fedmed.resuming import resumed
 
 DEFAULTS = {"task": "brats18", "algorithm": "fedavg", "privacy": "none", "env": "sim"}
 
 
 @dataclass(frozen=True)
 class Instead:
-    """What to do with an experiment instead of running it."""
+    """What to do with an experiment instead of beginning a run with it."""
 
+    resume: Path | None = option(
+        None, "go on with the unfinished run of this folder, after its last completed round, in the same folder"
+    )
     export: Path | None = option(None, "write the job's folder for FLARE's admin console, in a new folder")
     force: bool = option(False, "let --export write over what is there")
     check_site: str | None = option(
@@ -26,8 +30,9 @@ class Instead:
     )
 
     def __post_init__(self) -> None:
-        if self.export is not None and self.check_site is not None:
-            raise InputError("--export and --check_site are two different things; give one of them.")
+        chosen = [name for name in ("resume", "export", "check_site") if getattr(self, name) is not None]
+        if len(chosen) > 1:
+            raise InputError(f"--{chosen[0]} and --{chosen[1]} are two different things; give one of them.")
         if self.force and self.export is None:
             raise InputError("--force belongs to --export, which is not given; runs write over nothing; drop it.")
 
@@ -48,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(choice, Experiment, taken)
     for title, cls in SECTIONS.items():
         add_options(parser.add_argument_group(title), cls, taken)
-    add_options(parser.add_argument_group("instead of a run"), Instead, taken)
+    add_options(parser.add_argument_group("instead of a new run"), Instead, taken)
     for kind in DEFAULTS:
         for name in registry.names(kind):
             if option_names(registry.find(kind, name)):
@@ -74,6 +79,8 @@ def read_command(arguments: Sequence[str]) -> tuple[Experiment, Instead]:
     parsed = vars(parser().parse_args(arguments)).items()
     given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in parsed}
     instead = Instead(**{name: given.pop(name) for name in option_names(Instead) if name in given})
+    if instead.resume is not None:
+        return resumed(instead.resume, {name: value for name, value in given.items() if value is not False}), instead
     chosen = _choices(given, "prod" if instead.export else DEFAULTS["env"])
     if instead.export and chosen["env"] == "sim":
         raise InputError("--export writes a job for a federation, and --env sim runs one here; drop one of them.")

@@ -1,5 +1,6 @@
 """The run folder: what lasts of a run, in whatever environment it ran. Numbered, never overwritten."""
 
+import contextlib
 import json
 import os
 import re
@@ -167,6 +168,14 @@ class RunFolder:
         if which not in names or (self.path / BEST).is_file() or (self.path / LAST).is_file():
             return {}
         return {path.parent.name: path for path in sorted(self.path.glob(f"{SITES}/*/{names[which]}"))}
+
+    def forget_states(self) -> None:
+        """Remove what the server and the sites kept to go on with, since the run is over."""
+        for path in (self.path / SITES / "server", *self.path.glob(f"{SITES}/*/state")):
+            shutil.rmtree(path, ignore_errors=True)
+        for folder in (*self.path.glob(f"{SITES}/*"), self.path / SITES):
+            with contextlib.suppress(OSError):  # what is not empty stays
+                folder.rmdir()
 
     def collect(self, server: Path, *, global_model: bool = True) -> None:
         """Take what is of value out of the server's folder: models, comparisons, cross-site scores, events.

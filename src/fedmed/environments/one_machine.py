@@ -66,11 +66,15 @@ def site_variables(experiment: "Experiment", running: int, scratch: Path, folder
         "CACHE_ROOT": str(experiment.data.cache_dir or ""),
         "OMP_NUM_THREADS": str(cores.threads),
         turns.VARIABLE: str(scratch / "turns"),
-        STATE_VARIABLE: str(folder.path / SITES),
-        RUN_VARIABLE: folder.name,
+        **state_variables(folder),
         KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
         REPORTS_VARIABLE: str(scratch),
     }
+
+
+def state_variables(folder: "RunFolder") -> dict[str, str]:
+    """Where the server and the sites keep what outlives their processes: in the run folder."""
+    return {STATE_VARIABLE: str(folder.path / SITES), RUN_VARIABLE: folder.name}
 
 
 def workspace_of(asked: Path | None, folder: "RunFolder") -> Path:

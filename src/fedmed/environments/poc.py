@@ -1,6 +1,7 @@
 """A proof of concept: FLARE's real server and site processes on this machine, over TLS, for the time of one run."""
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from fedmed.environments.base import Environment, Watch
 from fedmed.environments.gpus import check_ids, parse_ids
-from fedmed.environments.one_machine import check_workspace, site_variables, workspace_of
+from fedmed.environments.one_machine import check_workspace, site_variables, state_variables, workspace_of
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.environments.reasons import told_by_sites
 from fedmed.environments.submitted import check_submitted
@@ -74,7 +75,7 @@ class Poc(Environment):
             HOST, local.free_port(self.port), sites, {ADMIN: "project_admin"}, storage=workspace / "store"
         )
         kits = provision(federation, workspace)
-        variables = self._variables(experiment, scratch, folder)
+        variables = {HOST: {**os.environ, **state_variables(folder)}, **self._variables(experiment, scratch, folder)}
         with contextlib.ExitStack() as stack:
             members = stack.enter_context(local.running(federation, kits, folder.path / LOG, scratch, variables))
             admin = stack.enter_context(admin_session(user_kit(kits[ADMIN])))

@@ -87,6 +87,9 @@ class Sim(Environment):
     def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
         workspace = workspace_of(self.workspace, folder)
         workspace.parent.mkdir(parents=True, exist_ok=True)
+        if workspace.exists():  # of a part of the run whose launcher was killed; FLARE would remove it
+            with contextlib.suppress(InputError, OSError):
+                folder.collect(_server_folder(workspace), global_model=experiment.algorithm.GLOBAL_MODEL)
         try:
             self._simulate(job, workspace, experiment, folder, watch)
         except BaseException:
@@ -101,7 +104,7 @@ class Sim(Environment):
         self, job: Path, workspace: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch
     ) -> None:
         log = folder.path / LOG
-        with scratch_folder() as scratch, log.open("wb") as output:
+        with scratch_folder() as scratch, log.open("ab") as output:
             command = self._command(job, workspace, scratch, experiment)
             running = self.threads or experiment.training.n_clients
             variables = site_variables(experiment, running, scratch, folder)
@@ -109,6 +112,7 @@ class Sim(Environment):
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=scratch, env=variables,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
+                close_fds=False,  # see run_lock.py
             )  # fmt: skip
             tree = ProcessTree(process)
             awaited = _server_folder(workspace) / RESULTS if experiment.training.cross_site else None

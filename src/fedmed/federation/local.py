@@ -4,7 +4,6 @@ FLARE's own ``start.sh`` is not used: it leaves a watchdog behind that starts wh
 """
 
 import contextlib
-import os
 import socket
 import subprocess
 import time
@@ -44,7 +43,7 @@ class Members:
         with self.log.open("ab") as output:
             process = subprocess.Popen(
                 self._command(name, kit), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                cwd=kit, env=dict(variables), start_new_session=True,
+                cwd=kit, env=dict(variables), start_new_session=True, close_fds=False,  # see run_lock.py
             )  # fmt: skip
         self.trees[name] = ProcessTree(process)
 
@@ -116,14 +115,14 @@ def running(
     """Server and sites, from now until the end of the block, however it ends.
 
     Args:
-        variables: a site's environment variables by its name; the server has this process's own.
+        variables: the environment variables of the server and of each site by their names.
 
     Raises:
         RunFailed: the server does not start.
     """
     members = Members(federation, kits, log, scratch)
     try:
-        members.start(federation.host, os.environ)
+        members.start(federation.host, variables.get(federation.host, os.environ))
         members.wait_for_server()
         for site in federation.sites:
             members.start(site, variables[site])
