@@ -18,8 +18,8 @@ lint: $(VENV)/.installed
 	$(BIN)/python -m mypy
 
 provision: $(VENV)/.installed
-	$(BIN)/python deploy/provision.py $(or $(HOST),$(error HOST is not set; expected the server's host name: \
-	make provision HOST=fl.example.org)) --out $(OUT) $(if $(SITES),--sites $(SITES)) \
+	$(BIN)/python deploy/provision.py $(or $(HOST),$(if $(JOIN),,$(error HOST is not set; expected the server's host name: \
+	make provision HOST=fl.example.org))) --out $(OUT) $(if $(JOIN),--join $(JOIN)) $(if $(SITES),--sites $(SITES)) \
 	$(if $(PORT),--port $(PORT)) $(if $(STORAGE),--storage $(STORAGE))
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt requirements-bundle.txt

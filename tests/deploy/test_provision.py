@@ -97,22 +97,45 @@ def test_it_says_who_gets_what(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "private key" in lines[-1]
 
 
+def test_a_site_that_joins_gets_a_kit_beside_those_that_are_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ["--out", str(tmp_path / "kits")]
+    assert provision.main(["fl", *made, "--sites", "north", "--port", "8443"]) == 0
+    capsys.readouterr()
+    assert provision.main([*made, "--join", "west", "east"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:2] for line in lines[:2]] == [["site", "west"], ["site", "east"]]
+    assert [line[0] for line in lines[2:]] == ["nobody", "Each"]
+    kits = tmp_path / "kits/fedmed"
+    assert [Path(line[-1]) for line in lines[:3]] == [kits / "prod_01/west", kits / "prod_01/east", kits / "state"]
+    server = json.loads((kits / "prod_01/west/startup/fed_client.json").read_text())["servers"][0]
+    assert server["service"] == {"target": "fl:8443", "scheme": "grpc"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["fl example"], "HOST is 'fl example'; expected a host name"),
+        (["fl example"], "The server's name is 'fl example'; expected a host name"),
         (["https://fl.example.org"], "expected a host name"),
         (["a." * 40 + "org"], "at most 63"),
-        (["localhost", "--sites", "a", "b", "a"], "The site a is named more than once"),
-        (["localhost", "--sites", "a", "A"], "The site a is named more than once"),
-        (["localhost", "--sites", "st. mary"], "'st. mary' has a name that FLARE refuses"),
-        (["fl", "--sites", "fl"], "fl has the name of another participant"),
-        (["localhost", "--port", "70000"], "--port is 70000; expected a number from 1 to 65535"),
+        (["localhost", "--sites", "a", "b", "a"], "a is the name of more than one participant"),
+        (["localhost", "--sites", "a", "A"], "a is the name of more than one participant"),
+        (
+            ["localhost", "--sites", "st. mary"],
+            "The site's name is 'st. mary'; expected letters, digits",
+        ),
+        (["fl", "--sites", "fl"], "fl is the name of more than one participant"),
+        (["localhost", "--port", "70000"], "port is 70000; expected a number from 1 to 65535"),
         (["localhost", "--project", "none.yml"], "none.yml cannot be used"),
         (["localhost", "--project", "list.yml"], "list.yml is no project file"),
         (["localhost", "--project", "empty.yml"], "empty.yml has 0 servers; expected one"),
-        (["localhost", "--project", "role.yml"], "FLARE refuses the project (missing role"),
-        ([], "the following arguments are required: host"),
+        (["localhost", "--project", "role.yml"], "The role of a@b.org is None; expected one of project_admin"),
+        (["localhost", "--project", "org.yml"], "FLARE refuses the project (missing participant org"),
+        ([], "one of the arguments host --join is required"),
+        (["localhost", "--join", "a"], "argument --join: not allowed with argument host"),
+        (["--join", "a"], "project.yml cannot be used (No such file or directory)"),
+        (["--join", "a", "--port", "8443"], "--port has no meaning with --join"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_a_sentence_and_leaves_nothing(
@@ -125,10 +148,10 @@ def test_what_cannot_be_used_is_refused_in_a_sentence_and_leaves_nothing(
     monkeypatch.chdir(tmp_path)
     Path("list.yml").write_text("- 1\n")
     Path("empty.yml").write_text("api_version: 3\nname: x\nparticipants: []\n")
-    person = "  - {name: a@b.org, type: admin, org: x}\n"
-    Path("role.yml").write_text(
-        (REPOSITORY / "deploy/project.yml").read_text().replace("\nbuilders", person + "\nbuilders")
-    )
+    whole = (REPOSITORY / "deploy/project.yml").read_text()
+    for lacking, rest in (("role", "org: x"), ("org", "role: lead")):
+        person = f"  - {{name: a@b.org, type: admin, {rest}}}\n"
+        Path(f"{lacking}.yml").write_text(whole.replace("\nbuilders", person + "\nbuilders"))
     before = set(tmp_path.iterdir())
     assert provision.main([*arguments, "--out", "made/kits"]) == 2
     said = capsys.readouterr()
@@ -167,6 +190,8 @@ def test_make_hands_the_names_on_or_asks_for_the_host() -> None:
 
     asked = make("HOST=fl.example.org", "SITES=a b", "OUT=/x/y", "PORT=8443").stdout
     assert "deploy/provision.py fl.example.org --out /x/y --sites a b" in " ".join(asked.split())
+    joins = make("JOIN=west", "OUT=/x/y").stdout
+    assert "deploy/provision.py --out /x/y --join west" in " ".join(joins.split())
     refused = make()
     assert refused.returncode == 2
     assert "HOST is not set; expected the server's host name: make provision HOST=" in refused.stderr

@@ -18,7 +18,8 @@ from fedmed.data.phantom import make_phantom
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.federation.kit import user_kit
 from fedmed.federation.local import free_port, running
-from fedmed.federation.provision import Federation, provision
+from fedmed.federation.project import Federation
+from fedmed.federation.provision import provision
 from fedmed.federation.session import admin_session
 from fedmed.run_folder import BEST, LAST, RunFolder
 from tests.simulator import launch

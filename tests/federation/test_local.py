@@ -10,7 +10,8 @@ import pytest
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.errors import InputError, RunFailed
 from fedmed.federation.local import free_port, running
-from fedmed.federation.provision import Federation, provision
+from fedmed.federation.project import Federation
+from fedmed.federation.provision import provision
 
 
 def test_a_port_that_is_taken_is_refused_and_any_other_found() -> None:

@@ -67,7 +67,8 @@ class Poc(Environment):
         from fedmed.federation import local
         from fedmed.federation.following import LOG, run_job
         from fedmed.federation.kit import user_kit
-        from fedmed.federation.provision import Federation, provision
+        from fedmed.federation.project import Federation
+        from fedmed.federation.provision import provision
         from fedmed.federation.session import admin_session
 
         sites = experiment.training.sites

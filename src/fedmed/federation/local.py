@@ -13,7 +13,7 @@ from pathlib import Path
 from fedmed.environments.plain_paths import interpreter
 from fedmed.environments.processes import ProcessTree
 from fedmed.errors import InputError, RunFailed
-from fedmed.federation.provision import Federation
+from fedmed.federation.project import COORDINATOR, Federation, org_of
 from fedmed.federation.session import Admin, listening
 
 START_S = 120.0
@@ -51,7 +51,8 @@ class Members:
         server = name == self.federation.host
         kind, module = ("server", "server.server_train") if server else ("client", "client.client_train")
         command = [str(interpreter(self.scratch)), "-u", "-m", f"nvflare.private.fed.app.{module}", "-m", str(kit)]
-        command += ["-s", f"fed_{kind}.json", "--set", "secure_train=true", f"org={self.federation.project}"]
+        org = COORDINATOR if server else org_of(name)
+        command += ["-s", f"fed_{kind}.json", "--set", "secure_train=true", f"org={org}"]
         return [*command, "config_folder=config", *([] if server else [f"uid={name}"])]
 
     def check(self) -> None:
