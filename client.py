@@ -23,6 +23,10 @@ SIMULATED = "simulate_job"
 """What FLARE's simulator calls every job; in a federation a job's name is its own."""
 
 
+ABORTED = "request to abort the job"
+"""FLARE's words when the job was ended elsewhere, which is no failure of this site."""
+
+
 def main() -> None:
     context = flare.init()
     text = (Path(__file__).parent / "experiment.json").read_text(encoding="utf-8")
@@ -152,5 +156,6 @@ if __name__ == "__main__":
     try:
         main()
     except Exception as error:
-        _leave_report(error)
+        if not str(error).startswith(ABORTED):
+            _leave_report(error)
         raise

@@ -52,6 +52,7 @@ def round_line(record: Record, rounds: int, regions: Sequence[str], key: str, le
     loss = f"loss {scores['train_loss']:.4f}" if "train_loss" in scores else "loss      -"
     width = len(str(rounds))
     took = f"{record['seconds']:5.0f} s  {clock(left_s)} left"
+    took = "does not count" if record.get("failed") else took
     line = f"round {record['round'] + 1:>{width}}/{rounds}  {loss}  {dice}  {took}"
     anew = [site for site, report in record["sites"].items() if report.get("fresh_optimizer")]
     told = f"\n  {', '.join(anew)} began with a new optimiser: the state of the earlier one is lost" if anew else ""

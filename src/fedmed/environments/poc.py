@@ -13,7 +13,6 @@ from fedmed.environments.base import Environment, Watch
 from fedmed.environments.gpus import check_ids, parse_ids
 from fedmed.environments.one_machine import check_workspace, site_variables, state_variables, workspace_of
 from fedmed.environments.plain_paths import scratch_folder
-from fedmed.environments.reasons import told_by_sites
 from fedmed.environments.submitted import check_submitted
 from fedmed.errors import InputError
 from fedmed.options import option
@@ -88,7 +87,7 @@ class Poc(Environment):
                 watch,
                 global_model=experiment.algorithm.GLOBAL_MODEL,
                 check=members.check,
-                told=lambda: told_by_sites(scratch),
+                reports=scratch,
             )
 
     def _variables(self, experiment: "Experiment", scratch: Path, folder: "RunFolder") -> dict[str, dict[str, str]]:

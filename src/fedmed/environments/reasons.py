@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fedmed.server.aggregator import NO_UPDATE
 from fedmed.server.controller import REFUSED_DATA
+from fedmed.server.round_call import NO_ROUND
 
 _BAD_RESULT = re.compile(r"Result from (\S+) is bad, error code: (\w+)")
 """FLARE's words for a site that could not do its part; why is told in the site's own log alone."""
@@ -16,10 +17,18 @@ def told_by_sites(reports: Path) -> str | None:
     return f"{found[0].stem} failed: {found[0].read_text(encoding='utf-8')}" if found else None
 
 
+def told(reports: Path, log: Path) -> str | None:
+    """What the sites of this machine and the server's log say, where they say anything."""
+    site, server = told_by_sites(reports), told_by_server(log)
+    if site and server and server.startswith(NO_ROUND):
+        return f"{server} {site}"
+    return site or server
+
+
 def told_by_server(log: Path) -> str | None:
     """What a log of the server says: a refusal of the data or of a round's updates, or which site failed first."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    refusals = re.findall(rf"(?:{NO_UPDATE}|{REFUSED_DATA}).*", text)
+    refusals = re.findall(rf"(?:{NO_UPDATE}|{NO_ROUND}|{REFUSED_DATA}).*", text)
     if refusals:
         return refusals[-1]
     bad = _BAD_RESULT.search(text)

@@ -18,7 +18,7 @@ from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
 from fedmed.environments.one_machine import check_workspace, site_variables, workspace_of
 from fedmed.environments.plain_paths import interpreter, scratch_folder, spaceless
 from fedmed.environments.processes import ProcessTree
-from fedmed.environments.reasons import told_by_server, told_by_sites
+from fedmed.environments.reasons import told, told_by_sites
 from fedmed.errors import InputError, RunFailed
 from fedmed.options import expect_at_least, option
 from fedmed.server.progress import RECORDS
@@ -87,9 +87,10 @@ class Sim(Environment):
     def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
         workspace = workspace_of(self.workspace, folder)
         workspace.parent.mkdir(parents=True, exist_ok=True)
-        if workspace.exists():  # of a part of the run whose launcher was killed; FLARE would remove it
+        if workspace.exists():  # of a part of the run that was cut off
             with contextlib.suppress(InputError, OSError):
                 folder.collect(_server_folder(workspace), global_model=experiment.algorithm.GLOBAL_MODEL)
+            shutil.rmtree(workspace)
         try:
             self._simulate(job, workspace, experiment, folder, watch)
         except BaseException:
@@ -189,7 +190,8 @@ class _Tail:
     """The whole lines that have been added to a file since the last look."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.position = path, 0
+        self.path = path
+        self.position = path.stat().st_size if path.exists() else 0
 
     def new_lines(self) -> list[str]:
         if not self.path.exists():
@@ -204,7 +206,6 @@ class _Tail:
 
 def _reason(dead: str | None, reports: Path, log: Path) -> str:
     """Why the run failed, by the words of the site that failed first."""
-    found = told_by_sites(reports)
-    if found is None and dead:
+    if told_by_sites(reports) is None and dead:
         return f"The process of {dead} died without a word (killed, or out of memory?); its last lines are in {log}."
-    return found or told_by_server(log) or f"FLARE ended the job before its last round; its log is {log}."
+    return told(reports, log) or f"FLARE ended the job before its last round; its log is {log}."

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedmed.environments.base import Watch
-from fedmed.environments.reasons import told_by_server
+from fedmed.environments.reasons import told, told_by_server
 from fedmed.errors import InputError, RunFailed
 from fedmed.federation.session import Admin, NotTold, Unreachable
 from fedmed.server.progress import RECORDS, read_records
@@ -127,13 +127,13 @@ def run_job(
     *,
     global_model: bool,
     check: Callable[[], None] = lambda: None,
-    told: Callable[[], str | None] = lambda: None,
+    reports: Path | None = None,
 ) -> None:
     """Submit an exported job, follow it to its end and collect what it made, also of a job that failed.
 
     Args:
         check: raises what ends the run early, such as the death of a process.
-        told: why a site failed, in its own words, where it is on this machine.
+        reports: the folder where sites of this machine say why they failed.
 
     Raises:
         InputError: the server refuses the job.
@@ -150,5 +150,6 @@ def run_job(
             followed.collect(folder, global_model=global_model)
         raise
     if status != COMPLETED:
-        why = told() or told_by_server(log) or f"its state is {status}; the server's log is {log}"
+        found = told(reports, log) if reports else told_by_server(log)
+        why = found or f"its state is {status}; the server's log is {log}"
         raise RunFailed(f"Job {job_id} did not end well: {why}")

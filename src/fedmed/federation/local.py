@@ -4,6 +4,7 @@ FLARE's own ``start.sh`` is not used: it leaves a watchdog behind that starts wh
 """
 
 import contextlib
+import os
 import socket
 import subprocess
 import time

@@ -5,6 +5,7 @@ answered, or when its time is up (faults.py). Rounds count from 0, as in FLARE.
 """
 
 import json
+import math
 import shutil
 import time
 from pathlib import Path
@@ -172,7 +173,10 @@ class GuardedFedAvg(FedAvg):
         self._ask(task_name, data, **how)
 
     def _ask(self, task_name: str, data: FLModel, **how: Any) -> None:
-        super().send_model(task_name=task_name, data=data, timeout=self.round_timeout or 0, **how)
+        """The first question waits for the sites to start, too."""
+        starting = math.ceil(attendance.START_S) if self._task is None else 0
+        timeout = self.round_timeout + starting if self.round_timeout else 0
+        super().send_model(task_name=task_name, data=data, timeout=timeout, **how)
 
     def _prepare_task(self, *args: Any, **kwargs: Any) -> Task:
         self._task = super()._prepare_task(*args, **kwargs)
@@ -273,7 +277,8 @@ class GuardedFedAvg(FedAvg):
             self._call.require(f"round {self.current_round + 1}", len(self.aggregator.updates), self._left_out)
             return super()._get_aggregated_result()
         except RuntimeError:
-            progress.add_record(self._run_dir / progress.RECORDS, self._round.document(refused=self._left_out))
+            failed = self._round.document(refused=self._left_out, failed=True)
+            progress.add_record(self._run_dir / progress.RECORDS, failed)
             raise
 
     @property
