@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fedmed.run_folder import RunFolder
 
 HOST, ADMIN = "localhost", "admin@fedmed.org"
+OUTCOMES = {"NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT": "30"}
+"""For FLARE's server: seconds to wait after a job to hear how it ended at a site that is lost; else 15 minutes."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,14 @@ class Poc(Environment):
             HOST, local.free_port(self.port), sites, {ADMIN: "project_admin"}, storage=workspace / "store"
         )
         kits = provision(federation, workspace)
-        variables = {HOST: {**os.environ, **state_variables(folder)}, **self._variables(experiment, scratch, folder)}
+        variables = {
+            HOST: {**os.environ, **OUTCOMES, **state_variables(folder)},
+            **self._variables(experiment, scratch, folder),
+        }
         with contextlib.ExitStack() as stack:
-            members = stack.enter_context(local.running(federation, kits, folder.path / LOG, scratch, variables))
+            members = stack.enter_context(
+                local.running(federation, kits, folder.path / LOG, scratch, variables, experiment.faults.min_clients)
+            )
             admin = stack.enter_context(admin_session(user_kit(kits[ADMIN])))
             members.wait_for_sites(admin)
             run_job(

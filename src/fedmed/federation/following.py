@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 LOG = "training.log"
 ENDED, COMPLETED = "FINISHED:", "FINISHED:COMPLETED"
+ABNORMAL = "FINISHED:ABNORMAL"
+"""How FLARE calls a job, too, whose server ended well while it never heard of the end at a site that is lost."""
+
 SILENCE_S = 900.0
 """How long a server may be out of reach while a job runs there; it goes on without its user meanwhile."""
 
@@ -59,6 +62,11 @@ class FollowedJob:
             if status.startswith(ENDED):
                 return status
             time.sleep(_POLL_S)
+
+    @property
+    def scored(self) -> bool:
+        """Whether the last model was scored, with which a run is whole."""
+        return self._final
 
     def _wait_again(self, silence: Unreachable) -> None:
         if time.monotonic() > self._heard + SILENCE_S:
@@ -149,7 +157,7 @@ def run_job(
         with contextlib.suppress(RunFailed):  # what failed first is what the user must read
             followed.collect(folder, global_model=global_model)
         raise
-    if status != COMPLETED:
+    if status != COMPLETED and not (status == ABNORMAL and followed.scored):
         found = told(reports, log) if reports else told_by_server(log)
         why = found or f"its state is {status}; the server's log is {log}"
         raise RunFailed(f"Job {job_id} did not end well: {why}")

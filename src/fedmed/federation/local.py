@@ -31,10 +31,14 @@ class Members:
         kits: by name; FLARE's server splits their paths at white space.
         log: all of them write there.
         scratch: a folder for a link to the interpreter, which goes when they have ended.
+        needed: how many sites are enough; None is all.
     """
 
-    def __init__(self, federation: Federation, kits: Mapping[str, Path], log: Path, scratch: Path) -> None:
+    def __init__(
+        self, federation: Federation, kits: Mapping[str, Path], log: Path, scratch: Path, needed: int | None = None
+    ) -> None:
         self.federation, self.kits, self.log, self.scratch = federation, kits, log, scratch
+        self.needed = len(federation.sites) if needed is None else needed
         self.trees: dict[str, ProcessTree] = {}
         self._next_look = 0.0
 
@@ -57,14 +61,14 @@ class Members:
         return [*command, "config_folder=config", *([] if server else [f"uid={name}"])]
 
     def check(self) -> None:
-        """Take note of new processes, and refuse to go on without one of the members.
+        """Take note of new processes, and refuse to go on without the server or enough sites.
 
         Raises:
-            RunFailed: one has ended.
+            RunFailed: one that is needed has ended.
         """
-        for name, tree in self.trees.items():
-            if tree.root.poll() is not None:
-                raise RunFailed(f"The process of {name} has ended by itself; its last lines are in {self.log}.")
+        gone = [name for name, tree in self.trees.items() if tree.root.poll() is not None]
+        if self.federation.host in gone or len(self.federation.sites) - len(gone) < self.needed:
+            raise RunFailed(f"The process of {gone[0]} has ended by itself; its last lines are in {self.log}.")
         if time.monotonic() > self._next_look:
             self._look()
             self._next_look = time.monotonic() + _TREE_S
@@ -113,16 +117,18 @@ def running(
     log: Path,
     scratch: Path,
     variables: Mapping[str, Mapping[str, str]],
+    needed: int | None = None,
 ) -> Iterator[Members]:
     """Server and sites, from now until the end of the block, however it ends.
 
     Args:
         variables: the environment variables of the server and of each site by their names.
+        needed: how many sites are enough while it runs; None is all.
 
     Raises:
         RunFailed: the server does not start.
     """
-    members = Members(federation, kits, log, scratch)
+    members = Members(federation, kits, log, scratch, needed)
     try:
         members.start(federation.host, variables.get(federation.host, os.environ))
         members.wait_for_server()
