@@ -19,6 +19,7 @@ from nvflare.lighter.provision import prepare_project
 from nvflare.lighter.provisioner import Provisioner
 
 from fedmed.errors import InputError, counted
+from fedmed.federation.class_list import SERVERS_CLASSES, SITES_CLASSES, allow
 
 ROLES = ("project_admin", "org_admin", "lead", "member")
 """FLARE's: a project_admin may do all, a lead submits jobs, a member looks on."""
@@ -140,6 +141,7 @@ def _settle_server(kit: Path, storage: Path) -> None:
             component["args"]["uri_root"] = str(storage / "jobs")
         if component["id"] == "job_scheduler":
             component["args"] |= _SCHEDULE
+    allow(resources, SERVERS_CLASSES)
     _write(kit, "resources.json", resources)
     rights = _default(kit, "authorization.json")
     rights["permissions"]["lead"][AdminCommandNames.APP_COMMAND] = "n:submitter"  # to follow the rounds of a job
@@ -150,6 +152,7 @@ def _settle_site(kit: Path) -> None:
     """A site's log names cases and paths: it is sent to no server, whatever a job asks for, and read by no admin."""
     resources = _default(kit, "resources.json")
     resources["allow_log_streaming"] = False
+    allow(resources, SITES_CLASSES)
     _write(kit, "resources.json", resources)
     _write(kit, "authorization.json", {"format_version": "1.0", "permissions": SITES_RIGHTS})
 

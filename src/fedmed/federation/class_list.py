@@ -1,0 +1,26 @@
+"""Which classes of this package a job without code of its own may name: FLARE builds no other ones for it.
+
+Each is listed by its full name, as FLARE calls whatever it finds under an allowed prefix with arguments of the job.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
+
+SERVERS_CLASSES = (
+    "fedmed.server.aggregator.GuardedAggregator",
+    "fedmed.server.controller.GuardedFedAvg",
+    "fedmed.server.cross_site.GlobalModels",
+    "fedmed.server.first_weights.FirstWeights",
+    "fedmed.server.selector.WeightedSelector",
+)
+SITES_CLASSES = (
+    "fedmed.privacy.filter.PrivacyFilter",
+    "fedmed.site_script.SiteScript",
+)
+
+
+def allow(resources: dict[str, Any], classes: Sequence[str]) -> None:
+    """Add classes to those that ``local/resources.json`` of the server or a site allows."""
+    resources["class_allow_list"] = [*resources.get("class_allow_list", DEFAULT_CLASS_ALLOW_LIST), *classes]
