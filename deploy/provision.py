@@ -25,6 +25,7 @@ from nvflare.lighter.provision import prepare_project
 from nvflare.lighter.provisioner import Provisioner
 
 from fedmed.errors import InputError, in_words
+from fedmed.federation.class_list import SERVERS_CLASSES, SITES_CLASSES, allow
 from fedmed.files import staging_folder
 from fedmed.options import Parser, absolute_path
 
@@ -137,9 +138,12 @@ def provision(project: dict[str, Any], out: Path, storage: Path) -> Path:
         kits = Path(_provisioned(project, stage))
         for key in stage.rglob("state/cert.json"):
             key.chmod(0o600)  # FLARE leaves the root key readable by everybody
-        _set_storage(kits / _of_type(project[PARTICIPANTS], "server")[0]["name"], storage)
+        server = kits / _of_type(project[PARTICIPANTS], "server")[0]["name"]
+        _set_storage(server, storage)
+        allow(server, SERVERS_CLASSES)
         for client in _of_type(project[PARTICIPANTS], "client"):
             _close_shell(kits / client["name"])
+            allow(kits / client["name"], SITES_CLASSES)
         (stage / "project.yml").write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
         stage.rename(out)
         return out / kits.relative_to(stage)

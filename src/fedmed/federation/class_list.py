@@ -3,8 +3,9 @@
 Each is listed by its full name, as FLARE calls whatever it finds under an allowed prefix with arguments of the job.
 """
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
 
@@ -21,6 +22,10 @@ SITES_CLASSES = (
 )
 
 
-def allow(resources: dict[str, Any], classes: Sequence[str]) -> None:
-    """Add classes to those that ``local/resources.json`` of the server or a site allows."""
+def allow(kit: Path, classes: Sequence[str]) -> None:
+    """Add classes to those that the server or a site allows, by ``local/resources.json`` of its startup kit."""
+    local = kit / "local"
+    own = local / "resources.json"
+    resources = json.loads((own if own.is_file() else local / "resources.json.default").read_text(encoding="utf-8"))
     resources["class_allow_list"] = [*resources.get("class_allow_list", DEFAULT_CLASS_ALLOW_LIST), *classes]
+    own.write_text(json.dumps(resources, indent=2) + "\n", encoding="utf-8")

@@ -127,8 +127,10 @@ def provision(federation: Federation, out: Path) -> dict[str, Path]:
     made = Path(done[CtxKey.CURRENT_PROD_DIR])
     kits = {name: made / name for name in (federation.host, *federation.sites, *federation.users)}
     _settle_server(kits[federation.host], federation.storage)
+    allow(kits[federation.host], SERVERS_CLASSES)
     for site in federation.sites:
         _settle_site(kits[site])
+        allow(kits[site], SITES_CLASSES)
     return kits
 
 
@@ -141,7 +143,6 @@ def _settle_server(kit: Path, storage: Path) -> None:
             component["args"]["uri_root"] = str(storage / "jobs")
         if component["id"] == "job_scheduler":
             component["args"] |= _SCHEDULE
-    allow(resources, SERVERS_CLASSES)
     _write(kit, "resources.json", resources)
     rights = _default(kit, "authorization.json")
     rights["permissions"]["lead"][AdminCommandNames.APP_COMMAND] = "n:submitter"  # to follow the rounds of a job
@@ -152,7 +153,6 @@ def _settle_site(kit: Path) -> None:
     """A site's log names cases and paths: it is sent to no server, whatever a job asks for, and read by no admin."""
     resources = _default(kit, "resources.json")
     resources["allow_log_streaming"] = False
-    allow(resources, SITES_CLASSES)
     _write(kit, "resources.json", resources)
     _write(kit, "authorization.json", {"format_version": "1.0", "permissions": SITES_RIGHTS})
 
