@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 import nvflare.client as flare
 from nvflare.apis.fl_constant import FLMetaKey
@@ -151,7 +152,7 @@ def _first(error: BaseException) -> BaseException:
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:])
+        main(*map(unquote, sys.argv[1:]))
     except Exception as error:
         _leave_report(error)
         raise

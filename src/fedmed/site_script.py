@@ -1,5 +1,7 @@
 """FLARE's executor for the one client script, wherever it lies at a site."""
 
+from urllib.parse import quote
+
 from nvflare.app_common.executors.client_api_executor import ClientAPIExecutor, ExecutionMode
 
 from fedmed.code_version import script
@@ -21,7 +23,7 @@ class SiteScript(ClientAPIExecutor):
         super().__init__(
             ExecutionMode.IN_PROCESS,
             task_script_path=str(script("client")),
-            task_script_args=f"{experiment} {code}",
+            task_script_args=f"{quote(experiment)} {code}",  # FLARE splits them at white space
             params_exchange_format=params_exchange_format,
             params_transfer_type=params_transfer_type,
         )
