@@ -1,9 +1,11 @@
 """What a site runs: receive the global model, score it, train it, send the difference. The same for every task."""
 
 import os
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 import nvflare.client as flare
 from nvflare.apis.fl_constant import FLMetaKey
@@ -11,6 +13,7 @@ from nvflare.client.tracking import SummaryWriter
 
 from fedmed import waits
 from fedmed.algorithms.base import Weights
+from fedmed.code_version import expect_code
 from fedmed.data import exchange
 from fedmed.errors import InputError
 from fedmed.experiment import Data, Experiment
@@ -27,9 +30,11 @@ ABORTED = "request to abort the job"
 """FLARE's words when the job was ended elsewhere, which is no failure of this site."""
 
 
-def main() -> None:
+def main(experiment_file: str, code: str) -> None:
+    """Take part in the job that this file describes and that was made with the code of this fingerprint."""
     context = flare.init()
-    text = (Path(__file__).parent / "experiment.json").read_text(encoding="utf-8")
+    expect_code(code)
+    text = Path(experiment_file).read_text(encoding="utf-8")
     experiment = Experiment.from_json(text).with_data(Data.of_this_site())
     if experiment.privacy.insecure_seeded_noise and flare.get_job_id() != SIMULATED:
         raise InputError("The job's noise follows from its seed and protects nothing; that is for the simulator.")
@@ -154,7 +159,7 @@ def _first(error: BaseException) -> BaseException:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(*map(unquote, sys.argv[1:]))
     except Exception as error:
         if not str(error).startswith(ABORTED):
             _leave_report(error)

@@ -27,6 +27,7 @@ from nvflare.client.config import TransferType
 from nvflare.recipe import add_experiment_tracking
 
 from fedmed import cross_site, cross_site_picture, curves, history, machine, run_lock, screen, site_check
+from fedmed.code_version import code_here
 from fedmed.command_line import read_command
 from fedmed.cross_site import CROSS_SITE
 from fedmed.data import audit_table
@@ -39,6 +40,7 @@ from fedmed.errors import InputError, RunFailed, in_words
 from fedmed.experiment import Experiment
 from fedmed.faults import Faults
 from fedmed.files import staging_folder, write_whole
+from fedmed.job_folder import EXPERIMENT, FIRST_WEIGHTS, leave_code_out, settle
 from fedmed.options import to_plain
 from fedmed.presence import Presence
 from fedmed.privacy.ledger import LEDGER, Entry, Ledger, all_booked
@@ -46,6 +48,7 @@ from fedmed.privacy.policy import enforce
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, SITES, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
 from fedmed.server.cross_site import add_cross_site
+from fedmed.server.first_weights import FirstWeights
 from fedmed.server.progress import EARLIER
 from fedmed.waits import TASK_WAIT
 
@@ -58,7 +61,6 @@ WHERE = {
     "ledger": LEDGER,
     "log": "training.log",
 }
-FIRST_WEIGHTS = "init.pt"
 SERVERS_PART, SITES_PART = "app_server", "app_site"
 PARTS = {SERVERS_PART: "config_fed_client.json", SITES_PART: "config_fed_server.json"}
 """The folders of a job, and whose configuration each is without."""
@@ -166,7 +168,8 @@ def export(experiment: Experiment, target: Path, *, force: bool) -> None:
             target.rename(stage.with_name("before"))  # goes with the folder that the stage lies in
         stage.rename(target)
     sites = ", ".join(experiment.training.sites)
-    say(f"{target} is the job for {sites}; submit it in the admin console with: submit_job {target}")
+    code = "its code" if experiment.environment.code_travels else f"the code {code_here()} that is installed there"
+    say(f"{target} is the job for {sites} with {code}; submit it in the admin console with: submit_job {target}")
 
 
 def with_phantom(experiment: Experiment) -> Experiment:
@@ -422,19 +425,24 @@ def data_of(experiment: Experiment) -> str:
 
 
 def export_job(experiment: Experiment, staging: Path) -> Path:
-    """FLARE's job folder: the recipe, the whole of ``src``, one client script, the model and the first weights."""
+    """FLARE's job folder: the recipe, the experiment, the first weights and, unless installed elsewhere, the code."""
     torch.manual_seed(experiment.training.seed)
     model = experiment.task.build_model()
     save_weights(model.state_dict(), staging / FIRST_WEIGHTS)
-    (staging / "experiment.json").write_text(experiment.to_json(travelling=True), encoding="utf-8")
+    (staging / EXPERIMENT).write_text(experiment.to_json(travelling=True), encoding="utf-8")
     for name in ("client.py", "model.py"):
         shutil.copy(HERE / name, staging)
+    code = code_here()
     shutil.copytree(HERE / "src", staging / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     with contextlib.chdir(staging):  # FLARE takes relative paths for files that travel
-        recipe = build_recipe(experiment, _model_spec(model))
+        recipe = build_recipe(experiment, code)
         recipe.export(str(staging / "job"))
     job = staging / "job" / experiment.job_name
     _address(job, experiment.training.sites, experiment.faults)
+    parts = job / SERVERS_PART, job / SITES_PART
+    settle(*parts, staging, code)
+    if not experiment.environment.code_travels:
+        leave_code_out(*parts)
     return job
 
 
@@ -446,7 +454,6 @@ def _address(job: Path, sites: Sequence[str], faults: Faults) -> None:
     """
     for member, not_its_own in PARTS.items():
         shutil.copytree(job / "app", job / member, ignore=shutil.ignore_patterns(not_its_own))
-    (job / SITES_PART / "custom" / FIRST_WEIGHTS).unlink()
     shutil.rmtree(job / "app")
     told = json.loads((job / "meta.json").read_text(encoding="utf-8"))
     told["deploy_map"] = {SERVERS_PART: ["server"], SITES_PART: list(sites)}
@@ -455,13 +462,12 @@ def _address(job: Path, sites: Sequence[str], faults: Faults) -> None:
     (job / "meta.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
-def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
+def build_recipe(experiment: Experiment, code: str) -> Any:
     """The recipe of the experiment's algorithm, with its privacy mechanism as filters on what sites send."""
     training, speed, faults = experiment.training, experiment.performance, experiment.faults
     recipe = experiment.algorithm.recipe(
         name=experiment.job_name,
-        model={name: model[name] for name in ("class_path", "args")},
-        initial_ckpt=FIRST_WEIGHTS,
+        model_persistor=FirstWeights(code),
         min_clients=training.n_clients,
         num_rounds=training.num_rounds,
         train_script="client.py",
@@ -482,7 +488,7 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
         },
     )
     recipe._job.to_clients(Presence(faults.sign_every_s, faults.spares(training.n_clients)), id="presence")
-    for path in ("src", "model.py", "experiment.json"):
+    for path in ("src", "model.py"):
         recipe.add_client_file(path)
     for item in experiment.privacy.filters(experiment):
         recipe.add_client_output_filter(item, tasks=["train", "submit_model"])  # the latter would be the raw weights
@@ -495,7 +501,7 @@ def build_recipe(experiment: Experiment, model: dict[str, Any]) -> Any:
 
 
 def _model_spec(model: torch.nn.Module) -> dict[str, Any]:
-    """How to build the model again: FLARE's server does it by these."""
+    """How to build the model again."""
     return {"class_path": f"model.{type(model).__name__}", "args": model.arguments}
 
 

@@ -1,4 +1,4 @@
-"""The networks. FLARE's server rebuilds each by class name from the arguments that it stores."""
+"""The networks. A run folder says by class name and arguments how to build its own again."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ class BratsSegResNet(SegResNet):
     The encoder-decoder of Myronenko 2018 (arXiv 1810.11654) without the autoencoder branch, in the size of
     Li et al. 2019: 4,702,227 parameters, GroupNorm only. D, H and W must be divisible by 8.
 
-    Every argument is kept under its own name: FLARE ships a model as class path and arguments, not as an object.
+    Every argument is kept under its own name, as class path and arguments say all of a network but its weights.
     """
 
     def __init__(

@@ -18,6 +18,7 @@ import torch
 import job
 from fedmed.command_line import read_experiment
 from fedmed.experiment import Experiment
+from fedmed.job_folder import EXPERIMENT, FIRST_WEIGHTS
 from fedmed.run_folder import RunFolder
 from model import BratsSegResNet
 
@@ -40,8 +41,8 @@ def exported(small_experiment: Callable[..., Experiment], tmp_path: Path) -> Pat
     return job.export_job(experiment, tmp_path)
 
 
-def custom(exported: Path, part: str = job.SITES_PART) -> Path:
-    return exported / part / "custom"
+def custom(exported: Path) -> Path:
+    return exported / job.SITES_PART / "custom"
 
 
 def test_it_imports_whole_in_another_place(exported: Path) -> None:
@@ -59,17 +60,33 @@ def test_it_carries_no_path_of_this_machine(exported: Path, phantom: Path) -> No
 
 
 def test_it_starts_from_weights_of_the_seed(exported: Path) -> None:
-    weights = torch.load(custom(exported, job.SERVERS_PART) / job.FIRST_WEIGHTS, weights_only=True)["model"]
+    weights = torch.load(exported / job.SERVERS_PART / "config" / FIRST_WEIGHTS, weights_only=True)["model"]
     torch.manual_seed(7)
     expected = BratsSegResNet().state_dict()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
-def test_the_server_builds_the_model_by_name_and_arguments(exported: Path) -> None:
-    server = json.loads((exported / job.SERVERS_PART / "config" / "config_fed_server.json").read_text())
-    persistor = next(c for c in server["components"] if c["id"] == "persistor")
-    assert persistor["args"]["model"]["path"] == "model.BratsSegResNet"
-    assert persistor["args"]["model"]["args"] == json.loads(json.dumps(BratsSegResNet().arguments))
+def test_a_job_for_installed_code_is_the_same_job_without_the_code(tmp_path: Path) -> None:
+    places = {how: tmp_path / how for how in ("travels", "installed")}
+    for how, place in places.items():
+        place.mkdir()
+        options = ["--env", "prod", "--code", how, "--n_clients", "2", "--num_rounds", "1", "--seed", "7"]
+        places[how] = job.export_job(read_experiment(options), place)
+    files = {
+        how: {path.relative_to(made): path.read_bytes() for path in made.rglob("*") if path.is_file()}
+        for how, made in places.items()
+    }
+    assert files["installed"] == {path: held for path, held in files["travels"].items() if "custom" not in path.parts}
+    assert not list(places["installed"].rglob("custom"))  # even an empty one would be code to FLARE
+
+
+def test_what_is_no_code_reaches_whom_it_is_for_alone(exported: Path) -> None:
+    assert [path.relative_to(exported).as_posix() for path in exported.rglob(FIRST_WEIGHTS)] == [
+        f"{job.SERVERS_PART}/config/{FIRST_WEIGHTS}"
+    ]
+    assert [path.relative_to(exported).as_posix() for path in exported.rglob(EXPERIMENT)] == [
+        f"{job.SITES_PART}/config/{EXPERIMENT}"
+    ]
 
 
 def test_updates_travel_as_differences(exported: Path) -> None:

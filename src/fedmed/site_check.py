@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from fedmed.code_version import code_here
 from fedmed.data.audit_table import heading
 from fedmed.data.case_facts import FactsBook
 from fedmed.data.datalist import datalist_path, load_datalist
@@ -77,7 +78,7 @@ def _versions(requirements: Path) -> tuple[Level, str]:
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     if wrong:
         return "error", f"{', '.join(wrong)}; run pip install -r {requirements}"
-    code = "the code comes with each job"
+    code = f"the code here is {code_here()}, needed where jobs bring none"
     if any(each.metadata["Name"] == "fedmed" for each in distributions()):
         code = f"fedmed {version('fedmed')} is installed and goes before what a job brings"
     return "ok", f"{python}, {len(pinned)} packages as in {requirements.name}; {code}"

@@ -1,11 +1,15 @@
-"""A provisioned federation on this machine, over TLS: what it comes to is what the simulator does, and what stays."""
+"""A provisioned federation on this machine, over TLS: what it comes to is what the simulator does, and what stays.
+
+The second one's sites take no code from jobs; they and the server have it installed, each in a folder of its own.
+"""
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +18,7 @@ import pytest
 import torch
 
 import job
+from fedmed.code_version import OTHER_CODE
 from fedmed.data.phantom import make_phantom
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.federation.kit import user_kit
@@ -38,6 +43,10 @@ class Deployment(NamedTuple):
     place: Path
     kits: dict[str, Path]
     data: dict[str, Path]  # each site's own
+
+    def code(self, name: str) -> Path:
+        """Where the server or a site has its own copy of the code."""
+        return self.place / f"code of {name}"
 
     def secrets(self) -> list[str]:
         """What must not leave the sites: names of cases, and where they lie."""
@@ -64,23 +73,54 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployment(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    place = tmp_path_factory.mktemp("federation")
+    federation, made = provisioned(phantom, tmp_path_factory.mktemp("federation"))
+    with started(federation, made, {}):
+        yield made
+    assert not launch.processes_with(str(made.place))
+
+
+@pytest.fixture(scope="module")
+def reviewed(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    federation, made = provisioned(phantom, tmp_path_factory.mktemp("reviewed"))
+    for site in SITES:
+        policy = made.kits[site] / "local" / "authorization.json"
+        policy.write_text(policy.read_text().replace('"byoc": "any"', '"byoc": "none"'))
+    with started(federation, made, {name: installed(made.code(name)) for name in ("localhost", *SITES)}):
+        yield made
+
+
+def provisioned(phantom: Path, place: Path) -> tuple[Federation, Deployment]:
     data = {site: Path(shutil.copytree(phantom, place / f"confidential {site}")) for site in SITES}
     users = {LEAD: "lead", MEMBER: "member"}
     federation = Federation("localhost", free_port(), SITES, users, storage=place / "store")
-    kits = provision(federation, place / "kits")
+    return federation, Deployment(place, provision(federation, place / "kits"), data)
+
+
+@contextlib.contextmanager
+def started(federation: Federation, made: Deployment, more: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
+    """Server and sites, with these variables more in the environment of each."""
     clean = launch.variables(DUPLICATES_KEY=KEY, OMP_NUM_THREADS="1")
     variables = {
-        site: {**clean, "DATASET_ROOT": str(path), "DATALIST_ROOT": str(path / "datalist")}
-        for site, path in data.items()
+        site: {**clean, **more.get(site, {}), "DATASET_ROOT": str(path), "DATALIST_ROOT": str(path / "datalist")}
+        for site, path in made.data.items()
     }
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(scratch_folder())
-        members = stack.enter_context(running(federation, kits, place / "flare.log", scratch, variables))
-        with admin_session(user_kit(kits[LEAD])) as admin:
+        with pytest.MonkeyPatch.context() as patch:  # the server inherits this process's environment
+            for name, value in more.get("localhost", {}).items():
+                patch.setenv(name, value)
+            members = stack.enter_context(running(federation, made.kits, made.place / "flare.log", scratch, variables))
+        with admin_session(user_kit(made.kits[LEAD])) as admin:
             members.wait_for_sites(admin)
-        yield Deployment(place, kits, data)
-    assert not launch.processes_with(str(place))
+        yield
+
+
+def installed(place: Path) -> dict[str, str]:
+    """The environment of a machine that has its own copy of the code."""
+    shutil.copytree(launch.ROOT / "src", place / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("client.py", "model.py"):
+        shutil.copy(launch.ROOT / name, place)
+    return {"PYTHONPATH": f"{place / 'src'}{os.pathsep}{place}"}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +138,12 @@ def deployed(deployment: Deployment) -> Path:
 def submitted(deployment: Deployment, *arguments: object) -> subprocess.CompletedProcess[str]:
     kit = ("--env", "prod", "--startup_kit", deployment.kits[LEAD])
     return launch.run(deployment.place, *arguments, *kit)
+
+
+def submitted_here(deployment: Deployment, user: str, *arguments: object) -> int:
+    """The same in this process; its exit code."""
+    usual = ["--env", "prod", "--startup_kit", deployment.kits[user], "--artifacts", deployment.place / "artifacts"]
+    return job.main([*map(str, [*usual, *arguments])])
 
 
 def finished(done: subprocess.CompletedProcess[str], place: Path) -> Path:
@@ -190,11 +236,50 @@ def test_what_the_federation_does_not_take_is_told_in_one_sentence(
     code: int,
     words: str,
 ) -> None:
-    usual = ["--env", "prod", "--startup_kit", deployment.kits[user], "--artifacts", deployment.place / "artifacts"]
-    assert job.main([*map(str, [*usual, *arguments, "--job_name", "refused"])]) == code
+    assert submitted_here(deployment, user, *arguments, "--job_name", "refused") == code
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_sites_that_take_no_code_refuse_a_job_that_brings_it(
+    reviewed: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert submitted_here(reviewed, LEAD, *JOB, "--job_name", "brought") == 1
+    error = capsys.readouterr().err
+    assert "refused by hospital-a and hospital-b (BYOC not permitted)" in error
+    assert "submit it with --code installed" in error
+    assert error.count("\n") == 1
+
+
+def test_installed_code_ends_with_the_weights_and_scores_of_code_that_travels(
+    reviewed: Deployment, simulated: Path
+) -> None:
+    run = finished(submitted(reviewed, *JOB, "--code", "installed"), reviewed.place)
+    for name in (BEST, LAST):
+        torch.testing.assert_close(weights(run, name), weights(simulated, name))
+    pd.testing.assert_frame_equal(scores(run), scores(simulated))
+    for site in SITES:
+        assert list(reviewed.kits[site].rglob("app_*/config/experiment.json"))  # so the search finds what is there
+        assert not list(reviewed.kits[site].rglob("app_*/custom"))
+
+
+def test_a_site_with_other_code_than_the_jobs_refuses_to_run_it(
+    reviewed: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = reviewed.code("hospital-b") / "client.py"
+    whole = script.read_text()
+    script.write_text(f"{whole}# changed\n")
+    try:
+        assert submitted_here(reviewed, LEAD, *JOB, "--code", "installed", "--job_name", "other") == 1
+    finally:
+        script.write_text(whole)
+    error = capsys.readouterr().err
+    assert "hospital-b failed" in error
+    assert error.count("\n") == 1
+    logs = {site: list(reviewed.kits[site].rglob("log.txt")) for site in SITES}
+    assert found_in(logs["hospital-b"], [OTHER_CODE])
+    assert not found_in(logs["hospital-a"], [OTHER_CODE])
 
 
 def test_a_proof_of_concept_ends_with_the_simulators_weights_and_without_a_process_or_a_key(

@@ -187,7 +187,7 @@ def test_the_workspace_that_was_asked_for_is_kept(runs: Runs, place: Path) -> No
 
 def test_the_job_holds_no_path_of_this_machine(runs: Runs, place: Path) -> None:
     site = place / "work space" / "my_experiment-001" / "site-1" / "simulate_job" / "app_site-1"
-    shipped = json.loads((site / "custom" / "experiment.json").read_text())
+    shipped = json.loads((site / "config" / "experiment.json").read_text())
     assert str(place) not in json.dumps(shipped)
     assert (site / "custom" / "fedmed" / "tasks" / "brats18.py").is_file()
 

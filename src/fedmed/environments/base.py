@@ -21,6 +21,11 @@ class Environment(Plugin, ABC):
     DATA_HERE: ClassVar[bool] = True
     """Whether the sites' data lie on the machine that launches the run, which can audit them then."""
 
+    @property
+    def code_travels(self) -> bool:
+        """Whether a job brings its code; else the same code is installed wherever it runs."""
+        return True
+
     def check_here(self, experiment: "Experiment") -> None:
         """Refuse, before anything is made, what this machine lacks for the run; :meth:`check` is asked at sites too.
 

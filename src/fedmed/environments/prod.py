@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fedmed.environments.base import Environment, Watch
 from fedmed.environments.submitted import check_submitted
@@ -24,6 +24,13 @@ class Prod(Environment):
 
     startup_kit: Path | None = option(None, "startup kit of a user who may submit jobs, a lead or project_admin")
     username: str | None = option(None, "the user's name (default: that of the startup kit)")
+    code: Literal["travels", "installed"] = option(
+        "travels", "the job brings this code, or runs that of the same version which every site and the server have"
+    )
+
+    @property
+    def code_travels(self) -> bool:
+        return self.code == "travels"
 
     def check(self, experiment: "Experiment") -> None:
         check_submitted(experiment)
@@ -38,7 +45,8 @@ class Prod(Environment):
         if self.startup_kit is None:
             return "a provisioned federation"
         kit = self._kit()
-        return f"the federation of {kit.host}:{kit.port}, submitted by {kit.username}"
+        code = "" if self.code_travels else ", by the code that is installed there"
+        return f"the federation of {kit.host}:{kit.port}, submitted by {kit.username}{code}"
 
     def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
         from fedmed.federation.following import run_job

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from fedmed.code_version import OTHER_CODE
 from fedmed.server.aggregator import NO_UPDATE
 from fedmed.server.controller import REFUSED_DATA
 from fedmed.server.round_call import NO_ROUND
@@ -26,9 +27,9 @@ def told(reports: Path, log: Path) -> str | None:
 
 
 def told_by_server(log: Path) -> str | None:
-    """What a log of the server says: a refusal of the data or of a round's updates, or which site failed first."""
+    """What a log of the server says: a refusal of code, data or a round's updates, or which site failed first."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    refusals = re.findall(rf"(?:{NO_UPDATE}|{NO_ROUND}|{REFUSED_DATA}).*", text)
+    refusals = re.findall(rf"(?:{NO_UPDATE}|{NO_ROUND}|{REFUSED_DATA}|{OTHER_CODE}).*", text)
     if refusals:
         return refusals[-1]
     bad = _BAD_RESULT.search(text)

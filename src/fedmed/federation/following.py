@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fedmed.environments.base import Watch
 from fedmed.environments.reasons import told, told_by_server
 from fedmed.errors import InputError, RunFailed
+from fedmed.federation.refusals import NOT_STARTED, why_not_started
 from fedmed.federation.session import Admin, NotTold, Unreachable
 from fedmed.server.progress import RECORDS, read_records
 
@@ -151,6 +152,8 @@ def run_job(
     followed = FollowedJob(admin, job_id, watch, check)
     try:
         status = followed.follow()
+        if status == NOT_STARTED:
+            raise RunFailed(f"Job {job_id} was not started: {why_not_started(admin, job_id)}")
         log = followed.collect(folder, global_model=global_model)
     except BaseException:
         followed.end()

@@ -21,6 +21,7 @@ from nvflare.lighter.provision import prepare_project
 from nvflare.lighter.provisioner import Provisioner
 
 from fedmed.errors import InputError
+from fedmed.federation.class_list import SERVERS_CLASSES, SITES_CLASSES, allow
 from fedmed.federation.project import PARTICIPANTS, Federation, Project, check, of_type, project_of, read_project, site
 from fedmed.files import staging_folder
 
@@ -147,11 +148,13 @@ def _settle_server(kit: Path, storage: Path) -> None:
     rights = _default(kit, "authorization.json")
     rights["permissions"]["lead"][AdminCommandNames.APP_COMMAND] = "n:submitter"  # to follow the rounds of a job
     _write(kit, "authorization.json", rights)
+    allow(kit, SERVERS_CLASSES)
 
 
 def _settle_sites(kits: Path, project: Project) -> None:
     for each in of_type(project, "client"):
         _write(kits / each["name"], "authorization.json", {"format_version": "1.0", "permissions": SITES_RIGHTS})
+        allow(kits / each["name"], SITES_CLASSES)
 
 
 def _default(kit: Path, name: str) -> dict[str, Any]:

@@ -76,6 +76,10 @@ class Admin:
         """FLARE's word for how a job is: ``SUBMITTED``, ``RUNNING``, ``FINISHED:COMPLETED`` and others."""
         return str(_ask(lambda: self._session.get_job_meta(job_id)).get("status"))
 
+    def deployment(self, job_id: str) -> list[str]:
+        """What the server noted when it gave the job to its sites, such as ``north: OK``; nothing before."""
+        return list(_ask(lambda: self._session.get_job_meta(job_id)).get("job_deploy_detail") or [])
+
     def records(self, job_id: str, after: int) -> list[dict[str, Any]]:
         """The records of a job's rounds after the first so many; none while it does not run.
 

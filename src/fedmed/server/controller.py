@@ -126,7 +126,7 @@ class GuardedFedAvg(FedAvg):
         """Begin with the model, the best model, the rounds and the ledgers that a checkpoint holds."""
         self.info(f"The run goes on after round {earlier.rounds} of {self.num_rounds}.")
         self.start_round, self.num_rounds = earlier.rounds, max(0, self.num_rounds - earlier.rounds)
-        self.persistor.source_ckpt_file_full_name = str(earlier.last)
+        self.persistor.checkpoint = earlier.last
         if earlier.best is not None and earlier.best_score is not None:
             shutil.copyfile(earlier.best, self._models / BEST_FILE)
             self.engine.get_component(SELECTOR).best_val_metric = earlier.best_score
