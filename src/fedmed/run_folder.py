@@ -38,6 +38,7 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dataset_splits": ("an object of objects", ("training", "validation")),
     "dataset_overlap": ("an object", ()),
     "model_meta": ("an object", ()),
+    "job": ("an object", ("id",)),
     HISTORY: ("a list of objects", ("round", "site")),
 }
 """The JSON files of a run: what each holds, and which keys its objects have at least."""

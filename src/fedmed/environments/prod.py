@@ -39,7 +39,7 @@ class Prod(Environment):
         from fedmed.federation.session import admin_session  # it takes a second to import, and sites import this module
 
         with admin_session(self._kit()) as admin:
-            expect_connected(experiment.training.sites, admin.sites())
+            expect_connected(experiment.training.sites, admin.sites(), experiment.faults.min_clients)
 
     def statement(self, experiment: "Experiment") -> str:
         if self.startup_kit is None:
@@ -53,7 +53,7 @@ class Prod(Environment):
         from fedmed.federation.session import admin_session
 
         with admin_session(self._kit()) as admin:
-            run_job(admin, job, folder, watch, global_model=experiment.algorithm.GLOBAL_MODEL)
+            run_job(admin, job, folder, watch, global_model=experiment.algorithm.GLOBAL_MODEL, lasting=True)
 
     def _kit(self) -> "UserKit":
         from fedmed.federation.kit import user_kit
@@ -63,14 +63,20 @@ class Prod(Environment):
         return user_kit(self.startup_kit, self.username)
 
 
-def expect_connected(wanted: Sequence[str], connected: Sequence[str]) -> None:
+def expect_connected(wanted: Sequence[str], connected: Sequence[str], needed: int | None = None) -> None:
     """Refuse a job for sites that are not there: the server would let it wait without a word.
 
+    Args:
+        needed: how many are enough; None is all.
+
     Raises:
-        InputError: one is not.
+        InputError: too few are.
     """
     missing = [site for site in wanted if site not in connected]
-    if missing:
+    there = len(wanted) - len(missing)
+    if missing and needed is not None and there >= needed:
+        print(f"without {', '.join(missing)}: not connected; who comes later takes part from the next job on")
+    elif missing:
         raise InputError(
             f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not connected to the server "
             f"(connected: {', '.join(connected) or 'none'}); start what is missing, or name others with --site_names."

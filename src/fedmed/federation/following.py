@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from fedmed.environments.base import Watch
 from fedmed.environments.reasons import told, told_by_server
-from fedmed.errors import InputError, RunFailed
-from fedmed.federation.refusals import NOT_STARTED, why_not_started
-from fedmed.federation.session import Admin, NotTold, Unreachable
+from fedmed.errors import RunFailed
+from fedmed.federation.refusals import NOT_STARTED, in_one_sentence, refusals, why_not_started
+from fedmed.federation.session import Admin, NotThere, NotTold, Unreachable
 from fedmed.server.progress import RECORDS, read_records
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ SILENCE_S = 900.0
 """How long a server may be out of reach while a job runs there; it goes on without its user meanwhile."""
 
 RUNNING = "RUNNING"
+JOB = "job"
+"""In the run folder: which job of the federation's server runs it."""
+
+GONE_S = 20.0
+"""How long a server may call a job RUNNING without a process of it: its start and its end take seconds."""
+
 _POLL_S, _POLL_AGAIN_S = 0.5, 5.0
 _FIRST_RECORD_S = 3.0  # between questions that nobody can answer yet, each of which is an error in the server's log
 _ABORT_S = 60.0
@@ -42,20 +48,21 @@ class FollowedJob:
     def __init__(self, admin: Admin, job_id: str, watch: Watch, check: Callable[[], None]) -> None:
         self.admin, self.job_id, self._watch, self._check = admin, job_id, watch, check
         self._known, self._final, self._may_ask = 0, False, True
-        self._heard = self._asked = time.monotonic()
+        self._heard = self._asked = self._there = time.monotonic()
+        self._runs = False
 
     def follow(self) -> str:
         """Hand on the rounds until the job has ended; how it did, in FLARE's words.
 
         Raises:
-            RunFailed: the server cannot be reached for a long time.
+            RunFailed: the server cannot be reached for a long time, or has lost the job.
         """
         while True:
             self._check()
             try:
                 status = self.admin.status(self.job_id)
-                if status == RUNNING and self._due():
-                    self._ask()
+                if status == RUNNING:
+                    self._look()
                 self._heard = time.monotonic()
             except Unreachable as silence:
                 self._wait_again(silence)
@@ -78,17 +85,37 @@ class FollowedJob:
             ) from silence
         time.sleep(_POLL_AGAIN_S)
 
+    def _look(self) -> None:
+        """At a job that is said to be running."""
+        if not self._runs:
+            self._runs, self._there = True, time.monotonic()
+            refused = in_one_sentence(refusals(self.admin.deployment(self.job_id)))
+            if refused:
+                print(f"The job runs, but was {refused}", flush=True)
+        if self._due():
+            self._ask()
+        if time.monotonic() > self._there + GONE_S:
+            raise RunFailed(
+                f"The server calls job {self.job_id} {RUNNING} and runs it no more: it was started anew meanwhile."
+            )
+
     def _ask(self) -> None:
         try:
             self._hand_on(self.admin.records(self.job_id, self._known))
+        except NotThere:
+            return
         except NotTold as error:
             self._may_ask = False
             print(f"{error}; the rounds are shown when the job has ended", flush=True)
+        self._there = time.monotonic()
 
     def _due(self) -> bool:
         """Whether it is time to ask for records: rarely before the first, never after the last."""
         pause = _POLL_S if self._known else _FIRST_RECORD_S
-        if self._final or not self._may_ask or time.monotonic() < self._asked + pause:
+        if self._final or not self._may_ask:
+            self._there = time.monotonic()  # nothing is asked, so nothing is known
+            return False
+        if time.monotonic() < self._asked + pause:
             return False
         self._asked = time.monotonic()
         return True
@@ -121,11 +148,24 @@ class FollowedJob:
             folder.collect(server, global_model=global_model)
             if (server / "log.txt").is_file() and not (folder.path / LOG).exists():
                 shutil.copy(server / "log.txt", folder.path / LOG)
-        except (Unreachable, RuntimeError, OSError, InputError) as error:
+        except Exception as error:  # FLARE raises a dozen kinds
             raise RunFailed(f"The results of job {self.job_id} cannot be fetched ({error}).") from error
         finally:
             shutil.rmtree(fetched, ignore_errors=True)
         return folder.path / LOG
+
+
+def _under_way(admin: Admin, folder: "RunFolder") -> str | None:
+    """The job that a former launcher of this run submitted, if it goes on or has come to a good end without it."""
+    if not (folder.path / f"{JOB}.json").is_file():
+        return None
+    job_id = str(folder.read_json(JOB)["id"])
+    try:
+        status = admin.status(job_id)
+        goes_on = admin.is_there(job_id) if status == RUNNING else not status.startswith(ENDED)
+    except Exception:  # FLARE raises a dozen kinds; the server knows no such job any more
+        return None
+    return job_id if goes_on or status == COMPLETED else None
 
 
 def run_job(
@@ -135,12 +175,14 @@ def run_job(
     watch: Watch,
     *,
     global_model: bool,
+    lasting: bool = False,
     check: Callable[[], None] = lambda: None,
     reports: Path | None = None,
 ) -> None:
     """Submit an exported job, follow it to its end and collect what it made, also of a job that failed.
 
     Args:
+        lasting: whether the federation outlives this process, so that a job of the same run may run there already.
         check: raises what ends the run early, such as the death of a process.
         reports: the folder where sites of this machine say why they failed.
 
@@ -148,7 +190,8 @@ def run_job(
         InputError: the server refuses the job.
         RunFailed: it did not end well.
     """
-    job_id = admin.submit(job)
+    job_id = (_under_way(admin, folder) if lasting else None) or admin.submit(job)
+    folder.write_json(JOB, {"id": job_id})
     followed = FollowedJob(admin, job_id, watch, check)
     try:
         status = followed.follow()

@@ -41,6 +41,10 @@ class Unreachable(RuntimeError):
     """The server does not answer at the moment; what runs there goes on."""
 
 
+class NotThere(RuntimeError):
+    """The server has no process of a job: not yet, no more, or because the server itself was started anew."""
+
+
 class NotTold(RuntimeError):
     """A user may submit a job and fetch its results and yet not ask it while it runs: FLARE's default for a lead."""
 
@@ -81,14 +85,17 @@ class Admin:
         return list(_ask(lambda: self._session.get_job_meta(job_id)).get("job_deploy_detail") or [])
 
     def records(self, job_id: str, after: int) -> list[dict[str, Any]]:
-        """The records of a job's rounds after the first so many; none while it does not run.
+        """The records of a job's rounds after the first so many; none while it cannot answer.
 
         Raises:
             NotTold: this federation gives the user no right to ask a running job.
+            NotThere: the server has no process of this job, whatever its state is called.
         """
         try:
             told = _ask(lambda: self._session.do_app_command(job_id, TOPIC, {AFTER: after}))
-        except (JobNotRunning, InternalError, NoReply):  # not yet, no more, or between two states
+        except JobNotRunning as error:
+            raise NotThere(_short(error)) from error
+        except (InternalError, NoReply):  # not yet, or between two states
             return []
         except AuthorizationError as error:
             raise NotTold(f"{self.kit.username} has no right to {TOPIC} here, FLARE's app_command") from error
@@ -98,6 +105,16 @@ class Admin:
         """Fetch what a finished job left at the server; the copy of its run folder there."""
         place = _ask(lambda: self._session.download_job_result(job_id, str(into)))
         return Path(place) / "workspace"
+
+    def is_there(self, job_id: str) -> bool:
+        """Whether the server has a process of this job, as far as it tells this user."""
+        try:
+            self.records(job_id, 0)
+        except NotThere:
+            return False
+        except NotTold:
+            return True
+        return True
 
     def abort(self, job_id: str) -> None:
         """End a job, whatever it does."""

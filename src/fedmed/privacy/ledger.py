@@ -137,7 +137,13 @@ def checksum(content: Mapping[str, Any]) -> str:
 
 
 def site_ledger(site: str, job_id: str, name: str = LEDGER) -> Path:
-    """Where a site keeps its own ledger of a job."""
+    """Where a site keeps its own ledger of a job.
+
+    Raises:
+        InputError: ``job_id`` or ``name``, which may come with a job, is no plain name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z0-9_-]", name):
+        raise InputError(f"The ledger's file is called {name!r:.80}; expected a plain file name.")
     return site_folder(site, job_id) / name
 
 
