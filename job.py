@@ -10,7 +10,6 @@ import signal
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ from fedmed.data.datalist import Datalist, datalist_path, load_datalist
 from fedmed.data.finding import refuse_errors
 from fedmed.data.phantom import dataset_title, is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, in_words
-from fedmed.experiment import Experiment
+from fedmed.experiment import Experiment, new_run_id
 from fedmed.faults import Faults
 from fedmed.files import staging_folder, write_whole
 from fedmed.job_folder import EXPERIMENT, FIRST_WEIGHTS, leave_code_out, settle
@@ -114,7 +113,7 @@ def check_and_run(experiment: Experiment, begun: RunFolder | None) -> None:
     """
     if not experiment.environment.DATA_HERE:
         experiment.environment.check_here(experiment)
-        named = experiment if begun else dataclasses.replace(experiment, run_id=uuid.uuid4().hex)
+        named = experiment if begun else dataclasses.replace(experiment, run_id=new_run_id())
         run(named, {}, {}, begun)
         return
     experiment = with_cache(with_phantom(experiment))

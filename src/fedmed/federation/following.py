@@ -191,7 +191,8 @@ def run_job(
         RunFailed: it did not end well.
     """
     job_id = (_under_way(admin, folder) if lasting else None) or admin.submit(job)
-    folder.write_json(JOB, {"id": job_id})
+    if lasting:
+        folder.write_json(JOB, {"id": job_id})
     followed = FollowedJob(admin, job_id, watch, check)
     try:
         status = followed.follow()
