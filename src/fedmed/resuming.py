@@ -30,6 +30,8 @@ def resumed(path: Path, given: Mapping[str, Any]) -> Experiment:
     environment = _environment(began, left)
     parts = {}
     for name, cls in MAY_CHANGE.items():
+        if cls is Data and not environment.DATA_HERE:
+            continue  # every site has its own
         own = {option: left.pop(option) for option in option_names(cls) & set(left)}
         parts[name] = dataclasses.replace(getattr(began, name), **own)
     if left:
