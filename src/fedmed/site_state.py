@@ -1,13 +1,14 @@
 """What a site keeps to itself between rounds, so that a process started later goes on where the last one stood."""
 
 import contextlib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from fedmed.tensor_file import write_tensors
 
 _NAME = re.compile(r"after-(\d+)\.pt")
 _KEPT = 2
@@ -23,9 +24,7 @@ class SiteState:
     def save(self, rounds: int, content: Mapping[str, Any]) -> None:
         """Keep the state after so many rounds, whole or not at all, and forget those that nobody can ask for."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / ".state.part"
-        torch.save(dict(content), part)
-        os.replace(part, self.folder / f"after-{rounds}.pt")
+        write_tensors(self.folder / f"after-{rounds}.pt", content)
         for old in [number for number in self._rounds() if number <= rounds - _KEPT or number > rounds]:
             (self.folder / f"after-{old}.pt").unlink()
 

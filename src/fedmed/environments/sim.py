@@ -61,7 +61,7 @@ class Sim(Environment):
         if self.threads < sites and not self.allow_restart:
             raise InputError(
                 f"--threads {self.threads} is fewer than the {sites} sites: the simulator would start every site's "
-                "process anew each round, and its optimiser's state and its cache would be lost; "
+                "process anew each round, which takes time, and the cases that it holds in memory would be lost; "
                 f"give --threads {sites}, or --allow_restart if that is wanted."
             )
         if self.threads < sites and (experiment.training.cross_site or not experiment.algorithm.GLOBAL_MODEL):
