@@ -44,6 +44,7 @@ from fedmed.options import to_plain
 from fedmed.presence import Presence
 from fedmed.privacy.ledger import LEDGER, Entry, Ledger, all_booked
 from fedmed.privacy.policy import enforce
+from fedmed.resuming import refuse_finished
 from fedmed.run_folder import ARTIFACTS, BEST, LAST, SITES, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
 from fedmed.server.cross_site import add_cross_site
@@ -257,11 +258,12 @@ def run(
     """Train in the chosen environment and leave a complete run folder.
 
     Raises:
-        InputError: the run of ``begun`` still runs.
+        InputError: the run of ``begun`` still runs, or has been finished meanwhile.
         RunFailed: the run did not end well; its folder says ``failed`` and keeps what there was.
     """
     folder = begun or RunFolder.create(experiment.artifacts or HERE / ARTIFACTS, experiment.job_name)
     with run_lock.held(folder.path):
+        refuse_finished(folder)
         _run(experiment, datalists, summaries, folder)
 
 
@@ -362,9 +364,9 @@ class Progress:
             f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
             *(f"{title:<10} {path / name}" for title, name in WHERE.items() if (path / name).exists()),
         ]
-        self.folder.forget_states()
         self.folder.write_text(SUMMARY, "\n".join(lines) + "\n")
         self.folder.write_status("finished")
+        self.folder.forget_states()
         say("\n" + "\n".join(lines))
 
     @property

@@ -45,9 +45,9 @@ def test_lines_of_all_rounds_have_their_columns_in_one_place() -> None:
     assert "val_dice 0.7000" in final
 
 
-def test_a_refused_site_is_told_below_the_line() -> None:
+def test_a_site_that_is_left_out_is_told_below_the_line() -> None:
     line = round_line(record(0, TWO, refused={"site-2": "it holds NaN"}), 5, REGIONS, KEY, 1)
-    assert line.splitlines()[1].strip() == "site-2 was refused: it holds NaN"
+    assert line.splitlines()[1].strip() == "without site-2: it holds NaN"
 
 
 def test_what_is_missing_is_shown_as_missing() -> None:

@@ -185,7 +185,7 @@ class Experiment:
             self.job_name,
             "letters, digits, dots, dashes and underscores, starting with a letter or digit",
         )
-        if self.run_id is not None and not re.fullmatch(RUN_ID, self.run_id):
+        if self.run_id is not None and not re.fullmatch(RUN_ID, str(self.run_id)):
             raise InputError(f"The run is called {self.run_id!r:.80}; expected a name that job.py gave it.")
         self.faults.check_sites(self.training.n_clients)
         for choice in (self.task, self.algorithm, self.privacy, self.environment):

@@ -101,7 +101,7 @@ class LocalSite:
         Args:
             rounds: how many rounds made what was sent.
         """
-        if rounds and (self._rounds is None or self._rounds > rounds):
+        if self._rounds is None or self._rounds > rounds:
             self._take_up(rounds)
         self.load(self.hook.starting_weights(received, self.own))
 
@@ -109,13 +109,14 @@ class LocalSite:
         """Go on where an earlier process of this site stood, or where this one stood before a round was lost."""
         self._rounds, kept = rounds, self._state.load(rounds) if self._state is not None else None
         if kept is None:
-            self.fresh_optimizer = True
-            return
-        _, content = kept
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.own = content["own"]
+            self.optimizer.state.clear()
+            self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
+        else:
+            _, content = kept
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.own, best = content["own"], content["best"]
         if self._kept is not None:
-            self._kept.best = content["best"]
+            self._kept.best = best
 
     def _save_state(self, rounds: int) -> None:
         """What the next round needs if another process runs it; whole models only where the run needs them."""

@@ -34,9 +34,10 @@ class SiteState:
         Nothing in a file is executed; one that was cut off is passed over.
         """
         for number in sorted(self._rounds(), reverse=True):
+            path = self.folder / f"after-{number}.pt"
             if number <= rounds:
                 with contextlib.suppress(Exception):  # torch raises many kinds
-                    return number, torch.load(self.folder / f"after-{number}.pt", weights_only=True)
+                    return number, torch.load(path, map_location="cpu", weights_only=True)
         return None
 
     def forget(self) -> None:
