@@ -162,6 +162,13 @@ def refused(run: RunFolder) -> dict[tuple[int, str], str]:
     return {(row.round, row.site): row.refused for row in told.itertuples()}
 
 
+def rounds_of(run: RunFolder, site: str) -> set[int]:
+    """The rounds that have a site's update in them."""
+    table = run.history()
+    with_update = table[(table["site"] == site) & table["train_loss"].notna()]
+    return set(with_update["round"]) - {number for number, name in refused(run) if name == site}
+
+
 def eventually(holds: Callable[[], bool], patience_s: float = 60) -> bool:
     deadline = time.monotonic() + patience_s
     while not holds() and time.monotonic() < deadline:
@@ -212,27 +219,23 @@ def test_the_server_dies_and_the_run_goes_on_after_its_last_round(
 
 
 def test_a_straggler_is_left_out_and_heard_again_and_a_site_that_dies_is_spared(federated: Federated) -> None:
-    begun = federated.submit("--num_rounds", 8, "--job_name", "spared", *SPARES, "--round_timeout", 5)
-    begun.wait_for("round 1/8")
+    begun = federated.submit("--num_rounds", 10, "--job_name", "spared", *SPARES, "--round_timeout", 5)
+    begun.wait_for("round 1/10")
     of_job = [each for each in federated.processes_of("west") if "worker_process" in " ".join(each.cmdline())]
     of_job[0].send_signal(signal.SIGSTOP)
     begun.wait_for("without west: no answer within 5 s")
     of_job[0].send_signal(signal.SIGCONT)
-    begun.wait_for("round 3/8")
+    run = run_of(federated, "spared")
+    assert eventually(lambda: bool(rounds_of(run, "west") - {1}))  # it is asked again, and answers in time
     federated.kill("west")
     begun.wait_for("without west: no sign of life")
     begun.process.kill()  # and the launcher's machine is switched off
     begun.process.wait()
-    run = run_of(federated, "spared")
     federated.start("west")
     Submitted(federated.place, ["--resume", run.path]).end()
-    table = run.history()
     assert run.status == "finished"
-    assert set(table["round"]) == set(range(9))
-    trained = table[table["train_loss"].notna()]
-    assert set(trained[trained["round"] == 2]["site"]) == {"north"}  # west was late
-    assert set(trained[trained["round"] == 3]["site"]) == {"north", "west"}  # and was asked again
-    assert set(trained[trained["round"] == 8]["site"]) == {"north"}  # west is dead
+    assert rounds_of(run, "north") == set(range(1, 11))
+    assert rounds_of(run, "west") <= set(range(1, 10)) - {2}
     with admin_session(user_kit(federated.kit)) as admin:
         federated.members.wait_for_sites(admin)  # west is there again, for the next job
 
