@@ -9,6 +9,7 @@ import pytest
 import job
 from fedmed import run_lock
 from fedmed.command_line import read_command, read_experiment
+from fedmed.environments.sim import Sim
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.options import option_names
@@ -123,7 +124,7 @@ def test_it_may_go_on_in_another_environment_of_this_machine(begun: Make) -> Non
     assert found.environment.name == "poc"
     assert found.environment.port == 0  # type: ignore[attr-defined]
     again = read(begun("--env", "poc"), "--env sim --threads 2")
-    assert again.environment == folder.experiment().environment.__class__(threads=2)
+    assert again.environment == Sim(threads=2)
 
 
 @pytest.mark.parametrize("there", ["sim", "poc"])

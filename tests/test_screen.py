@@ -50,6 +50,31 @@ def test_a_site_that_is_left_out_is_told_below_the_line() -> None:
     assert line.splitlines()[1].strip() == "without site-2: it holds NaN"
 
 
+def test_each_site_that_is_left_out_has_a_line_of_its_own() -> None:
+    why = {"site-4": "no answer within 9 s", "site-3": "it holds NaN"}
+    line = round_line(record(0, TWO, refused=why), 5, REGIONS, KEY, 1)
+    assert line.splitlines()[1:] == ["  without site-3: it holds NaN", "  without site-4: no answer within 9 s"]
+    final = round_line(record(5, TWO, final=True, unscored=why), 5, REGIONS, KEY, 0)
+    assert final.splitlines()[1:] == line.splitlines()[1:]
+    assert final.startswith("final model")
+
+
+def test_a_round_that_failed_does_not_count() -> None:
+    line = round_line(record(2, TWO, failed=True, refused={"site-3": "late"}), 5, REGIONS, KEY, 60)
+    assert line.splitlines()[0].startswith("round 3/5 ")
+    assert line.splitlines()[0].endswith("  does not count")
+    assert "left" not in line
+
+
+def test_a_site_that_lost_its_optimiser_is_told() -> None:
+    sites = {site: {**report, "fresh_optimizer": 1} for site, report in TWO.items()}
+    line = round_line(record(3, {**sites, "site-3": report(0.1)}, refused={"site-4": "late"}), 5, REGIONS, KEY, 1)
+    assert line.splitlines()[1:] == [
+        "  without site-4: late",
+        "  site-1, site-2 began with a new optimiser: the state of the earlier one is lost",
+    ]
+
+
 def test_what_is_missing_is_shown_as_missing() -> None:
     line = round_line(record(0, {"site-1": {"val_cases": 1}}), 5, REGIONS, KEY, 1)
     assert "0." not in line

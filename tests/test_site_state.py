@@ -86,10 +86,13 @@ def test_a_file_that_was_cut_off_is_passed_over(state: SiteState, size: float) -
 
 def test_a_save_that_was_cut_off_changes_nothing(state: SiteState) -> None:
     state.save(3, content(3))
-    (state.folder / ".state.part").write_bytes(b"half")
+    (state.folder / ".half.part").write_bytes(b"half")
     assert rounds_of(state.load(4)) == 3
     state.save(4, content(4))
     assert numbers(state) == ["after-3.pt", "after-4.pt"]
+    (state.folder / ".half.part").write_bytes(b"half")
+    state.forget()
+    assert not state.folder.exists()
 
 
 class Trap:

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,7 @@ class SiteState:
         """Keep the state after so many rounds, whole or not at all, and forget those that nobody can ask for."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_tensors(self.folder / f"after-{rounds}.pt", content)
-        for old in [number for number in self._rounds() if number <= rounds - _KEPT or number > rounds]:
-            (self.folder / f"after-{old}.pt").unlink()
+        self._remove(number for number in self._rounds() if number <= rounds - _KEPT or number > rounds)
 
     def load(self, rounds: int) -> tuple[int, dict[str, Any]] | None:
         """The latest state that is not after more than so many rounds, and after how many; None where there is none.
@@ -42,10 +41,14 @@ class SiteState:
 
     def forget(self) -> None:
         """The run is over: remove all."""
-        for number in self._rounds():
-            (self.folder / f"after-{number}.pt").unlink()
+        self._remove(self._rounds())
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+    def _remove(self, rounds: Iterable[int]) -> None:
+        """These states, and what a process that was killed while it wrote one has left."""
+        for path in (*(self.folder / f"after-{number}.pt" for number in rounds), *self.folder.glob(".*.part")):
+            path.unlink()
 
     def _rounds(self) -> list[int]:
         found = (_NAME.fullmatch(path.name) for path in self.folder.glob("after-*.pt"))

@@ -99,6 +99,15 @@ def test_each_replaces_the_one_before_and_only_the_models_that_it_names_are_kept
     ]
 
 
+def test_what_a_server_left_that_was_killed_goes_with_the_next_one(server: Server) -> None:
+    server.round()
+    for name in (".after-1.pt.part", ".tmpx1y2.part"):
+        (server.checkpoints.folder / name).write_bytes(b"half")
+    assert server.load().rounds == 1
+    server.round()
+    assert server.kept == ["after-2.pt", STATE]
+
+
 def test_a_model_is_what_it_was_when_the_server_has_replaced_its_own(server: Server) -> None:
     server.round()
     server.round(best=0.4)
