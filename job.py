@@ -45,7 +45,7 @@ from fedmed.presence import Presence
 from fedmed.privacy.ledger import LEDGER, Entry, Ledger, all_booked
 from fedmed.privacy.policy import enforce
 from fedmed.resuming import refuse_finished
-from fedmed.run_folder import ARTIFACTS, BEST, LAST, SITES, RunFolder, save_weights
+from fedmed.run_folder import ARTIFACTS, BEST, LAST, LOG, SITES, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
 from fedmed.server.cross_site import add_cross_site
 from fedmed.server.first_weights import FirstWeights
@@ -59,7 +59,7 @@ WHERE = {
     "curves": "curves.png",
     "cross-site": MATRIX,
     "ledger": LEDGER,
-    "log": "training.log",
+    "log": LOG,
 }
 SERVERS_PART, SITES_PART = "app_server", "app_site"
 PARTS = {SERVERS_PART: "config_fed_client.json", SITES_PART: "config_fed_server.json"}
@@ -273,6 +273,7 @@ def _run(
     summaries: Mapping[str, Mapping[str, Any]],
     folder: RunFolder,
 ) -> None:
+    folder.set_log_aside()
     progress = Progress(folder, experiment)
     started = time.monotonic()
     try:

@@ -71,7 +71,7 @@ def test_a_site_that_lost_its_optimiser_is_told() -> None:
     line = round_line(record(3, {**sites, "site-3": report(0.1)}, refused={"site-4": "late"}), 5, REGIONS, KEY, 1)
     assert line.splitlines()[1:] == [
         "  without site-4: late",
-        "  site-1, site-2 began with a new optimiser: the state of the earlier one is lost",
+        "  site-1, site-2 began with a new optimiser: nothing of an earlier round is kept there",
     ]
 
 

@@ -24,6 +24,7 @@ BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
 
 HISTORY = "training_history"
 ARTIFACTS = Path("artifacts")
+LOG = "training.log"
 SITES = "sites"
 """In a simulated run's folder: what each site would keep to itself, such as its own privacy ledger."""
 
@@ -169,6 +170,13 @@ class RunFolder:
         if which not in names or (self.path / BEST).is_file() or (self.path / LAST).is_file():
             return {}
         return {path.parent.name: path for path in sorted(self.path.glob(f"{SITES}/*/{names[which]}"))}
+
+    def set_log_aside(self) -> None:
+        """Number the log of a part of the run that is over, so that the next part's log says nothing of it."""
+        log = self.path / LOG
+        if log.is_file():
+            number = 1 + len(list(self.path.glob("training-*.log")))
+            log.rename(log.with_name(f"training-{number}.log"))
 
     def forget_states(self) -> None:
         """Remove what the server and the sites kept to go on with, since the run is over."""
