@@ -10,7 +10,6 @@ import signal
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ from fedmed.data.datalist import Datalist, datalist_path, load_datalist
 from fedmed.data.finding import refuse_errors
 from fedmed.data.phantom import dataset_title, is_phantom, make_phantom
 from fedmed.errors import InputError, RunFailed, in_words
-from fedmed.experiment import Experiment
+from fedmed.experiment import Experiment, new_run_id
 from fedmed.faults import Faults
 from fedmed.files import staging_folder, write_whole
 from fedmed.job_folder import EXPERIMENT, FIRST_WEIGHTS, leave_code_out, settle
@@ -45,7 +44,8 @@ from fedmed.options import to_plain
 from fedmed.presence import Presence
 from fedmed.privacy.ledger import LEDGER, Entry, Ledger, all_booked
 from fedmed.privacy.policy import enforce
-from fedmed.run_folder import ARTIFACTS, BEST, LAST, SITES, RunFolder, save_weights
+from fedmed.resuming import refuse_finished
+from fedmed.run_folder import ARTIFACTS, BEST, LAST, LOG, SITES, RunFolder, save_weights
 from fedmed.server.aggregator import GuardedAggregator
 from fedmed.server.cross_site import add_cross_site
 from fedmed.server.first_weights import FirstWeights
@@ -59,7 +59,7 @@ WHERE = {
     "curves": "curves.png",
     "cross-site": MATRIX,
     "ledger": LEDGER,
-    "log": "training.log",
+    "log": LOG,
 }
 SERVERS_PART, SITES_PART = "app_server", "app_site"
 PARTS = {SERVERS_PART: "config_fed_client.json", SITES_PART: "config_fed_server.json"}
@@ -114,7 +114,7 @@ def check_and_run(experiment: Experiment, begun: RunFolder | None) -> None:
     """
     if not experiment.environment.DATA_HERE:
         experiment.environment.check_here(experiment)
-        named = experiment if begun else dataclasses.replace(experiment, run_id=uuid.uuid4().hex)
+        named = experiment if begun else dataclasses.replace(experiment, run_id=new_run_id())
         run(named, {}, {}, begun)
         return
     experiment = with_cache(with_phantom(experiment))
@@ -258,11 +258,12 @@ def run(
     """Train in the chosen environment and leave a complete run folder.
 
     Raises:
-        InputError: the run of ``begun`` still runs.
+        InputError: the run of ``begun`` still runs, or has been finished meanwhile.
         RunFailed: the run did not end well; its folder says ``failed`` and keeps what there was.
     """
     folder = begun or RunFolder.create(experiment.artifacts or HERE / ARTIFACTS, experiment.job_name)
     with run_lock.held(folder.path):
+        refuse_finished(folder)
         _run(experiment, datalists, summaries, folder)
 
 
@@ -272,6 +273,7 @@ def _run(
     summaries: Mapping[str, Mapping[str, Any]],
     folder: RunFolder,
 ) -> None:
+    folder.set_log_aside()
     progress = Progress(folder, experiment)
     started = time.monotonic()
     try:
@@ -363,9 +365,9 @@ class Progress:
             f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
             *(f"{title:<10} {path / name}" for title, name in WHERE.items() if (path / name).exists()),
         ]
-        self.folder.forget_states()
         self.folder.write_text(SUMMARY, "\n".join(lines) + "\n")
         self.folder.write_status("finished")
+        self.folder.forget_states()
         say("\n" + "\n".join(lines))
 
     @property

@@ -31,7 +31,7 @@ def bare(experiment: Experiment) -> Bare:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        site = LocalSite(experiment, "site-1")
+        site = LocalSite(experiment, "site-1", keep_state=False)
         site.order.restart(0)
         batch = next(iter(site.batches))
         batch = {name: site._tensor(batch[name]) for name in ("image", "label")}

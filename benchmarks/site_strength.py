@@ -75,7 +75,7 @@ def experiment(data: Path, epochs: int, seed: int) -> Experiment:
 def trained_at(experiment: Experiment, site: str, scored: Sequence[str]) -> list[float]:
     """Train a new model on a site's cases and give its mean Dice at every site."""
     torch.manual_seed(experiment.training.seed)
-    local = LocalSite(experiment, site)
+    local = LocalSite(experiment, site, keep_state=False)
     local.train(FLModel(params={}, current_round=0))
     local.model.eval()
     dataset, lists = experiment.data.resolved()

@@ -247,6 +247,10 @@ def test_names_that_cannot_be_sites_are_refused(line: str) -> None:
     [
         ("--force", "belongs to --export"),
         ("--export /x --check_site a", "give one of them"),
+        ("--resume /x --export /y", "--resume and --export are two different things"),
+        ("--resume /x --check_site a", "--resume and --check_site are two different things"),
+        ("--resume /x --force", "belongs to --export"),
+        ("--resume /nowhere", "/nowhere holds no experiment.json"),
         ("--export /x --env sim", "drop one of them"),
         ("--export /x --dataset_base_dir /y", "every site has its own"),
         ("--startup_kit /kit", "belongs to --env prod"),
@@ -255,3 +259,18 @@ def test_names_that_cannot_be_sites_are_refused(line: str) -> None:
 def test_what_is_done_instead_of_a_run_fits_the_rest(line: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read(line)
+
+
+def test_by_default_every_site_must_answer_and_faults_are_options_like_others() -> None:
+    faults = read("").faults
+    assert (faults.min_clients, faults.round_timeout) == (None, None)
+    faults = read("--min_clients 2 --round_timeout 60 --site_silence 20 --max_update_ratio 0").faults
+    assert (faults.min_clients, faults.round_timeout, faults.site_silence, faults.max_update_ratio) == (2, 60, 20, 0)
+    with pytest.raises(InputError, match="--min_clients is 5; expected at most the 4 sites"):
+        read("--min_clients 5 --n_clients 4")
+
+
+def test_a_cross_site_evaluation_without_a_time_limit_waits_for_sites_that_a_round_would_spare() -> None:
+    with pytest.raises(InputError, match="give --round_timeout"):
+        read("--cross_site --min_clients 1")
+    assert read("--cross_site --min_clients 1 --round_timeout 60").training.cross_site

@@ -9,7 +9,8 @@ import pytest
 
 from fedmed.command_line import read_experiment
 from fedmed.errors import InputError
-from fedmed.experiment import Data, Experiment, Performance, Training
+from fedmed.experiment import Data, Experiment, Performance, Training, new_run_id
+from fedmed.faults import Faults
 
 
 def experiment(*arguments: str) -> Experiment:
@@ -24,6 +25,7 @@ def experiment(*arguments: str) -> Experiment:
         "--roi_size 32 40 48 --infer_roi_size 64 64 64 --cache_dataset 0.5 --cache_gb 1.5 --cache_dir /c",
         "--privacy svt --dp_epsilon 0.01 --dp_fraction 0.8",
         "--algorithm fedprox --fedproxloss_mu 0.1",
+        "--min_clients 2 --round_timeout 60 --site_silence 20.5 --max_update_ratio 0",
         "--threads 4 --gpu 0,0 --verbose --workspace /a/b --dataset_base_dir /data --datalist_json_path /lists",
     ],
 )
@@ -184,3 +186,29 @@ def test_environment_variables_name_this_sites_data(monkeypatch: pytest.MonkeyPa
 def test_an_empty_environment_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATASET_ROOT", "")
     assert Data.of_this_site() == Data()
+
+
+def test_a_file_of_an_earlier_version_that_knows_nothing_of_faults_still_opens() -> None:
+    document = json.loads(experiment("--num_rounds", "7", "--min_clients", "1").to_json())
+    del document["faults"], document["run_id"]
+    found = Experiment.from_json(json.dumps(document))
+    assert (found.faults, found.run_id, found.training.num_rounds) == (Faults(), None, 7)
+
+
+def test_a_runs_name_travels_with_it_and_is_no_path() -> None:
+    name = new_run_id()
+    assert name != new_run_id()
+    named = dataclasses.replace(experiment(), run_id=name)
+    assert Experiment.from_json(named.to_json(travelling=True)).run_id == name
+    document = json.loads(named.to_json())
+    for wrong in ("", "../up", f"{name}/x", f"{name}\n", "0" * 32, 5, ["x"]):
+        with pytest.raises(InputError, match="The run is called"):
+            Experiment.from_json(json.dumps({**document, "run_id": wrong}))
+
+
+@pytest.mark.parametrize("min_clients", [0, 3, "1"])
+def test_faults_in_a_file_are_checked(min_clients: object) -> None:
+    document = json.loads(experiment("--n_clients", "2").to_json())
+    document["faults"]["min_clients"] = min_clients
+    with pytest.raises(InputError, match="min_clients"):
+        Experiment.from_json(json.dumps(document))

@@ -13,6 +13,7 @@ from fedmed.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.local import LocalSite, site_seeds
 from fedmed.metrics import mean_over_sites
+from fedmed.privacy.ledger import STATE_VARIABLE
 from fedmed.run_folder import load_weights
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
@@ -27,12 +28,19 @@ def _small_network_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Brats18, "build_model", lambda self: BratsSegResNet(init_filters=8, blocks_down=(1, 1, 1, 1)))
 
 
+@pytest.fixture(autouse=True)
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where sites keep what outlives their processes."""
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
 @pytest.fixture
 def make_site(small_experiment: Callable[..., Experiment], start: Weights) -> Callable[..., LocalSite]:
-    """Makes a site that has received the first global model."""
+    """Makes a site that has received the first global model; another one of the same run is its next process."""
 
-    def make(*arguments: str, site: str = "site-1") -> LocalSite:
-        made = LocalSite(small_experiment("--learning_rate", "1e-3", *arguments), site)
+    def make(*arguments: str, site: str = "site-1", run: str = "job") -> LocalSite:
+        made = LocalSite(small_experiment("--learning_rate", "1e-3", *arguments), site, run)
         made.load(start)
         return made
 
@@ -233,7 +241,7 @@ def test_the_own_model_is_what_the_last_training_came_to_whatever_is_loaded_sinc
     with pytest.raises(InputError, match="site-1 has trained no model of its own yet"):
         site.own_model()
     came_to = trained(site)
-    site.begin(start)  # as the last validation does
+    site.begin(start, 1)  # as the last validation does
     assert same(site.weights(), start)
     assert same(dict(site.own_model()), came_to)
     assert same(dict(site.outgoing(start)), came_to)
@@ -241,19 +249,17 @@ def test_the_own_model_is_what_the_last_training_came_to_whatever_is_loaded_sinc
 
 
 @pytest.fixture
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_folder(kept: Path) -> Path:
     """Where site-1 keeps its own models of a run."""
-    monkeypatch.setenv("FEDMED_STATE", str(tmp_path))
-    monkeypatch.setenv("FEDMED_RUN", "run-001")
-    return tmp_path / "site-1"
+    return kept / "job" / "site-1"
 
 
 def test_a_site_that_trains_alone_goes_on_where_it_stood_and_sends_what_it_got(
     make_site: Callable[..., LocalSite], start: Weights, own_folder: Path
 ) -> None:
-    alone, plain = make_site("--algorithm", "local"), make_site()
+    alone, plain = make_site("--algorithm", "local"), make_site(run="another")
     for number in range(2):
-        alone.begin(start)
+        alone.begin(start, number)
         assert same(trained(alone, number), trained(plain, number))  # which never loads the global model again
         assert alone.outgoing(start) is start
     assert same(load_weights(own_folder / "last_local_model.pt"), plain.weights())
@@ -266,11 +272,11 @@ def test_it_keeps_its_best_model_and_never_the_untrained_one(
     monkeypatch.setattr(Brats18, "metrics", lambda self, rows: {"val_dice": next(told)})
     came_to = []
     for number in range(2):
-        site.begin(start)
+        site.begin(start, number)
         site.score()
         assert not (own_folder / "best_local_model.pt").exists() or number > 0
         came_to.append(trained(site, number))
-    site.begin(start)
+    site.begin(start, 2)
     site.score()
     assert same(load_weights(own_folder / "best_local_model.pt"), came_to[0])
     assert same(load_weights(own_folder / "last_local_model.pt"), came_to[1])
@@ -279,9 +285,13 @@ def test_it_keeps_its_best_model_and_never_the_untrained_one(
 def test_other_sites_keep_no_model(make_site: Callable[..., LocalSite], start: Weights, own_folder: Path) -> None:
     site = make_site()
     site.train(message())
-    site.begin(start)
+    site.begin(start, 1)
     site.score()
-    assert not own_folder.exists()
+    assert [path.relative_to(own_folder).as_posix() for path in own_folder.rglob("*.pt")] == ["state/after-1.pt"]
+    (state,) = own_folder.rglob("*.pt")
+    assert torch.load(state, weights_only=True)["own"] is None
+    site.forget()
+    assert list(own_folder.iterdir()) == []
 
 
 def test_another_sites_model_is_not_taken_for_the_own_one(
@@ -306,6 +316,118 @@ def test_the_own_model_leaves_only_where_the_experiment_says_so(
     else:
         with pytest.raises(InputError, match="the experiment has no --cross_site"):
             client._own_model(site)
+
+
+def rounds(site: LocalSite, received: Weights, first: int, end: int) -> Weights:
+    """Rounds of a federation of this one site, from what the server sent; what it sends after them."""
+    for number in range(first, end):
+        site.begin(received, number)
+        site.train(message(number))
+        received = {name: torch.as_tensor(values) for name, values in site.outgoing(received).items()}
+    return received
+
+
+def came_to(site: LocalSite) -> Weights:
+    """What the site's last training came to."""
+    return {name: torch.as_tensor(values) for name, values in site.own_model().items()}
+
+
+ALGORITHMS = pytest.mark.parametrize("algorithm", ["fedavg", "local"])
+
+
+@ALGORITHMS
+def test_another_process_goes_on_as_if_it_were_the_first(
+    make_site: Callable[..., LocalSite], start: Weights, kept: Path, algorithm: str
+) -> None:
+    whole = make_site("--algorithm", algorithm)
+    sent = rounds(whole, start, 0, 3)
+    rounds(whole, sent, 3, 4)
+    (kept / "job" / "site-1" / "state" / "after-4.pt").unlink()  # as if it had ended after three rounds
+    second = make_site("--algorithm", algorithm)
+    rounds(second, sent, 3, 4)
+    assert same(came_to(second), came_to(whole))
+    assert not second.fresh_optimizer
+
+
+@ALGORITHMS
+@pytest.mark.parametrize("replaced", [False, True], ids=["same process", "another process"])
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_round_that_the_server_lost_is_repeated_from_where_it_began(
+    make_site: Callable[..., LocalSite], start: Weights, algorithm: str, replaced: bool, lost: int
+) -> None:
+    chosen = ("--algorithm", algorithm)
+    site = make_site(*chosen)
+    sent = rounds(site, start, 0, lost - 1)
+    rounds(site, sent, lost - 1, lost)
+    once = came_to(site)
+    again = make_site(*chosen) if replaced else site
+    rounds(again, sent, lost - 1, lost)
+    assert same(came_to(again), once)
+    assert not again.fresh_optimizer
+
+
+def test_without_the_kept_state_the_optimiser_is_new_and_that_is_told(
+    make_site: Callable[..., LocalSite], start: Weights, kept: Path
+) -> None:
+    whole = make_site()
+    sent = rounds(whole, start, 0, 1)
+    rounds(whole, sent, 1, 2)
+    expected = came_to(whole)
+    other = make_site(run="of-which-nothing-is-kept")
+    rounds(other, sent, 1, 2)
+    assert other.fresh_optimizer
+    assert {int(state["step"]) for state in other.optimizer.state.values()} == {2}  # of one round
+    assert not same(came_to(other), expected)
+    for path in (kept / "job" / "site-1" / "state").iterdir():
+        path.unlink()
+    rounds(whole, sent, 1, 2)  # in the process that has one, of a round that was lost
+    assert whole.fresh_optimizer
+    assert same(came_to(whole), came_to(other))
+
+
+def test_a_site_that_missed_rounds_goes_on_with_its_latest_state(
+    make_site: Callable[..., LocalSite], start: Weights
+) -> None:
+    site = make_site()
+    sent = rounds(site, start, 0, 1)
+    replaced = make_site()
+    replaced.begin(sent, 5)
+    rounds(site, sent, 5, 6)
+    rounds(replaced, sent, 5, 6)
+    assert same(came_to(replaced), came_to(site))
+    assert not replaced.fresh_optimizer
+
+
+def test_the_best_own_model_stays_the_best_in_another_process(
+    make_site: Callable[..., LocalSite], start: Weights, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = iter([0.9, 0.7, 0.5, 0.8])
+    monkeypatch.setattr(Brats18, "metrics", lambda self, rows: {"val_dice": next(told)})
+    models, best = [], []
+    for number in range(4):
+        site = make_site("--algorithm", "local")  # a process a round
+        site.begin(start, number)
+        site.score()
+        path = own_folder / "best_local_model.pt"
+        best.append(load_weights(path) if path.exists() else None)
+        models.append(trained(site, number))
+    assert best[0] is None  # the untrained model is none
+    chosen = [next(i for i, model in enumerate(models) if same(model, each)) for each in best[1:] if each]
+    assert chosen == [0, 0, 2]
+
+
+@pytest.mark.parametrize(("arguments", "left"), [((), 0), (("--cross_site",), 1)])
+def test_when_the_rounds_are_over_only_a_model_that_is_still_needed_is_kept(
+    make_site: Callable[..., LocalSite], own_folder: Path, arguments: tuple[str, ...], left: int
+) -> None:
+    site = make_site(*arguments)
+    site.train(message())
+    site.forget()
+    assert len(list(own_folder.rglob("*.pt"))) == left
+    if left:
+        after = make_site(*arguments)
+        after.begin(after.weights(), 1)
+        assert same(came_to(after), came_to(site))
 
 
 def test_seeds_differ_between_sites_rounds_and_uses() -> None:

@@ -13,7 +13,7 @@ import torch
 
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
-from fedmed.run_folder import BEST, LAST, RunFolder, load_weights, save_weights
+from fedmed.run_folder import BEST, LAST, SITES, RunFolder, load_weights, save_weights
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.tensor([1.5, -2.5])}
 
@@ -236,3 +236,20 @@ def test_a_file_of_another_form_is_told_of(tmp_path: Path, name: str, content: o
     run.write_json(name, content)
     with pytest.raises(InputError, match=rf"{name}\.json is not as a run leaves it"):
         run.read_json(name)
+
+
+def test_when_a_run_is_over_what_it_kept_to_go_on_with_goes_and_nothing_else(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, "run")
+    ours = ("server/checkpoint.json", "server/after-3.pt", "site-1/state/after-3.pt", "site-2/state/.half.part")
+    for name in (*ours, "site-1/best_local_model.pt", "site-3/privacy_ledger.json"):
+        (run.path / SITES / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / SITES / name).touch()
+    run.forget_states()
+    left = {path.relative_to(run.path / SITES).as_posix() for path in (run.path / SITES).rglob("*")}
+    assert left == {"site-1", "site-1/best_local_model.pt", "site-3", "site-3/privacy_ledger.json"}
+    run.forget_states()
+    for name in sorted(left, reverse=True):
+        path = run.path / SITES / name
+        path.rmdir() if path.is_dir() else path.unlink()
+    run.forget_states()
+    assert list(run.path.iterdir()) == []

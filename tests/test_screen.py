@@ -45,9 +45,34 @@ def test_lines_of_all_rounds_have_their_columns_in_one_place() -> None:
     assert "val_dice 0.7000" in final
 
 
-def test_a_refused_site_is_told_below_the_line() -> None:
+def test_a_site_that_is_left_out_is_told_below_the_line() -> None:
     line = round_line(record(0, TWO, refused={"site-2": "it holds NaN"}), 5, REGIONS, KEY, 1)
-    assert line.splitlines()[1].strip() == "site-2 was refused: it holds NaN"
+    assert line.splitlines()[1].strip() == "without site-2: it holds NaN"
+
+
+def test_each_site_that_is_left_out_has_a_line_of_its_own() -> None:
+    why = {"site-4": "no answer within 9 s", "site-3": "it holds NaN"}
+    line = round_line(record(0, TWO, refused=why), 5, REGIONS, KEY, 1)
+    assert line.splitlines()[1:] == ["  without site-3: it holds NaN", "  without site-4: no answer within 9 s"]
+    final = round_line(record(5, TWO, final=True, unscored=why), 5, REGIONS, KEY, 0)
+    assert final.splitlines()[1:] == line.splitlines()[1:]
+    assert final.startswith("final model")
+
+
+def test_a_round_that_failed_does_not_count() -> None:
+    line = round_line(record(2, TWO, failed=True, refused={"site-3": "late"}), 5, REGIONS, KEY, 60)
+    assert line.splitlines()[0].startswith("round 3/5 ")
+    assert line.splitlines()[0].endswith("  does not count")
+    assert "left" not in line
+
+
+def test_a_site_that_lost_its_optimiser_is_told() -> None:
+    sites = {site: {**report, "fresh_optimizer": 1} for site, report in TWO.items()}
+    line = round_line(record(3, {**sites, "site-3": report(0.1)}, refused={"site-4": "late"}), 5, REGIONS, KEY, 1)
+    assert line.splitlines()[1:] == [
+        "  without site-4: late",
+        "  site-1, site-2 began with a new optimiser: nothing of an earlier round is kept there",
+    ]
 
 
 def test_what_is_missing_is_shown_as_missing() -> None:

@@ -4,7 +4,9 @@ import dataclasses
 import json
 import os
 import re
+import secrets
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -148,6 +150,14 @@ SECTIONS = {"training": Training, "performance": Performance, "data": Data, "fau
 """The parts of an experiment that are no choice between plug-ins, by the name of the field."""
 
 
+RUN_ID = "[0-9]{8}-[0-9]{6}-[0-9a-f]{8}"
+
+
+def new_run_id() -> str:
+    """By what sites tell runs apart: the time, and a number that no other run of the same second has."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A run, whole. Equal experiments on equal data on one machine end with equal weights.
@@ -175,8 +185,8 @@ class Experiment:
             self.job_name,
             "letters, digits, dots, dashes and underscores, starting with a letter or digit",
         )
-        if self.run_id is not None and not re.fullmatch("[0-9a-f]{32}", self.run_id):
-            raise InputError(f"The run is called {self.run_id!r:.80}; expected 32 hexadecimal digits.")
+        if self.run_id is not None and not re.fullmatch(RUN_ID, str(self.run_id)):
+            raise InputError(f"The run is called {self.run_id!r:.80}; expected a name that job.py gave it.")
         self.faults.check_sites(self.training.n_clients)
         for choice in (self.task, self.algorithm, self.privacy, self.environment):
             choice.check(self)

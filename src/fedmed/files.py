@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write ``content`` so that a reader sees the old file or the new one, never a part; a failure leaves no trace.
 
     Raises:
@@ -16,7 +16,7 @@ def write_whole(path: Path, content: bytes) -> None:
     write_together({path: content})
 
 
-def write_together(contents: Mapping[Path, bytes]) -> None:
+def write_together(contents: Mapping[Path, bytes | memoryview]) -> None:
     """The same of several files: none takes its place before all are on the disk.
 
     Raises:
@@ -29,7 +29,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
                 os.replace(part, path)
 
 
-def _part(path: Path, content: bytes, stack: contextlib.ExitStack) -> Path:
+def _part(path: Path, content: bytes | memoryview, stack: contextlib.ExitStack) -> Path:
     """A hidden file beside ``path`` with its content, gone when ``stack`` closes unless it was moved."""
     with _naming(path), tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
         part = Path(file.name)

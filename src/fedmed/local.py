@@ -50,11 +50,15 @@ class Trained:
 class LocalSite:
     """A site's model, optimiser and cases, which live as long as its process.
 
+    Args:
+        job_id: by what the run is known here, as a part of paths.
+        keep_state: whether what the next round needs is kept on disk too, for another process.
+
     Raises:
         InputError: the site's datalist, a file that it names or its cache folder cannot be used.
     """
 
-    def __init__(self, experiment: Experiment, site: str, job_id: str = "job") -> None:
+    def __init__(self, experiment: Experiment, site: str, job_id: str = "job", *, keep_state: bool = True) -> None:
         self.experiment, self.site, self.job_id = experiment, site, job_id
         self.task, self.training = experiment.task, experiment.training
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -83,7 +87,7 @@ class LocalSite:
         self.own: Weights | None = None  # what the last local training came to, whatever was loaded since
         folder = site_folder(site, job_id)
         self._kept = None if experiment.algorithm.GLOBAL_MODEL else OwnModels(folder)
-        self._state = SiteState(folder / STATE)
+        self._state = SiteState(folder / STATE) if keep_state else None
         self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
         self.private = experiment.privacy.training(self, patients)
 
@@ -97,32 +101,35 @@ class LocalSite:
         Args:
             rounds: how many rounds made what was sent.
         """
-        if rounds and (self._rounds is None or self._rounds > rounds):
+        if self._rounds is None or self._rounds > rounds:
             self._take_up(rounds)
         self.load(self.hook.starting_weights(received, self.own))
 
     def _take_up(self, rounds: int) -> None:
         """Go on where an earlier process of this site stood, or where this one stood before a round was lost."""
-        self._rounds, kept = rounds, self._state.load(rounds)
+        self._rounds, kept = rounds, self._state.load(rounds) if self._state is not None else None
         if kept is None:
-            self.fresh_optimizer = True
-            return
-        _, content = kept
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.own = content["own"]
+            self.optimizer.state.clear()
+            self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
+        else:
+            _, content = kept
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.own, best = content["own"], content["best"]
         if self._kept is not None:
-            self._kept.best = content["best"]
+            self._kept.best = best
 
     def _save_state(self, rounds: int) -> None:
         """What the next round needs if another process runs it; whole models only where the run needs them."""
+        self._rounds = rounds
+        if self._state is None:
+            return
         own = self.own if self._kept is not None or self.training.cross_site else None
         best = -math.inf if self._kept is None else self._kept.best
         self._state.save(rounds, {"optimizer": self.optimizer.state_dict(), "own": own, "best": best})
-        self._rounds = rounds
 
     def forget(self) -> None:
         """The rounds are over: what was kept for further ones is removed, but for own models that are still needed."""
-        if not self.training.cross_site:
+        if self._state is not None and not self.training.cross_site:
             self._state.forget()
 
     def load(self, params: Weights) -> None:

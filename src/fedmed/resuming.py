@@ -23,13 +23,14 @@ def resumed(path: Path, given: Mapping[str, Any]) -> Experiment:
         InputError: there is no such run, it is finished, or an option decides what is trained.
     """
     folder = RunFolder.open(path)
-    if folder.status == "finished":
-        raise InputError(f"{path} is finished, so there is nothing to resume; start a new run.")
+    refuse_finished(folder)
     began = folder.experiment()
     left = dict(given)
     environment = _environment(began, left)
     parts = {}
     for name, cls in MAY_CHANGE.items():
+        if cls is Data and not environment.DATA_HERE:
+            continue  # every site has its own
         own = {option: left.pop(option) for option in option_names(cls) & set(left)}
         parts[name] = dataclasses.replace(getattr(began, name), **own)
     if left:
@@ -39,15 +40,26 @@ def resumed(path: Path, given: Mapping[str, Any]) -> Experiment:
     return dataclasses.replace(began, environment=environment, artifacts=path.absolute().parent, **parts)
 
 
+def refuse_finished(folder: RunFolder) -> None:
+    """Refuse a run that is complete.
+
+    Raises:
+        InputError: it is.
+    """
+    if folder.status == "finished":
+        raise InputError(f"{folder.path} is finished, so there is nothing to resume; start a new run.")
+
+
 def _environment(began: Experiment, left: dict[str, Any]) -> Any:
     """The run's environment, or another in which it can find what it kept; takes its options out of ``left``."""
     own = began.environment
-    cls = registry.find("env", left.pop("env", own.name))
+    name = left.pop("env", own.name)
+    cls = registry.find("env", name)
     if cls.DATA_HERE != own.DATA_HERE:  # type: ignore[attr-defined]
         raise InputError(
             f"The run began with --env {own.name}, where another server and other sites keep its state than with "
-            f"--env {cls.name}; go on with --env {own.name}."  # type: ignore[attr-defined]
+            f"--env {name}; go on with --env {own.name}."
         )
-    values = {name: getattr(own, name) for name in option_names(cls)} if isinstance(own, cls) else {}
-    values |= {name: left.pop(name) for name in option_names(cls) & set(left)}
+    values = {option: getattr(own, option) for option in option_names(cls)} if isinstance(own, cls) else {}
+    values |= {option: left.pop(option) for option in option_names(cls) & set(left)}
     return cls(**values)

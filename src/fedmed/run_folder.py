@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from fedmed.data.exchange import OVERLAPS
 from fedmed.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.files import write_whole
+from fedmed.tensor_file import write_tensors
 
 BEST, LAST = "best_global_model.pt", "last_global_model.pt"
 BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
@@ -24,6 +24,7 @@ BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
 
 HISTORY = "training_history"
 ARTIFACTS = Path("artifacts")
+LOG = "training.log"
 SITES = "sites"
 """In a simulated run's folder: what each site would keep to itself, such as its own privacy ledger."""
 
@@ -170,6 +171,13 @@ class RunFolder:
             return {}
         return {path.parent.name: path for path in sorted(self.path.glob(f"{SITES}/*/{names[which]}"))}
 
+    def set_log_aside(self) -> None:
+        """Number the log of a part of the run that is over, so that the next part's log says nothing of it."""
+        log = self.path / LOG
+        if log.is_file():
+            number = 1 + len(list(self.path.glob("training-*.log")))
+            log.rename(log.with_name(f"training-{number}.log"))
+
     def forget_states(self) -> None:
         """Remove what the server and the sites kept to go on with, since the run is over."""
         for path in (self.path / SITES / "server", *self.path.glob(f"{SITES}/*/state")):
@@ -191,8 +199,9 @@ class RunFolder:
                 save_weights(load_weights(source), self.path / ours)
         if (server / OVERLAPS).is_file():
             shutil.copy(server / OVERLAPS, self.path)
-        if (server / RESULTS).is_file() and (scores := json.loads((server / RESULTS).read_text(encoding="utf-8"))):
-            self.write_json(CROSS_SITE, scores)
+        scores = (server / RESULTS).read_text(encoding="utf-8") if (server / RESULTS).is_file() else ""
+        if scores.strip() not in ("", "{}"):  # FLARE leaves an empty object where nothing was scored
+            self.write_text(f"{CROSS_SITE}.json", scores)
         if (server / "tb_events").is_dir():
             shutil.copytree(server / "tb_events", self.path / "tb_events", dirs_exist_ok=True)
 
@@ -229,6 +238,4 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
 
 def save_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
     """Write weights under the key ``model``, as FLARE does, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    torch.save({"model": dict(weights)}, temporary)
-    os.replace(temporary, path)
+    write_tensors(path, {"model": dict(weights)})

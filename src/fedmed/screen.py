@@ -55,7 +55,9 @@ def round_line(record: Record, rounds: int, regions: Sequence[str], key: str, le
     took = "does not count" if record.get("failed") else took
     line = f"round {record['round'] + 1:>{width}}/{rounds}  {loss}  {dice}  {took}"
     anew = [site for site, report in record["sites"].items() if report.get("fresh_optimizer")]
-    told = f"\n  {', '.join(anew)} began with a new optimiser: the state of the earlier one is lost" if anew else ""
+    told = (
+        f"\n  {', '.join(anew)} began with a new optimiser: nothing of an earlier round is kept there" if anew else ""
+    )
     return line + _left_out(record.get("refused", {})) + told
 
 

@@ -1,13 +1,14 @@
 """What a site keeps to itself between rounds, so that a process started later goes on where the last one stood."""
 
 import contextlib
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from fedmed.tensor_file import write_tensors
 
 _NAME = re.compile(r"after-(\d+)\.pt")
 _KEPT = 2
@@ -23,11 +24,8 @@ class SiteState:
     def save(self, rounds: int, content: Mapping[str, Any]) -> None:
         """Keep the state after so many rounds, whole or not at all, and forget those that nobody can ask for."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / ".state.part"
-        torch.save(dict(content), part)
-        os.replace(part, self.folder / f"after-{rounds}.pt")
-        for old in [number for number in self._rounds() if number <= rounds - _KEPT or number > rounds]:
-            (self.folder / f"after-{old}.pt").unlink()
+        write_tensors(self.folder / f"after-{rounds}.pt", content)
+        self._remove(number for number in self._rounds() if number <= rounds - _KEPT or number > rounds)
 
     def load(self, rounds: int) -> tuple[int, dict[str, Any]] | None:
         """The latest state that is not after more than so many rounds, and after how many; None where there is none.
@@ -35,17 +33,22 @@ class SiteState:
         Nothing in a file is executed; one that was cut off is passed over.
         """
         for number in sorted(self._rounds(), reverse=True):
+            path = self.folder / f"after-{number}.pt"
             if number <= rounds:
                 with contextlib.suppress(Exception):  # torch raises many kinds
-                    return number, torch.load(self.folder / f"after-{number}.pt", weights_only=True)
+                    return number, torch.load(path, map_location="cpu", weights_only=True)
         return None
 
     def forget(self) -> None:
         """The run is over: remove all."""
-        for number in self._rounds():
-            (self.folder / f"after-{number}.pt").unlink()
+        self._remove(self._rounds())
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+    def _remove(self, rounds: Iterable[int]) -> None:
+        """These states, and what a process that was killed while it wrote one has left."""
+        for path in (*(self.folder / f"after-{number}.pt" for number in rounds), *self.folder.glob(".*.part")):
+            path.unlink()
 
     def _rounds(self) -> list[int]:
         found = (_NAME.fullmatch(path.name) for path in self.folder.glob("after-*.pt"))

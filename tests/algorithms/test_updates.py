@@ -1,9 +1,9 @@
-"""The arithmetic of updates against McMahan's formula, and what makes an update unusable."""
+"""The arithmetic of updates against McMahan's formula, and what makes an update unusable, also beside others."""
 
 import numpy as np
 import pytest
 
-from fedmed.algorithms.updates import fault_of, payload, weighted_mean
+from fedmed.algorithms.updates import fault_of, norm_of, oversized, payload, weighted_mean
 
 SHAPES = {"w": (2, 3), "b": ()}
 GOOD = {"w": np.ones((2, 3), np.float32), "b": np.float32(0.5)}
@@ -118,3 +118,63 @@ def test_a_fault_is_named(update: dict[str, np.ndarray], said: list[str]) -> Non
     fault = fault_of(update, SHAPES)
     assert fault is not None
     assert all(words in fault for words in said), fault
+
+
+def test_the_norm_is_that_of_all_values_together() -> None:
+    assert norm_of({"w": np.array([[3.0, 0.0], [0.0, 0.0]]), "b": np.float32(4.0)}) == 5.0
+    assert norm_of({"w": np.zeros(3)}) == norm_of({}) == 0.0
+    large = norm_of({"w": np.full(4, 3e38, np.float32)})  # its square is infinite in single precision
+    assert large == pytest.approx(6e38)
+
+
+@pytest.mark.parametrize("sites", [2, 3, 4])
+@pytest.mark.parametrize("place", [0, -1])
+def test_an_update_1000_times_larger_than_the_others_is_named(sites: int, place: int) -> None:
+    names = [f"site-{number}" for number in range(1, sites + 1)]
+    norms = dict(zip(names, [0.9, 1.0, 1.1, 1.2], strict=False))
+    norms[names[place]] *= 1000
+    found = oversized(norms, dict.fromkeys(names, 10), 100)
+    assert set(found) == {names[place]}
+    assert f"its norm, {norms[names[place]]:.3g}, is " in found[names[place]]
+
+
+def test_how_many_times_larger_is_told() -> None:
+    assert oversized({"a": 2.0, "b": 6.0, "c": 2000.0}, dict.fromkeys("abc", 1), 100) == {
+        "c": "its norm, 2e+03, is 500 times the median of the other sites'"
+    }
+
+
+def test_two_large_ones_among_five_do_not_hide_each_other_and_a_small_one_is_no_fault() -> None:
+    steps = dict.fromkeys("abcde", 10)
+    assert set(oversized({"a": 1.0, "b": 1.0, "c": 1.0, "d": 1e4, "e": 1e4}, steps, 100)) == {"d", "e"}
+    assert oversized({"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0, "e": 0.0}, steps, 100) == {}
+
+
+@pytest.mark.parametrize(("ratio", "found"), [(99.0, {"b"}), (100.0, set()), (101.0, set())])
+def test_the_limit_itself_is_accepted(ratio: float, found: set[str]) -> None:
+    assert set(oversized({"a": 1.0, "b": 100.0}, {"a": 1, "b": 1}, ratio)) == found
+
+
+@pytest.mark.parametrize("factor", [100, 1000])
+def test_a_site_that_took_as_many_times_more_steps_may_send_a_larger_update(factor: int) -> None:
+    assert oversized({"a": 1.0, "b": 1.0, "c": 1.0 * factor}, {"a": 3, "b": 3, "c": 3 * factor}, 50) == {}
+
+
+def test_nor_is_a_site_named_whose_noise_is_of_the_others_size_and_whose_steps_are_few() -> None:
+    norms = {"a": 10.0, "b": 10.1, "c": 9.9}  # the noise's, whatever the data are
+    assert oversized(norms, {"a": 1000, "b": 1200, "c": 1}, 100) == {}
+
+
+def test_stating_more_steps_does_not_hide_an_update_that_is_too_large_even_for_them() -> None:
+    assert set(oversized({"a": 1.0, "b": 1.0, "c": 1e6}, {"a": 10, "b": 10, "c": 1000}, 100)) == {"c"}
+
+
+@pytest.mark.parametrize(
+    "norms", [{"a": 0.0, "b": 0.0, "c": 0.0}, {"a": 0.0, "b": 5.0}, {"a": 0.0, "b": 0.0, "c": 7.0}]
+)
+def test_zeros_are_no_measure_and_refuse_nothing(norms: dict[str, float]) -> None:
+    assert oversized(norms, dict.fromkeys(norms, 1), 100) == {}
+
+
+def test_a_single_update_has_nothing_to_be_compared_with() -> None:
+    assert oversized({"a": 1e30}, {"a": 1}, 100) == oversized({}, {}, 100) == {}

@@ -127,20 +127,49 @@ def test_the_summary_says_where_the_sites_run(
     assert sim.statement(small_experiment()).endswith(said)
 
 
-def follow(tmp_path: Path, *, answered: bool, report: str = "") -> list[dict[str, Any]]:
-    """Follow a process that has ended after the last record; a file is awaited that is there or is not."""
-    (tmp_path / "records").write_text('{"round": 1, "final": true}\n')
-    (tmp_path / "log").write_text("")
+class Told(subprocess.Popen[bytes]):
+    """A process of which there are records and a log as soon as somebody looks after it."""
+
+    def __init__(self, program: str, texts: dict[Path, str]) -> None:
+        super().__init__([sys.executable, "-c", program], start_new_session=True)
+        self.texts = texts
+
+    def poll(self) -> int | None:
+        while self.texts:
+            path, text = self.texts.popitem()
+            with path.open("a") as file:
+                file.write(text)
+        return super().poll()
+
+
+FINAL = '{"round": 1, "final": true}\n'
+DEATH = "ERROR - Subprocess died for client site-2, exit code: -9\n"
+
+
+def follow(
+    tmp_path: Path,
+    *,
+    answered: bool = True,
+    report: str = "",
+    program: str = "",
+    records: str = FINAL,
+    log: str = "",
+    spared: bool = False,
+) -> list[dict[str, Any]]:
+    """Follow a process; after the last record a file is awaited that is there or is not."""
+    (tmp_path / "log").write_text(DEATH)  # of an earlier part of the run
     (tmp_path / "reports").mkdir()
     if answered:
         (tmp_path / "answers").touch()
     if report:
         (tmp_path / "reports" / "site-2.error").write_text(report)
-    process = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    process = Told(program, {tmp_path / "records": records, tmp_path / "log": log})
     tree, seen = ProcessTree(process), []
-    process.wait()
     places = (tmp_path / "records", tmp_path / "log", tmp_path / "reports")
-    Sim()._follow(tree, *places, seen.append, tmp_path / "answers")
+    try:
+        Sim()._follow(tree, *places, seen.append, tmp_path / "answers", spared)
+    finally:
+        tree.end()
     return seen
 
 
@@ -156,3 +185,18 @@ def test_a_run_that_ends_without_it_has_failed(tmp_path: Path) -> None:
 def test_a_site_that_failed_after_the_last_record_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match="site-2 failed: no memory"):
         follow(tmp_path, answered=True, report="no memory")
+
+
+def test_a_run_is_ended_when_a_site_dies_that_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match="The process of site-2 died without a word"):
+        follow(tmp_path, program="import time; time.sleep(60)", records="", log=DEATH)
+
+
+def test_a_run_goes_on_without_a_site_that_it_can_spare(tmp_path: Path) -> None:
+    program = "import time; time.sleep(0.5)"
+    assert [record["round"] for record in follow(tmp_path, program=program, log=DEATH, spared=True)] == [1]
+
+
+def test_a_run_that_ends_early_has_failed_also_where_it_can_spare_a_site(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match="The process of site-2 died"):
+        follow(tmp_path, records='{"round": 0}\n', log=DEATH, spared=True)

@@ -14,7 +14,8 @@ from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAu
 import job
 from fedmed.command_line import read_experiment
 from fedmed.federation.class_list import SERVERS_CLASSES, SITES_CLASSES
-from fedmed.federation.provision import Federation, provision
+from fedmed.federation.project import Federation
+from fedmed.federation.provision import provision
 
 JOBS = (
     ["--cross_site"],
@@ -31,7 +32,8 @@ JOBS = (
 @pytest.fixture(scope="module")
 def kits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     place = tmp_path_factory.mktemp("kits")
-    return provision(Federation("server.org", 8443, ("a",), {"x@y.org": "lead"}, storage=place / "store"), place)
+    federation = Federation("server.org", 8443, ("a",), {"x@y.org": "lead"}, storage=place / "store")
+    return provision(federation, place / "kits")
 
 
 def components(config: Any) -> Iterator[dict[str, Any]]:

@@ -9,11 +9,11 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 
 
-def context(site: str = "site-1") -> FLContext:
+def context(site: str = "site-1", job: str = "job") -> FLContext:
     """What FLARE gives a filter at a site."""
     fl_ctx = FLContext()
     fl_ctx.set_prop(ReservedKey.IDENTITY_NAME, site, private=False, sticky=False)
-    fl_ctx.set_prop(FLContextKey.CURRENT_RUN, "job", private=False, sticky=False)
+    fl_ctx.set_prop(FLContextKey.CURRENT_RUN, job, private=False, sticky=False)
     return fl_ctx
 
 

@@ -17,7 +17,7 @@ from fedmed.privacy.base import Mechanism, Update
 from fedmed.privacy.exclude_vars import ExcludeVars
 from fedmed.privacy.filter import PrivacyFilter
 from fedmed.privacy.gaussian import Gaussian
-from fedmed.privacy.ledger import read_ledger, site_ledger
+from fedmed.privacy.ledger import RUN_VARIABLE, read_ledger, site_ledger
 from fedmed.privacy.percentile import Percentile
 from fedmed.privacy.svt import SVT
 from tests.privacy.results import context, result
@@ -157,3 +157,27 @@ def test_no_release_exceeds_the_budget(update: Update, send: Send) -> None:
 def test_the_filter_can_be_exported_by_flare() -> None:
     item = PrivacyFilter({"name": "svt"}, seed=3)
     assert (item.mechanism, item.seed) == ({"name": "svt"}, 3)
+
+
+def test_the_jobs_of_one_run_share_a_ledger_and_other_runs_have_their_own(
+    update: Update, site_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(RUN_VARIABLE)  # as at a site of a federation, where FLARE names each job anew
+    plain = {"name": "gaussian", **to_plain(ALL[0])}
+    for number, job in enumerate(("job-1", "job-2")):
+        PrivacyFilter(plain, run_id="one-run").process(result(update, number=number), context(job=job))
+    PrivacyFilter(plain, run_id="another-run").process(result(update), context(job="job-3"))
+    PrivacyFilter(plain).process(result(update), context(job="job-3"))
+    shared, other, own = (read_ledger(site_ledger("site-1", run)) for run in ("one-run", "another-run", "job-3"))
+    assert [entry.round for entry in shared.entries] == [1, 2]
+    assert [entry.round for entry in other.entries] == [entry.round for entry in own.entries] == [1]
+    assert shared.total > other.total == own.total
+    assert (shared.run, other.run, own.run) == ("one-run", "another-run", "job-3")
+    assert not (site_state / "job-1").exists()
+
+
+def test_a_run_of_no_plain_name_lets_nothing_leave(update: Update, site_state: Path) -> None:
+    item = PrivacyFilter({"name": "svt", **to_plain(SVT())}, run_id="../up")
+    with pytest.raises(ContentBlockedException, match="The run is called"):
+        item.process(result(update), context())
+    assert not list(site_state.parent.rglob("*.json"))

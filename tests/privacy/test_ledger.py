@@ -16,6 +16,7 @@ from fedmed.privacy.ledger import (
     last_of_each,
     open_site_ledger,
     read_ledger,
+    site_folder,
     site_ledger,
 )
 
@@ -135,3 +136,35 @@ def test_the_last_entry_of_each_site_and_the_total() -> None:
     assert {site: entry.round for site, entry in last_of_each(both).items()} == {"site-1": 2, "site-2": 1}
     assert Ledger("r", {}, both).total == 3.0
     assert Ledger("r", {}).total == 0.0
+
+
+BAD_NAMES = ["", ".", "..", "../up", "/etc/passwd", "a/b", "a\\b", "a b", "a\n", "tschüß", "a\0"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("name", [*BAD_NAMES, "a.b"])
+def test_a_job_cannot_lead_a_site_to_another_folder(
+    name: str, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    if named:
+        monkeypatch.setenv(RUN_VARIABLE, "run-001")
+    for place in (site_folder, site_ledger):
+        with pytest.raises(InputError, match="The run is called"):
+            place("site-1", name)
+
+
+@pytest.mark.parametrize("name", [*BAD_NAMES, "a."])
+def test_nor_to_another_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    with pytest.raises(InputError, match="The ledger's file is called"):
+        site_ledger("site-1", "job", name)
+
+
+@pytest.mark.parametrize("name", ["simulate_job", "1f0c7e52-8d3b-4a0e-9d1b-5c0f3c6c7a11", "20261122-030843-0a1b2c3d"])
+def test_the_names_that_flare_and_runs_have_are_folders(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
+    assert site_folder("site-1", name) == tmp_path / name / "site-1"
+    assert site_ledger("site-1", name, "of_the-site.2.json").parent == tmp_path / name / "site-1"

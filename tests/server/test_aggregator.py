@@ -16,8 +16,8 @@ GLOBAL = {"w": np.zeros((3, 4)), "b": np.zeros(2)}
 STEPS = FLMetaKey.NUM_STEPS_CURRENT_ROUND
 
 
-def aggregator() -> GuardedAggregator:
-    made = GuardedAggregator({"name": "fedavg"})
+def aggregator(max_update_ratio: float = 0.0) -> GuardedAggregator:
+    made = GuardedAggregator({"name": "fedavg"}, max_update_ratio)
     made.expect(GLOBAL)
     return made
 
@@ -137,3 +137,34 @@ def test_the_algorithm_is_rebuilt_with_its_options() -> None:
         made.accept_model(answer("site-1", uneven(1)))
         assert np.array_equal(made.aggregate_model().params["w"], uneven(1)["w"])
     assert made.algorithm == {"name": "fedprox", "fedproxloss_mu": 0.1}
+
+
+def scaled(sites: dict[str, float]) -> list[FLModel]:
+    return [answer(site, {name: v + factor for name, v in GLOBAL.items()}) for site, factor in sites.items()]
+
+
+def test_an_update_that_is_far_larger_than_the_others_is_refused_whoever_comes_first() -> None:
+    for order in itertools.permutations(scaled({"site-1": 1.0, "site-2": 3000.0, "site-3": 3.0})):
+        made = aggregator(max_update_ratio=100)
+        for model in order:
+            made.accept_model(model)
+        made.refuse_oversized()
+        assert set(made.refused) == {"site-2"}
+        assert "times the median" in made.refused["site-2"]
+        assert (made.aggregate_model().params["w"] == 2).all()
+
+
+@pytest.mark.parametrize("ratio", [0.0, 5000.0])
+def test_without_a_limit_or_below_it_every_update_counts(ratio: float) -> None:
+    made = aggregator(ratio)
+    for model in scaled({"site-1": 1.0, "site-2": 3000.0}):
+        made.accept_model(model)
+    made.refuse_oversized()
+    assert made.refused == {}
+    assert set(made.updates) == {"site-1", "site-2"}
+
+
+def test_a_round_without_any_update_has_none_that_is_too_large() -> None:
+    made = aggregator(max_update_ratio=100)
+    made.refuse_oversized()
+    assert made.refused == {}

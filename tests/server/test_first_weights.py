@@ -40,6 +40,16 @@ def test_it_begins_with_the_weights_in_the_jobs_configuration(started: FLContext
     assert all(np.array_equal(model["weights"][name], values.numpy()) for name, values in WEIGHTS.items())
 
 
+def test_in_a_run_that_goes_on_it_begins_with_the_checkpoint(started: FLContext, tmp_path: Path) -> None:
+    save_weights(WEIGHTS, tmp_path / CONFIG / FIRST_WEIGHTS)
+    later = {name: values + 1 for name, values in WEIGHTS.items()}
+    save_weights(later, tmp_path / "after-3.pt")
+    made = persistor(started, code_here())
+    made.checkpoint = tmp_path / "after-3.pt"
+    model = made.load_model(started)
+    assert all(np.array_equal(model["weights"][name], values.numpy()) for name, values in later.items())
+
+
 class Harmful:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("harm",)

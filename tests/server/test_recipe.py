@@ -1,5 +1,6 @@
 """The recipes: this project's controller, selector and aggregator are the ones that the exported job names."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,15 @@ import pytest
 
 import job
 from fedmed.command_line import read_experiment
+from fedmed.experiment import new_run_id
 
 
 def exported(folder: Path, *arguments: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The server's and the clients' configuration of the job."""
-    path = job.export_job(read_experiment(["--n_clients", "5", "--num_rounds", "7", *arguments]), folder)
+    return configured(job.export_job(read_experiment(["--n_clients", "5", "--num_rounds", "7", *arguments]), folder))
+
+
+def configured(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     server, client = (
         json.loads((path / part / "config" / f"config_fed_{n}.json").read_text())
         for part, n in ((job.SERVERS_PART, "server"), (job.SITES_PART, "client"))
@@ -89,3 +94,35 @@ def test_the_untrained_model_is_no_part_of_the_cross_site_evaluation(
 def test_sites_that_train_alone_share_no_validation(tmp_path: Path) -> None:
     (controller,) = exported(tmp_path, "--algorithm", "local")[0]["workflows"]
     assert controller["args"]["split_validation"] is False
+
+
+def test_what_a_round_does_about_faults_reaches_the_server_and_the_sites(tmp_path: Path) -> None:
+    name = new_run_id()
+    options = ["--env", "prod", "--min_clients", "3", "--round_timeout", "60", "--site_silence", "30"]
+    options += ["--max_update_ratio", "50", "--enable_dp", "--n_clients", "5"]
+    path = job.export_job(dataclasses.replace(read_experiment(options), run_id=name), tmp_path)
+    server, client = configured(path)
+    (controller,) = server["workflows"]
+    told = {key: controller["args"][key] for key in ("needed_updates", "round_timeout", "site_silence", "run_id")}
+    assert told == {"needed_updates": 3, "round_timeout": 60, "site_silence": 30.0, "run_id": name}
+    assert controller["args"]["aggregator"]["args"]["max_update_ratio"] == 50.0
+    (presence,) = [part for part in client["components"] if part["path"] == "fedmed.presence.Presence"]
+    assert presence["args"] == {"every_s": 5.0, "spared": True}
+    assert client["task_result_filters"][0]["filters"][0]["args"]["run_id"] == name
+    meta = json.loads((path / "meta.json").read_text())
+    assert (meta["min_clients"], meta["mandatory_clients"]) == (3, [])
+
+
+def test_by_default_all_must_answer_and_none_is_spared(tmp_path: Path) -> None:
+    server, client = exported(tmp_path)
+    (controller,) = server["workflows"]
+    assert controller["args"].get("needed_updates") is controller["args"].get("round_timeout") is None
+    (presence,) = [part for part in client["components"] if part["path"] == "fedmed.presence.Presence"]
+    assert presence["args"]["spared"] is False
+    (meta,) = [json.loads(path.read_text()) for path in tmp_path.rglob("meta.json")]
+    assert (meta["min_clients"], len(meta["mandatory_clients"])) == (5, 5)
+
+
+def test_sites_that_start_anew_each_round_are_never_lost(tmp_path: Path) -> None:
+    server, _ = exported(tmp_path, "--threads", "1", "--allow_restart")
+    assert server["workflows"][0]["args"].get("site_silence", 0) == 0  # FLARE leaves defaults out

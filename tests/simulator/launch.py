@@ -38,3 +38,12 @@ def processes_with(word: str) -> list[str]:
         except psutil.Error:
             continue
     return found
+
+
+def processes_of(word: str) -> list[psutil.Process]:
+    """The processes whose command line holds ``word``."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if word in " ".join(process.info["cmdline"] or []):
+            found.append(process)
+    return found

@@ -16,6 +16,7 @@ from fedmed.environments.plain_paths import scratch_folder
 from fedmed.environments.submitted import check_submitted
 from fedmed.errors import InputError
 from fedmed.options import option
+from fedmed.run_folder import LOG
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
@@ -66,7 +67,7 @@ class Poc(Environment):
         self, job: Path, workspace: Path, scratch: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch
     ) -> None:
         from fedmed.federation import local
-        from fedmed.federation.following import LOG, run_job
+        from fedmed.federation.following import run_job
         from fedmed.federation.kit import user_kit
         from fedmed.federation.project import Federation
         from fedmed.federation.provision import provision

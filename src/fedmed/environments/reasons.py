@@ -12,6 +12,10 @@ _BAD_RESULT = re.compile(r"Result from (\S+) is bad, error code: (\w+)")
 """FLARE's words for a site that could not do its part; why is told in the site's own log alone."""
 
 
+_BROKEN = re.compile(r"Exception in model controller run: (.*)")
+"""FLARE's words for an error of the server's own, such as a full disk."""
+
+
 def told_by_sites(reports: Path) -> str | None:
     """What the site of this machine that failed first left in ``reports`` (see client.py); None where none did."""
     found = sorted(reports.glob("*.error"), key=lambda path: path.stat().st_mtime)
@@ -32,5 +36,8 @@ def told_by_server(log: Path) -> str | None:
     refusals = re.findall(rf"(?:{NO_UPDATE}|{NO_ROUND}|{REFUSED_DATA}|{OTHER_CODE}).*", text)
     if refusals:
         return refusals[-1]
+    broken = _BROKEN.search(text)
+    if broken:
+        return f"the server could not go on ({broken[1].strip()}); its log is {log}"
     bad = _BAD_RESULT.search(text)
     return f"{bad[1]} failed ({bad[2]}); its own log says why, the server's is {log}." if bad else None

@@ -21,14 +21,15 @@ from fedmed.environments.processes import ProcessTree
 from fedmed.environments.reasons import told, told_by_sites
 from fedmed.errors import InputError, RunFailed
 from fedmed.options import expect_at_least, option
+from fedmed.run_folder import LOG
 from fedmed.server.progress import RECORDS
+from fedmed.server.round_call import NO_ROUND
 from fedmed.waits import STAY_VARIABLE
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
     from fedmed.run_folder import RunFolder
 
-LOG = "training.log"
 MOST_SITES = 100
 _DEAD_WORKER = re.compile(r"(?:Subprocess died for|Communication error with) client (\S+?)[:,\s]")
 _POLL_S = 0.2
@@ -61,7 +62,7 @@ class Sim(Environment):
         if self.threads < sites and not self.allow_restart:
             raise InputError(
                 f"--threads {self.threads} is fewer than the {sites} sites: the simulator would start every site's "
-                "process anew each round, and its optimiser's state and its cache would be lost; "
+                "process anew each round, which takes time, and the cases that it holds in memory would be lost; "
                 f"give --threads {sites}, or --allow_restart if that is wanted."
             )
         if self.threads < sites and (experiment.training.cross_site or not experiment.algorithm.GLOBAL_MODEL):
@@ -206,6 +207,7 @@ class _Tail:
 
 def _reason(dead: str | None, reports: Path, log: Path) -> str:
     """Why the run failed, by the words of the site that failed first."""
-    if told_by_sites(reports) is None and dead:
+    found = told(reports, log)
+    if dead and told_by_sites(reports) is None and not (found or "").startswith(NO_ROUND):
         return f"The process of {dead} died without a word (killed, or out of memory?); its last lines are in {log}."
-    return told(reports, log) or f"FLARE ended the job before its last round; its log is {log}."
+    return found or f"FLARE ended the job before its last round; its log is {log}."

@@ -12,12 +12,12 @@ from fedmed.environments.reasons import told, told_by_server
 from fedmed.errors import RunFailed
 from fedmed.federation.refusals import NOT_STARTED, in_one_sentence, refusals, why_not_started
 from fedmed.federation.session import Admin, NotThere, NotTold, Unreachable
+from fedmed.run_folder import LOG
 from fedmed.server.progress import RECORDS, read_records
 
 if TYPE_CHECKING:
     from fedmed.run_folder import RunFolder
 
-LOG = "training.log"
 ENDED, COMPLETED = "FINISHED:", "FINISHED:COMPLETED"
 ABNORMAL = "FINISHED:ABNORMAL"
 """How FLARE calls a job, too, whose server ended well while it never heard of the end at a site that is lost."""
@@ -191,7 +191,8 @@ def run_job(
         RunFailed: it did not end well.
     """
     job_id = (_under_way(admin, folder) if lasting else None) or admin.submit(job)
-    folder.write_json(JOB, {"id": job_id})
+    if lasting:
+        folder.write_json(JOB, {"id": job_id})
     followed = FollowedJob(admin, job_id, watch, check)
     try:
         status = followed.follow()

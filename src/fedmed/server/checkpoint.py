@@ -66,7 +66,7 @@ class Checkpoints:
         content: dict[str, Any] = {"format": FORMAT, "rounds": rounds, **names, "best_score": best[1] if best else None}
         content |= {"events": str(events), "records": list(records)}
         write_whole(self.folder / STATE, json.dumps(content).encode())
-        for path in self.folder.glob("*.pt"):
+        for path in (*self.folder.glob("*.pt"), *self.folder.glob(".*.part")):  # the latter of a server that was killed
             if path.name not in names.values():
                 path.unlink()
 

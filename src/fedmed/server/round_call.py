@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from fedmed.errors import counted
+
 NO_ROUND = "The run cannot go on:"
 
 
@@ -54,6 +56,8 @@ class RoundCall:
             return
         if self.needed is not None and usable >= self.needed:
             return
-        needs = "an answer of every site" if self.needed is None else f"{self.needed} usable updates and has {usable}"
+        needs = "an answer of every site"
+        if self.needed is not None:
+            needs = f"{counted(self.needed, 'usable update')} and has {usable}"
         reasons = "; ".join(f"{site}: {why}" for site, why in sorted({**refused, **self.absent}.items()))
-        raise RoundFailed(f"{NO_ROUND} {round_name} needs {needs} ({reasons}).")
+        raise RoundFailed(f"{NO_ROUND} {round_name} needs {needs}" + (f" ({reasons})." if reasons else "."))
