@@ -1,5 +1,6 @@
 """What the tests share: a small federation of phantoms, and a machine that names no data of its own."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from fedmed.run_folder import RunFolder
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    """Small tensors are slower on many threads, and the machine may be shared."""
+    """Small tensors are slower on many threads, and the machine may be shared; so too in the processes of tests."""
+    os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 

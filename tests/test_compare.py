@@ -2,7 +2,6 @@
 
 import math
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import pandas as pd
 import pytest
 
 from result_stat import compare
+from tests import scripts
 
-ROOT = Path(__file__).resolve().parents[1]
 MakeRun = Callable[..., Path]
 Dice = dict[str, dict[str, float]]
 
@@ -32,8 +31,8 @@ REGIONS, SHIFT = ("TC", "WT", "ET"), (0.0, 0.05, -0.05)
 
 
 def script(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "result_stat" / "compare.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "result_stat")
+    place = scripts.ROOT / "result_stat"
+    return scripts.run(place / "compare.py", *arguments, cwd=place)
 
 
 def test_runs_are_compared_and_every_kind_of_file_is_written(scored_run: MakeRun, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from fedmed.data.brats import find_cases
 from fedmed.experiment import Experiment
 from fedmed.run_folder import BEST, RunFolder, save_weights
 from result_stat import predict
+from tests import scripts
 
 SCRIPT = Path(predict.__file__)
 
@@ -45,11 +46,6 @@ def case(phantom: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one sentence with which the script refuses."""
     assert predict.main(list(map(str, arguments))) == 2
@@ -64,11 +60,9 @@ def test_a_patient_is_segmented_as_a_user_does_it(run: Path, case: Path, tmp_pat
     out.mkdir()
     names = {"output": "seg.nii.gz", "probabilities": "p.nii.gz", "report": "r.json", "overlay": "o.png"}
     given = [text for option, name in names.items() for text in (f"--{option}", str(out / name))]
-    export = start("--model", str(run), "--export", "onnx", "somewhere")  # at the same time, as starting takes long
-    shown, told = start("--model", str(run), "--input", str(case), "--label_scheme", "brats2023", *given).communicate()
-    assert told == ""
-    assert export.communicate() == ("", "error: --export onnx is not known; expected --export bundle DIR.\n")
-    assert export.returncode == 2  # FLARE, which is imported, did not take the option away
+    arguments = ["--model", run, "--input", case, "--label_scheme", "brats2023", *given]
+    done = scripts.run(SCRIPT, *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
     assert sorted(os.listdir(out)) == sorted(names.values())
     scan, labels = nib.load(next(case.glob("*_t1ce.nii.gz"))), nib.load(out / "seg.nii.gz")
     assert (labels.shape, labels.get_data_dtype()) == (scan.shape, np.uint8)
@@ -84,9 +78,16 @@ def test_a_patient_is_segmented_as_a_user_does_it(run: Path, case: Path, tmp_pat
     assert report["patient"] == "new patient"
     assert report["weights_sha256"] == hashlib.sha256((run / BEST).read_bytes()).hexdigest()
     assert report["outside"]["ET outside TC"] == np.count_nonzero(enhancing & ~core)
-    assert f"{report['regions']['WT']['ml']:.2f}" in shown
-    assert "no medical device" in shown
+    assert f"{report['regions']['WT']['ml']:.2f}" in done.stdout
+    assert "no medical device" in done.stdout
     assert (out / "o.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_flare_which_is_imported_does_not_take_the_option_export_away(run: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--model", str(run), "--export", "onnx", "somewhere"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: --export onnx is not known; expected --export bundle DIR.\n"
 
 
 def test_files_may_have_any_name_and_what_is_there_is_kept(

@@ -16,14 +16,13 @@ from matplotlib.image import imread
 
 from fedmed.data.datalist import load_datalist
 from fedmed.data.phantom import make_phantom
+from tests import scripts
 
 SCRIPT = Path(__file__).resolve().parents[1] / "dataset_brats18" / "prepare.py"
 
 
 def prepare(*arguments: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    environment = {**os.environ, **variables}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return scripts.run(SCRIPT, *arguments, cwd=cwd, variables={**os.environ, **variables}, timeout=60)
 
 
 def exported(output: str) -> dict[str, str]:
@@ -311,7 +310,9 @@ def test_audit_of_a_volume_without_voxels_is_one_error(audited: Path, tmp_path: 
 
 def test_what_the_terminal_cannot_show_is_shown_otherwise(audited: Path, tmp_path: Path) -> None:
     tree = Path(shutil.copytree(audited / "set", tmp_path / "Größe"))
-    done = prepare("audit", tree, cwd=tmp_path, PYTHONIOENCODING="ascii")
+    command = [sys.executable, str(SCRIPT), "audit", str(tree)]  # Python asks for its encoding when it starts
+    variables = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Gr\\xf6\\xdfe: 3 cases")
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +15,7 @@ from fedmed.run_folder import RunFolder, save_weights
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
 from result_stat import privacy_audit
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests import scripts
 
 LEDGER = Ledger(
     "run-001",
@@ -60,8 +57,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def test_a_run_is_audited_and_leaves_numbers_cases_and_a_picture(run: RunFolder) -> None:
-    command = [sys.executable, str(ROOT / "result_stat" / "privacy_audit.py"), str(run.path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "result_stat")
+    place = scripts.ROOT / "result_stat"
+    done = scripts.run(place / "privacy_audit.py", run.path, cwd=place)
     assert done.returncode == 0, done.stderr
     assert "no privacy was promised" in done.stdout
     assert "stays on this machine" in done.stdout

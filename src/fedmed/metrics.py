@@ -1,30 +1,9 @@
-"""Region Dice, and the two rules by which it is averaged. Pure functions."""
+"""What a site tells of its figures, and their means over cases and sites. Pure functions; nothing here needs MONAI,
+which takes a server seconds to import."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-import torch
-from monai.metrics import compute_dice
-
-
-def region_dice(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Dice by the published rule: 2|P n T| / (|P| + |T|), NaN where the truth is empty.
-
-    Args:
-        predicted: binary (B, C, ...), a channel a region.
-        truth: binary, of the same shape.
-
-    Returns:
-        (B, C), each in [0, 1] or NaN. The published recipe drops the NaN from its mean.
-    """
-    return compute_dice(predicted, truth, include_background=True, ignore_empty=True)
-
-
-def challenge_dice(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Dice by the BraTS challenge's rule: as :func:`region_dice`, but where the truth is empty 1 if the
-    prediction is empty too and 0 if it is not. Shapes as there; never NaN."""
-    return compute_dice(predicted, truth, include_background=True, ignore_empty=False)
 
 
 def mean_of_values(values: Iterable[float]) -> float | None:

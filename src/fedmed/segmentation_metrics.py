@@ -3,7 +3,7 @@
 import torch
 
 from fedmed.lesion_metrics import LesionScores, lesion_scores
-from fedmed.metrics import challenge_dice, region_dice
+from fedmed.region_dice import challenge_dice, region_dice
 from fedmed.surface_metrics import challenge_hd95, challenge_surface_dice, hd95, surface_dice
 from fedmed.tasks.base import Metric
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import scripts
+
+ROOT = scripts.ROOT
 
 
 def command(*arguments: object) -> list[str]:
@@ -22,8 +24,8 @@ def variables(**more: str) -> dict[str, str]:
 
 def run(cwd: Path, *arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
     """Run job.py to its end; run folders go to ``cwd/artifacts``."""
-    full = command(*arguments, "--artifacts", cwd / "artifacts")
-    return subprocess.run(full, cwd=cwd, env=variables(**more), capture_output=True, text=True, timeout=400)
+    own = ("--artifacts", cwd / "artifacts")
+    return scripts.run(ROOT / "job.py", *arguments, *own, cwd=cwd, variables=variables(**more))
 
 
 def processes_with(word: str) -> list[str]:

@@ -19,7 +19,8 @@ from fedmed.arithmetic import autocast
 from fedmed.attacks.statistics import Scores, auc, estimate, tpr_at_fpr
 from fedmed.attacks.subjects import LEAST, Subject
 from fedmed.errors import InputError
-from fedmed.metrics import challenge_dice, mean_of_values, region_dice
+from fedmed.metrics import mean_of_values
+from fedmed.region_dice import challenge_dice, region_dice
 from fedmed.statistics import Estimate
 from fedmed.tasks.base import Task
 

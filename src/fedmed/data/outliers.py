@@ -6,10 +6,7 @@ Hoaglin, How to Detect and Handle Outliers, 1993), so that one odd case does not
 
 import math
 from collections.abc import Iterator, Mapping
-from statistics import median
-
-import numpy as np
-from scipy.stats import median_abs_deviation
+from statistics import NormalDist, median
 
 from fedmed.data.case_facts import CaseFacts
 from fedmed.data.finding import Finding
@@ -22,6 +19,9 @@ FAR = 5.0
 
 MOST_NAMES = 3
 """As many of the cases that are far are named."""
+
+NORMAL = NormalDist().inv_cdf(0.75)
+"""The median absolute deviation of a normal distribution whose standard deviation is 1."""
 
 USUAL_SPREAD = 0.1
 """The spread that is assumed at least, as a share: where all are alike, two thirds more is far."""
@@ -50,9 +50,9 @@ def outliers(cases: Mapping[str, CaseFacts]) -> Iterator[Finding]:
 def far_from_the_others(values: Mapping[str, float]) -> list[str]:
     """The names whose values (all above 0) lie more than ``FAR`` robust deviations from the median."""
     logs = {name: math.log(value) for name, value in values.items()}
-    array = np.array(list(logs.values()))
-    spread = max(float(median_abs_deviation(array, scale="normal")), USUAL_SPREAD)
-    return [name for name, value in logs.items() if abs(value - float(np.median(array))) > FAR * spread]
+    middle = median(logs.values())
+    deviation = median(abs(value - middle) for value in logs.values()) / NORMAL
+    return [name for name, value in logs.items() if abs(value - middle) > FAR * max(deviation, USUAL_SPREAD)]
 
 
 def _figures(facts: CaseFacts) -> dict[str, float]:

@@ -24,8 +24,9 @@ from fedmed.data.datalist import Case, Datalist
 from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, fit, largest, round_up
 from fedmed.errors import InputError
-from fedmed.metrics import challenge_dice, region_dice, reported
+from fedmed.metrics import reported
 from fedmed.options import expect, expect_share, option
+from fedmed.region_dice import challenge_dice, region_dice
 from fedmed.segmentation_metrics import SEGMENTATION_METRICS, case_metrics
 from fedmed.segmentation_picture import segmentation_picture
 from fedmed.tasks.base import Metric, Row, Task
