@@ -36,6 +36,7 @@ def _part(path: Path, content: bytes | memoryview, stack: contextlib.ExitStack) 
         stack.callback(part.unlink, missing_ok=True)
         file.write(content)
         file.flush()
+        os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
         part.chmod(0o666 & ~_umask())  # temporary files are their owner's alone
     return part
 

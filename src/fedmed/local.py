@@ -108,6 +108,11 @@ class LocalSite:
     def _take_up(self, rounds: int) -> None:
         """Go on where an earlier process of this site stood, or where this one stood before a round was lost."""
         self._rounds, kept = rounds, self._state.load(rounds) if self._state is not None else None
+        if kept is None and rounds and self._kept is not None:
+            raise InputError(
+                f"{self.site} keeps nothing of its own model after round {rounds}, with which it would go on; "
+                "restore its state, or start a new run."
+            )
         if kept is None:
             self.optimizer.state.clear()
             self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
@@ -129,7 +134,7 @@ class LocalSite:
 
     def forget(self) -> None:
         """The rounds are over: what was kept for further ones is removed, but for own models that are still needed."""
-        if self._state is not None and not self.training.cross_site:
+        if self._state is not None and self._kept is None and not self.training.cross_site:
             self._state.forget()
 
     def load(self, params: Weights) -> None:

@@ -1,4 +1,4 @@
-"""One at a time on a run folder: who runs a run holds its lock, and so does every process that was started for it."""
+"""One at a time on a run folder: who runs a run holds its lock, and so do the processes that it has started."""
 
 import contextlib
 import fcntl
@@ -17,8 +17,8 @@ LOCK = ".lock"
 def held(run: Path) -> Iterator[None]:
     """Hold a run's lock; the system lets go of it when the last process that has it has ended, however it did.
 
-    Processes that are started with ``close_fds=False`` have it too: a simulator that outlives its launcher still writes
-    to the folder.
+    Processes that are started with ``close_fds=False`` have it too: a simulator, or a federation's server and sites,
+    that outlive their launcher still write to the folder. What FLARE starts in its turn ends with them.
 
     Raises:
         InputError: another process holds it.

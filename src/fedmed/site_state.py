@@ -23,7 +23,7 @@ class SiteState:
 
     def save(self, rounds: int, content: Mapping[str, Any]) -> None:
         """Keep the state after so many rounds, whole or not at all, and forget those that nobody can ask for."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # an optimiser's state tells of the data
         write_tensors(self.folder / f"after-{rounds}.pt", content)
         self._remove(number for number in self._rounds() if number <= rounds - _KEPT or number > rounds)
 

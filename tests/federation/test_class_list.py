@@ -81,3 +81,8 @@ def test_every_class_of_every_job_is_allowed_and_each_that_is_listed_is_needed(
 def test_what_could_bring_code_or_write_files_is_not(kits: dict[str, Path], name: str, path: str) -> None:
     with pytest.raises(UnsafeComponentError, match="is not in allow_list"):
         authorize({"path": path}, kits[name], "server" if name == "server.org" else name)
+
+
+def test_the_page_for_sites_names_every_class_that_a_kit_made_elsewhere_needs() -> None:
+    page = (Path(job.__file__).parent / "docs" / "site.md").read_text()
+    assert [name for name in (*SERVERS_CLASSES, *SITES_CLASSES) if f'"{name}"' not in page] == []

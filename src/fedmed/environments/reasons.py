@@ -12,6 +12,9 @@ _BAD_RESULT = re.compile(r"Result from (\S+) is bad, error code: (\w+)")
 """FLARE's words for a site that could not do its part; why is told in the site's own log alone."""
 
 
+_TOO_FEW = re.compile(r"(?:All clients are dead|Alive clients \d+ < required min|Required client\(s\) dead).*")
+"""FLARE's words for a job that has lost too many sites."""
+
 _BROKEN = re.compile(r"Exception in model controller run: (.*)")
 """FLARE's words for an error of the server's own, such as a full disk."""
 
@@ -36,6 +39,9 @@ def told_by_server(log: Path) -> str | None:
     refusals = re.findall(rf"(?:{NO_UPDATE}|{NO_ROUND}|{REFUSED_DATA}|{OTHER_CODE}).*", text)
     if refusals:
         return refusals[-1]
+    too_few = _TOO_FEW.search(text)
+    if too_few:
+        return f"too many sites are lost ({too_few[0].strip()}); the server's log is {log}"
     broken = _BROKEN.search(text)
     if broken:
         return f"the server could not go on ({broken[1].strip()}); its log is {log}"

@@ -163,6 +163,8 @@ def _under_way(admin: Admin, folder: "RunFolder") -> str | None:
     try:
         status = admin.status(job_id)
         goes_on = admin.is_there(job_id) if status == RUNNING else not status.startswith(ENDED)
+    except Unreachable:
+        raise
     except Exception:  # FLARE raises a dozen kinds; the server knows no such job any more
         return None
     return job_id if goes_on or status == COMPLETED else None
@@ -191,10 +193,10 @@ def run_job(
         RunFailed: it did not end well.
     """
     job_id = (_under_way(admin, folder) if lasting else None) or admin.submit(job)
-    if lasting:
-        folder.write_json(JOB, {"id": job_id})
     followed = FollowedJob(admin, job_id, watch, check)
     try:
+        if lasting:
+            folder.write_json(JOB, {"id": job_id})
         status = followed.follow()
         if status == NOT_STARTED:
             raise RunFailed(f"Job {job_id} was not started: {why_not_started(admin, job_id)}")

@@ -66,7 +66,7 @@ class Members:
         Raises:
             RunFailed: one that is needed has ended.
         """
-        gone = [name for name, tree in self.trees.items() if tree.root.poll() is not None]
+        gone = sorted(self._ended())
         if self.federation.host in gone or len(self.federation.sites) - len(gone) < self.needed:
             raise RunFailed(f"The process of {gone[0]} has ended by itself; its last lines are in {self.log}.")
         if time.monotonic() > self._next_look:
@@ -84,14 +84,18 @@ class Members:
             self._wait(deadline, "The server does not listen")
 
     def wait_for_sites(self, admin: Admin) -> None:
-        """Until all of them have registered.
+        """Until all of them have registered that have not ended; :meth:`check` says whether enough are left.
 
         Raises:
             RunFailed: one does not, or has ended.
         """
         deadline = time.monotonic() + START_S
-        while missing := sorted(set(self.federation.sites) - set(admin.sites())):
+        while missing := sorted(set(self.federation.sites) - set(admin.sites()) - self._ended()):
             self._wait(deadline, f"{', '.join(missing)} did not register")
+        self.check()
+
+    def _ended(self) -> set[str]:
+        return {name for name, tree in self.trees.items() if tree.root.poll() is not None}
 
     def _wait(self, deadline: float, what: str) -> None:
         self.check()

@@ -25,7 +25,7 @@ from nvflare.fuel.flare_api.api_spec import (
 )
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 
-from fedmed.errors import InputError
+from fedmed.errors import InputError, RunFailed
 from fedmed.federation.kit import UserKit
 from fedmed.server.progress import AFTER, FOUND, TOPIC
 
@@ -78,7 +78,10 @@ class Admin:
 
     def status(self, job_id: str) -> str:
         """FLARE's word for how a job is: ``SUBMITTED``, ``RUNNING``, ``FINISHED:COMPLETED`` and others."""
-        return str(_ask(lambda: self._session.get_job_meta(job_id)).get("status"))
+        try:
+            return str(_ask(lambda: self._session.get_job_meta(job_id)).get("status"))
+        except (InternalError, NoReply) as error:  # busy for a moment; it is asked again
+            raise Unreachable(_short(error)) from error
 
     def deployment(self, job_id: str) -> list[str]:
         """What the server noted when it gave the job to its sites, such as ``north: OK``; nothing before."""
@@ -139,6 +142,8 @@ def admin_session(kit: UserKit, patience_s: float = PATIENCE_S) -> Iterator[Admi
         session = _log_in(kit, patience_s)
         try:
             yield Admin(session, kit)
+        except Unreachable as error:
+            raise RunFailed(f"The server at {kit.host}:{kit.port} is out of reach ({error}); try again.") from error
         finally:
             with contextlib.suppress(Exception):  # that it cannot say goodbye must not hide what happened
                 _ask(session.close)

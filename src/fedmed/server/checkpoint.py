@@ -1,6 +1,7 @@
 """What the server keeps so that a run can go on after whatever end: written after every round, whole or not at all."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -42,6 +43,19 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def hold(self) -> None:
+        """Keep other jobs of the same run away, as long as this process lives.
+
+        Raises:
+            RuntimeError: one is at work.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._held = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RuntimeError("Another job of this run is at work; wait for its end, or abort it.") from error
 
     def save(
         self,

@@ -117,6 +117,7 @@ class GuardedFedAvg(FedAvg):
         self.engine.register_app_command(progress.TOPIC, progress.Teller(self._run_dir / progress.RECORDS))
         run = self.run_id or self.fl_ctx.get_job_id()
         self._checkpoints = Checkpoints(site_folder(SERVER, run))
+        self._checkpoints.hold()
         self._all_rounds = self.num_rounds
         earlier = self._checkpoints.load()
         if earlier is not None:
@@ -192,9 +193,10 @@ class GuardedFedAvg(FedAvg):
 
     def _close_call(self) -> None:
         """Name those who have not answered."""
-        late = f"no answer within {self.round_timeout} s"
+        late = f"no answer within {self.round_timeout} s" if self.round_timeout else None
         lost = self._attendance.lost(self._call.awaited)
-        self._call.close({site: self._silence_of(site) if site in lost else late for site in self._call.awaited})
+        silent = {site: self._silence_of(site) for site in self._call.awaited}
+        self._call.close({site: why if site in lost or not late else late for site, why in silent.items()})
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         super().handle_event(event_type, fl_ctx)
@@ -305,6 +307,7 @@ class GuardedFedAvg(FedAvg):
         self.event(AppEventType.ROUND_STARTED)
         self.aggregator.reset_stats()
         sites = self._call_the_roll()
+        self._round = RoundRecord(self.current_round, [], 0, split=False)
         if sites:  # FLARE takes an empty list for all
             self.send_model("validate", self._model, targets=sites, callback=self._keep_score)
         if not self._all_answered():
