@@ -11,16 +11,16 @@ import nvflare.client as flare
 from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.client.tracking import SummaryWriter
 
-from fedmed import waits
 from fedmed.algorithms.base import Weights
-from fedmed.code_version import expect_code
-from fedmed.data import exchange
-from fedmed.errors import InputError
+from fedmed.core.code_version import expect_code
+from fedmed.core.errors import InputError
+from fedmed.core.site_scores import CASES, VALUES
+from fedmed.core.turns import turn
+from fedmed.data.audit import duplicates_exchange
+from fedmed.environments.flare import polling
 from fedmed.experiment import Data, Experiment
-from fedmed.local import LocalSite, Trained
-from fedmed.metrics import CASES, VALUES
 from fedmed.privacy.ledger import PRIVACY, read_ledger, run_name, site_ledger
-from fedmed.turns import turn
+from fedmed.site.local_training import LocalSite, Trained
 
 SIMULATED = "simulate_job"
 """What FLARE's simulator calls every job; in a federation a job's name is its own."""
@@ -39,7 +39,7 @@ def main(experiment_file: str, code: str) -> None:
     if experiment.privacy.insecure_seeded_noise and flare.get_job_id() != SIMULATED:
         raise InputError("The job's noise follows from its seed and protects nothing; that is for the simulator.")
     if experiment.performance.poll_s:
-        waits.shorten(context, experiment.performance.poll_s)
+        polling.shorten(context, experiment.performance.poll_s)
     site = LocalSite(experiment, flare.get_site_name(), experiment.run_id or flare.get_job_id())
     writer, told = SummaryWriter(), -1
     while flare.is_running():
@@ -49,7 +49,7 @@ def main(experiment_file: str, code: str) -> None:
         told = _write_epsilon(writer, site, told if told >= 0 else (received.current_round or 0) - 1)
         if flare.is_submit_model():
             answer = flare.FLModel(params=_own_model(site))
-        elif exchange.QUESTION in received.meta:
+        elif duplicates_exchange.QUESTION in received.meta:
             answer = _images(site)
         elif experiment.training.cross_site and received.current_round is None:
             answer = flare.FLModel(metrics=_cross_site_scores(site, received))
@@ -73,7 +73,7 @@ def _images(site: LocalSite) -> flare.FLModel:
     """Keyed hashes of this site's images, where they may leave it."""
     withheld = site.experiment.privacy.withholds_metrics
     cases, images = (0, {}) if withheld else (len(site.audit.cases), site.images())
-    return flare.FLModel(metrics={CASES: cases}, meta={exchange.QUESTION: images})
+    return flare.FLModel(metrics={CASES: cases}, meta={duplicates_exchange.QUESTION: images})
 
 
 def _cross_site_scores(site: LocalSite, received: flare.FLModel) -> dict[str, float]:
@@ -90,7 +90,7 @@ def _round(site: LocalSite, received: flare.FLModel, writer: SummaryWriter) -> f
     with turn():
         site.begin(received.params, received.current_round or 0)
         due = _due(site.experiment, received) and not withheld
-        metrics = site.score(received.meta.get(exchange.SHARES)) if due else {CASES: 0}
+        metrics = site.score(received.meta.get(duplicates_exchange.SHARES)) if due else {CASES: 0}
         trained = None if flare.is_evaluate() else site.train(received)
     _write_scores(writer, metrics, received.current_round)
     if trained is None:

@@ -25,32 +25,34 @@ import torch
 from nvflare.client.config import TransferType
 from nvflare.recipe import add_experiment_tracking
 
-from fedmed import cross_site, cross_site_picture, curves, history, machine, run_lock, screen, site_check
-from fedmed.code_version import code_here
 from fedmed.command_line import read_command
-from fedmed.cross_site import CROSS_SITE
-from fedmed.data import audit_table
-from fedmed.data.audit import overlaps
-from fedmed.data.case_facts import FactsBook
+from fedmed.core import locks, machine
+from fedmed.core.code_version import code_here
+from fedmed.core.errors import InputError, RunFailed, in_words
+from fedmed.core.faults import Faults
+from fedmed.core.files import staging_folder, write_whole
+from fedmed.core.options import to_plain
+from fedmed.data.audit import audit_table
+from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.audit.finding import refuse_errors
+from fedmed.data.audit.site_audit import overlaps
 from fedmed.data.datalist import Datalist, datalist_path, load_datalist
-from fedmed.data.finding import refuse_errors
-from fedmed.data.phantom import dataset_title, is_phantom, make_phantom
-from fedmed.errors import InputError, RunFailed, in_words
+from fedmed.data.phantoms.phantom import dataset_title, is_phantom, make_phantom
+from fedmed.environments.flare.aggregator import GuardedAggregator
+from fedmed.environments.flare.cross_site_workflow import add_cross_site
+from fedmed.environments.flare.first_weights import FirstWeights
+from fedmed.environments.flare.heartbeat import Presence
+from fedmed.environments.flare.job_folder import EXPERIMENT, FIRST_WEIGHTS, leave_code_out, settle
+from fedmed.environments.flare.polling import TASK_WAIT
 from fedmed.experiment import Experiment, new_run_id
-from fedmed.faults import Faults
-from fedmed.files import staging_folder, write_whole
-from fedmed.job_folder import EXPERIMENT, FIRST_WEIGHTS, leave_code_out, settle
-from fedmed.options import to_plain
-from fedmed.presence import Presence
 from fedmed.privacy.ledger import LEDGER, Entry, Ledger, all_booked
 from fedmed.privacy.policy import enforce
-from fedmed.resuming import refuse_finished
-from fedmed.run_folder import ARTIFACTS, BEST, LAST, LOG, SITES, RunFolder, save_weights
-from fedmed.server.aggregator import GuardedAggregator
-from fedmed.server.cross_site import add_cross_site
-from fedmed.server.first_weights import FirstWeights
-from fedmed.server.progress import EARLIER
-from fedmed.waits import TASK_WAIT
+from fedmed.runs import console, cross_site_matrix, cross_site_picture, history, training_curves
+from fedmed.runs.cross_site_matrix import CROSS_SITE
+from fedmed.runs.resuming import refuse_finished
+from fedmed.runs.run_folder import ARTIFACTS, BEST, LAST, LOG, SITES, RunFolder, save_weights
+from fedmed.server.round_records import EARLIER
+from fedmed.site import readiness
 
 SUMMARY, MATRIX = "summary.txt", f"{CROSS_SITE}.png"
 WHERE = {
@@ -75,7 +77,7 @@ def main(arguments: list[str]) -> int:
     try:
         experiment, instead = read_command(arguments)
         if instead.check_site is not None:
-            return site_check.report(site_check.checks(experiment, instead.check_site, HERE), say)
+            return readiness.report(readiness.checks(experiment, instead.check_site, HERE), say)
         if instead.export is not None:
             export(experiment, instead.export, force=instead.force)
         else:
@@ -262,7 +264,7 @@ def run(
         RunFailed: the run did not end well; its folder says ``failed`` and keeps what there was.
     """
     folder = begun or RunFolder.create(experiment.artifacts or HERE / ARTIFACTS, experiment.job_name)
-    with run_lock.held(folder.path):
+    with locks.held(folder.path):
         refuse_finished(folder)
         _run(experiment, datalists, summaries, folder)
 
@@ -278,7 +280,7 @@ def _run(
     started = time.monotonic()
     try:
         describe(folder, experiment, datalists, summaries)
-        say(f"run        {folder.path}\n{screen.settings(experiment, summaries, data_of(experiment))}\n")
+        say(f"run        {folder.path}\n{console.settings(experiment, summaries, data_of(experiment))}\n")
         with tempfile.TemporaryDirectory(prefix="fedmed-job-") as staging:
             job = export_job(experiment, Path(staging))
             experiment.environment.run(job, experiment, folder, progress.watch)
@@ -331,16 +333,16 @@ class Progress:
         """Take in one more record."""
         task, rounds = self.experiment.task, self.experiment.training.num_rounds
         if not self.records and not self.experiment.privacy.withholds_metrics:
-            say(screen.header(task.KEY_METRIC, global_model=self.experiment.algorithm.GLOBAL_MODEL))
+            say(console.header(task.KEY_METRIC, global_model=self.experiment.algorithm.GLOBAL_MODEL))
         if self.records and self.records[-1].get(EARLIER) and not record.get(EARLIER):
             say(f"resumed after round {len(self.records)} of {rounds}")
         self.records.append(record)
         self.folder.write_history(history.rows(self.records))
         self.ledger.entries += [Entry.from_plain(entry) for entry in record.get("privacy", {}).values()]
         self.ledger.save(self.folder.path / LEDGER)
-        left = screen.time_left(self.records, rounds)
+        left = console.time_left(self.records, rounds)
         if not record.get(EARLIER):
-            say(screen.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
+            say(console.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
         if record.get("final") and self.experiment.training.cross_site:
             say("cross-site: every site scores every model")
 
@@ -359,10 +361,10 @@ class Progress:
             *self._result(),
             "",
             *matrix,
-            screen.settings(self.experiment, self.folder.read_json("dataset_stats"), data_of(self.experiment)),
+            console.settings(self.experiment, self.folder.read_json("dataset_stats"), data_of(self.experiment)),
             f"spent      {self.experiment.privacy.verdict(self.ledger.entries)}",
             *(f"stopped    {record['stopped']}" for record in self.records if record.get("stopped")),
-            f"took       {screen.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
+            f"took       {console.clock(seconds)} on {machine.one_line(self.folder.read_json('environment'))}",
             *(f"{title:<10} {path / name}" for title, name in WHERE.items() if (path / name).exists()),
         ]
         self.folder.write_text(SUMMARY, "\n".join(lines) + "\n")
@@ -384,14 +386,14 @@ class Progress:
         task, picture = self.experiment.task, self.folder.path / "curves.png"
         split = any(record.get("split") for record in self.records)
         table, best = self.folder.history(), self._best
-        curves.draw(table, task.REGIONS, task.KEY_METRIC, best, self._caption, picture, split=split)
+        training_curves.draw(table, task.REGIONS, task.KEY_METRIC, best, self._caption, picture, split=split)
 
     def _result(self) -> list[str]:
         """The table of the models, and what there is to say where none was chosen."""
         task, privacy = self.experiment.task, self.experiment.privacy
         if not self.experiment.algorithm.GLOBAL_MODEL:
-            return [screen.own_table(self.records, task.REGIONS, task.KEY_METRIC)]
-        table = screen.result_table(self.records, task.REGIONS, task.KEY_METRIC)
+            return [console.own_table(self.records, task.REGIONS, task.KEY_METRIC)]
+        table = console.result_table(self.records, task.REGIONS, task.KEY_METRIC)
         if self._best is not None:
             return [table]
         why = (
@@ -406,15 +408,15 @@ class Progress:
         key, sites = self.experiment.task.KEY_METRIC, self.experiment.training.sites
         known = (self.folder.path / f"{CROSS_SITE}.json").is_file()
         results = self.folder.read_json(CROSS_SITE) if known else {}
-        scored = cross_site.matrix(results, sites, key)
+        scored = cross_site_matrix.matrix(results, sites, key)
         if scored.empty:
             return ["cross-site no model was scored at any site; training.log says why", ""]
-        self.folder.write_text(f"{CROSS_SITE}.csv", cross_site.table(results, sites).to_csv(index=False))
+        self.folder.write_text(f"{CROSS_SITE}.csv", cross_site_matrix.table(results, sites).to_csv(index=False))
         write_whole(self.folder.path / MATRIX, cross_site_picture.picture(scored, key, self._caption))
         listed = (self.folder.path / "dataset_splits.json").is_file()
         splits = self.folder.read_json("dataset_splits") if listed else {}
         validation = {site: split["validation"] for site, split in splits.items()}
-        told = cross_site.sentences(scored, key, validation)
+        told = cross_site_matrix.sentences(scored, key, validation)
         return [*(f"{'cross-site' if i == 0 else '':<10} {line}" for i, line in enumerate(told)), ""]
 
 

@@ -7,9 +7,9 @@ from statistics import median
 
 import torch
 
-from fedmed.arithmetic import autocast
+from fedmed.core.precision import autocast
 from fedmed.experiment import Experiment
-from fedmed.local import LocalSite
+from fedmed.site.local_training import LocalSite
 
 REPEATS = 5
 

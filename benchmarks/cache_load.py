@@ -23,10 +23,10 @@ import numpy as np
 import psutil
 import torch
 
-from fedmed.data.cache import Cache, Caching
-from fedmed.data.compact import pack, unpack
 from fedmed.data.datalist import load_datalist
-from fedmed.data.phantom import make_phantom
+from fedmed.data.phantoms.phantom import make_phantom
+from fedmed.data.prepared.cache import Cache, Caching
+from fedmed.data.prepared.compact import pack, unpack
 from fedmed.tasks.brats18 import Brats18
 
 BOXES = {"BraTS": ((140, 175, 140), (240, 240, 155)), "phantom": ((80, 88, 72), (96, 96, 80))}

@@ -14,10 +14,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 from benchmarks.watched_run import Watched, watch
-from fedmed import machine
-from fedmed.data.phantom import make_phantom
-from fedmed.errors import InputError
-from fedmed.options import Parser
+from fedmed.core import machine
+from fedmed.core.errors import InputError
+from fedmed.core.options import Parser
+from fedmed.data.phantoms.phantom import make_phantom
 
 WAYS: Mapping[str, tuple[object, ...]] = {
     "none": (),

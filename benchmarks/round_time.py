@@ -26,12 +26,12 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmarks.bare_loop import bare
 from benchmarks.watched_run import Watched, watch
-from fedmed import machine
 from fedmed.command_line import read_experiment
-from fedmed.data.phantom import make_phantom
-from fedmed.errors import InputError
+from fedmed.core import machine
+from fedmed.core.errors import InputError
+from fedmed.core.options import Parser
+from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.experiment import Experiment
-from fedmed.options import Parser
 
 CORES = len(os.sched_getaffinity(0))
 

@@ -18,10 +18,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.watched_run import Watched, watch
-from fedmed import machine
-from fedmed.data.phantom import make_phantom
-from fedmed.errors import InputError
-from fedmed.options import Parser
+from fedmed.core import machine
+from fedmed.core.errors import InputError
+from fedmed.core.options import Parser
+from fedmed.data.phantoms.phantom import make_phantom
 
 FEW_ROUNDS = 3
 WINDOW = ("--roi_size", 32, 32, 32, "--infer_roi_size", 48, 48, 48)

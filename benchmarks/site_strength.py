@@ -18,14 +18,14 @@ import torch
 from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.command_line import read_experiment
-from fedmed.data.brats import ALL_SITES
-from fedmed.data.cache import Caching
+from fedmed.core.options import Parser
+from fedmed.data.brats.brats_layout import ALL_SITES
 from fedmed.data.datalist import datalist_path, load_datalist
-from fedmed.data.phantom import make_phantom
-from fedmed.data.smooth_noise import Size
+from fedmed.data.phantoms.phantom import make_phantom
+from fedmed.data.phantoms.smooth_noise import Size
+from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
-from fedmed.local import LocalSite, autocast
-from fedmed.options import Parser
+from fedmed.site.local_training import LocalSite, autocast
 
 SIZE: Size = (64, 64, 56)
 CROP = 48

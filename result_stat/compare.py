@@ -15,12 +15,18 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-from fedmed.compared_run import metric_of, read_runs
-from fedmed.comparison_report import Compared, compared, comparison_numbers, runs_numbers, sections
-from fedmed.errors import InputError, in_words
-from fedmed.files import write_whole
-from fedmed.options import Parser, absolute_path
-from fedmed.table_document import latex, markdown
+from fedmed.analysis.comparison.compared_run import metric_of, read_runs
+from fedmed.analysis.comparison.comparison_report import (
+    Compared,
+    compared,
+    comparison_numbers,
+    runs_numbers,
+    sections,
+)
+from fedmed.analysis.comparison.table_document import latex, markdown
+from fedmed.core.errors import InputError, in_words
+from fedmed.core.files import write_whole
+from fedmed.core.options import Parser, absolute_path
 
 SUFFIXES = (".md", ".csv", ".tex")
 

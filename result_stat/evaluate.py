@@ -23,19 +23,26 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 import pandas as pd
 from tqdm import tqdm
 
-from fedmed import machine
-from fedmed.data.cache import Caching
-from fedmed.data.case_facts import FactsBook
-from fedmed.errors import InputError, in_words
-from fedmed.evaluation import Unit, caching_after, measure
-from fedmed.evaluation_cases import EvaluationCases, evaluation_cases
-from fedmed.evaluation_folder import EVALUATION, EvaluationFolder
-from fedmed.evaluation_table import long_table, notes, pooled_text, site_text, spread_text, summarize
+from fedmed.analysis.evaluation.case_scoring import Unit, caching_after, measure
+from fedmed.analysis.evaluation.evaluation_cases import EvaluationCases, evaluation_cases
+from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
+from fedmed.analysis.evaluation.evaluation_table import (
+    long_table,
+    notes,
+    pooled_text,
+    site_text,
+    spread_text,
+    summarize,
+)
+from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK, TrainedModel, open_model
+from fedmed.core import machine
+from fedmed.core.errors import InputError, in_words
+from fedmed.core.options import Parser, absolute_path
+from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Data
-from fedmed.options import Parser, absolute_path
-from fedmed.run_folder import ARTIFACTS, BEST, LAST, RunFolder
+from fedmed.runs.run_folder import ARTIFACTS, BEST, LAST, RunFolder
 from fedmed.tasks.base import Task
-from fedmed.trained_model import DEFAULT_TASK, TrainedModel, open_model
 
 
 @dataclass(frozen=True)

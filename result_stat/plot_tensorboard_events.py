@@ -20,14 +20,14 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 import pandas as pd
 
-from fedmed.errors import InputError, counted, in_words
-from fedmed.events import COLUMNS, cut_short, site_folders, smooth
-from fedmed.files import write_whole
-from fedmed.options import Parser, absolute_path
-from fedmed.run_curves import over_sites, read_run, scored_shares
-from fedmed.run_folder import ARTIFACTS, RunFolder
-from fedmed.run_groups import Group, group_runs
-from fedmed.runs_picture import Look, draw
+from fedmed.analysis.curves.run_curves import over_sites, read_run, scored_shares
+from fedmed.analysis.curves.run_groups import Group, group_runs
+from fedmed.analysis.curves.runs_picture import Look, draw
+from fedmed.analysis.curves.tensorboard_events import COLUMNS, cut_short, site_folders, smooth
+from fedmed.core.errors import InputError, counted, in_words
+from fedmed.core.files import write_whole
+from fedmed.core.options import Parser, absolute_path
+from fedmed.runs.run_folder import ARTIFACTS, RunFolder
 
 ENDINGS = (".png", ".svg", ".csv")
 

@@ -23,21 +23,21 @@ if __name__ == "__main__":  # FLARE, when it is imported, takes --export out of 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed.data.brats import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, SUFFIXES, label_scheme
-from fedmed.data.case_picture import FORMATS, picture_format
+from fedmed.analysis.evaluation.trained_model import TrainedModel, open_model
+from fedmed.analysis.prediction.fitness import check_fitness
+from fedmed.analysis.prediction.native_grid import THRESHOLD, brain_tumour_task, painted, probabilities
+from fedmed.analysis.prediction.outputs import check_outputs
+from fedmed.analysis.prediction.overlay import overlay
+from fedmed.analysis.prediction.patient_files import PatientFiles, named_files, told_files
+from fedmed.analysis.prediction.prediction_report import Prediction, as_text, document
+from fedmed.analysis.prediction.volume_file import is_compressed, volume_bytes
+from fedmed.core.errors import InputError, in_words
+from fedmed.core.files import write_together
+from fedmed.core.options import Parser, absolute_path
+from fedmed.data.audit.case_picture import FORMATS, picture_format
+from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, SUFFIXES, label_scheme
 from fedmed.data.image_file import read_image
-from fedmed.data.phantom import PHANTOMS
-from fedmed.errors import InputError, in_words
-from fedmed.files import write_together
-from fedmed.options import Parser, absolute_path
-from fedmed.prediction.fitness import check_fitness
-from fedmed.prediction.outputs import check_outputs
-from fedmed.prediction.overlay import overlay
-from fedmed.prediction.own_grid import THRESHOLD, brain_tumour_task, painted, probabilities
-from fedmed.prediction.patient_files import PatientFiles, named_files, told_files
-from fedmed.prediction.report import Prediction, as_text, document
-from fedmed.prediction.volume_file import is_compressed, volume_bytes
-from fedmed.trained_model import TrainedModel, open_model
+from fedmed.data.phantoms.phantom import PHANTOMS
 
 ENDINGS = {"output": SUFFIXES, "probabilities": SUFFIXES, "report": (".json",), "overlay": FORMATS}
 """The files that a prediction writes, by their options, and how their names may end."""
@@ -182,7 +182,7 @@ def export(args: argparse.Namespace) -> None:
     idle = [name for name in OF_A_PREDICTION if getattr(args, name)]
     if idle:
         raise InputError(f"--export predicts nothing, so --{idle[0]} would do nothing; drop one of them.")
-    from fedmed.bundle import export_bundle
+    from fedmed.analysis.bundle.bundle_export import export_bundle
 
     export_bundle(opened(args), absolute_path(place), args.force)
     print(absolute_path(place))

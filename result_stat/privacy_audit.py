@@ -21,24 +21,24 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from fedmed.attacks import inversion_picture, membership_picture, promise, report
-from fedmed.attacks.exposure import Exposure, crop_of, expose
-from fedmed.attacks.inversion import Search
-from fedmed.attacks.membership import Found, Treated, attack, table_of, treated
-from fedmed.attacks.network import initial_network
-from fedmed.attacks.promise import Promise, promise_of
-from fedmed.attacks.protection import Protect, gaussian, of_run
-from fedmed.attacks.subjects import subjects
-from fedmed.data.case_facts import FactsBook
-from fedmed.errors import InputError, in_words
-from fedmed.evaluation import caching_after
+from fedmed.analysis.attacks import audit_report, inversion_picture, membership_picture, stated_privacy
+from fedmed.analysis.attacks.exposure import Exposure, crop_of, expose
+from fedmed.analysis.attacks.inversion import Search
+from fedmed.analysis.attacks.membership import Found, Treated, attack, table_of, treated
+from fedmed.analysis.attacks.membership_cases import subjects
+from fedmed.analysis.attacks.network import initial_network
+from fedmed.analysis.attacks.protection import Protect, gaussian, of_run
+from fedmed.analysis.attacks.stated_privacy import Promise, promise_of
+from fedmed.analysis.evaluation.case_scoring import caching_after
+from fedmed.analysis.evaluation.trained_model import model_file, network_of
+from fedmed.core.errors import InputError, in_words
+from fedmed.core.files import write_whole
+from fedmed.core.memory_format import channels_last, use_channels_last
+from fedmed.core.options import Parser, absolute_path, expect, expect_at_least
+from fedmed.data.audit.case_facts import FactsBook
 from fedmed.experiment import Experiment
-from fedmed.files import write_whole
-from fedmed.memory_format import channels_last, use_channels_last
-from fedmed.options import Parser, absolute_path, expect, expect_at_least
-from fedmed.run_folder import RunFolder
+from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.brats18 import DIVISOR
-from fedmed.trained_model import model_file, network_of
 
 DATA = ("dataset_base_dir", "datalist_json_path")
 NAME, PICTURE = "privacy_audit", "privacy_inversion.png"
@@ -103,7 +103,7 @@ def audit(args: argparse.Namespace) -> None:
     cases = experiment.task.eval_set([each.case for each in people], scheme, held)
     table = table_of(people, *(treated_by(experiment, model, cases) for model in (target, reference)))
     found = attack(table, seed=args.seed)
-    print(f"\n{report.as_text(found, promised)}\n\n{promise.in_words(promised)}", flush=True)
+    print(f"\n{audit_report.as_text(found, promised)}\n\n{stated_privacy.in_words(promised)}", flush=True)
     write_membership(out, table, found, promised, f"{run.name}, {Path(args.model).name} model")
     told = document(args, run, found, promised)
     if args.inversion:
@@ -181,8 +181,8 @@ def document(
         "model": args.model,
         "reference": str(args.reference or "the run's first weights"),
         "seed": args.seed,
-        "attacks": [report.as_json(each, promised) for each in found],
-        "promise": promise.as_json(promised),
+        "attacks": [audit_report.as_json(each, promised) for each in found],
+        "promise": stated_privacy.as_json(promised),
     }
 
 

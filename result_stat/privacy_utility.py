@@ -32,21 +32,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
-from fedmed import machine
+from fedmed.analysis.comparison.configuration import own_options, shown, training_options, varying
+from fedmed.analysis.comparison.privacy_spent import spent
+from fedmed.analysis.evaluation.case_scoring import caching_after, score
+from fedmed.analysis.evaluation.evaluation_cases import validation_cases
+from fedmed.analysis.evaluation.trained_model import open_model
 from fedmed.command_line import read_experiment
-from fedmed.configuration import own_options, shown, training_options, varying
-from fedmed.data.case_facts import FactsBook
-from fedmed.data.phantom import is_phantom, make_phantom
-from fedmed.errors import InputError, RunFailed, counted, in_words
-from fedmed.evaluation import caching_after, score
-from fedmed.evaluation_cases import validation_cases
+from fedmed.core import machine
+from fedmed.core.errors import InputError, RunFailed, counted, in_words
+from fedmed.core.options import Parser, absolute_path, expect_at_least, to_plain
+from fedmed.core.site_scores import mean_of_values
+from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.phantoms.phantom import is_phantom, make_phantom
 from fedmed.experiment import Experiment
-from fedmed.metrics import mean_of_values
-from fedmed.options import Parser, absolute_path, expect_at_least, to_plain
 from fedmed.privacy.svt import MEANINGFUL
-from fedmed.run_folder import ARTIFACTS, RunFolder
-from fedmed.spent import spent
-from fedmed.trained_model import open_model
+from fedmed.runs.run_folder import ARTIFACTS, RunFolder
 
 GRID: Mapping[str, str] = {
     "none": "--privacy none",

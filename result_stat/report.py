@@ -13,16 +13,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-from fedmed.data.case_facts import FactsBook
-from fedmed.data.phantom import dataset_title
-from fedmed.errors import InputError, in_words
-from fedmed.evaluation import caching_after
-from fedmed.evaluation_folder import EvaluationFolder
-from fedmed.files import write_whole
-from fedmed.options import Parser, absolute_path
-from fedmed.report import sections
-from fedmed.report.page import Picture, Section, Text, render
-from fedmed.run_folder import RunFolder
+from fedmed.analysis.evaluation.case_scoring import caching_after
+from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
+from fedmed.analysis.report import report_sections
+from fedmed.analysis.report.report_page import Picture, Section, Text, render
+from fedmed.core.errors import InputError, in_words
+from fedmed.core.files import write_whole
+from fedmed.core.options import Parser, absolute_path
+from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.phantoms.phantom import dataset_title
+from fedmed.runs.run_folder import RunFolder
 from result_stat import evaluate
 
 PAGE = "report.html"
@@ -66,14 +66,14 @@ def page_of(run: RunFolder, args: argparse.Namespace) -> str:
     folder, why = scored(run, args)
     dataset = args.dataset_base_dir or experiment.data.dataset_base_dir
     found: list[Section | None] = [
-        sections.result(run, folder, metric, dataset_title(dataset) if dataset else ""),
-        sections.scores(folder, task.METRICS) if folder else Section("Scores", [Text(why, warning=True)]),
-        sections.cases(folder, metric, pictures(run, folder, args)) if folder else None,
-        sections.training(run, task) if (run.path / "training_history.json").is_file() else None,
-        sections.cross_site(run),
-        sections.privacy(run),
-        sections.data(run),
-        sections.configuration(run),
+        report_sections.result(run, folder, metric, dataset_title(dataset) if dataset else ""),
+        report_sections.scores(folder, task.METRICS) if folder else Section("Scores", [Text(why, warning=True)]),
+        report_sections.cases(folder, metric, pictures(run, folder, args)) if folder else None,
+        report_sections.training(run, task) if (run.path / "training_history.json").is_file() else None,
+        report_sections.cross_site(run),
+        report_sections.privacy(run),
+        report_sections.data(run),
+        report_sections.configuration(run),
     ]
     chosen = f"{task.name}, {experiment.algorithm.name}, privacy {experiment.privacy.name}"
     subtitle = f"{chosen}, {experiment.training.n_clients} sites, {experiment.training.num_rounds} rounds"

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
+from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
+from fedmed.analysis.evaluation.evaluation_table import COLUMNS
 from fedmed.command_line import read_experiment
-from fedmed.data.phantom import make_phantom
-from fedmed.evaluation_folder import EvaluationFolder
-from fedmed.evaluation_table import COLUMNS
+from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.experiment import Experiment
-from fedmed.run_folder import RunFolder
+from fedmed.runs.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session", autouse=True)

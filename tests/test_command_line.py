@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from fedmed import registry
 from fedmed.command_line import DEFAULTS, SECTIONS, read_experiment
-from fedmed.errors import InputError
+from fedmed.core import registry
+from fedmed.core.errors import InputError
+from fedmed.core.options import option_names, to_plain
 from fedmed.experiment import Data, Experiment
-from fedmed.options import option_names, to_plain
-from fedmed.presets import PRESETS
+from fedmed.tasks.presets import PRESETS
 
 DATA = '--dataset_base_dir "/data set/brats" --datalist_json_path "/data set/lists"'
 

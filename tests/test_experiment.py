@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fedmed.command_line import read_experiment
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
+from fedmed.core.faults import Faults
 from fedmed.experiment import Data, Experiment, Performance, Training, new_run_id
-from fedmed.faults import Faults
 
 
 def experiment(*arguments: str) -> Experiment:

@@ -17,9 +17,9 @@ import torch
 
 import job
 from fedmed.command_line import read_experiment
+from fedmed.environments.flare.job_folder import EXPERIMENT, FIRST_WEIGHTS
 from fedmed.experiment import Experiment
-from fedmed.job_folder import EXPERIMENT, FIRST_WEIGHTS
-from fedmed.run_folder import RunFolder
+from fedmed.runs.run_folder import RunFolder
 from model import BratsSegResNet
 
 IMPORT_ALL = """

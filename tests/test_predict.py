@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from fedmed.data.brats import find_cases
+from fedmed.data.brats.brats_layout import find_cases
 from fedmed.experiment import Experiment
-from fedmed.run_folder import BEST, RunFolder, save_weights
+from fedmed.runs.run_folder import BEST, RunFolder, save_weights
 from result_stat import predict
 from tests import scripts
 

@@ -15,7 +15,7 @@ import pytest
 from matplotlib.image import imread
 
 from fedmed.data.datalist import load_datalist
-from fedmed.data.phantom import make_phantom
+from fedmed.data.phantoms.phantom import make_phantom
 from tests import scripts
 
 SCRIPT = Path(__file__).resolve().parents[1] / "dataset_brats18" / "prepare.py"

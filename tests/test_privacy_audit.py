@@ -11,7 +11,7 @@ import torch
 
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry, Ledger
-from fedmed.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder, save_weights
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
 from result_stat import privacy_audit
@@ -93,7 +93,7 @@ def test_a_heuristic_ledger_promises_no_number(small_run: RunFolder, capsys: pyt
 
 
 def test_the_first_weights_are_the_jobs(small_run: RunFolder, tmp_path: Path) -> None:
-    from fedmed.attacks.network import initial_network
+    from fedmed.analysis.attacks.network import initial_network
 
     experiment = small_run.experiment()
     torch.manual_seed(experiment.training.seed)

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from fedmed.command_line import read_experiment
-from fedmed.errors import InputError, RunFailed
+from fedmed.core.errors import InputError, RunFailed
 from fedmed.experiment import Experiment
-from fedmed.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder, save_weights
 from result_stat import privacy_utility as study
 from tests.ledgers import entry, ledger
 

@@ -14,7 +14,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from fedmed.experiment import Experiment
-from fedmed.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder, save_weights
 from result_stat import evaluate, plot_tensorboard_events, report
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmed import registry
-from fedmed.errors import InputError
+from fedmed.core import registry
+from fedmed.core.errors import InputError
+from fedmed.core.options import Parser, add_options, option, option_names
 from fedmed.experiment import SECTIONS, Data, Experiment
-from fedmed.options import Parser, add_options, option, option_names
-from fedmed.presets import PRESETS
-from fedmed.resuming import resumed
+from fedmed.runs.resuming import resumed
+from fedmed.tasks.presets import PRESETS
 
 DEFAULTS = {"task": "brats18", "algorithm": "fedavg", "privacy": "none", "env": "sim"}
 

@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import torch
 
-from fedmed import registry
 from fedmed.algorithms.base import Algorithm
-from fedmed.data.cache import Cache, Caching
+from fedmed.core import registry
+from fedmed.core.errors import InputError
+from fedmed.core.faults import Faults
+from fedmed.core.options import expect, expect_at_least, expect_positive, expect_share, from_plain, option, to_plain
+from fedmed.data.prepared.cache import Cache, Caching
 from fedmed.environments.base import Environment
-from fedmed.errors import InputError
-from fedmed.faults import Faults
-from fedmed.options import expect, expect_at_least, expect_positive, expect_share, from_plain, option, to_plain
 from fedmed.privacy.base import Mechanism
 from fedmed.tasks.base import Task
 

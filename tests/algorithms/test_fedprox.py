@@ -10,7 +10,7 @@ from torch import nn
 
 from fedmed.algorithms.base import LocalHook
 from fedmed.algorithms.fedprox import FedProx
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 
 
 def message(mu: float | None) -> FLModel:

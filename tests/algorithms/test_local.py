@@ -6,7 +6,7 @@ import torch
 
 from fedmed.algorithms.local import Local
 from fedmed.command_line import read_experiment
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 
 RECEIVED, OWN = {"w": torch.zeros(3)}, {"w": torch.arange(3.0)}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from fedmed.core.errors import InputError
 from fedmed.data.datalist import datalist_path, load_datalist, load_split, write_datalist
-from fedmed.errors import InputError
 
 ENTRY = {"image": ["HGG/a/a_t1ce.nii.gz", "HGG/a/a_t1.nii.gz"], "label": "HGG/a/a_seg.nii.gz", "patient": "p1"}
 OTHER = {"image": "b/b_t1.nii.gz", "label": "b/b_seg.nii.gz"}

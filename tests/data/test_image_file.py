@@ -15,9 +15,9 @@ import pytest
 from monai.transforms import LoadImage
 from PIL import Image
 
-import fedmed.errors
+import fedmed.core.errors
+from fedmed.core.errors import InputError
 from fedmed.data.image_file import is_dicom, read_image
-from fedmed.errors import InputError
 
 VOLUME = np.random.default_rng(0).integers(1, 900, (9, 8, 7)).astype(np.int16)
 AFFINE = np.array([[-1.5, 0, 0, 90], [0, 2, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1]], float)
@@ -306,7 +306,7 @@ def test_only_the_sentence_is_told(tmp_path: Path) -> None:
     path = header(tmp_path / "a.nii", pixdim=[7, 0, -2, 3, 0, 0, 0, 0])
     code = "import sys; from pathlib import Path; from fedmed.data.image_file import read_image\n"
     code += "try: read_image(Path(sys.argv[1]))\nexcept ValueError as error: print(error, file=sys.stderr)"
-    environment = {**os.environ, "PYTHONPATH": str(Path(fedmed.errors.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(fedmed.core.errors.__file__).parents[2])}
     command = [sys.executable, "-c", code, str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr.startswith(str(path))

@@ -7,10 +7,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fedmed.data.cache import Caching
+from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
+from fedmed.data.prepared.cache import Caching
 from fedmed.data.volumes import tumour_ml, volume_size
-from fedmed.errors import InputError
 from fedmed.tasks.brats18 import Brats18
 
 SHAPE = (12, 10, 8)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from fedmed.core.errors import InputError
 from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
-from fedmed.errors import InputError
 
 
 @pytest.mark.parametrize(("text", "ids"), [("0", [0]), ("0,1,2,3", [0, 1, 2, 3]), (" 2, 0 ", [2, 0]), ("10", [10])])

@@ -2,8 +2,8 @@
 
 import pytest
 
+from fedmed.core.errors import InputError
 from fedmed.environments.prod import expect_connected
-from fedmed.errors import InputError
 
 WANTED = ("a", "b", "c")
 

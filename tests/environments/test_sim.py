@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from nvflare.private.fed.app.simulator import simulator_runner
 
-from fedmed.environments.processes import ProcessTree
+from fedmed.core.errors import InputError, RunFailed
+from fedmed.environments.process_tree import ProcessTree
 from fedmed.environments.sim import _DEAD_WORKER, Sim, _reason, _Tail
-from fedmed.errors import InputError, RunFailed
 from fedmed.experiment import Experiment
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from nvflare.apis.dxo import from_shareable
 
-from fedmed.options import to_plain
+from fedmed.core.options import to_plain
+from fedmed.environments.flare.privacy_filter import PrivacyFilter
 from fedmed.privacy.base import Mechanism, Update
-from fedmed.privacy.filter import PrivacyFilter
 from fedmed.privacy.ledger import PRIVACY, RUN_VARIABLE, STATE_VARIABLE, Ledger, read_ledger, site_ledger
 from tests.privacy.results import context, result
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from opacus.accountants import PRVAccountant, RDPAccountant
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extended
 
 HISTORY = [(1.1, 0.25, 40), (2.0, 1.0, 3)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from torch import nn
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.privacy.dpsgd import DPSGD, refuse_unprotected_state
 from fedmed.privacy.ledger import Entry

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.privacy.base import Update
 from fedmed.privacy.exclude_vars import ExcludeVars

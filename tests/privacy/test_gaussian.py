@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.privacy.accounting import epsilon_of
 from fedmed.privacy.base import Update
 from fedmed.privacy.gaussian import Gaussian
 from fedmed.privacy.ledger import Ledger
-from fedmed.privacy.update_math import clipped, l2_norm
+from fedmed.privacy.update_statistics import clipped, l2_norm
 
 Send = Callable[..., SimpleNamespace]
 

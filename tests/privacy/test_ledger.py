@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 from fedmed.privacy.ledger import (
     RUN_VARIABLE,
     STATE_VARIABLE,

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 from fedmed.privacy.percentile import Percentile
 
 Send = Callable[..., SimpleNamespace]

@@ -12,7 +12,7 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import PRIVACY, Entry
 from fedmed.privacy.policy import VARIABLE, Policy, PolicyFilter, enforce

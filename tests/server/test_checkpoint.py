@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import fedmed
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 from fedmed.server.checkpoint import STATE, Checkpoint, Checkpoints
 
 SAVES = """

@@ -13,9 +13,9 @@ import torch
 from monai.data import CacheDataset
 from torch import nn
 
-from fedmed.data.cache import Cache, Caching
+from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case, Datalist
-from fedmed.errors import InputError
+from fedmed.data.prepared.cache import Cache, Caching
 from fedmed.tasks.base import Row
 from fedmed.tasks.brats18 import Brats18
 

@@ -10,7 +10,7 @@ from nvflare.recipe.spec import Recipe
 from torch import nn
 
 from fedmed.algorithms.updates import Update, weighted_mean
-from fedmed.plugin import Plugin
+from fedmed.core.plugin import Plugin
 
 Weights = Mapping[str, torch.Tensor]
 """A model's weights by parameter name."""
@@ -58,7 +58,7 @@ class Algorithm(Plugin, ABC):
 
     def recipe(self, **settings: Any) -> Recipe:
         """FLARE's recipe of this algorithm from the settings that all have in common."""
-        from fedmed.server.recipe import GuardedFedAvgRecipe
+        from fedmed.environments.flare.recipe import GuardedFedAvgRecipe
 
         return GuardedFedAvgRecipe(**settings)
 

@@ -12,7 +12,7 @@ from nvflare.recipe.spec import Recipe
 from torch import nn
 
 from fedmed.algorithms.base import Algorithm, LocalHook
-from fedmed.options import expect_at_least, option
+from fedmed.core.options import expect_at_least, option
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FedProx(Algorithm):
     def recipe(self, **settings: Any) -> Recipe:
         if self.fedproxloss_mu == 0:  # FLARE's recipe refuses 0
             return super().recipe(**settings)
-        from fedmed.server.recipe import GuardedFedProxRecipe
+        from fedmed.environments.flare.recipe import GuardedFedProxRecipe
 
         return GuardedFedProxRecipe(fedprox_mu=self.fedproxloss_mu, **settings)
 

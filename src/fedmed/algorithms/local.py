@@ -8,7 +8,7 @@ import numpy as np
 
 from fedmed.algorithms.base import Algorithm, LocalHook, Weights
 from fedmed.algorithms.updates import Update
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment

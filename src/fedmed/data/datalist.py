@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 
 SPLITS = ("training", "validation")
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 
 NIFTI_2 = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 """How a file of the second version begins: the length of its header, 540, in either order of bytes."""

@@ -6,10 +6,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.image_file import read_image
 from fedmed.data.windows import Size
-from fedmed.errors import InputError
 
 
 def volume_size(case: Case) -> Size:

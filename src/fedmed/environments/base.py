@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fedmed.plugin import Plugin
+from fedmed.core.plugin import Plugin
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
-    from fedmed.run_folder import RunFolder
+    from fedmed.runs.run_folder import RunFolder
 
 Watch = Callable[[dict[str, Any]], None]
 """Called with the server's record of each round as soon as it is written."""

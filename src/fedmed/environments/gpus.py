@@ -2,7 +2,7 @@
 
 import re
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 
 
 def parse_ids(text: str) -> list[int]:

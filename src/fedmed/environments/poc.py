@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fedmed.core.errors import InputError
+from fedmed.core.options import option
 from fedmed.environments.base import Environment, Watch
 from fedmed.environments.gpus import check_ids, parse_ids
-from fedmed.environments.one_machine import check_workspace, site_variables, state_variables, workspace_of
 from fedmed.environments.plain_paths import scratch_folder
+from fedmed.environments.shared_machine import check_workspace, site_variables, state_variables, workspace_of
 from fedmed.environments.submitted import check_submitted
-from fedmed.errors import InputError
-from fedmed.options import option
-from fedmed.run_folder import LOG
+from fedmed.runs.run_folder import LOG
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
-    from fedmed.run_folder import RunFolder
+    from fedmed.runs.run_folder import RunFolder
 
 HOST, ADMIN = "localhost", "admin@fedmed.org"
 OUTCOMES = {"NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT": "30"}
@@ -47,7 +47,9 @@ class Poc(Environment):
             )
 
     def check_here(self, experiment: "Experiment") -> None:
-        from fedmed.federation.local import free_port  # with all of FLARE, which sites need not import for this
+        from fedmed.environments.flare.local_federation import (
+            free_port,  # with all of FLARE, which sites need not import for this
+        )
 
         free_port(self.port)
 
@@ -66,16 +68,16 @@ class Poc(Environment):
     def _run(
         self, job: Path, workspace: Path, scratch: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch
     ) -> None:
-        from fedmed.federation import local
-        from fedmed.federation.following import run_job
-        from fedmed.federation.kit import user_kit
-        from fedmed.federation.project import Federation
-        from fedmed.federation.provision import provision
-        from fedmed.federation.session import admin_session
+        from fedmed.environments.flare import local_federation
+        from fedmed.environments.flare.admin_session import admin_session
+        from fedmed.environments.flare.federation_project import Federation
+        from fedmed.environments.flare.job_monitor import run_job
+        from fedmed.environments.flare.provisioning import provision
+        from fedmed.environments.flare.startup_kit import user_kit
 
         sites = experiment.training.sites
         federation = Federation(
-            HOST, local.free_port(self.port), sites, {ADMIN: "project_admin"}, storage=workspace / "store"
+            HOST, local_federation.free_port(self.port), sites, {ADMIN: "project_admin"}, storage=workspace / "store"
         )
         kits = provision(federation, workspace)
         variables = {
@@ -84,7 +86,9 @@ class Poc(Environment):
         }
         with contextlib.ExitStack() as stack:
             members = stack.enter_context(
-                local.running(federation, kits, folder.path / LOG, scratch, variables, experiment.faults.min_clients)
+                local_federation.running(
+                    federation, kits, folder.path / LOG, scratch, variables, experiment.faults.min_clients
+                )
             )
             admin = stack.enter_context(admin_session(user_kit(kits[ADMIN])))
             members.wait_for_sites(admin)

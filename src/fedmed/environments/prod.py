@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from fedmed.core.errors import InputError
+from fedmed.core.options import option
 from fedmed.environments.base import Environment, Watch
 from fedmed.environments.submitted import check_submitted
-from fedmed.errors import InputError
-from fedmed.options import option
 
 if TYPE_CHECKING:
+    from fedmed.environments.flare.startup_kit import UserKit
     from fedmed.experiment import Experiment
-    from fedmed.federation.kit import UserKit
-    from fedmed.run_folder import RunFolder
+    from fedmed.runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class Prod(Environment):
         check_submitted(experiment)
 
     def check_here(self, experiment: "Experiment") -> None:
-        from fedmed.federation.session import admin_session  # it takes a second to import, and sites import this module
+        from fedmed.environments.flare.admin_session import (
+            admin_session,  # it takes a second to import, and sites import this module
+        )
 
         with admin_session(self._kit()) as admin:
             expect_connected(experiment.training.sites, admin.sites(), experiment.faults.min_clients)
@@ -49,14 +51,14 @@ class Prod(Environment):
         return f"the federation of {kit.host}:{kit.port}, submitted by {kit.username}{code}"
 
     def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
-        from fedmed.federation.following import run_job
-        from fedmed.federation.session import admin_session
+        from fedmed.environments.flare.admin_session import admin_session
+        from fedmed.environments.flare.job_monitor import run_job
 
         with admin_session(self._kit()) as admin:
             run_job(admin, job, folder, watch, global_model=experiment.algorithm.GLOBAL_MODEL, lasting=True)
 
     def _kit(self) -> "UserKit":
-        from fedmed.federation.kit import user_kit
+        from fedmed.environments.flare.startup_kit import user_kit
 
         if self.startup_kit is None:
             raise InputError("--env prod needs the startup kit of a user who may submit jobs; give --startup_kit DIR.")

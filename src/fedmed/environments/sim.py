@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fedmed.cross_site import RESULTS
+from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.options import expect_at_least, option
 from fedmed.environments.base import Environment, Watch
+from fedmed.environments.failure_reason import told, told_by_sites
+from fedmed.environments.flare.polling import STAY_VARIABLE
 from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
-from fedmed.environments.one_machine import check_workspace, site_variables, workspace_of
 from fedmed.environments.plain_paths import interpreter, scratch_folder, spaceless
-from fedmed.environments.processes import ProcessTree
-from fedmed.environments.reasons import told, told_by_sites
-from fedmed.errors import InputError, RunFailed
-from fedmed.options import expect_at_least, option
-from fedmed.run_folder import LOG
-from fedmed.server.progress import RECORDS
-from fedmed.server.round_call import NO_ROUND
-from fedmed.waits import STAY_VARIABLE
+from fedmed.environments.process_tree import ProcessTree
+from fedmed.environments.shared_machine import check_workspace, site_variables, workspace_of
+from fedmed.runs.cross_site_matrix import RESULTS
+from fedmed.runs.run_folder import LOG
+from fedmed.server.quorum import NO_ROUND
+from fedmed.server.round_records import RECORDS
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
-    from fedmed.run_folder import RunFolder
+    from fedmed.runs.run_folder import RunFolder
 
 MOST_SITES = 100
 _DEAD_WORKER = re.compile(r"(?:Subprocess died for|Communication error with) client (\S+?)[:,\s]")

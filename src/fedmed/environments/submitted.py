@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment

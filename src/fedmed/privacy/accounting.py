@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
-from fedmed.errors import InputError
+from fedmed.core.errors import InputError
 from fedmed.privacy.ledger import Step
 
 Accountant = Literal["rdp", "prv"]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 from nvflare.apis.filter import Filter
 
-from fedmed.options import to_plain
-from fedmed.plugin import Plugin
+from fedmed.core.options import to_plain
+from fedmed.core.plugin import Plugin
 from fedmed.privacy.ledger import Entry, Ledger
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
-    from fedmed.local import LocalSite
+    from fedmed.site.local_training import LocalSite
 
 Update = dict[str, np.ndarray]
 """Weight differences by parameter name."""
@@ -87,7 +87,7 @@ class Mechanism(Plugin, ABC):
         """FLARE filters for a site's training result: the one that calls :meth:`release`, where there is one."""
         if type(self).release is Mechanism.release:
             return []
-        from fedmed.privacy.filter import PrivacyFilter  # which imports this module
+        from fedmed.environments.flare.privacy_filter import PrivacyFilter  # which imports this module
 
         return [
             PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed, run_id=experiment.run_id)

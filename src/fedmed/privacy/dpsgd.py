@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fedmed.errors import InputError, counted
-from fedmed.options import expect_positive, option
+from fedmed.core.errors import InputError, counted
+from fedmed.core.options import expect_positive, option
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, last_of_each
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
-    from fedmed.local import LocalSite
     from fedmed.privacy.patient_level import PatientLevelTraining
+    from fedmed.site.local_training import LocalSite
 
 
 @dataclass(frozen=True)

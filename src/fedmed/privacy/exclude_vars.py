@@ -10,11 +10,11 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.filters.exclude_vars import ExcludeVars as FlareExcludeVars
 
-from fedmed.errors import InputError
-from fedmed.options import option
+from fedmed.core.errors import InputError
+from fedmed.core.options import option
 from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
 from fedmed.privacy.ledger import Ledger
-from fedmed.privacy.update_math import cosine, signal_to_noise
+from fedmed.privacy.update_statistics import cosine, signal_to_noise
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from fedmed.errors import InputError
-from fedmed.options import expect, expect_positive, option
+from fedmed.core.errors import InputError
+from fedmed.core.options import expect, expect_positive, option
 from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extended
 from fedmed.privacy.base import Mechanism, Spent
 from fedmed.privacy.ledger import Ledger

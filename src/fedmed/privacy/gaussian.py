@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from nvflare.apis.filter import Filter
 
-from fedmed.errors import counted
-from fedmed.options import expect_positive, option, to_plain
+from fedmed.core.errors import counted
+from fedmed.core.options import expect_positive, option, to_plain
 from fedmed.privacy import noise
 from fedmed.privacy.base import Occasion, Released, Update
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
-from fedmed.privacy.update_math import clipped, cosine, l2_norm, signal_to_noise
+from fedmed.privacy.update_statistics import clipped, cosine, l2_norm, signal_to_noise
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment
@@ -55,7 +55,7 @@ class Gaussian(FormalMechanism):
         expect_positive("dp_clip", self.dp_clip)
 
     def filters(self, experiment: "Experiment") -> list[Filter]:
-        from fedmed.privacy.filter import PrivacyFilter
+        from fedmed.environments.flare.privacy_filter import PrivacyFilter
 
         plain = {"name": self.name, **to_plain(self)}
         if self.dp_target_epsilon is not None:  # found once, here, and stated to every site

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fedmed.errors import InputError
-from fedmed.files import write_whole
+from fedmed.core.errors import InputError
+from fedmed.core.files import write_whole
 
 LEDGER = "privacy_ledger.json"
 STATE_VARIABLE = "FEDMED_STATE"

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from fedmed.data.seeded import Place
+from fedmed.data.prepared.seeded_order import Place
+from fedmed.environments.flare.privacy_filter import booked
 from fedmed.privacy import noise
 from fedmed.privacy.base import Occasion, Released
-from fedmed.privacy.filter import booked
 from fedmed.privacy.ledger import Entry, open_site_ledger, site_ledger
 
 if TYPE_CHECKING:
     from opacus.optimizers import DPOptimizer
 
-    from fedmed.local import LocalSite
     from fedmed.privacy.dpsgd import DPSGD
+    from fedmed.site.local_training import LocalSite
 
 
 class PatientLevelTraining:

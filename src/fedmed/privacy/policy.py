@@ -22,11 +22,11 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
-from fedmed.errors import InputError
-from fedmed.options import expect, expect_positive, from_plain, option
+from fedmed.core.errors import InputError
+from fedmed.core.options import expect, expect_positive, from_plain, option
 from fedmed.privacy.base import Mechanism
-from fedmed.privacy.guard import known_meta, without_metrics
 from fedmed.privacy.ledger import PRIVACY, Entry
+from fedmed.privacy.release_guard import known_meta, without_metrics
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment

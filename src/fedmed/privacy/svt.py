@@ -12,11 +12,11 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.filters.svt_privacy import SVTPrivacy
 
-from fedmed.errors import InputError, counted
-from fedmed.options import expect, expect_positive, option
+from fedmed.core.errors import InputError, counted
+from fedmed.core.options import expect, expect_positive, option
 from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
-from fedmed.privacy.update_math import cosine, share_of_values, signal_to_noise
+from fedmed.privacy.update_statistics import cosine, share_of_values, signal_to_noise
 
 if TYPE_CHECKING:
     from fedmed.experiment import Experiment

@@ -9,8 +9,8 @@ from typing import Any
 from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.algorithms.updates import payload
-from fedmed.errors import InputError
-from fedmed.metrics import CASES
+from fedmed.core.errors import InputError
+from fedmed.core.site_scores import CASES
 from fedmed.privacy.ledger import PRIVACY, Entry
 
 

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from fedmed.data.audit import SiteAudit, audit_site
-from fedmed.data.cache import Caching
-from fedmed.data.case_findings import Rules
+from fedmed.core.plugin import Plugin
+from fedmed.data.audit.case_findings import Rules
+from fedmed.data.audit.site_audit import SiteAudit, audit_site
 from fedmed.data.datalist import Case, Datalist
-from fedmed.plugin import Plugin
+from fedmed.data.prepared.cache import Caching
 
 
 class Row(NamedTuple):
@@ -117,7 +117,7 @@ class Task(Plugin, ABC):
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         """Reduce rows to the few means that a site reports, each with the number of its values beside it.
 
-        :func:`fedmed.metrics.reported` makes them; a metric without any value is left out.
+        :func:`fedmed.core.site_scores.reported` makes them; a metric without any value is left out.
         """
 
     @abstractmethod

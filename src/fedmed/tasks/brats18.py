@@ -14,22 +14,22 @@ from monai.utils import convert_to_tensor
 from torch import nn
 from torch.utils.data import Dataset
 
-from fedmed.data import brats_transforms
-from fedmed.data.brats import LABEL_SCHEMES, MODALITIES, label_scheme
-from fedmed.data.brats_audit import brats_rules, patient_of
-from fedmed.data.brats_transforms import BOTH, PADDING, Normalize
-from fedmed.data.cache import Caching
-from fedmed.data.case_findings import Rules
+from fedmed.core.errors import InputError
+from fedmed.core.options import expect, expect_share, option
+from fedmed.core.site_scores import reported
+from fedmed.data.audit.case_findings import Rules
+from fedmed.data.brats import brats_transforms
+from fedmed.data.brats.brats_layout import LABEL_SCHEMES, MODALITIES, label_scheme
+from fedmed.data.brats.brats_rules import brats_rules, patient_of
+from fedmed.data.brats.brats_transforms import BOTH, PADDING, Normalize
 from fedmed.data.datalist import Case, Datalist
+from fedmed.data.prepared.cache import Caching
 from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, fit, largest, round_up
-from fedmed.errors import InputError
-from fedmed.metrics import reported
-from fedmed.options import expect, expect_share, option
-from fedmed.region_dice import challenge_dice, region_dice
-from fedmed.segmentation_metrics import SEGMENTATION_METRICS, case_metrics
-from fedmed.segmentation_picture import segmentation_picture
 from fedmed.tasks.base import Metric, Row, Task
+from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
+from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS, case_metrics
+from fedmed.tasks.scoring.segmentation_picture import segmentation_picture
 
 PUBLISHED_ROI: Size = (224, 224, 144)
 PUBLISHED_INFER_ROI: Size = (240, 240, 160)

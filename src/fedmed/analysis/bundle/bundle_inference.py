@@ -1,0 +1,132 @@
+"""A BraTS model's way from a patient's files to masks, as a configuration that MONAI runs without our code."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fedmed.data.brats.brats_layout import NAMINGS
+from fedmed.data.brats.brats_transforms import PADDING
+from fedmed.tasks.brats18 import DIVISOR, Brats18
+
+FITTED = (
+    "$(lambda window: lambda inputs, network, *args, **kwargs: monai.inferers.sliding_window_inference("
+    f"inputs, [min(edge, -(-size // {DIVISOR}) * {DIVISOR}) for edge, size in zip(window, inputs.shape[2:])], "
+    "1, network, 0.5, 'gaussian', *args, **kwargs))(@window)"
+)
+"""The inferer whose window shrinks to a smaller volume, as :meth:`fedmed.tasks.brats18.Brats18.infer` says. References
+such as ``@window`` are known in the outermost scope of an expression alone, so they are handed on as arguments."""
+
+FILES = (
+    "$sorted(glob.glob(os.path.join(glob.escape(@dataset_dir), '**', '*' + @suffixes[0] + '.nii*'), recursive=True))"
+)
+
+CASES = (
+    "$(lambda files, suffixes: [{'image': [stem + suffix + '.nii' + end for suffix in suffixes]} "
+    "for stem, _, end in (file.rpartition(suffixes[0] + '.nii') for file in files)])(@files, @suffixes)"
+)
+
+NAME = (
+    "$(lambda suffixes: lambda meta, saver: {'subject': os.path.basename(str(meta['filename_or_obj']))"
+    ".rpartition(suffixes[0] + '.nii')[0], 'idx': None})(@suffixes)"
+)
+"""A case's files are called after the first of them, without what tells its modality."""
+
+
+def inference(task: Brats18, network: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``inference.json``.
+
+    Args:
+        task: whose preprocessing, windows and arithmetic of probabilities are written down.
+        network: the arguments of MONAI's SegResNet.
+    """
+    naming = NAMINGS["brats2018"]
+    return {
+        "imports": ["$import glob", "$import os"],
+        "bundle_root": ".",
+        "dataset_dir": "$@bundle_root + '/data'",
+        "output_dir": "$@bundle_root + '/eval'",
+        "suffixes": [naming.separator + part for part in naming.image],
+        "files": FILES,
+        "cases": CASES,
+        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        "network_def": _made("networks.nets.SegResNet", **network),
+        "network": "$@network_def.to(@device)",
+        "preprocessing": _made("transforms.Compose", transforms=_preprocessing(task)),
+        "dataset": _made("data.Dataset", data="@cases", transform="@preprocessing"),
+        "dataloader": _made("data.DataLoader", dataset="@dataset", batch_size=1, shuffle=False, num_workers=0),
+        "window": list(task.infer_roi_size),
+        "inferer": FITTED if task.windows == "fitted" else _padded(),
+        "postprocessing": _made("transforms.Compose", transforms=_postprocessing()),
+        "handlers": [
+            _made(
+                "handlers.CheckpointLoader",
+                load_path="$@bundle_root + '/models/model.pt'",
+                load_dict={"model": "@network"},
+                map_location="@device",
+            )
+        ],
+        "evaluator": _made(
+            "engines.SupervisedEvaluator",
+            device="@device",
+            val_data_loader="@dataloader",
+            network="@network",
+            inferer="@inferer",
+            postprocessing="@postprocessing",
+            val_handlers="@handlers",
+            amp=False,
+        ),
+        "run": ["$@evaluator.run()"],
+    }
+
+
+def _made(target: str, **arguments: Any) -> dict[str, Any]:
+    return {"_target_": f"monai.{target}", **arguments}
+
+
+def _of_image(transform: str, **arguments: Any) -> dict[str, Any]:
+    return _made(f"transforms.{transform}", keys="image", **arguments)
+
+
+def _preprocessing(task: Brats18) -> list[dict[str, Any]]:
+    """What ``task`` makes of the images of a case that it scores, float16's rounding included."""
+    normalized = _of_image("NormalizeIntensityd", nonzero=True, channel_wise=True)
+    once, late = ([normalized], []) if task.normalize == "volume" else ([], [normalized])
+    return [
+        _of_image("LoadImaged", reader="NibabelReader"),
+        _of_image("EnsureChannelFirstd"),
+        _of_image("Spacingd", pixdim=[1.0, 1.0, 1.0], mode="bilinear"),
+        _of_image("Orientationd", axcodes="RAS", labels=None),
+        *([*once, _of_image("CastToTyped", dtype="$torch.float16")] if once else []),
+        *(
+            [_of_image("CropForegroundd", source_key="image", select_fn="$lambda x: x != 0")]
+            if task.crop_to_brain
+            else []
+        ),
+        *([_of_image("DivisiblePadd", k=PADDING)] if task.windows == "padded" else []),
+        _of_image("CastToTyped", dtype="$torch.float32"),
+        *late,
+    ]
+
+
+def _padded() -> dict[str, Any]:
+    return _made("inferers.SlidingWindowInferer", roi_size="@window", sw_batch_size=1, overlap=0.5, mode="gaussian")
+
+
+def _postprocessing() -> list[dict[str, Any]]:
+    """Probabilities go back to the grid of the case's files before they are thresholded there."""
+    back = {"transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False, "to_tensor": True}
+    return [
+        _made("transforms.Activationsd", keys="pred", sigmoid=True),
+        _made("transforms.Invertd", keys="pred", **back),
+        _made("transforms.Lambdad", keys="pred", func="$lambda probability: probability > 0.5"),
+        _made(
+            "transforms.SaveImaged",
+            keys="pred",
+            output_dir="@output_dir",
+            output_postfix="regions",
+            output_ext=".nii.gz",
+            output_dtype="$np.uint8",
+            output_name_formatter=NAME,
+            resample=False,
+            separate_folder=False,
+        ),
+    ]

@@ -1,0 +1,78 @@
+"""The curves of several runs from their events: read, averaged over sites, and seeds of one experiment as a band."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fedmed.analysis.curves.tensorboard_events import read_scalars, smooth
+from fedmed.core.site_scores import CASES, weight_of
+from fedmed.runs.run_folder import HISTORY, RunFolder
+
+LOSS = "train_loss"
+"""The one scalar that stands at optimiser steps, of which each site makes as many as it has cases."""
+
+AT_ROUNDS = ("val_", "privacy_")
+"""What the names of scalars begin with that stand at federated rounds."""
+
+
+def read_run(run: Path, label: str) -> pd.DataFrame:
+    """Every scalar of a run with the columns run, site, tag, step, value and weight.
+
+    ``weight`` is what a site's figure counts for among the sites: by its values, as in the run's history where there is
+    one, else 1.
+
+    Raises:
+        InputError: the run's history cannot be read.
+    """
+    reports = {(row["round"], row["site"]): row for row in _history(run)}
+    table = read_scalars(run).assign(run=label)
+    places = zip(table["step"], table["site"], table["tag"], strict=True)
+    return table.assign(weight=[weight_of(reports.get((step, site), {}), tag) for step, site, tag in places])
+
+
+def scored_shares(run: Path) -> bool:
+    """Whether some site of a run scored only a part of the validation cases that it lists.
+
+    Raises:
+        InputError: a file of the run cannot be read.
+    """
+    if not (run / "dataset_splits.json").is_file():
+        return False
+    listed = {site: len(split["validation"]) for site, split in RunFolder(run).read_json("dataset_splits").items()}
+    return any(0 < row.get(CASES, 0) < listed.get(row["site"], 0) for row in _history(run))
+
+
+def over_sites(points: pd.DataFrame) -> pd.Series:
+    """One run's curve of one tag: the weighted mean over its sites, by step.
+
+    A site's optimiser steps are its own, so the sites' losses are averaged in their order, each at the mean of the
+    steps where it stands, as far as every site has one. A value that is not a number makes a mean that is none.
+    """
+    steps = (points["tag"] == LOSS).all()
+    by = points.groupby("site").cumcount() if steps else points["step"]
+    groups = points.assign(product=points["value"] * points["weight"]).groupby(by)
+    mean = groups["product"].sum(skipna=False) / groups["weight"].sum()
+    if not steps:
+        return mean
+    mean = mean.set_axis(groups["step"].mean())
+    return mean[(groups.size() == points["site"].nunique()).to_numpy()]
+
+
+def band(curves: Sequence[pd.Series], weight: float) -> pd.DataFrame:
+    """The columns mean, low and high of several smoothed curves, at the steps that all of them have."""
+    smoothed = pd.concat([smooth(curve, weight) for curve in curves], axis=1, join="inner")
+    extremes = {"low": smoothed.min(axis=1, skipna=False), "high": smoothed.max(axis=1, skipna=False)}
+    return pd.DataFrame({"mean": smoothed.mean(axis=1, skipna=False), **extremes})
+
+
+def steps_in_words(tag: str) -> str:
+    """What a tag's steps count."""
+    if tag == LOSS:
+        return "optimiser steps of a site"
+    return "federated rounds" if tag.startswith(AT_ROUNDS) else "steps"
+
+
+def _history(run: Path) -> Sequence[Mapping[str, Any]]:
+    return RunFolder(run).read_json(HISTORY) if (run / f"{HISTORY}.json").is_file() else []

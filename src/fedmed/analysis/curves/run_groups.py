@@ -1,0 +1,102 @@
+"""Which runs differ in their seed alone, and what to call them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmed.core.errors import counted
+from fedmed.runs.run_folder import RunFolder
+
+SEED = "training.seed"
+
+CASES = "cases"
+"""Beside the settings: which case is in which split of which site, as this tells data apart whatever their path."""
+
+ELSEWHERE = ("job_name", "data.", "env.workspace")
+"""Settings that say what a run is called and where its files lie."""
+
+CHOICES = ["algorithm.name", "privacy.name"]
+"""Settings that are told first, and of a single experiment in any case."""
+
+MOST_WORDS = 4
+"""Differences that a legend has room for."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one experiment, by their labels."""
+
+    label: str
+    runs: tuple[str, ...]
+
+
+def group_runs(runs: Mapping[str, Path]) -> list[Group]:
+    """Runs, by label, whose settings and cases are equal but for the seed, together; in the order of the first of each.
+
+    A folder without ``experiment.json`` is a group of its own.
+
+    Raises:
+        InputError: a file of a run cannot be read.
+    """
+    settings = {label: settings_of(path) for label, path in runs.items()}
+    members: dict[str, list[str]] = {}
+    for label, found in settings.items():
+        key = json.dumps({k: v for k, v in found.items() if k != SEED}, sort_keys=True) if found else label
+        members.setdefault(key, []).append(label)
+    firsts = [settings[labels[0]] for labels in members.values() if settings[labels[0]]]
+    differing = CHOICES if len(firsts) == 1 else _differing(firsts)
+    return [
+        Group(_label(labels, [settings[label] for label in labels], differing), tuple(labels))
+        for labels in members.values()
+    ]
+
+
+def settings_of(run: Path) -> dict[str, Any]:
+    """What decides the numbers of a run, by names such as ``training.seed``; empty where nothing is written down.
+
+    Raises:
+        InputError: a file of the run cannot be read.
+    """
+    folder = RunFolder(run)
+    if not (run / "experiment.json").is_file():
+        return {}
+    found = {name: value for name, value in _flat(folder.read_json("experiment")) if not name.startswith(ELSEWHERE)}
+    splits = folder.read_json("dataset_splits") if (run / "dataset_splits.json").is_file() else None
+    return {**found, CASES: splits}
+
+
+def _flat(document: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if not isinstance(document, dict):
+        return [(prefix, document)]
+    return [pair for name, value in document.items() for pair in _flat(value, f"{prefix}.{name}" if prefix else name)]
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of the settings that are not the same everywhere and can be told in words."""
+    names = dict.fromkeys((*CHOICES, *(name for each in settings for name in each)))
+    return [
+        name
+        for name in names
+        if name not in (SEED, CASES) and any(each.get(name) != settings[0].get(name) for each in settings)
+    ]
+
+
+def _label(labels: Sequence[str], settings: Sequence[Mapping[str, Any]], differing: Sequence[str]) -> str:
+    if len(labels) == 1:
+        return labels[0]
+    words = [_in_words(name, settings[0].get(name)) for name in differing if name in settings[0]]
+    usable = 0 < len(words) <= MOST_WORDS
+    seeds = len({each.get(SEED) for each in settings})
+    count = counted(seeds, "seed") if seeds == len(labels) else f"{len(labels)} runs of {counted(seeds, 'seed')}"
+    return f"{', '.join(words) if usable else f'{labels[0]} and {len(labels) - 1} more'} ({count})"
+
+
+def _in_words(name: str, value: Any) -> str:
+    if name == "privacy.name":
+        return "no privacy" if value == "none" else str(value)
+    if name == "algorithm.name":
+        return str(value)
+    shown = " ".join(map(str, value)) if isinstance(value, list) else value
+    return f"{name.rpartition('.')[2]} {shown}"

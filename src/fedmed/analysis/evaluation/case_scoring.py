@@ -1,0 +1,72 @@
+"""Scoring a model on cases after a run, one case at a time, so that memory holds one and a stop loses one."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from fedmed.analysis.evaluation.evaluation_folder import Key, Progress
+from fedmed.analysis.evaluation.trained_model import TrainedModel
+from fedmed.core.errors import InputError
+from fedmed.data.datalist import Case
+from fedmed.data.prepared.cache import Caching
+from fedmed.experiment import Data, Experiment
+from fedmed.tasks.base import Row
+
+Report = Callable[[Key], object]
+"""Told of each case that is done."""
+
+
+class Unit(NamedTuple):
+    """One case to be scored by one model."""
+
+    site: str  # whose case it is, or whose model
+    case: Case
+    weights: Path
+
+    @property
+    def key(self) -> Key:
+        return self.site, self.case.name
+
+
+def score(model: TrainedModel, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> list[Row]:
+    """Every case's metrics as during the run, in the precision in which the run was trained."""
+    with model.inference():
+        return model.task.evaluate(model.network, model.task.eval_set(cases, label_scheme, caching), model.device)
+
+
+def caching_after(experiment: Experiment | None, label: str) -> Caching:
+    """Where prepared cases may lie already: in CACHE_ROOT, or in the folder that the run used if it is still there."""
+    folder = Data.of_this_site().cache_dir or (experiment.data.cache_dir if experiment else None)
+    if folder is None or experiment is None or not folder.is_dir():
+        return Caching()
+    try:
+        return Caching(disk=experiment.with_data(Data(cache_dir=folder)).caching().disk)
+    except InputError as error:  # an evaluation goes as well without
+        print(f"{label} is scored without the cache: {error}", file=sys.stderr)
+        return Caching()
+
+
+def measure(
+    units: Sequence[Unit],
+    models: Mapping[Path, TrainedModel],
+    label_scheme: str | None,
+    caching: Caching,
+    progress: Progress,
+    flips: bool = False,
+    report: Report = lambda key: None,
+) -> None:
+    """Everything that the task measures of every unit that ``progress`` does not hold yet; put there case by case.
+
+    Raises:
+        InputError: a prediction holds NaN.
+    """
+    for weights, group in groupby(units, key=lambda unit: unit.weights):
+        model = models[weights]
+        for unit in group:
+            if unit.key not in progress.rows:
+                with model.inference():
+                    item = model.task.eval_set([unit.case], label_scheme, caching)[0]
+                    progress.add(unit.key, model.task.measure(model.network, item, model.device, flips))
+            report(unit.key)

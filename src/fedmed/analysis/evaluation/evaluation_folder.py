@@ -1,0 +1,167 @@
+"""Where an evaluation is kept: finished and whole, or begun and to be gone on with."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fedmed.core.errors import InputError
+from fedmed.core.files import write_whole
+from fedmed.tasks.base import Row
+
+EVALUATION = "evaluation"
+"""The folder of a run folder that holds one folder an evaluation."""
+
+CASES, TABLE, DOCUMENT = "cases.csv", "table.csv", "evaluation.json"
+_PROGRESS = "progress.jsonl"
+
+NUMBERS = ["cases", "patients", "mean", "median", "std", "low", "high"]
+"""The columns of the table that are not text."""
+
+KEYS = ("run", "model", "split", "data", "weights_sha256", "flips", "cases", "patients", "truth_sha256")
+"""What a finished evaluation's document says at least."""
+
+Key = tuple[str, str]
+"""A site and a case's name."""
+
+
+class Progress:
+    """The numbers of the cases that are done, in a file that grows by a line a case; the first line says of what."""
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        self._path = path
+        self.rows: dict[Key, list[Row]] = {}
+        lines = _whole_lines(path)
+        if lines and _parsed(lines[0]) == identity:
+            self._take(lines)
+        else:
+            lines = []
+        text = "".join(line + "\n" for line in (lines or [json.dumps(dict(identity))]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())  # without a last line that a killed process left unfinished
+
+    def add(self, key: Key, rows: Sequence[Row]) -> None:
+        """Keep a case's rows."""
+        values = [(row.region, row.metric, None if math.isnan(row.value) else row.value) for row in rows]
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([*key, values]) + "\n")
+        self.rows[key] = list(rows)
+
+    def _take(self, lines: Sequence[str]) -> None:
+        try:
+            for line in lines[1:]:
+                site, case, values = json.loads(line)
+                self.rows[site, case] = [Row(case, region, metric, _number(value)) for region, metric, value in values]
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self._path} is damaged ({error}); remove it, and the scoring begins anew.") from error
+
+
+class EvaluationFolder:
+    """One evaluation: of one model on one split."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def finished(self, identity: Mapping[str, Any]) -> bool:
+        """Whether this very evaluation has been made.
+
+        Raises:
+            InputError: another one has been made or begun here, or what is here cannot be read.
+        """
+        made = self._made()
+        for found in (made, self._begun()):
+            differing = [key for key in identity if found is not None and found.get(key) != identity[key]]
+            if differing:
+                raise InputError(
+                    f"{self.path} holds an evaluation that differs in {', '.join(differing)}; give --force to replace "
+                    "it, or move it away first."
+                )
+        return made is not None
+
+    def is_made(self) -> bool:
+        """Whether any evaluation is finished here."""
+        return (self.path / DOCUMENT).is_file()
+
+    def begin(self, identity: Mapping[str, Any]) -> Progress:
+        """Go on where an interrupted evaluation of the same identity stopped, or begin.
+
+        What was made before stays until the new results are whole.
+        """
+        return Progress(self.path / _PROGRESS, identity)
+
+    def finish(self, cases: pd.DataFrame, table: pd.DataFrame, document: Mapping[str, Any]) -> None:
+        """Write the results, the document last, because it says that they are all there."""
+        (self.path / DOCUMENT).unlink(missing_ok=True)
+        write_whole(self.path / CASES, cases.to_csv(index=False).encode())
+        write_whole(self.path / TABLE, table.to_csv(index=False).encode())
+        write_whole(self.path / DOCUMENT, (json.dumps(dict(document), indent=2) + "\n").encode())
+        (self.path / _PROGRESS).unlink()
+
+    def cases(self) -> pd.DataFrame:
+        """The long table: run, site, case, region, metric, value."""
+        return _table(self.path / CASES, ["run", "site", "case", "region", "metric"], ["value"])
+
+    def table(self) -> pd.DataFrame:
+        """Mean, median, standard deviation and interval by site, region and metric."""
+        return _table(self.path / TABLE, ["site", "region", "metric"], NUMBERS)
+
+    def document(self) -> dict[str, Any]:
+        """What was scored, with what.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        found = self._made()
+        if found is None:
+            raise InputError(f"{self.path} holds no finished evaluation; make one with result_stat/evaluate.py.")
+        return found
+
+    def _made(self) -> dict[str, Any] | None:
+        path = self.path / DOCUMENT
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read ({error}); make the evaluation anew with --force.") from error
+        if not isinstance(found, dict) or not set(KEYS) <= set(found):
+            raise InputError(f"{path} is not as an evaluation leaves it; make the evaluation anew with --force.")
+        return found
+
+    def _begun(self) -> dict[str, Any] | None:
+        lines = _whole_lines(self.path / _PROGRESS)
+        return _parsed(lines[0]) if lines else None
+
+
+def _whole_lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    """A line's object; None for anything else."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _table(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV of columns of text and of numbers; a case may be called NA."""
+    try:
+        table = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers}, dtype=str)
+        if not {*texts, *numbers} <= set(table.columns):
+            raise ValueError(f"expected the columns {', '.join((*texts, *numbers))}")
+        return table.astype(dict.fromkeys(numbers, float))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); make the evaluation anew with --force.") from error

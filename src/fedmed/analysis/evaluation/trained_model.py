@@ -1,0 +1,129 @@
+"""A network with the weights of a run or of a checkpoint file, ready to be asked."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fedmed.core import registry
+from fedmed.core.errors import InputError
+from fedmed.core.memory_format import channels_last, use_channels_last
+from fedmed.core.precision import autocast
+from fedmed.data.phantoms.phantom import dataset_title
+from fedmed.experiment import Performance
+from fedmed.runs.run_folder import BEST, LAST, RunFolder, load_weights
+from fedmed.tasks.base import Task
+
+DEFAULT_TASK = "brats18"
+"""The task of a checkpoint that does not lie in a run folder."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network in eval mode on the device where it computes, and what is needed to use it."""
+
+    label: str  # the run's name, or the file's
+    weights: Path
+    task: Task
+    precision: str
+    network: nn.Module
+    device: torch.device
+    data: str = ""  # what it was trained on, in words; empty where that is not known
+
+    @contextlib.contextmanager
+    def inference(self) -> Iterator[None]:
+        """The arithmetic in which the run was scored, without gradients."""
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            yield
+
+
+def open_model(source: Path, which: str = "best", task_name: str = DEFAULT_TASK) -> TrainedModel:
+    """The model of a run folder, or of a checkpoint: this project's, FLARE's or a plain state dict.
+
+    Args:
+        source: a run folder or a ``.pt`` file. A file that lies in a run folder is of that run's task.
+        which: ``best``, ``last`` or the path of a file; of a run folder.
+        task_name: the task of a file that lies in no run folder.
+
+    Raises:
+        InputError: there is no such model, it cannot be opened safely, it holds NaN or infinite weights, or those of
+            another network.
+    """
+    if source.is_file():
+        return _opened(_run_around(source), source, source.stem, task_name)
+    run = RunFolder.open(source)
+    return _opened(run, model_file(run, which), run.name, task_name)
+
+
+def model_file(run: RunFolder, model: str) -> Path:
+    """The weights meant by ``best``, ``last`` or a path.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    path = {"best": run.path / BEST, "last": run.path / LAST}.get(model, Path(model))
+    own = run.local_models(model)
+    if own and not path.is_file():
+        raise InputError(
+            f"{run.name} made no global model, as its sites trained alone; name one of theirs, such as "
+            f"{next(iter(own.values()))}."
+        )
+    if not path.is_file():
+        raise InputError(f"{path} is not there ({run.name} is {run.status}); name best, last or a file of weights.")
+    return path
+
+
+def network_of(task: Task, weights: Path) -> nn.Module:
+    """The task's network with the weights of a file, on the CPU, in eval mode.
+
+    Raises:
+        InputError: the file holds no weights, those of another network, or values that are not finite.
+    """
+    with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten and must not advance anyone's chance
+        model = task.build_model().eval()
+    found = load_weights(weights)
+    strange = _difference(model.state_dict(), found)
+    if strange:
+        raise InputError(
+            f"{weights} holds the weights of another network than {type(model).__name__} ({strange}); "
+            "give a model of the same task and size."
+        )
+    broken = [name for name, values in found.items() if not torch.isfinite(values).all()]
+    if broken:
+        raise InputError(
+            f"{weights} holds NaN or infinite values in {broken[0]} and {len(broken) - 1} other parameters; "
+            "expected finite weights: give another model, such as an earlier round's."
+        )
+    model.load_state_dict(found)
+    return model
+
+
+def _run_around(file: Path) -> RunFolder | None:
+    return RunFolder(file.parent) if (file.parent / "experiment.json").is_file() else None
+
+
+def _opened(run: RunFolder | None, weights: Path, label: str, task_name: str) -> TrainedModel:
+    experiment = run.experiment() if run else None
+    task: Task = experiment.task if experiment else registry.find("task", task_name)()
+    speed = experiment.performance if experiment else Performance()
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    network = network_of(task, weights).to(device)
+    if channels_last(speed, device):  # as at the sites, so that even the rounding is theirs
+        use_channels_last(network)
+    precision = experiment.training.precision if experiment else "auto"
+    dataset = experiment.data.dataset_base_dir if experiment else None
+    data = (run.trained_on if run else "") or (dataset_title(dataset) if dataset else "")
+    return TrainedModel(label, weights, task, precision, network, device, data)
+
+
+def _difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
+    """The first thing in which two sets of weights differ, in words; empty when they are of one network."""
+    for name in sorted(set(expected) ^ set(found)):
+        return f"{name} is only in the {'network' if name in expected else 'file'}"
+    for name, values in expected.items():
+        if found[name].shape != values.shape:
+            return f"{name} is {tuple(found[name].shape)} in the file and {tuple(values.shape)} in the network"
+    return ""

@@ -1,0 +1,132 @@
+"""Which files hold a new patient's four modalities: told by their names, or named one by one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedmed.core.errors import InputError
+from fedmed.data.brats.brats_layout import MODALITIES, NAMINGS, SUFFIXES, read_name, refuse_dicom
+from fedmed.data.datalist import LABEL_ENDING
+
+SHOWN = 8
+"""So many names of files are shown in a message."""
+
+ONE_BY_ONE = ", ".join(f"--{modality}" for modality in MODALITIES[:-1]) + f" and --{MODALITIES[-1]}"
+"""The options that name the files, whatever they are called."""
+
+
+@dataclass(frozen=True)
+class PatientFiles:
+    """The image files of a patient, by modality in the order of ``MODALITIES``."""
+
+    name: str
+    images: Mapping[str, Path]
+
+    @property
+    def reference(self) -> Path:
+        """The file on whose grid results are written."""
+        return self.images[MODALITIES[0]]
+
+
+def told_files(inputs: Sequence[Path]) -> PatientFiles:
+    """The files of a case folder, or among some files, by the endings of their names in BraTS 2018 or 2023.
+
+    A segmentation among them is passed over, and so are other files of a folder.
+
+    Raises:
+        InputError: a path does not exist, a modality is missing or there twice, or files are of several cases.
+    """
+    folder = inputs[0] if len(inputs) == 1 and inputs[0].is_dir() else None
+    files = _visible(folder) if folder else list(inputs)
+    _require_files(files)
+    where = str(folder) if folder else "The input"
+    told = [(*said, path) for path in files if (said := read_name(path.name))]
+    if not folder and len(told) < len(files):
+        _refuse_unknown(files)
+    images = [(case, modality, path) for case, modality, path in told if modality in MODALITIES]
+    if folder and not images:
+        refuse_dicom(folder)
+    found = {modality: path for _, modality, path in images}
+    _refuse_missing(where, found, files)
+    _refuse_twice(where, images)
+    cases = sorted({case for case, _, _ in images})
+    if len(cases) > 1:
+        raise InputError(
+            f"{where} holds files of several cases ({_listed(cases)}); give one case's, or name them with {ONE_BY_ONE}."
+        )
+    name = folder.resolve().name if folder else cases[0]
+    return PatientFiles(name, {modality: found[modality] for modality in MODALITIES})
+
+
+def named_files(given: Mapping[str, Path]) -> PatientFiles:
+    """The files that the options of the modalities name; the patient is called by the t1ce's name.
+
+    Raises:
+        InputError: a modality is missing, a file does not exist, or a name says that it is another modality.
+    """
+    missing = [modality for modality in MODALITIES if modality not in given]
+    if missing:
+        named = " and ".join(f"--{modality}" for modality in missing)
+        raise InputError(f"There is no {named}; the model needs all of {ONE_BY_ONE}: name each file.")
+    _require_files(given.values())
+    for modality, path in given.items():
+        said = read_name(path.name)
+        if said and said[1] != modality:
+            raise InputError(
+                f"{path} is given as --{modality}, but its name says {said[1]}; give it as what it is, or rename it."
+            )
+    first = given[MODALITIES[0]]
+    case = read_name(first.name)
+    name = case[0] if case else LABEL_ENDING.sub("", first.name)
+    return PatientFiles(name, {modality: given[modality] for modality in MODALITIES})
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Without the ``._*`` companions that macOS leaves."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def _require_files(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; expected one case folder alone, or a file a modality.")
+        if not path.is_file():
+            raise InputError(f"{path} does not exist; give a case folder or the files of four modalities.")
+
+
+def _refuse_unknown(files: Sequence[Path]) -> None:
+    unknown = next(path for path in files if not read_name(path.name))
+    raise InputError(
+        f"The name of {unknown} tells no modality; expected an ending of BraTS 2018 or 2023 such as _t1ce.nii.gz: "
+        f"name the files with {ONE_BY_ONE}."
+    )
+
+
+def _refuse_missing(where: str, found: Mapping[str, Path], files: Sequence[Path]) -> None:
+    missing = [modality for modality in MODALITIES if modality not in found]
+    if missing:
+        expected = " and ".join(map(_endings, missing)) if found else f"{_endings(MODALITIES[0])}, and so on"
+        raise InputError(
+            f"{where} lacks {', '.join(missing)} (there is {_listed(path.name for path in files)}); expected "
+            f"names that end in {expected}: add the files, or name all four with {ONE_BY_ONE}."
+        )
+
+
+def _refuse_twice(where: str, images: Sequence[tuple[str, str, Path]]) -> None:
+    for modality in MODALITIES:
+        paths = [path.name for _, told, path in images if told == modality]
+        if len(paths) > 1:
+            raise InputError(
+                f"{where} holds {len(paths)} files for {modality} ({_listed(paths)}); expected one: keep the right "
+                f"one, or name the four with {ONE_BY_ONE}."
+            )
+
+
+def _endings(modality: str) -> str:
+    place = MODALITIES.index(modality)
+    return " or ".join(f"{naming.separator}{naming.image[place]}{SUFFIXES[0]}" for naming in NAMINGS.values())
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    return (", ".join(every[:SHOWN]) + (", ..." if len(every) > SHOWN else "")) or "no file"

@@ -1,0 +1,46 @@
+"""One at a time on a run folder: who runs a run holds its lock, and so do the processes that it has started."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from fedmed.core.errors import InputError
+
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def held(run: Path) -> Iterator[None]:
+    """Hold a run's lock; the system lets go of it when the last process that has it has ended, however it did.
+
+    Processes that are started with ``close_fds=False`` have it too: a simulator, or a federation's server and sites,
+    that outlive their launcher still write to the folder. What FLARE starts in its turn ends with them.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            who = ", ".join(str(pid) for pid in _holders(run / LOCK)) or "of another user"
+            raise InputError(f"{run} is still running (process {who}); wait for its end, or end it first.") from error
+        os.set_inheritable(descriptor, True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holders(lock: Path) -> list[int]:
+    """The processes that have the file open, but this one."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and any(file.path == str(lock.resolve()) for file in process.open_files()):
+                found.append(process.pid)
+    return sorted(found)

@@ -1,0 +1,126 @@
+"""Finding the same images at several sites of a federation, where no site sees another's files.
+
+Every site answers the server's question with keyed hashes of its images' fingerprints. The key is the sites' own
+secret, the environment variable DUPLICATES_KEY, which the server does not need and should not have: it compares what
+it cannot recompute. What this discloses all the same is said in docs/data_audit.md.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedmed.data.audit.duplicates import across_sites
+from fedmed.data.audit.finding import Finding
+from fedmed.data.audit.fingerprint import keyed
+from fedmed.data.audit.site_audit import SiteAudit
+
+KEY_VARIABLE = "DUPLICATES_KEY"
+
+QUESTION = "which_images"
+"""In the meta of a message: a question by the server, an answer by a site."""
+
+OVERLAPS = "dataset_overlap.json"
+"""The file of the comparison, in the server's folder of the job and in the run folder."""
+
+SHARES = "validation_shares"
+"""In the meta of a message to the sites: by site, which of how many parts of the validation cases it scores."""
+
+Share = tuple[int, int]
+"""(i, n): of the cases in the order of :func:`order_of`, every n-th from the i-th on."""
+
+_SAME_KEY = "key"
+_SCORED = "validation_cases"
+_SPLITS = ("training", "validation")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the server found: its findings, and the sites that have no key and so were not compared."""
+
+    findings: tuple[Finding, ...]
+    compared: tuple[str, ...]
+    silent: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        found = [finding.document() for finding in self.findings]
+        return {"compared": list(self.compared), "without_key": list(self.silent), "findings": found}
+
+
+def key_of_this_site() -> str | None:
+    """The key that the sites share, None where this one has none."""
+    return os.environ.get(KEY_VARIABLE) or None
+
+
+def answer(audit: SiteAudit, key: str | None, allow_overlap: bool) -> dict[str, list[str]]:
+    """What a site tells: keyed hashes of its images by split, in the order of the hashes; nothing without a key.
+
+    Where an overlap of training and validation is accepted, validation images are not told, as they are not compared.
+
+    Raises:
+        InputError: the key is too short.
+    """
+    if key is None:
+        return {}
+    splits = audit.splits(lambda value: keyed(value, key))
+    told = {split: sorted(splits.get(split, {})) for split in _SPLITS[: 1 if allow_overlap else 2]}
+    return {_SAME_KEY: [keyed(_SAME_KEY, key)], **told, _SCORED: sorted(_cases(audit, key))}
+
+
+def order_of(audit: SiteAudit) -> list[int]:
+    """The places of the validation cases in the list, in an order that is the same at all sites that list them."""
+    wholes = [case.whole or "" for case in audit.cases if case.split == "validation"]
+    return sorted(range(len(wholes)), key=wholes.__getitem__)
+
+
+def shares(answers: Mapping[str, Any]) -> dict[str, Share]:
+    """Each site's share of the validation cases, where all sites list the same ones; else nothing.
+
+    Only for answers in which :func:`compare` finds no error.
+    """
+    lists = [given.get(_SCORED) for given in answers.values()]
+    same = len(lists) > 1 and bool(lists[0]) and all(each == lists[0] for each in lists)
+    if not same or len(set(lists[0])) < len(lists[0]):
+        return {}
+    return {site: (place, len(lists)) for place, site in enumerate(sorted(answers))}
+
+
+def _cases(audit: SiteAudit, key: str) -> list[str]:
+    """A keyed hash of each validation case and the label scheme, in the order of the list; none if one has no hash."""
+    wholes = [case.whole for case in audit.cases if case.split == "validation"]
+    return [keyed(f"{audit.rules.scheme} {whole}", key) for whole in wholes if whole] if all(wholes) else []
+
+
+def compare(answers: Mapping[str, Any]) -> Comparison:
+    """What the answers of all sites have in common; an answer in another form is an error by the site's name."""
+    wrong = [site for site in sorted(answers) if not _well_formed(answers[site])]
+    findings = [Finding("error", "exchange", f"{site} sent an answer of another form; update it.") for site in wrong]
+    told = {site: given for site, given in answers.items() if site not in wrong and given}
+    keys: dict[str, list[str]] = {}
+    for site, given in sorted(told.items()):
+        keys.setdefault(given[_SAME_KEY][0], []).append(site)
+    if len(keys) > 1:
+        groups = " and ".join(f"({', '.join(sites)})" for sites in keys.values())
+        sentence = f"{KEY_VARIABLE} differs between {groups}; set the same one at every site."
+        findings.append(Finding("error", "exchange", sentence))
+    else:
+        findings += across_sites({site: _named(given) for site, given in told.items()}, allow_overlap=False)
+    silent = tuple(site for site in sorted(answers) if site not in told and site not in wrong)
+    return Comparison(tuple(findings), tuple(sorted(told)), silent)
+
+
+def _named(given: Mapping[str, list[str]]) -> dict[str, dict[str, str]]:
+    """By what a site finds an image again that the server knows by its hash alone."""
+    return {split: {value: f"image {value[:12]}" for value in given.get(split, [])} for split in _SPLITS}
+
+
+def _well_formed(given: Any) -> bool:
+    if not isinstance(given, Mapping):
+        return False
+    if not all(isinstance(values, list) for values in given.values()):
+        return False
+    hashes = [value for values in given.values() for value in values]
+    whole = not given or (set(given) <= {_SAME_KEY, _SCORED, *_SPLITS} and len(given.get(_SAME_KEY, [])) == 1)
+    return whole and all(isinstance(h, str) and re.fullmatch("[0-9a-f]{64}", h) for h in hashes)

@@ -1,0 +1,89 @@
+"""What can be said about a split on the command line: the ways, their options, and which way uses which option."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fedmed.core.options import expect, expect_at_least, expect_positive, option
+
+Way = Literal["published", "iid", "institution", "grade", "tumour_volume", "quantity", "dirichlet"]
+
+_HELD_OUT = frozenset({"validation", "validation_share", "test"})
+
+USES: Mapping[str, frozenset[str]] = {
+    "published": frozenset(),
+    "iid": _HELD_OUT | {"sites"},
+    "institution": _HELD_OUT,
+    "grade": _HELD_OUT | {"sites"},
+    "tumour_volume": _HELD_OUT | {"sites"},
+    "quantity": _HELD_OUT | {"sites", "power"},
+    "dirichlet": _HELD_OUT | {"sites", "alpha", "over"},
+}
+"""The options that each way makes use of, besides the seed."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "sites": 4,
+    "alpha": 0.5,
+    "over": "grade",
+    "power": 1.0,
+    "validation": "shared",
+    "validation_share": 0.15,
+}
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How to split. None means: not said, so the default where the way uses the option; ``completed`` fills it in."""
+
+    by: Way = option("published", "what the sites differ in")
+    sites: int | None = option(None, "number of sites (default: 4; institution: as many as there are)")
+    alpha: float | None = option(None, "dirichlet: the smaller, the more the sites differ (default: 0.5)")
+    over: Literal["grade", "volume"] | None = option(None, "dirichlet: what the sites differ in (default: grade)")
+    power: float | None = option(None, "quantity: site i gets a share proportional to i^-X (default: 1)")
+    validation: Literal["shared", "per_site"] | None = option(
+        None, "one validation list for all sites, or a share of each site's own cases (default: shared)"
+    )
+    validation_share: float | None = option(None, "share of patients for validation, after --test (default: 0.15)")
+    test: float | None = option(None, "share of patients that no site gets, for test.json (default: none)")
+    seed: int = option(0, "another seed gives another split")
+
+    @property
+    def needs_volumes(self) -> bool:
+        """Whether the split depends on the volumes of the tumours."""
+        return self.by == "tumour_volume" or (self.by == "dirichlet" and self.over == "volume")
+
+    @property
+    def needs_grades(self) -> bool:
+        """Whether the split goes by the grades."""
+        return self.by == "grade" or (self.by == "dirichlet" and self.over == "grade")
+
+    def completed(self) -> "SplitOptions":
+        """These options with the defaults of those that the way uses.
+
+        Raises:
+            InputError: a value is out of its range, or was given to a way that makes no use of it.
+        """
+        used = USES[self.by]
+        for name in (*DEFAULTS, "test"):
+            if name not in used:
+                users = ", ".join(way for way in USES if name in USES[way])
+                unused = f"no value with --by {self.by}, which makes no use of it (used by {users}); leave it out"
+                expect(getattr(self, name) is None, name, getattr(self, name), unused)
+        unsaid = {name: DEFAULTS[name] for name in used & set(DEFAULTS) if getattr(self, name) is None}
+        complete = dataclasses.replace(self, **unsaid)
+        complete._check_ranges()
+        return complete
+
+    def _check_ranges(self) -> None:
+        expect_at_least("seed", self.seed, 0)
+        if self.sites is not None:
+            expect_at_least("sites", self.sites, 1)
+        if self.alpha is not None:
+            expect_positive("alpha", self.alpha)
+        if self.power is not None:
+            expect_at_least("power", self.power, 0)
+        for name in ("validation_share", "test"):
+            share = getattr(self, name)
+            if share is not None:
+                expect(0 < share < 1, name, share, "a share above 0 and below 1")

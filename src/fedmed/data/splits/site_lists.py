@@ -1,0 +1,79 @@
+"""The lists of a split of BraTS cases: one for each site and one with everybody's.
+
+All are made before the first one is put in place. Each is then put there whole, and lists of an earlier split that have
+no successor go last, so that an interruption may leave old lists beside new ones but never none.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fedmed.core.errors import InputError
+from fedmed.core.files import staging_folder
+from fedmed.data.brats.brats_layout import ALL_SITES, TEST_LIST, CaseFiles
+from fedmed.data.datalist import write_datalist
+
+
+def write_site_lists(
+    folder: Path,
+    sites: Mapping[str, Sequence[CaseFiles]],
+    validation: Sequence[CaseFiles] | Mapping[str, Sequence[CaseFiles]],
+    root: Path,
+    replace: bool = False,
+    besides: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write ``<site>.json`` for each site and ``site-All.json`` with all their cases.
+
+    Args:
+        folder: where the lists go; made if need be, and files in it that are no lists stay.
+        sites: the training cases of each site; at least one case, all of one label scheme.
+        validation: the cases that every list has for validation, or those of each site; site-All has them all.
+        root: the dataset folder to which the paths in the lists are relative.
+        replace: whether what is there and differs may be replaced; lists that the new split lacks are then removed.
+        besides: further files to write with the lists, by name.
+
+    Raises:
+        InputError: ``folder`` is a file, or has lists of another split and ``replace`` is false.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; give a folder for the lists.")
+    own = validation if isinstance(validation, Mapping) else dict.fromkeys(sites, validation)
+    lists = {site: (cases, own[site]) for site, cases in sites.items()}
+    lists[ALL_SITES] = (_united(sites), _united(own))
+    with staging_folder(folder, inside=True) as stage:
+        for site, parts in lists.items():
+            training, validating = ([case.entry(root) for case in part] for part in parts)
+            write_datalist(stage / f"{site}.json", training, validating, parts[0][0].scheme)
+        for name, content in (besides or {}).items():
+            (stage / name).write_bytes(content)
+        stale = [path for path in lists_in(folder) if not (stage / path.name).exists()]
+        if not replace:
+            _refuse_different(folder, stage, stale)
+        for path in sorted(stage.iterdir()):
+            path.replace(folder / path.name)
+        for path in stale:
+            path.unlink()
+
+
+def lists_in(folder: Path) -> list[Path]:
+    """The lists of sites and of test cases that ``folder`` holds; beside those of another split they would mix two."""
+    return sorted([*folder.glob("site-*.json"), *folder.glob(TEST_LIST)])
+
+
+def _united(parts: Mapping[str, Sequence[CaseFiles]]) -> list[CaseFiles]:
+    """The cases of all parts, each once, sorted by name."""
+    return sorted({case for cases in parts.values() for case in cases}, key=lambda case: case.name)
+
+
+def _refuse_different(folder: Path, stage: Path, stale: Sequence[Path]) -> None:
+    """Refuse when ``folder`` has lists that ``stage`` lacks, or a file of the same name and other contents."""
+    different = [
+        new.name
+        for new in sorted(stage.iterdir())
+        if (folder / new.name).exists() and (folder / new.name).read_bytes() != new.read_bytes()
+    ]
+    different += [path.name for path in stale]
+    if different:
+        raise InputError(
+            f"{folder} already holds other lists: {', '.join(different)}; nothing is overwritten, "
+            "so choose another folder, or use --force to replace them."
+        )

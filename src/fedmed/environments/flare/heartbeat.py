@@ -1,0 +1,54 @@
+"""What a site tells the server beside its results: every few seconds, that it is there."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import FLMetaKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_launcher_spec import JobReturnCode
+from nvflare.apis.shareable import Shareable
+
+from fedmed.server.heartbeats import TOPIC
+
+
+class Presence(FLComponent):
+    """Gives signs of life from the start of a job to its end, in a thread of its own, also while the site trains.
+
+    Args:
+        every_s: seconds from one sign to the next.
+        spared: whether the job goes on without this site, should its process die.
+    """
+
+    def __init__(self, every_s: float, spared: bool) -> None:
+        super().__init__()
+        self.every_s = every_s
+        self.spared = spared
+        self._over = threading.Event()
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        if event_type == EventType.START_RUN:
+            if self.spared:
+                self._die_unreported(fl_ctx)
+            threading.Thread(target=self._give_signs, args=(fl_ctx.get_engine(),), daemon=True).start()
+        elif event_type == EventType.END_RUN:
+            self._over.set()
+
+    def _give_signs(self, engine: object) -> None:
+        while not self._over.is_set():
+            with contextlib.suppress(Exception), engine.new_context() as fl_ctx:  # type: ignore[attr-defined]
+                engine.send_aux_request(  # type: ignore[attr-defined]
+                    targets=None, topic=TOPIC, request=Shareable(), timeout=0.0, fl_ctx=fl_ctx, optional=True
+                )
+            self._over.wait(self.every_s)
+
+    def _die_unreported(self, fl_ctx: FLContext) -> None:
+        """FLARE 2.9's client ends the whole job when a site's process is killed, unless the process left a return code.
+
+        What it reads from this file in place of the real code is reported as an outcome that is not known, and whether
+        the job can do without the site is then the server's to say.
+        """
+        run_dir = Path(fl_ctx.get_engine().get_workspace().get_run_dir(fl_ctx.get_job_id()))
+        (run_dir / FLMetaKey.PROCESS_RC_FILE).write_text(f"{JobReturnCode.UNKNOWN}\n", encoding="utf-8")

@@ -1,0 +1,113 @@
+"""The cross-site matrix: every model scored at every site. Pure functions over FLARE's results."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fedmed.core.site_scores import CASES, VALUES, mean_over_sites
+
+CROSS_SITE = "cross_site"
+"""The stem of the files in the run folder: FLARE's results (.json), all metrics (.csv), the matrix (.png)."""
+
+RESULTS = Path("cross_site_val") / "cross_val_results.json"
+"""Where FLARE's server writes what it was told, at the end of the job."""
+
+GLOBAL, BEST_GLOBAL = "global", "best global"
+LAST_FILE, BEST_FILE = "FL_global_model.pt", "best_FL_global_model.pt"
+GLOBAL_MODELS = {LAST_FILE: GLOBAL, BEST_FILE: BEST_GLOBAL}
+"""The server's files of the models after the last and after the best round."""
+
+MEAN = "mean"
+COLUMNS = ("model", "site", "metric", "value", "cases")
+
+Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""By site and model, named as FLARE names them, the metrics that the site reported."""
+
+
+def scores(results: Results, sites: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Metrics by model and site: global models first, then the sites' own in the order of ``sites``.
+
+    A site's own model bears the site's name. What is no finite number is left out.
+    """
+    names = {**{f"SRV_{file}": name for file, name in GLOBAL_MODELS.items()}, **{site: site for site in sites}}
+    told = {model for at_site in results.values() for model in at_site}
+    return {
+        name: {site: _numbers(results[site][model]) for site in sites if model in results.get(site, {})}
+        for model, name in names.items()
+        if model in told
+    }
+
+
+def table(results: Results, sites: Sequence[str]) -> pd.DataFrame:
+    """A row a model, site and metric, with the site's number of validation cases; columns as in ``COLUMNS``."""
+    rows = [
+        (model, site, metric, value, int(told.get(CASES, 0)))
+        for model, at_sites in scores(results, sites).items()
+        for site, told in at_sites.items()
+        for metric, value in told.items()
+        if metric not in (CASES, "val_seconds") and not metric.endswith(VALUES)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def matrix(results: Results, sites: Sequence[str], key: str) -> pd.DataFrame:
+    """One metric: a row a model, a column a site and last their mean; NaN where there is no score.
+
+    The mean weighs sites by their values, as everywhere, and stands only where all sites scored the model.
+    """
+    found = scores(results, sites)
+    rows = {
+        model: [at_sites.get(site, {}).get(key, math.nan) for site in sites] + [_mean(at_sites, sites, key)]
+        for model, at_sites in found.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[*sites, MEAN], dtype=float)
+
+
+def sentences(scored: pd.DataFrame, key: str, validation: Mapping[str, Iterable[str]]) -> list[str]:
+    """What the matrix says at each site, and what it cannot say.
+
+    Args:
+        scored: :func:`matrix`'s answer.
+        key: the metric in it.
+        validation: the names of each site's validation cases, as far as they are known here.
+    """
+    sites = [str(name) for name in scored.columns if name != MEAN]
+    lists = [frozenset(validation.get(site, ())) for site in sites]
+    lines = [f"own: the site's model after its last local training. Differences of {key}; no significance is claimed."]
+    lines += [_compared_at(site, scored) for site in sites]
+    if all(site in validation for site in sites) and len(set(lists)) == 1:
+        lines.append("All sites list the same validation cases, so the columns are equal by construction.")
+    return lines
+
+
+def _compared_at(site: str, scored: pd.DataFrame) -> str:
+    own, others = _score(scored, site, site), [str(name) for name in scored.index if name not in (site, BEST_GLOBAL)]
+    compared = [GLOBAL] if GLOBAL in others else others
+    known = {name: score for name in compared if (score := _score(scored, name, site)) is not None}
+    if own is None or not known:
+        return f"at {site}: no comparison, a score is missing; training.log says why"
+    name = max(known, key=lambda other: known[other])
+    title = GLOBAL if name == GLOBAL else f"best of the others ({name})"
+    difference = known[name] - own
+    if difference == 0:
+        return f"at {site}: {title} {known[name]:.4f}, own {own:.4f}: neither is better"
+    model = ("the global model" if name == GLOBAL else f"the model of {name}") if difference > 0 else "its own model"
+    return f"at {site}: {title} {known[name]:.4f}, own {own:.4f}: {model} is better by {abs(difference):.4f}"
+
+
+def _score(scored: pd.DataFrame, model: str, site: str) -> float | None:
+    value = float(scored.loc[model, site]) if model in scored.index else math.nan  # type: ignore[arg-type]
+    return None if math.isnan(value) else value
+
+
+def _mean(at_sites: Mapping[str, Mapping[str, float]], sites: Sequence[str], key: str) -> float:
+    whole = all(key in at_sites.get(site, {}) for site in sites)
+    return mean_over_sites(at_sites).get(key, math.nan) if whole else math.nan
+
+
+def _numbers(told: Mapping[str, Any]) -> dict[str, float]:
+    kept = {n: v for n, v in told.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {name: value for name, value in kept.items() if math.isfinite(value)}

@@ -1,0 +1,65 @@
+"""An unfinished run, taken up again: as it began, but for where it runs and what it does about faults."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedmed.core import registry
+from fedmed.core.errors import InputError
+from fedmed.core.faults import Faults
+from fedmed.core.options import option_names
+from fedmed.experiment import Data, Experiment, Performance
+from fedmed.runs.run_folder import RunFolder
+
+MAY_CHANGE = {"performance": Performance, "data": Data, "faults": Faults}
+"""The parts of an experiment that do not decide what is trained."""
+
+
+def resumed(path: Path, given: Mapping[str, Any]) -> Experiment:
+    """The experiment of an unfinished run, with the options in ``given`` in place of its own.
+
+    Raises:
+        InputError: there is no such run, it is finished, or an option decides what is trained.
+    """
+    folder = RunFolder.open(path)
+    refuse_finished(folder)
+    began = folder.experiment()
+    left = dict(given)
+    environment = _environment(began, left)
+    parts = {}
+    for name, cls in MAY_CHANGE.items():
+        if cls is Data and not environment.DATA_HERE:
+            continue  # every site has its own
+        own = {option: left.pop(option) for option in option_names(cls) & set(left)}
+        parts[name] = dataclasses.replace(getattr(began, name), **own)
+    if left:
+        raise InputError(
+            f"--{min(left)} decides what is trained or where, and --resume goes on as the run began; drop it."
+        )
+    return dataclasses.replace(began, environment=environment, artifacts=path.absolute().parent, **parts)
+
+
+def refuse_finished(folder: RunFolder) -> None:
+    """Refuse a run that is complete.
+
+    Raises:
+        InputError: it is.
+    """
+    if folder.status == "finished":
+        raise InputError(f"{folder.path} is finished, so there is nothing to resume; start a new run.")
+
+
+def _environment(began: Experiment, left: dict[str, Any]) -> Any:
+    """The run's environment, or another in which it can find what it kept; takes its options out of ``left``."""
+    own = began.environment
+    name = left.pop("env", own.name)
+    cls = registry.find("env", name)
+    if cls.DATA_HERE != own.DATA_HERE:  # type: ignore[attr-defined]
+        raise InputError(
+            f"The run began with --env {own.name}, where another server and other sites keep its state than with "
+            f"--env {name}; go on with --env {own.name}."
+        )
+    values = {option: getattr(own, option) for option in option_names(cls)} if isinstance(own, cls) else {}
+    values |= {option: left.pop(option) for option in option_names(cls) & set(left)}
+    return cls(**values)

@@ -1,0 +1,241 @@
+"""The run folder: what lasts of a run, in whatever environment it ran. Numbered, never overwritten."""
+
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from fedmed.core.errors import InputError
+from fedmed.core.files import write_whole
+from fedmed.core.tensor_file import write_tensors
+from fedmed.data.audit.duplicates_exchange import OVERLAPS
+from fedmed.experiment import Experiment
+from fedmed.runs.cross_site_matrix import BEST_FILE, CROSS_SITE, LAST_FILE, RESULTS
+
+BEST, LAST = "best_global_model.pt", "last_global_model.pt"
+BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
+"""What each site keeps of a run that makes no global model, in its folder."""
+
+HISTORY = "training_history"
+ARTIFACTS = Path("artifacts")
+LOG = "training.log"
+SITES = "sites"
+"""In a simulated run's folder: what each site would keep to itself, such as its own privacy ledger."""
+
+
+FORMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "status": ("an object", ("status", "reason")),
+    "environment": (
+        "an object",
+        ("packages", "system", "python", "cpu", "cores", "memory_gib", "gpus", "commit", "command"),
+    ),
+    "dataset_stats": ("an object of objects", ("training", "validation")),
+    "dataset_splits": ("an object of objects", ("training", "validation")),
+    "dataset_overlap": ("an object", ()),
+    "model_meta": ("an object", ()),
+    "job": ("an object", ("id",)),
+    HISTORY: ("a list of objects", ("round", "site")),
+}
+"""The JSON files of a run: what each holds, and which keys its objects have at least."""
+
+
+class RunFolder:
+    """Reads and writes one run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> "RunFolder":
+        """Make ``root/name-001``, or the next number that is free.
+
+        Raises:
+            InputError: the folder cannot be made.
+        """
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            used = [int(m[1]) for p in root.iterdir() if (m := re.fullmatch(rf"{re.escape(name)}-(\d+)", p.name))]
+            number = max(used, default=0) + 1
+            while True:  # another run may take a number between the look and the making
+                try:
+                    path = root / f"{name}-{number:03d}"
+                    path.mkdir()
+                    return cls(path.absolute())
+                except FileExistsError:
+                    number += 1
+        except OSError as error:
+            raise InputError(f"No run folder can be made in {root} ({error}); choose another place.") from error
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """An existing run.
+
+        Raises:
+            InputError: ``path`` is no run folder.
+        """
+        if not (path / "experiment.json").is_file():
+            raise InputError(f"{path} holds no experiment.json; expected a run folder such as artifacts/run-001.")
+        return cls(path)
+
+    @staticmethod
+    def labels(paths: Sequence[Path]) -> list[str]:
+        """The runs' names, with as many of the folders above as tell apart those that have one name."""
+        parts = [path.resolve().parts for path in paths]
+        ends = {p: next((n for n in range(1, len(p)) if [q[-n:] for q in parts].count(p[-n:]) == 1), 1) for p in parts}
+        return ["/".join(p[-ends[p] :]) for p in parts]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file, whole or not at all."""
+        write_whole(self.path / name, text.encode())
+
+    def write_json(self, name: str, document: Any) -> None:
+        """Write ``name.json``, whole or not at all."""
+        self.write_text(f"{name}.json", json.dumps(document, indent=2) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """Read ``name.json``.
+
+        Raises:
+            InputError: it is not there, is no JSON or not of the form that :data:`FORMS` states.
+        """
+        path = self.path / f"{name}.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read ({error}); expected the folder of a finished run.") from error
+        form, keys = FORMS.get(name, ("", ()))
+        if form and not _is_of(content, form, keys):
+            told = f" with {', '.join(keys)}" if keys else ""
+            raise InputError(f"{path} is not as a run leaves it; expected {form}{told}: take the file from a copy.")
+        return content
+
+    @property
+    def status(self) -> str:
+        """``running``, ``finished`` or ``failed``, as far as the folder says."""
+        known = (self.path / "status.json").is_file()
+        return str(self.read_json("status")["status"]) if known else "of unknown status"
+
+    def write_experiment(self, experiment: Experiment) -> None:
+        self.write_text("experiment.json", experiment.to_json())
+
+    def experiment(self) -> Experiment:
+        """The experiment that ran.
+
+        Raises:
+            InputError: its file cannot be read.
+        """
+        return Experiment.from_json(json.dumps(self.read_json("experiment")))
+
+    def write_status(self, status: str, reason: str = "") -> None:
+        """``running``, ``finished`` or ``failed``, with the reason of a failure."""
+        self.write_json("status", {"status": status, "reason": reason})
+
+    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The history as JSON and CSV, a row a round and site."""
+        self.write_json(HISTORY, list(rows))
+        self.write_text(f"{HISTORY}.csv", pd.DataFrame(rows).to_csv(index=False))
+
+    def history(self) -> pd.DataFrame:
+        """The history as a table with the columns round, site and whatever the sites reported.
+
+        Raises:
+            InputError: the run has none.
+        """
+        return pd.DataFrame(self.read_json(HISTORY))
+
+    @property
+    def trained_on(self) -> str:
+        """The dataset in words; empty where the folder does not say it."""
+        known = (self.path / "model_meta.json").is_file()
+        return str(self.read_json("model_meta").get("trained_on", "")) if known else ""
+
+    def usual_model(self) -> str:
+        """``best``, but ``last`` of a run whose scores did not leave the sites, so that no best one was chosen."""
+        chosen = (self.path / BEST).is_file() or not self.experiment().privacy.withholds_metrics
+        return "best" if chosen else "last"
+
+    def local_models(self, which: str) -> dict[str, Path]:
+        """Each site's own ``best`` or ``last`` model, of a run that made no global one; else empty."""
+        names = {"best": BEST_OWN, "last": LAST_OWN}
+        if which not in names or (self.path / BEST).is_file() or (self.path / LAST).is_file():
+            return {}
+        return {path.parent.name: path for path in sorted(self.path.glob(f"{SITES}/*/{names[which]}"))}
+
+    def set_log_aside(self) -> None:
+        """Number the log of a part of the run that is over, so that the next part's log says nothing of it."""
+        log = self.path / LOG
+        if log.is_file():
+            number = 1 + len(list(self.path.glob("training-*.log")))
+            log.rename(log.with_name(f"training-{number}.log"))
+
+    def forget_states(self) -> None:
+        """Remove what the server and the sites kept to go on with, since the run is over."""
+        for path in (self.path / SITES / "server", *self.path.glob(f"{SITES}/*/state")):
+            shutil.rmtree(path, ignore_errors=True)
+        for folder in (*self.path.glob(f"{SITES}/*"), self.path / SITES):
+            with contextlib.suppress(OSError):  # what is not empty stays
+                folder.rmdir()
+
+    def collect(self, server: Path, *, global_model: bool = True) -> None:
+        """Take what is of value out of the server's folder: models, comparisons, cross-site scores, events.
+
+        Args:
+            global_model: whether the server's models are a result; they are left where they are otherwise.
+        """
+        pairs = {BEST_FILE: BEST, LAST_FILE: LAST}
+        for theirs, ours in pairs.items() if global_model else ():
+            source = server / "app_server" / theirs
+            if source.is_file():
+                save_weights(load_weights(source), self.path / ours)
+        if (server / OVERLAPS).is_file():
+            shutil.copy(server / OVERLAPS, self.path)
+        scores = (server / RESULTS).read_text(encoding="utf-8") if (server / RESULTS).is_file() else ""
+        if scores.strip() not in ("", "{}"):  # FLARE leaves an empty object where nothing was scored
+            self.write_text(f"{CROSS_SITE}.json", scores)
+        if (server / "tb_events").is_dir():
+            shutil.copytree(server / "tb_events", self.path / "tb_events", dirs_exist_ok=True)
+
+
+def _is_of(content: Any, form: str, keys: Sequence[str]) -> bool:
+    """Whether JSON values are of one of the forms of :data:`FORMS`."""
+    objects = [content]
+    if form == "an object of objects":
+        objects = [content, *content.values()] if isinstance(content, dict) else [None]
+    if form == "a list of objects":
+        objects = content if isinstance(content, list) else [None]
+    whole = objects[1:] if form == "an object of objects" else objects
+    return all(isinstance(each, dict) for each in objects) and all(set(keys) <= set(each) for each in whole)
+
+
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights by parameter name from a checkpoint of FLARE (under its key ``model``), of this project, or plain.
+
+    Nothing in the file is executed.
+
+    Raises:
+        InputError: the file is no checkpoint of weights.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        weights = {name: torch.as_tensor(values) for name, values in content.get("model", content).items()}
+    except Exception as error:  # torch raises many kinds, and a foreign file many more
+        kind = type(error).__name__
+        raise InputError(f"{path} holds no weights that open safely ({kind}); expected a .pt file of a run.") from error
+    if not weights:
+        raise InputError(f"{path} holds no weights at all; expected a .pt of a run.")
+    return weights
+
+
+def save_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write weights under the key ``model``, as FLARE does, whole or not at all."""
+    write_tensors(path, {"model": dict(weights)})

@@ -1,0 +1,63 @@
+"""Who was asked in a round, who has answered, and what is missing for the round to count."""
+
+from collections.abc import Iterable, Mapping
+
+from fedmed.core.errors import counted
+
+NO_ROUND = "The run cannot go on:"
+
+
+class RoundFailed(RuntimeError):
+    """A round has too few answers; the message begins with :data:`NO_ROUND` and names who is missing and why."""
+
+
+class RoundCall:
+    """One round's roll.
+
+    Args:
+        sites: who is asked.
+        absent: who is not, and why.
+        needed: how many usable updates are enough; None where every site must answer.
+    """
+
+    def __init__(
+        self, sites: Iterable[str], absent: Mapping[str, str] | None = None, needed: int | None = None
+    ) -> None:
+        self.sites = tuple(sorted(sites))
+        self.absent = dict(absent or {})
+        self.needed = needed
+        self._answered: set[str] = set()
+
+    def answered(self, site: str) -> None:
+        """Note that a site has answered, whatever it said."""
+        self._answered.add(site)
+
+    @property
+    def awaited(self) -> list[str]:
+        """Those who were asked and have not answered."""
+        return [site for site in self.sites if site not in self._answered]
+
+    def close(self, why: Mapping[str, str]) -> None:
+        """Nobody is waited for any longer: who has not answered is absent from now on."""
+        self.absent |= {site: why[site] for site in self.awaited}
+
+    def require(self, round_name: str, usable: int, refused: Mapping[str, str]) -> None:
+        """Accept the round or end the run.
+
+        Args:
+            round_name: for the message.
+            usable: how many updates can be used.
+            refused: whose cannot, and why.
+
+        Raises:
+            RoundFailed: more are needed.
+        """
+        if self.needed is None and not self.absent:
+            return
+        if self.needed is not None and usable >= self.needed:
+            return
+        needs = "an answer of every site"
+        if self.needed is not None:
+            needs = f"{counted(self.needed, 'usable update')} and has {usable}"
+        reasons = "; ".join(f"{site}: {why}" for site, why in sorted({**refused, **self.absent}.items()))
+        raise RoundFailed(f"{NO_ROUND} {round_name} needs {needs}" + (f" ({reasons})." if reasons else "."))

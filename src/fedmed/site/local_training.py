@@ -1,0 +1,252 @@
+"""One site's side of a round: score the global model, train it on the site's cases. Knows nothing of FLARE's loop."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.utils import convert_to_tensor
+from nvflare.app_common.abstract.fl_model import FLModel
+from torch.utils.data import Dataset
+
+from fedmed.algorithms.base import Weights
+from fedmed.core.errors import InputError
+from fedmed.core.memory_format import channels_last, use_channels_last
+from fedmed.core.precision import autocast
+from fedmed.core.site_scores import CASES, VALUES
+from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.audit.duplicates_exchange import Share, answer, key_of_this_site, order_of
+from fedmed.data.audit.finding import refuse_errors
+from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.data.prepared.seeded_order import seeded_batches
+from fedmed.experiment import Experiment
+from fedmed.privacy.ledger import Entry, site_folder
+from fedmed.privacy.policy import enforce
+from fedmed.site.own_models import OwnModels
+from fedmed.site.site_state import SiteState
+
+STATE = "state"
+"""Of a site's folder: what it needs to go on in another process."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a round of local training came to."""
+
+    steps: int
+    epoch_losses: tuple[float, ...]
+    seconds: float
+    entry: Entry | None = None  # of the privacy ledger, where a mechanism acts while training
+
+    def report(self) -> dict[str, float]:
+        """As metrics: the last epoch's mean loss over its steps, and the time."""
+        loss = self.epoch_losses[-1]
+        return {"train_loss": loss, f"train_loss{VALUES}": self.steps, "train_seconds": self.seconds}
+
+
+class LocalSite:
+    """A site's model, optimiser and cases, which live as long as its process.
+
+    Args:
+        job_id: by what the run is known here, as a part of paths.
+        keep_state: whether what the next round needs is kept on disk too, for another process.
+
+    Raises:
+        InputError: the site's datalist, a file that it names or its cache folder cannot be used.
+    """
+
+    def __init__(self, experiment: Experiment, site: str, job_id: str = "job", *, keep_state: bool = True) -> None:
+        self.experiment, self.site, self.job_id = experiment, site, job_id
+        self.task, self.training = experiment.task, experiment.training
+        self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        dataset, lists = experiment.data.resolved()
+        self._datalist = load_datalist(datalist_path(lists, site), dataset)
+        patients = [self.task.patient_of(case) for case in self._datalist.training]
+        enforce(experiment, site, len(set(patients)))
+        self._caching, speed = experiment.caching(self.device), experiment.performance
+        book = FactsBook(self._caching.disk)
+        self.audit = self.task.audit(site, self._datalist, self.training.allow_overlap, book=book)
+        refuse_errors(self.audit.findings, f"the data of {site}")
+        train_set = self.task.train_set(self._datalist, self._caching)
+        one_by_one = experiment.privacy.UNIT == "patient"
+        batch_size = 1 if one_by_one else self.training.batch_size
+        self.order, self.batches = seeded_batches(train_set, batch_size, speed.num_workers)  # type: ignore[arg-type]
+        self._eval_sets: dict[Share | None, Dataset[Any]] = {}
+        self.model = self.task.build_model().to(self.device)
+        if channels_last(speed, self.device):
+            use_channels_last(self.model)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True
+        )
+        self.loss = self.task.loss()
+        self.hook = experiment.algorithm.hook()
+        self.fresh_optimizer = False  # of a site that goes on without the optimiser's state of its earlier process
+        self.own: Weights | None = None  # what the last local training came to, whatever was loaded since
+        folder = site_folder(site, job_id)
+        self._kept = None if experiment.algorithm.GLOBAL_MODEL else OwnModels(folder)
+        self._state = SiteState(folder / STATE) if keep_state else None
+        self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
+        self.private = experiment.privacy.training(self, patients)
+
+    def images(self) -> dict[str, list[str]]:
+        """Keyed hashes of this site's images, by which the server finds those that another site has too."""
+        return answer(self.audit, key_of_this_site(), self.training.allow_overlap)
+
+    def begin(self, received: Weights, rounds: int) -> None:
+        """Load what a round begins with when the server sent ``received``: by the algorithm's choice.
+
+        Args:
+            rounds: how many rounds made what was sent.
+        """
+        if self._rounds is None or self._rounds > rounds:
+            self._take_up(rounds)
+        self.load(self.hook.starting_weights(received, self.own))
+
+    def _take_up(self, rounds: int) -> None:
+        """Go on where an earlier process of this site stood, or where this one stood before a round was lost."""
+        self._rounds, kept = rounds, self._state.load(rounds) if self._state is not None else None
+        if kept is None and rounds and self._kept is not None:
+            raise InputError(
+                f"{self.site} keeps nothing of its own model after round {rounds}, with which it would go on; "
+                "restore its state, or start a new run."
+            )
+        if kept is None:
+            self.optimizer.state.clear()
+            self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
+        else:
+            _, content = kept
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.own, best = content["own"], content["best"]
+        if self._kept is not None:
+            self._kept.best = best
+
+    def _save_state(self, rounds: int) -> None:
+        """What the next round needs if another process runs it; whole models only where the run needs them."""
+        self._rounds = rounds
+        if self._state is None:
+            return
+        own = self.own if self._kept is not None or self.training.cross_site else None
+        best = -math.inf if self._kept is None else self._kept.best
+        self._state.save(rounds, {"optimizer": self.optimizer.state_dict(), "own": own, "best": best})
+
+    def forget(self) -> None:
+        """The rounds are over: what was kept for further ones is removed, but for own models that are still needed."""
+        if self._state is not None and self._kept is None and not self.training.cross_site:
+            self._state.forget()
+
+    def load(self, params: Weights) -> None:
+        """Take over a model's weights."""
+        self.model.load_state_dict({name: torch.as_tensor(values) for name, values in params.items()})
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """A copy of the weights on the CPU."""
+        kept = {name: values.detach().cpu() for name, values in self.model.state_dict().items()}
+        return {name: values.clone(memory_format=torch.contiguous_format) for name, values in kept.items()}
+
+    def outgoing(self, received: Weights) -> Weights:
+        """What this site answers after its training, by the algorithm's choice."""
+        return self.hook.outgoing(self.own_model(), received)
+
+    def own_model(self) -> Weights:
+        """What the last local training came to.
+
+        Raises:
+            InputError: there was none in this process.
+        """
+        if self.own is None:
+            raise InputError(f"{self.site} has trained no model of its own yet; expected a round of training before.")
+        return self.own
+
+    def score(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
+        """:meth:`evaluate` for what a round begins with; a model of the site's own is kept if it is its best."""
+        metrics = self.evaluate(shares)
+        if self._kept is not None and self.own is not None:
+            self._kept.keep_if_best(self.own, metrics.get(self.task.KEY_METRIC))
+        return metrics
+
+    def evaluate(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
+        """The task's metrics on this site's validation cases; no name of a case is among them.
+
+        Args:
+            shares: where sites share the work of scoring the cases that they all list, each site's part.
+        """
+        started = time.time()
+        cases = self._eval_set((shares or {}).get(self.site))
+        self.model.eval()
+        with torch.inference_mode(), autocast(self.training.precision, self.device):
+            metrics = self.task.metrics(self.task.evaluate(self.model, cases, self.device))
+        return {**metrics, CASES: len(cases), "val_seconds": time.time() - started}  # type: ignore[arg-type]
+
+    def train(self, received: FLModel) -> Trained:
+        """Train for the local epochs of one round, from the weights in ``self.model``."""
+        started = time.time()
+        self._restart(received.current_round or 0)
+        self.hook.start_round(self.model, received)
+        self.model.train()
+        steps, losses, entry = self._epochs((received.current_round or 0) + 1)
+        self.own = self.weights()
+        if self._kept is not None:
+            self._kept.keep(self.own)
+        self._save_state((received.current_round or 0) + 1)
+        return Trained(steps, losses, time.time() - started, entry)
+
+    def _epochs(self, number: int) -> tuple[int, tuple[float, ...], Entry | None]:
+        """Round ``number``, from 1: its steps, the losses of its epochs and what a mechanism booked while training."""
+        if self.private is not None:
+            steps, loss, entry = self.private.round(number)
+            return steps, (loss,), entry
+        losses = tuple(self._epoch() for _ in range(self.training.aggregation_epochs))
+        return len(self.batches) * len(losses), losses, None
+
+    def _restart(self, round_number: int) -> None:
+        """Everything random in a round follows from seed, site and round alone."""
+        batches, dropout = site_seeds(self.training.seed, self.site, round_number)
+        torch.manual_seed(dropout)
+        self.order.restart(batches)
+
+    def _epoch(self) -> float:
+        losses = [self._step(batch) for batch in self.batches]
+        return float(torch.stack(losses).double().mean())
+
+    def _tensor(self, values: torch.Tensor) -> torch.Tensor:
+        """Without MONAI's metadata, which would slow down every operation of the network."""
+        plain: torch.Tensor = convert_to_tensor(values, track_meta=False, device=self.device)
+        return plain
+
+    def _step(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        loss = self.loss_of(batch)
+        self.optimizer.zero_grad()
+        (loss + self.hook.penalty(self.model)).backward()
+        self.optimizer.step()
+        self.hook.after_step(self.model)
+        return loss.detach()
+
+    def loss_of(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The task's loss on a batch of ``image`` (B, C, ...) and ``label``, a scalar; a step adds the penalty."""
+        image, label = self._tensor(batch["image"]), self._tensor(batch["label"])
+        with autocast(self.training.precision, self.device):
+            output = self.model(image)
+        loss: torch.Tensor = self.loss(output.float(), label)
+        return loss
+
+    def _eval_set(self, share: Share | None) -> Dataset[Any]:
+        """The validation cases, or this site's share of them, made when they are first asked for."""
+        if share not in self._eval_sets:
+            cases = self._datalist.validation
+            if share is not None:
+                cases = tuple(cases[place] for place in order_of(self.audit)[share[0] :: share[1]])
+            self._eval_sets[share] = self.task.eval_set(cases, self._datalist.label_scheme, self._caching)
+        return self._eval_sets[share]
+
+
+def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int]:
+    """Two independent 32-bit seeds, the same in every process that asks for the same site and round.
+
+    NumPy's global generator stays unseeded on purpose: FLARE's privacy filter draws its noise from it.
+    """
+    sequence = np.random.SeedSequence([seed, round_number, *site.encode()])
+    first, second = (int(value) for value in sequence.generate_state(2))
+    return first, second

@@ -1,0 +1,158 @@
+"""Whether a site's machine is ready to take part: one line a check, each with what to do where it is not."""
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+
+from fedmed.core.code_version import code_here
+from fedmed.core.errors import InputError, in_words
+from fedmed.data.audit.audit_table import heading
+from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE, key_of_this_site
+from fedmed.data.audit.finding import refuse_errors
+from fedmed.data.audit.fingerprint import keyed
+from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.experiment import Experiment
+from fedmed.privacy.ledger import STATE_VARIABLE
+from fedmed.privacy.policy import VARIABLE as POLICY_VARIABLE
+from fedmed.privacy.policy import policy_of_this_site
+
+Level = Literal["ok", "warning", "error"]
+
+
+class Check(NamedTuple):
+    """What was looked at, how that is, and what to know or do."""
+
+    what: str
+    level: Level
+    says: str
+
+
+def checks(experiment: Experiment, site: str, project: Path) -> Iterator[Check]:
+    """All checks of a site, in the order in which they make sense.
+
+    Args:
+        experiment: its data are this machine's.
+        project: the folder with requirements.txt.
+    """
+    yield _tried("versions", lambda: _versions(project / "requirements.txt"))
+    yield _tried("hardware", _hardware)
+    yield _tried("data", lambda: _data(experiment))
+    yield _tried("datalist", lambda: _datalist(experiment, site))
+    yield _tried("audit", lambda: _audit(experiment, site))
+    yield _tried("cache", lambda: _cache(experiment))
+    yield _tried("privacy policy", _policy)
+    yield _tried("privacy ledger", _ledger)
+    yield _tried("duplicates", _duplicates)
+
+
+def report(found: Iterator[Check], say: Callable[[str], None]) -> int:
+    """Show each check as soon as it is done; 0 where none is an error, else 2."""
+    errors = 0
+    for check in found:
+        say(f"{check.level:<8} {check.what:<15} {' '.join(check.says.split())}")
+        errors += check.level == "error"
+    say("ready" if not errors else f"not ready: {errors} of the checks failed")
+    return 2 if errors else 0
+
+
+def _tried(what: str, look: Callable[[], tuple[Level, str]]) -> Check:
+    try:
+        return Check(what, *look())
+    except (InputError, OSError) as error:
+        return Check(what, "error", in_words(error))
+
+
+def _versions(requirements: Path) -> tuple[Level, str]:
+    """Whatever computes must be what the others have: other versions round otherwise, or speak otherwise."""
+    pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", requirements.read_text(encoding="utf-8"), re.MULTILINE))
+    wrong = [f"{name} {there or 'missing'}" for name, v in pinned.items() if (there := _installed(name)) != v]
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    if wrong:
+        return "error", f"{', '.join(wrong)}; run pip install -r {requirements}"
+    code = f"the code here is {code_here()}, needed where jobs bring none"
+    if any(each.metadata["Name"] == "fedmed" for each in distributions()):
+        code = f"fedmed {version('fedmed')} is installed and goes before what a job brings"
+    return "ok", f"{python}, {len(pinned)} packages as in {requirements.name}; {code}"
+
+
+def _installed(name: str) -> str | None:
+    with contextlib.suppress(PackageNotFoundError):
+        return version(name).partition("+")[0]  # 2.13.0+cpu is 2.13.0
+    return None
+
+
+def _hardware() -> tuple[Level, str]:
+    if not torch.cuda.is_available():
+        return "warning", f"no GPU that torch can use; {len(os.sched_getaffinity(0))} CPU cores will do the work"
+    memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+    return "ok", f"{torch.cuda.get_device_name(0)} with {memory:.0f} GiB"
+
+
+def _data(experiment: Experiment) -> tuple[Level, str]:
+    dataset, lists = experiment.data.resolved()
+    return "ok", f"DATASET_ROOT {dataset}, DATALIST_ROOT {lists}"
+
+
+def _datalist(experiment: Experiment, site: str) -> tuple[Level, str]:
+    dataset, lists = experiment.data.resolved()
+    path = datalist_path(lists, site)
+    found = load_datalist(path, dataset)
+    return "ok", f"{path}: {len(found.training)} training and {len(found.validation)} validation cases"
+
+
+def _audit(experiment: Experiment, site: str) -> tuple[Level, str]:
+    dataset, lists = experiment.data.resolved()
+    book = FactsBook(experiment.caching().disk)
+    found = load_datalist(datalist_path(lists, site), dataset)
+    audit = experiment.task.audit(site, found, experiment.training.allow_overlap, book=book)
+    refuse_errors(audit.findings, f"the data of {site}")
+    return "warning" if audit.findings else "ok", f"{heading(audit)}; prepare.py audit shows all of it"
+
+
+def _cache(experiment: Experiment) -> tuple[Level, str]:
+    folder, limit = experiment.data.cache_dir, experiment.performance.cache_gb
+    if folder is None:
+        return "warning", "CACHE_ROOT is not set, so cases are prepared anew in every round; name a folder"
+    experiment.caching()  # it tries to write
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < limit:
+        return "warning", f"{folder} has {free:.0f} GB free of the {limit:g} GB that a job may keep; free some space"
+    return "ok", f"{folder}, {free:.0f} GB free"
+
+
+def _policy() -> tuple[Level, str]:
+    policy = policy_of_this_site()
+    if policy is None:
+        return "warning", f"{POLICY_VARIABLE} is not set: this site trains whatever privacy a job has, also none"
+    return "ok", str(policy)
+
+
+def _ledger() -> tuple[Level, str]:
+    named = os.environ.get(STATE_VARIABLE)
+    if not named:
+        return (
+            "warning",
+            f"{STATE_VARIABLE} is not set, so ledgers lie in fedmed_state in the startup kit; name a folder",
+        )
+    folder = Path(named)
+    place = next(each for each in (folder, *folder.parents) if each.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        return "error", f"{STATE_VARIABLE} {folder} cannot be written; name a folder that the site's user owns"
+    return "ok", f"{folder}"
+
+
+def _duplicates() -> tuple[Level, str]:
+    key = key_of_this_site()
+    if key is None:
+        return "warning", f"{KEY_VARIABLE} is not set, so nobody notices images that another site has too"
+    keyed("", key)
+    return "ok", f"{KEY_VARIABLE} is set; it must be the same at every site"

@@ -1,0 +1,55 @@
+"""What a site keeps to itself between rounds, so that a process started later goes on where the last one stood."""
+
+import contextlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fedmed.core.tensor_file import write_tensors
+
+_NAME = re.compile(r"after-(\d+)\.pt")
+_KEPT = 2
+"""The round that the server may still lose, and the one before it."""
+
+
+class SiteState:
+    """Files of tensors and numbers by round, in a folder of the site's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, rounds: int, content: Mapping[str, Any]) -> None:
+        """Keep the state after so many rounds, whole or not at all, and forget those that nobody can ask for."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # an optimiser's state tells of the data
+        write_tensors(self.folder / f"after-{rounds}.pt", content)
+        self._remove(number for number in self._rounds() if number <= rounds - _KEPT or number > rounds)
+
+    def load(self, rounds: int) -> tuple[int, dict[str, Any]] | None:
+        """The latest state that is not after more than so many rounds, and after how many; None where there is none.
+
+        Nothing in a file is executed; one that was cut off is passed over.
+        """
+        for number in sorted(self._rounds(), reverse=True):
+            path = self.folder / f"after-{number}.pt"
+            if number <= rounds:
+                with contextlib.suppress(Exception):  # torch raises many kinds
+                    return number, torch.load(path, map_location="cpu", weights_only=True)
+        return None
+
+    def forget(self) -> None:
+        """The run is over: remove all."""
+        self._remove(self._rounds())
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def _remove(self, rounds: Iterable[int]) -> None:
+        """These states, and what a process that was killed while it wrote one has left."""
+        for path in (*(self.folder / f"after-{number}.pt" for number in rounds), *self.folder.glob(".*.part")):
+            path.unlink()
+
+    def _rounds(self) -> list[int]:
+        found = (_NAME.fullmatch(path.name) for path in self.folder.glob("after-*.pt"))
+        return [int(match[1]) for match in found if match]

@@ -1,0 +1,65 @@
+"""Everything that is said of a case's segmentation, region by region."""
+
+import torch
+
+from fedmed.tasks.base import Metric
+from fedmed.tasks.scoring.lesion_metrics import LesionScores, lesion_scores
+from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
+from fedmed.tasks.scoring.surface_metrics import challenge_hd95, challenge_surface_dice, hd95, surface_dice
+
+ML = 1000
+"""Voxels of 1 mm in a ml."""
+
+SEGMENTATION_METRICS = (
+    Metric("dice", "Dice", "", "higher"),
+    Metric("challenge_dice", "Dice, challenge's rule", "", "higher"),
+    Metric("hd95", "HD95", "mm", "lower"),
+    Metric("challenge_hd95", "HD95, challenge's rule", "mm", "lower"),
+    Metric("surface_dice", "surface Dice at 1 mm", "", "higher"),
+    Metric("challenge_surface_dice", "surface Dice at 1 mm, challenge's rule", "", "higher"),
+    Metric("lesion_dice", "lesion-wise Dice", "", "higher"),
+    Metric("lesion_hd95", "lesion-wise HD95", "mm", "lower"),
+    Metric("lesions", "lesions", "", ""),
+    Metric("lesions_missed", "lesions missed", "", "lower"),
+    Metric("lesions_false", "false lesions", "", "lower"),
+    Metric("volume", "volume", "ml", ""),
+    Metric("predicted_volume", "predicted volume", "ml", ""),
+    Metric("volume_error", "volume error", "ml", ""),
+    Metric("absolute_volume_error", "absolute volume error", "ml", "lower"),
+)
+
+
+def case_metrics(predicted: torch.Tensor, truth: torch.Tensor) -> dict[str, list[float]]:
+    """Each of :data:`SEGMENTATION_METRICS` for each region.
+
+    Dice, HD95 and surface Dice come by two rules. The published one has no value, NaN, where the truth is empty; the
+    challenge's counts such a region as perfect if the prediction is empty too, and else as a miss. The volume error is
+    the predicted volume less the true one.
+
+    Args:
+        predicted: bool (C, X, Y, Z) in voxels of 1 mm, a channel a region.
+        truth: bool, of the same shape.
+    """
+    values: dict[str, list[float]] = {
+        "dice": region_dice(predicted[None], truth[None])[0].tolist(),
+        "challenge_dice": challenge_dice(predicted[None], truth[None])[0].tolist(),
+    }
+    surfaces = (hd95, challenge_hd95, surface_dice, challenge_surface_dice)
+    values |= {rule.__name__: rule(predicted, truth).tolist() for rule in surfaces}
+    values |= _by_lesion(predicted, truth)
+    volume, found = ((mask.flatten(1).sum(dim=1).double() / ML) for mask in (truth, predicted))
+    values |= {"volume": volume.tolist(), "predicted_volume": found.tolist()}
+    error = found - volume
+    return values | {"volume_error": error.tolist(), "absolute_volume_error": error.abs().tolist()}
+
+
+def _by_lesion(predicted: torch.Tensor, truth: torch.Tensor) -> dict[str, list[float]]:
+    pairs = zip(predicted.cpu().numpy(), truth.cpu().numpy(), strict=True)
+    scores: list[LesionScores] = [lesion_scores(p, t) for p, t in pairs]
+    return {
+        "lesion_dice": [each.dice for each in scores],
+        "lesion_hd95": [each.hd95_mm for each in scores],
+        "lesions": [float(each.lesions) for each in scores],
+        "lesions_missed": [float(each.missed) for each in scores],
+        "lesions_false": [float(each.false) for each in scores],
+    }

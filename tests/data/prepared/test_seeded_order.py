@@ -1,0 +1,81 @@
+"""What an epoch draws follows from its seed, whichever process draws it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import Dataset
+from monai.transforms import Compose, RandomizableTransform, Transform
+
+from fedmed.data.prepared.seeded_order import seeded_batches
+
+
+class Noise(RandomizableTransform):
+    """A number and the item."""
+
+    def __call__(self, data: int) -> torch.Tensor:
+        return torch.tensor([data, self.R.random()], dtype=torch.float64)
+
+
+def epochs(seed: int, count: int = 2, workers: int = 0, items: int = 7, batch: int = 2) -> list[torch.Tensor]:
+    dataset: Any = Dataset(list(range(items)), Compose([Noise(), Noise2()]))
+    order, batches = seeded_batches(dataset, batch, workers)
+    order.restart(seed)
+    return [torch.cat(list(batches)) for _ in range(count)]
+
+
+class Noise2(RandomizableTransform):
+    def __call__(self, data: torch.Tensor) -> torch.Tensor:
+        return torch.cat([data, torch.tensor([self.R.random()], dtype=torch.float64)])
+
+
+def test_every_item_comes_once_an_epoch_in_another_order_with_other_noise() -> None:
+    first, second = epochs(5)
+    for epoch in (first, second):
+        assert sorted(epoch[:, 0].tolist()) == list(range(7))
+        assert len({*epoch[:, 1].tolist(), *epoch[:, 2].tolist()}) == 14
+    assert not set(first[:, 1].tolist()) & set(second[:, 1].tolist())
+    assert first[:, 0].tolist() != second[:, 0].tolist()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_seed_gives_the_same_epochs_whatever_happened_before(workers: int) -> None:
+    expected = epochs(5)
+    torch.manual_seed(workers)
+    np.random.seed(workers)
+    for one, other in zip(epochs(5, workers=workers), expected, strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(epochs(6)[0], expected[0])
+
+
+def test_batches_can_be_restarted() -> None:
+    dataset: Any = Dataset(list(range(5)), Compose([Noise()]))
+    order, batches = seeded_batches(dataset, 1, 2)
+    draws = []
+    for seed in (1, 2, 1):
+        order.restart(seed)
+        draws.append(torch.cat(list(batches)))
+    assert torch.equal(draws[0], draws[2])
+    assert not torch.equal(draws[0], draws[1])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_ends_the_epoch_as_an_error(workers: int) -> None:
+    dataset: Any = Dataset([3, 2, 1, 0], Compose([Division(), Noise()]))
+    _, batches = seeded_batches(dataset, 1, workers)
+    with pytest.raises(Exception, match=r"division by zero|applying transform"):
+        list(batches)
+
+
+class Division(Transform):
+    def __call__(self, data: int) -> float:
+        return 1 / data
+
+
+def test_the_batches_draw_nothing_from_the_global_generator() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    epochs(5)
+    assert torch.equal(torch.rand(4), expected)

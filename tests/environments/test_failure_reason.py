@@ -1,0 +1,47 @@
+"""Why a run failed: the site's own words first, then the server's, and which site where nobody says more."""
+
+from pathlib import Path
+
+import pytest
+
+from fedmed.environments.failure_reason import told, told_by_server, told_by_sites
+from fedmed.server.quorum import RoundCall, RoundFailed
+
+
+def test_a_site_of_this_machine_is_heard_first(tmp_path: Path) -> None:
+    assert told_by_sites(tmp_path) is None
+    (tmp_path / "site-2.error").write_text("no memory")
+    assert told_by_sites(tmp_path) == "site-2 failed: no memory"
+
+
+def test_the_servers_log_tells_which_site_failed_unless_it_knows_more(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    assert told_by_server(log) is None
+    log.write_text("INFO - all is well\n")
+    assert told_by_server(log) is None
+    log.write_text("ERROR - Result from site-7 is bad, error code: TASK_ABORTED. Cannot reach min_responses\n")
+    assert (told_by_server(log) or "").startswith("site-7 failed (TASK_ABORTED)")
+    with log.open("a") as file:
+        file.write("No update of this round could be used (site-1: it holds NaN)\n")
+    assert "site-1: it holds NaN" in (told_by_server(log) or "")
+
+
+def too_few() -> str:
+    """What the server says when a round lacks a site."""
+    call = RoundCall(["site-1", "site-2"], needed=2)
+    call.answered("site-1")
+    call.close({"site-2": "no sign of life for 31 s"})
+    with pytest.raises(RoundFailed) as caught:
+        call.require("round 3", 1, {})
+    return str(caught.value)
+
+
+def test_that_a_round_lacks_a_site_is_told_together_with_what_the_site_said(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    assert told(tmp_path, log) is None
+    log.write_text(f"ERROR - Exception in controller run: {too_few()}\nINFO - ended\n")
+    assert told(tmp_path, log) == too_few()
+    (tmp_path / "site-2.error").write_text("no memory")
+    assert told(tmp_path, log) == f"{too_few()} site-2 failed: no memory"
+    log.write_text("ERROR - Result from site-7 is bad, error code: TASK_ABORTED.\n")
+    assert told(tmp_path, log) == "site-2 failed: no memory"  # which says more

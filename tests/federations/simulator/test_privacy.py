@@ -1,0 +1,117 @@
+"""Formal mechanisms in real runs: what is booked, what stays at the sites, and the stop within the budget."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fedmed.data.phantoms.phantom import make_phantom
+from fedmed.privacy.accounting import epsilon_of
+from fedmed.privacy.ledger import read_ledger
+from fedmed.runs.run_folder import RunFolder
+from tests.federations.simulator import launch
+
+Runs = Mapping[str, subprocess.CompletedProcess[str]]
+
+USUAL = ("--n_clients", 2, "--roi_size", 24, 24, 24, "--infer_roi_size", 40, 40, 32)
+LINES: Mapping[str, tuple[object, ...]] = {
+    # two steps a round at sample rate 1/2: two rounds come to 7.4, three to 9.0
+    "patients": (
+        *("--num_rounds", 5, "--privacy", "dpsgd", "--dp_noise_multiplier", 1, "--batch_size", 2),
+        *("--dp_max_epsilon", 8, "--validation", "every"),
+    ),
+    "sites": (
+        *("--num_rounds", 2, "--privacy", "gaussian", "--dp_target_epsilon", 50, "--dp_clip", 0.1),
+        *("--dp_release_metrics", "--dp_send_diagnostics"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("privacy")
+    make_phantom(place / "data", place / "data" / "datalist", sites=2, cases=4, validation=2, size=(40, 40, 32))
+    return place
+
+
+@pytest.fixture(scope="module")
+def runs(place: Path) -> Runs:
+    data = ("--dataset_base_dir", place / "data", "--datalist_json_path", place / "data" / "datalist")
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        (place / name).mkdir()
+        return launch.run(place / name, *data, *USUAL, *LINES[name])
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(LINES, pool.map(run, LINES), strict=True))
+
+
+def folder(place: Path, line: str) -> RunFolder:
+    return RunFolder.open(place / line / "artifacts" / "run-001")
+
+
+def tags(run: RunFolder, site: str) -> set[str]:
+    events = EventAccumulator(str(run.path / "tb_events" / site))
+    events.Reload()
+    return set(events.Tags()["scalars"])
+
+
+def test_the_run_stops_before_the_round_that_would_exceed_the_budget(runs: Runs, place: Path) -> None:
+    done = runs["patients"]
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = folder(place, "patients")
+    ledger = read_ledger(run.path / "privacy_ledger.json", "run-001")
+    rounds = max(entry.round for entry in ledger.entries)
+    assert rounds == 2
+    assert ledger.total <= 8 < max(entry.epsilon_next or 0 for entry in ledger.entries if entry.round == rounds)
+    assert ledger.total == pytest.approx(epsilon_of([(1.0, 0.5, 2 * rounds)], 1e-5))
+    assert f"stopped after {rounds} of 5 rounds: one more would bring epsilon" in done.stdout
+    assert run.read_json("status")["status"] == "finished"
+    assert (run.path / "last_global_model.pt").is_file()
+    assert not (run.path / "best_global_model.pt").exists()
+
+
+def test_under_a_formal_guarantee_no_score_loss_or_count_leaves_a_site(runs: Runs, place: Path) -> None:
+    run = folder(place, "patients")
+    megabytes = {"megabytes_received", "megabytes_sent"}  # of a model whose size all know
+    assert set(run.history().columns) == {"round", "site", "round_seconds", "epsilon", "val_cases", *megabytes}
+    assert not run.history()["val_cases"].any()
+    assert tags(run, "site-1") == {"privacy_epsilon"}
+    assert run.read_json("dataset_overlap")["compared"] == []
+    assert "scores stay at the sites" in runs["patients"].stdout
+
+
+def test_the_sites_own_ledgers_hold_what_did_not_leave(runs: Runs, place: Path) -> None:
+    run = folder(place, "patients")
+    own = read_ledger(run.path / "sites" / "site-1" / "privacy_ledger.json", "run-001")
+    sent = [entry for entry in read_ledger(run.path / "privacy_ledger.json").entries if entry.site == "site-1"]
+    assert [entry.epsilon_total for entry in own.entries] == [entry.epsilon_total for entry in sent]
+    assert all("cosine" in (entry.diagnostics or {}) for entry in own.entries)
+    assert all(entry.diagnostics is None for entry in sent)
+
+
+def test_what_was_asked_for_leaves_and_is_called_unprotected(runs: Runs, place: Path) -> None:
+    done = runs["sites"]
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = folder(place, "sites")
+    ledger = read_ledger(run.path / "privacy_ledger.json")
+    assert 0.99 * 50 <= ledger.total <= 50
+    assert all("clip_fraction" in (entry.diagnostics or {}) for entry in ledger.entries)
+    assert {"val_dice", "epsilon", "train_loss"} <= set(run.history().columns)
+    assert {"val_dice", "train_loss", "privacy_epsilon"} <= tags(run, "site-2")
+    assert "UNPROTECTED" in done.stdout
+    assert "gaussian, formal: epsilon" in (run.path / "summary.txt").read_text()
+
+
+def test_a_machine_with_a_policy_refuses_a_job_that_asks_for_less(place: Path) -> None:
+    policy = place / "policy.json"
+    policy.write_text(json.dumps({"guarantee": "formal"}))
+    data = ("--dataset_base_dir", place / "data", "--datalist_json_path", place / "data" / "datalist")
+    done = launch.run(place, *data, *USUAL, "--enable_dp", PRIVACY_POLICY=str(policy))
+    assert done.returncode == 2
+    assert "The privacy policy of site-1 refuses this job: a formal guarantee is demanded" in done.stderr
+    assert not (place / "artifacts" / "run-001").exists()

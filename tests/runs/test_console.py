@@ -1,0 +1,163 @@
+"""What a person reads: the settings, a line a round, the time left and the result."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fedmed.experiment import Experiment
+from fedmed.runs.console import clock, header, own_table, result_table, round_line, settings, time_left
+
+REGIONS = ("TC", "WT")
+KEY = "val_dice"
+
+
+def report(dice: float, cases: int = 2, **more: float) -> dict[str, float]:
+    return {"val_cases": cases, KEY: dice, f"{KEY}_tc": dice / 2, f"{KEY}_wt": dice / 4, **more}
+
+
+def record(number: int, sites: dict[str, Any], seconds: float = 30.0, best: bool = False, **facts: Any) -> Any:
+    return {"round": number, "seconds": seconds, "best": best, "sites": sites, **facts}
+
+
+TWO = {"site-1": report(0.8, cases=3, train_loss=0.5), "site-2": report(0.4, cases=1, train_loss=0.1)}
+TWO["site-1"]["train_loss_values"] = 3  # steps
+
+
+def test_the_result_says_where_sites_scored_a_share_of_the_cases() -> None:
+    assert "site-1, its share" in result_table([record(1, TWO, split=True)], REGIONS, KEY)
+    assert "its share" not in result_table([record(1, TWO, split=False)], REGIONS, KEY)
+
+
+def test_a_rounds_line_holds_the_loss_and_every_score() -> None:
+    line = round_line(record(4, TWO), 600, REGIONS, KEY, left_s=3725)
+    assert line.count("\n") == 0
+    for text in ("round   5/600", "loss 0.4000", "val_dice 0.7000", "TC 0.3500", "WT 0.1750", "30 s", "1:02:05 left"):
+        assert text in line
+
+
+def test_lines_of_all_rounds_have_their_columns_in_one_place() -> None:
+    lines = [round_line(record(n, TWO), 10, REGIONS, KEY, 60) for n in (0, 8, 9)]
+    assert len({line.index("val_dice") for line in lines}) == 1
+    final = round_line(record(10, TWO, final=True), 10, REGIONS, KEY, 0)
+    assert "left" not in final
+    assert "final model" in final
+    assert "val_dice 0.7000" in final
+
+
+def test_a_site_that_is_left_out_is_told_below_the_line() -> None:
+    line = round_line(record(0, TWO, refused={"site-2": "it holds NaN"}), 5, REGIONS, KEY, 1)
+    assert line.splitlines()[1].strip() == "without site-2: it holds NaN"
+
+
+def test_each_site_that_is_left_out_has_a_line_of_its_own() -> None:
+    why = {"site-4": "no answer within 9 s", "site-3": "it holds NaN"}
+    line = round_line(record(0, TWO, refused=why), 5, REGIONS, KEY, 1)
+    assert line.splitlines()[1:] == ["  without site-3: it holds NaN", "  without site-4: no answer within 9 s"]
+    final = round_line(record(5, TWO, final=True, unscored=why), 5, REGIONS, KEY, 0)
+    assert final.splitlines()[1:] == line.splitlines()[1:]
+    assert final.startswith("final model")
+
+
+def test_a_round_that_failed_does_not_count() -> None:
+    line = round_line(record(2, TWO, failed=True, refused={"site-3": "late"}), 5, REGIONS, KEY, 60)
+    assert line.splitlines()[0].startswith("round 3/5 ")
+    assert line.splitlines()[0].endswith("  does not count")
+    assert "left" not in line
+
+
+def test_a_site_that_lost_its_optimiser_is_told() -> None:
+    sites = {site: {**report, "fresh_optimizer": 1} for site, report in TWO.items()}
+    line = round_line(record(3, {**sites, "site-3": report(0.1)}, refused={"site-4": "late"}), 5, REGIONS, KEY, 1)
+    assert line.splitlines()[1:] == [
+        "  without site-4: late",
+        "  site-1, site-2 began with a new optimiser: nothing of an earlier round is kept there",
+    ]
+
+
+def test_what_is_missing_is_shown_as_missing() -> None:
+    line = round_line(record(0, {"site-1": {"val_cases": 1}}), 5, REGIONS, KEY, 1)
+    assert "0." not in line
+    assert line.count(" -") == 4
+
+
+def test_the_header_names_the_metric() -> None:
+    assert header(KEY).startswith("val_dice is that of the global model ")
+    assert header(KEY, global_model=False).startswith("val_dice is that of each site's own model ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [([100.0], 900), ([100.0, 10.0], 80), ([100.0, 10.0, 20.0], 105), ([100.0] + [7.0] * 9, 0)],
+)
+def test_the_first_round_counts_only_alone(seconds: list[float], expected: float) -> None:
+    assert time_left([record(n, TWO, s) for n, s in enumerate(seconds)], 10) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (61, "1:01"), (3599.7, "1:00:00"), (36000, "10:00:00")],
+)
+def test_clock(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+def test_the_result_is_the_best_and_the_last_model_with_every_site() -> None:
+    run = [
+        record(0, {"site-1": report(0.1)}),
+        record(1, {"site-1": report(0.9, cases=3), "site-2": report(0.5, cases=1)}, best=True),
+        record(2, {"site-1": report(0.6), "site-2": report(0.2)}, final=True),
+    ]
+    lines = [line.split() for line in result_table(run, REGIONS, KEY).splitlines()]
+    assert lines == [
+        ["model", "cases", KEY, "TC", "WT"],
+        ["best,", "after", "round", "1", "4", "0.8000", "0.4000", "0.2000"],
+        ["at", "site-1", "3", "0.9000", "0.4500", "0.2250"],
+        ["at", "site-2", "1", "0.5000", "0.2500", "0.1250"],
+        ["last,", "after", "round", "2", "4", "0.4000", "0.2000", "0.1000"],
+        ["at", "site-1", "2", "0.6000", "0.3000", "0.1500"],
+        ["at", "site-2", "2", "0.2000", "0.1000", "0.0500"],
+    ]
+
+
+def test_a_last_model_that_is_the_best_is_shown_once() -> None:
+    run = [record(0, TWO), record(1, TWO, best=True, final=True)]
+    lines = result_table(run, REGIONS, KEY).splitlines()
+    assert lines[1].startswith("best and last, after round 1")
+    assert len(lines) == 4  # the titles, the mean and two sites
+
+
+def test_sites_that_train_alone_each_have_their_own_best_and_last_model() -> None:
+    run = [
+        record(0, {"site-1": report(0.9), "site-2": report(0.9)}),
+        record(1, {"site-1": report(0.8, cases=3), "site-2": report(0.2, cases=1)}, best=True),
+        record(2, {"site-1": report(0.6, cases=3), "site-2": report(0.4, cases=1)}, final=True),
+    ]
+    lines = [" ".join(line.split()) for line in own_table(run, REGIONS, KEY).splitlines()]
+    assert lines == [
+        "model cases val_dice TC WT",
+        "each site's own best 4 0.7000 0.3500 0.1750",
+        "site-1, after round 1 3 0.8000 0.4000 0.2000",
+        "site-2, after round 2 1 0.4000 0.2000 0.1000",
+        "own, after round 2 4 0.5500 0.2750 0.1375",
+        "site-1 3 0.6000 0.3000 0.1500",
+        "site-2 1 0.4000 0.2000 0.1000",
+    ]
+
+
+def test_without_a_best_model_the_result_is_the_last_one() -> None:
+    table = result_table([record(0, {"site-1": {"val_cases": 2, KEY: 0.5}})], REGIONS, KEY)
+    assert "best" not in table
+    assert table.splitlines()[1].split()[-4:] == ["2", "0.5000", "-", "-"]
+
+
+def test_the_settings_tell_what_is_about_to_run(small_experiment: Callable[..., Experiment]) -> None:
+    experiment = small_experiment("--enable_dp", "--num_rounds", "17", "--learning_rate", "3e-4")
+    summaries = {
+        "site-1": {"training": 60, "validation": 43, "roi_size": (24, 24, 24)},
+        "site-2": {"training": 61, "validation": 43, "roi_size": (24, 24, 24)},
+    }
+    text = settings(experiment, summaries, "phantom (synthetic phantoms)")
+    parts = ("brats18", "24 24 24", "fedavg", experiment.privacy.statement(), "site-1 60+43", "site-2 61+43")
+    for part in (*parts, "17 rounds", "0.0003", "precision auto", "seed 0"):
+        assert part in text

@@ -1,0 +1,191 @@
+"""An unfinished run goes on as it began, but for where it runs; whatever decides the numbers is refused by name."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import job
+from fedmed.command_line import read_command, read_experiment
+from fedmed.core import locks
+from fedmed.core.errors import InputError
+from fedmed.core.options import option_names
+from fedmed.environments.sim import Sim
+from fedmed.experiment import Experiment
+from fedmed.runs.resuming import MAY_CHANGE, resumed
+from fedmed.runs.run_folder import RunFolder
+
+Make = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def begun(tmp_path: Path, small_experiment: Callable[..., Experiment]) -> Make:
+    """Makes the folder of a run that was begun with these arguments."""
+
+    def make(*arguments: str, status: str = "failed", experiment: Experiment | None = None) -> RunFolder:
+        folder = RunFolder.create(tmp_path / "runs", "run")
+        folder.write_experiment(experiment or small_experiment(*arguments))
+        folder.write_status(status)
+        return folder
+
+    return make
+
+
+def read(folder: RunFolder, line: str = "") -> Experiment:
+    return read_command(["--resume", str(folder.path), *shlex.split(line)])[0]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--enable_dp", "--seed", "7", "--precision", "fp32"), ("--threads", "2")])
+@pytest.mark.parametrize("status", ["failed", "running"])
+def test_without_further_options_it_goes_on_as_it_began(
+    begun: Make, small_experiment: Callable[..., Experiment], arguments: tuple[str, ...], status: str
+) -> None:
+    folder = begun(*arguments, status=status)
+    experiment = read(folder)
+    assert experiment.to_json() == small_experiment(*arguments).to_json()
+    assert experiment.artifacts == folder.path.parent
+
+
+def test_the_command_line_says_which_run(begun: Make) -> None:
+    folder = begun()
+    assert read_command(["--resume", str(folder.path)])[1].resume == folder.path
+
+
+def test_a_finished_run_is_not_resumed(begun: Make) -> None:
+    folder = begun(status="finished")
+    with pytest.raises(InputError, match=f"{folder.path} is finished.*start a new run"):
+        read(folder)
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"experiment\.json"):
+        resumed(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("--num_rounds 5", "num_rounds"),
+        ("--learning_rate 1", "learning_rate"),
+        ("--seed 0", "seed"),  # be it the value that it has
+        ("--n_clients 2", "n_clients"),
+        ("--roi_size 32 32 32", "roi_size"),
+        ("--algorithm fedprox", "algorithm"),
+        ("--fedproxloss_mu 1", "fedproxloss_mu"),
+        ("--privacy none", "privacy"),
+        ("--enable_dp", "enable_dp"),
+        ("--task brats18", "task"),
+        ("--preset demo", "preset"),
+        ("--cross_site", "cross_site"),
+        ("--job_name other", "job_name"),
+        ("--artifacts /elsewhere", "artifacts"),
+        ("--port 4000", "port"),  # of another environment than the run's
+        ("--startup_kit /kit", "startup_kit"),
+    ],
+)
+def test_an_option_that_decides_what_is_trained_or_where_is_refused_by_name(begun: Make, line: str, name: str) -> None:
+    with pytest.raises(InputError, match=f"^--{name} decides what is trained or where"):
+        read(begun(), line)
+
+
+def test_what_does_not_decide_the_numbers_may_change(begun: Make, tmp_path: Path) -> None:
+    began = begun("--sites_at_once", "1", "--site_silence", "33")
+    line = f"--cache_dir {tmp_path} --cpu_threads 3 --min_clients 1 --round_timeout 9 --verbose --gpu 0"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.cuda.device_count", lambda: 1)
+        found = read(began, line)
+    assert found.data.cache_dir == tmp_path
+    assert found.data.dataset_base_dir == began.experiment().data.dataset_base_dir
+    assert (found.performance.cpu_threads, found.performance.sites_at_once) == (3, 1)
+    faults = found.faults
+    assert (faults.min_clients, faults.round_timeout, faults.site_silence) == (1, 9, 33)
+    assert (found.environment.verbose, found.environment.gpu) == (True, "0")  # type: ignore[attr-defined]
+    assert found.training == began.experiment().training
+
+
+def test_no_part_that_may_change_decides_what_is_trained(begun: Make) -> None:
+    may = set().union(*(option_names(cls) for cls in MAY_CHANGE.values()))
+    folder = begun()
+    began = folder.experiment()
+    for part in (began.task, began.algorithm, began.privacy, began.training):
+        assert not option_names(type(part)) & may
+
+
+@pytest.mark.parametrize("line", ["--min_clients 3", "--min_clients 0", "--cache_dataset 2", "--threads 3"])
+def test_what_may_change_is_checked_as_ever(begun: Make, line: str) -> None:
+    with pytest.raises(InputError, match=line.split()[0]):
+        read(begun(), line)
+
+
+def test_it_may_go_on_in_another_environment_of_this_machine(begun: Make) -> None:
+    folder = begun("--verbose", "--threads", "2")
+    found = read(folder, "--env poc --port 0")
+    assert found.environment.name == "poc"
+    assert found.environment.port == 0  # type: ignore[attr-defined]
+    again = read(begun("--env", "poc"), "--env sim --threads 2")
+    assert again.environment == Sim(threads=2)
+
+
+@pytest.mark.parametrize("there", ["sim", "poc"])
+def test_but_not_where_other_machines_have_what_it_kept(begun: Make, there: str) -> None:
+    federated = read_experiment(["--env", "prod", "--startup_kit", "/kit", "--num_rounds", "2"])
+    with pytest.raises(InputError, match=f"began with --env {there}, where another server"):
+        read(begun("--env", there), "--env prod --startup_kit /kit")
+    with pytest.raises(InputError, match=f"began with --env prod.*--env {there}; go on with --env prod"):
+        read(begun(experiment=federated), f"--env {there}")
+
+
+def test_in_a_federation_the_user_may_be_another_and_the_sites_data_are_their_own(begun: Make) -> None:
+    folder = begun(experiment=read_experiment(["--env", "prod", "--startup_kit", "/kit", "--num_rounds", "2"]))
+    found = read(folder, "--startup_kit /other")
+    assert found.environment.startup_kit == Path("/other")  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"^--dataset_base_dir decides"):
+        read(folder, "--dataset_base_dir /mine")
+
+
+def test_a_run_that_still_runs_is_refused_and_left_alone(
+    begun: Make, small_experiment: Callable[..., Experiment], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = begun(status="running")
+    before = {path: path.read_bytes() for path in folder.path.iterdir()}
+    with locks.held(folder.path):
+        assert job.main(["--resume", str(folder.path)]) == 2
+    assert f"{folder.path} is still running" in capsys.readouterr().err
+    after = {path: path.read_bytes() for path in folder.path.iterdir() if path.name != locks.LOCK}
+    assert after == before
+    assert folder.status == "running"
+
+
+def test_a_run_that_was_finished_while_its_data_were_audited_is_left_alone(begun: Make) -> None:
+    folder = begun(status="running")
+    experiment = read(folder)
+    folder.write_status("finished")
+    with pytest.raises(InputError, match="is finished"):
+        job.run(experiment, {}, {}, folder)
+    assert folder.status == "finished"
+
+
+def test_a_run_is_not_resumed_on_other_cases(begun: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = begun()
+    splits = {f"site-{n}": {"training": ["a"], "validation": ["b"]} for n in (1, 2)}
+    folder.write_json("dataset_splits", splits)
+    assert job.main(["--resume", str(folder.path)]) == 2
+    error = capsys.readouterr().err
+    assert "The datalist of site-1 names other cases than when run-001 began" in error
+    assert error.count("\n") == 1
+    assert folder.status == "failed"
+
+
+def test_the_same_cases_are_no_hindrance_nor_that_none_were_noted(begun: Make) -> None:
+    folder = begun()
+    experiment = folder.experiment()
+    datalists = {site: job._datalist(experiment, site) for site in experiment.training.sites}
+    job.check_same_cases(folder, datalists)
+    splits = job.splits_of(datalists)
+    folder.write_json("dataset_splits", splits)
+    job.check_same_cases(folder, datalists)
+    splits["site-2"]["training"] = splits["site-2"]["training"][::-1]  # in another order it is another training
+    folder.write_json("dataset_splits", splits)
+    with pytest.raises(InputError, match="site-2"):
+        job.check_same_cases(folder, datalists)

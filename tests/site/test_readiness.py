@@ -1,0 +1,80 @@
+"""The checks of a site's machine: each finds what it is for, and none ends the others."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import job
+from fedmed.experiment import Data, Experiment
+from fedmed.site.readiness import checks, report
+
+
+@pytest.fixture
+def found(
+    small_experiment: Callable[..., Experiment], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, tuple[str, str]]]:
+    """Level and sentence of every check of a site, by environment variables."""
+
+    def look(site: str = "site-1", requirements: str | None = None, **variables: str) -> dict[str, tuple[str, str]]:
+        usual = {"DATASET_ROOT": str(phantom), "DATALIST_ROOT": str(phantom / "datalist")}
+        for name, value in {**usual, **variables}.items():
+            monkeypatch.setenv(name, value)
+        project = Path(job.__file__).parent
+        if requirements is not None:
+            (tmp_path / "requirements.txt").write_text(requirements)
+            project = tmp_path
+        experiment = small_experiment().with_data(Data.of_this_site())
+        return {check.what: (check.level, check.says) for check in checks(experiment, site, project)}
+
+    return look
+
+
+def test_a_whole_site_is_ready(found: Callable[..., dict[str, tuple[str, str]]], tmp_path: Path) -> None:
+    levels = {what: level for what, (level, _) in found(CACHE_ROOT=str(tmp_path / "cache")).items()}
+    assert "error" not in levels.values()
+    assert {levels[what] for what in ("versions", "data", "datalist", "audit", "cache")} == {"ok"}
+    assert levels["privacy policy"] == "warning"  # not set: it trains whatever is asked
+
+
+WRONG: dict[str, tuple[str, dict[str, str], str]] = {
+    "no dataset": ("data", {"DATASET_ROOT": "/nowhere/at all"}, "/nowhere/at all does not exist"),
+    "no list": ("datalist", {"site": "site-9"}, "site-9 has no datalist"),
+    "another version": ("versions", {"requirements": "numpy==0.1\nno-such-thing==1\n"}, "no-such-thing missing"),
+    "no policy": ("privacy policy", {"PRIVACY_POLICY": "/no/policy.json"}, "/no/policy.json cannot be read"),
+    "no place for ledgers": ("privacy ledger", {"FEDMED_STATE": "/proc/version/x"}, "cannot be written"),
+    "a short key": ("duplicates", {"DUPLICATES_KEY": "abc"}, "has 3 characters"),
+}
+
+
+@pytest.mark.parametrize(("what", "given", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_an_error_that_says_so(
+    found: Callable[..., dict[str, tuple[str, str]]], what: str, given: dict[str, str], words: str
+) -> None:
+    level, says = found(**given)[what]
+    assert level == "error"
+    assert words in says
+
+
+def test_data_that_fail_the_audit_are_an_error(
+    found: Callable[..., dict[str, tuple[str, str]]], phantom: Path, tmp_path: Path
+) -> None:
+    spoilt = Path(shutil.copytree(phantom, tmp_path / "spoilt"))
+    for image in spoilt.rglob("*t1ce*"):
+        image.write_bytes(b"no image")
+    level, says = found(DATASET_ROOT=str(spoilt), DATALIST_ROOT=str(spoilt / "datalist"))["audit"]
+    assert level == "error"
+    assert "The audit of the data of site-1 failed" in says
+
+
+def test_the_report_has_a_line_a_check_and_the_exit_code_of_the_worst(
+    small_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    experiment = small_experiment().with_data(Data())
+    code = report(checks(experiment, "site-1", Path(job.__file__).parent), lines.append)
+    assert code == 2
+    assert len(lines) == 10
+    assert lines[-1].startswith("not ready")
+    assert job.main(["--check_site", "site-1"]) == 2
