@@ -40,6 +40,7 @@ from fedmed.core.errors import InputError, in_words
 from fedmed.core.options import Parser, absolute_path
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.prepared.cache import Caching
+from fedmed.data.targets import target_digest
 from fedmed.experiment import Data
 from fedmed.runs.run_folder import ARTIFACTS, BEST, LAST, RunFolder
 from fedmed.tasks.base import Task
@@ -209,7 +210,7 @@ def identity_of(source: Source, listed: EvaluationCases | None, args: argparse.N
     }
     if listed is None:
         return identity
-    truths = {case.name: _sha256(case.label) for case in listed.cases}
+    truths = {case.name: target_digest(case.target) for case in listed.cases}
     return {**identity, "label_scheme": listed.label_scheme, "truth_sha256": truths, "sites": listed.site_of}
 
 

@@ -34,8 +34,8 @@ from fedmed.analysis.prediction.volume_file import is_compressed, volume_bytes
 from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import write_together
 from fedmed.core.options import Parser, absolute_path
-from fedmed.data.audit.case_picture import FORMATS, picture_format
 from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, SUFFIXES, label_scheme
+from fedmed.data.brats.case_picture import FORMATS, picture_format
 from fedmed.data.image_file import read_image
 from fedmed.data.phantoms.phantom import PHANTOMS
 

@@ -110,7 +110,7 @@ class Brats18(Task):
 
     def _dataset(self, cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
         """In memory and on disk lie the compact cases; ``after`` sees their volumes."""
-        before = brats_transforms.before_chance(self.normalize, caching, self.crop_to_brain)
+        before = brats_transforms.deterministic(self.normalize, caching, self.crop_to_brain)
         return CacheDataset(
             _items(cases), [*before, *after], cache_rate=caching.share_in_memory, num_workers=1, progress=False,
             copy_cache=self.normalize == "crop",  # else what follows makes tensors of its own
@@ -227,7 +227,7 @@ def iter_items(cases: Dataset[Any]) -> Any:
 
 
 def _items(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    return [{"image": [str(p) for p in c.image], "label": str(c.label), "case": c.name} for c in cases]
+    return [{"image": [str(p) for p in c.images], "label": str(c.target), "case": c.name} for c in cases]
 
 
 def _values(rows: Sequence[Row], metric: str, region: str | None = None) -> list[float]:
