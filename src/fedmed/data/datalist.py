@@ -24,7 +24,13 @@ from fedmed.data.targets import FORMS, Target, read_target
 SPLITS = ("training", "validation")
 
 TESTING = "testing"
-"""Where a list has the cases that no site trains or validates on."""
+"""The key of a list's cases that no site trains or validates on."""
+
+TEST_LIST = "test.json"
+"""The file of the cases that no site trains or validates on."""
+
+ALL_SITES = "site-All"
+"""The site that trains on every site's cases: the centralized baseline."""
 
 FILE_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 """The ending of a file's name."""
@@ -82,7 +88,7 @@ class Datalist:
 
 
 def datalist_path(root: Path, site: str) -> Path:
-    """Where ``site`` finds its list: ``root/<site>.json``, or ``root`` itself when it is a file."""
+    """The list of ``site``: ``root/<site>.json``, or ``root`` itself when it is a file."""
     if root.is_file():
         return root
     if not root.is_dir():

@@ -10,15 +10,13 @@ from fedmed.data.audit.finding import Finding
 from fedmed.data.audit.site_audit import Progress, SiteAudit, audit_site, overlaps
 from fedmed.data.brats.brats_checks import one_brain_mask, skull_stripped, tumour_in_brain
 from fedmed.data.brats.brats_layout import (
-    ALL_SITES,
     MODALITIES,
-    TEST_LIST,
     find_cases,
     label_scheme,
     part_in_name,
     patient_id,
 )
-from fedmed.data.datalist import TESTING, Case, load_datalist, load_split
+from fedmed.data.datalist import ALL_SITES, TEST_LIST, TESTING, Case, load_datalist, load_split
 
 ProgressOf = Callable[[str], Progress]
 """Makes the progress of a site from its name."""
