@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fedmed.experiment import Performance
+from fedmed.core.settings import Performance
 
 _ROWS = 64  # summed up in the tensor's own type before float32 takes over, so that nothing is lost to bfloat16
 _INNER = 1024  # elements of one row: long ones are worked on with vectors, channels alone may be but 16
