@@ -24,9 +24,9 @@ from fedmed.analysis.comparison.comparison_report import (
     sections,
 )
 from fedmed.analysis.comparison.table_document import latex, markdown
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import write_whole
-from fedmed.core.options import Parser, absolute_path
 
 SUFFIXES = (".md", ".csv", ".tex")
 

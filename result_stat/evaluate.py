@@ -36,8 +36,8 @@ from fedmed.analysis.evaluation.evaluation_table import (
 )
 from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK, TrainedModel, open_model
 from fedmed.core import machine
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, in_words
-from fedmed.core.options import Parser, absolute_path
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Data

@@ -24,9 +24,9 @@ from fedmed.analysis.curves.run_curves import over_sites, read_run, scored_share
 from fedmed.analysis.curves.run_groups import Group, group_runs
 from fedmed.analysis.curves.runs_picture import Look, draw
 from fedmed.analysis.curves.tensorboard_events import COLUMNS, cut_short, site_folders, smooth
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, counted, in_words
 from fedmed.core.files import write_whole
-from fedmed.core.options import Parser, absolute_path
 from fedmed.runs.run_folder import ARTIFACTS, RunFolder
 
 ENDINGS = (".png", ".svg", ".csv")

@@ -31,9 +31,9 @@ from fedmed.analysis.prediction.overlay import overlay
 from fedmed.analysis.prediction.patient_files import PatientFiles, named_files, told_files
 from fedmed.analysis.prediction.prediction_report import Prediction, as_text, document
 from fedmed.analysis.prediction.volume_file import is_compressed, volume_bytes
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import write_together
-from fedmed.core.options import Parser, absolute_path
 from fedmed.data.audit.case_picture import FORMATS, picture_format
 from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, SUFFIXES, label_scheme
 from fedmed.data.image_file import read_image

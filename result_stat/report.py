@@ -17,9 +17,9 @@ from fedmed.analysis.evaluation.case_scoring import caching_after
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.report import report_sections
 from fedmed.analysis.report.report_page import Picture, Section, Text, render
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import write_whole
-from fedmed.core.options import Parser, absolute_path
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.runs.run_folder import RunFolder
