@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.core import registry
+from fedmed.core.cli import Parser
 from fedmed.core.errors import InputError
-from fedmed.core.options import Parser, add_options, option, option_names
+from fedmed.core.options import add_options, option, option_names
 from fedmed.experiment import SECTIONS, Data, Experiment
 from fedmed.runs.resuming import resumed
 from fedmed.tasks.presets import PRESETS
