@@ -6,10 +6,11 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-import nvflare.client as flare
 import numpy as np
+import nvflare.client as flare
 from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.client.tracking import SummaryWriter
 
@@ -18,7 +19,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.names import EXTRAS, MESSAGE, PRIVACY, REPORTS_VARIABLE, SIMULATED, TRAINING_CASES
 from fedmed.core.settings import Data
 from fedmed.core.site_folder import run_name
-from fedmed.core.site_scores import CASES, is_figure
+from fedmed.core.site_scores import CASES, is_score
 from fedmed.data.audit import duplicates_exchange
 from fedmed.environments.flare import polling
 from fedmed.environments.step_progress import StepReport
@@ -106,7 +107,7 @@ def _round(site: LocalSite, received: flare.FLModel, events: "Events") -> flare.
     if not withheld:
         events.write_losses(trained, rounds)
         metrics = {**metrics, **trained.report(), **site.take_notes()}
-    meta = {FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps}
+    meta: dict[str, Any] = {FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps}
     if trained.entry is not None:
         meta[PRIVACY] = trained.entry.travelling(privacy.dp_send_diagnostics)
     if not withheld:
@@ -131,7 +132,7 @@ class Events:
     def write_scores(self, metrics: Mapping[str, float], rounds: int) -> None:
         """Write the figures of the model that ``rounds`` rounds made."""
         for name, value in metrics.items():
-            if is_figure(name):
+            if is_score(name):
                 self._writer.add_scalar(name, value, global_step=rounds)
 
     def write_losses(self, trained: Trained, rounds: int) -> None:

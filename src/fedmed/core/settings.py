@@ -8,8 +8,8 @@ from typing import Literal
 
 from fedmed.core.errors import InputError
 from fedmed.core.names import CACHE_VARIABLE, DATALIST_VARIABLE, DATASET_VARIABLE, SERVER
-from fedmed.core.timing import TIMING
 from fedmed.core.options import expect, expect_at_least, expect_positive, expect_share, option
+from fedmed.core.timing import TIMING
 
 CENTRAL_SITE = "site-All"
 

@@ -15,8 +15,8 @@ from fedmed.algorithms.base import Extras, SiteSetup
 from fedmed.core.entries import Entries, only
 from fedmed.core.errors import InputError
 from fedmed.core.memory_format import channels_last, use_channels_last
-from fedmed.core.precision import autocast
 from fedmed.core.names import STATE
+from fedmed.core.precision import autocast
 from fedmed.core.site_folder import site_folder
 from fedmed.core.site_scores import CASES, VALUES
 from fedmed.core.weights import Weights
@@ -78,9 +78,8 @@ class LocalSite:
         self.model = self.task.build_model().to(self.device)
         if channels_last(speed, self.device):
             use_channels_last(self.model)
-        self.optimizer = self.task.optimizer(
-            self.model.parameters(), self.training.learning_rate, self.training.weight_decay
-        )
+        rates = self.training.learning_rate, self.training.weight_decay
+        self.optimizer = self.task.optimizer(self.model.parameters(), *rates)
         self.loss = self.task.loss()
         self.entries = Entries.of(self.model)
         algorithm = experiment.algorithm
