@@ -18,7 +18,7 @@ import torch
 from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.command_line import read_experiment
-from fedmed.core.options import Parser
+from fedmed.core.cli import Parser
 from fedmed.data.datalist import ALL_SITES, datalist_path, load_datalist
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.data.phantoms.smooth_noise import Size

@@ -1,6 +1,6 @@
 """Audit a BraTS dataset, make its datalists, or make a synthetic dataset that needs no patient data.
 
-python dataset_brats18/prepare.py split TREE --out FOLDER     lists of four sites, or others (--by), for a BraTS tree
+python dataset_brats18/prepare.py split TREE --out FOLDER     the published lists for a BraTS tree, or others (--by)
 python dataset_brats18/prepare.py audit TREE|LISTS            what is wrong or odd in the data, before any training
 python dataset_brats18/prepare.py phantom OUT                 a synthetic dataset and its lists
 python dataset_brats18/prepare.py picture TREE --out FILE     some cases of a tree, synthetic or real, to look at
@@ -19,9 +19,10 @@ from typing import TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, counted, in_words
 from fedmed.core.files import write_whole
-from fedmed.core.options import Parser, absolute_path, add_options, option_names, to_plain
+from fedmed.core.options import add_options, option_names, to_plain
 from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
 from fedmed.data.audit.duplicates_exchange import key_of_this_site
 from fedmed.data.audit.finding import errors_of
@@ -29,15 +30,19 @@ from fedmed.data.brats.brats_layout import GRADES, NAMINGS, CaseFiles, find_case
 from fedmed.data.brats.brats_rules import audit_brats, sites_document
 from fedmed.data.brats.brats_split import GRADE, INSTITUTION, VOLUME, Volumes, facts_with, split_cases
 from fedmed.data.brats.case_picture import case_picture, chosen_cases, picture_format
+from fedmed.data.brats.published_split import differences, published_split, read_assignment
 from fedmed.data.brats.split_options import SplitOptions
 from fedmed.data.brats.tumour_volume import tumour_ml
-from fedmed.data.datalist import ALL_SITES, TEST_LIST
+from fedmed.data.datalist import ALL_SITES, TEST_LIST, list_json
 from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phantom
 from fedmed.data.splits.partition import Split
 from fedmed.data.splits.site_lists import write_site_lists
 from fedmed.data.splits.split_cases import small_sites
 from fedmed.data.splits.split_picture import Drawn, picture
 from fedmed.data.splits.split_record import as_json, holdout_document, split_document
+
+PUBLISHED = Path(__file__).resolve().parent / "datalist"
+"""The published lists, which are part of the project."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,10 +126,12 @@ def split(args: argparse.Namespace) -> None:
     """Write the lists of a BraTS tree with a record and a picture, and print who got what."""
     said = {name: getattr(args, name) for name in option_names(SplitOptions)}
     options = SplitOptions(**{name: value for name, value in said.items() if value is not None}).completed()
+    if args.out.resolve() == PUBLISHED and options.by != "published":
+        raise InputError(f"{args.out} is for the published lists alone; choose another folder for --by {options.by}.")
     cases = find_cases(args.tree)
     answers = measured(cases) if options.needs_volumes else {}
     volumes = known(answers, options.needs_volumes)
-    parts = split_cases(cases, options, volumes)
+    parts, differing = divided(cases, options, volumes)
     if not options.needs_volumes:  # only to be shown
         answers = measured(cases)
         volumes = known(answers, needed=False)
@@ -132,10 +139,18 @@ def split(args: argparse.Namespace) -> None:
     besides = companions(parts, options, volumes, args.tree)
     write_site_lists(args.out, parts.sites, validation, args.tree, cases[0].scheme, args.force, besides)
     unknown = [answer for answer in answers.values() if isinstance(answer, InputError)]
-    for sentence in [*small_sites(parts), *_left_out(unknown)]:
+    for sentence in [*differing, *small_sites(parts), *_left_out(unknown)]:
         say(f"warning: {sentence}", sys.stderr)
     say(table(parts))
     print_exports(args.tree, args.out)
+
+
+def divided(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> tuple[Split, list[str]]:
+    """The split, and how the tree differs from what it is made for."""
+    if options.by != "published":
+        return split_cases(cases, options, volumes), []
+    assignment = read_assignment(PUBLISHED)
+    return published_split(cases, assignment), differences(cases, assignment)
 
 
 def measured(cases: Sequence[CaseFiles]) -> dict[str, float | InputError]:
@@ -184,7 +199,7 @@ def companions(parts: Split[CaseFiles], options: SplitOptions, volumes: Volumes,
         "split.png": picture(parts, facts_of, DRAWN, title, caption),
     }
     held_out = holdout_document(parts, tree, parts.test[0].scheme) if parts.test else None
-    return {**files, TEST_LIST: as_json(held_out)} if held_out else files
+    return {**files, TEST_LIST: list_json(held_out)} if held_out else files
 
 
 def audit(args: argparse.Namespace) -> None:

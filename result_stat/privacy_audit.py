@@ -31,14 +31,15 @@ from fedmed.analysis.attacks.protection import Protect, gaussian, of_run
 from fedmed.analysis.attacks.stated_privacy import Promise, promise_of
 from fedmed.analysis.evaluation.case_scoring import caching_after
 from fedmed.analysis.evaluation.trained_model import model_file, network_of
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import write_whole
 from fedmed.core.memory_format import channels_last, use_channels_last
-from fedmed.core.options import Parser, absolute_path, expect, expect_at_least
+from fedmed.core.options import expect, expect_at_least
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
-from fedmed.tasks.brats18 import DIVISOR
+from model import BratsSegResNet
 
 DATA = ("dataset_base_dir", "datalist_json_path")
 NAME, PICTURE = "privacy_audit", "privacy_inversion.png"
@@ -86,7 +87,7 @@ def check(args: argparse.Namespace) -> None:
         InputError: there is one.
     """
     size = args.inversion_size
-    expect(size > 0 and size % DIVISOR == 0, "inversion_size", size, f"a number above 0 that {DIVISOR} divides")
+    expect(size > 0 and size % BratsSegResNet.DIVISOR == 0, "inversion_size", size, "a number above 0 that 8 divides")
     expect_at_least("inversion_steps", args.inversion_steps, 1)
     expect(0 <= args.seed < 2**32, "seed", args.seed, "a whole number from 0 to 2^32 - 1")
 

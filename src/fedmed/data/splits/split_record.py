@@ -37,7 +37,7 @@ def holdout_document(split: Split[C], root: Path, label_scheme: str | None) -> d
 
 
 def as_json(document: Mapping[str, Any]) -> bytes:
-    """The content of a JSON file, in the form of the lists."""
+    """The content of a JSON file."""
     return (json.dumps(document, indent=2) + "\n").encode()
 
 
