@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from fedmed.analysis.attacks.audit_report import as_json, as_text, limit_of
-from fedmed.analysis.attacks.exposure import crop_of
-from fedmed.analysis.attacks.membership import POOLED, Found, Treated, attack, scores, table_of, treated
+from fedmed.analysis.attacks.membership import POOLED, CaseFit, Found, attack, case_fits, scores, table_of
 from fedmed.analysis.attacks.membership_cases import Subject, subjects
-from fedmed.analysis.attacks.stated_privacy import Promise, Spent
+from fedmed.analysis.attacks.membership_report import as_json, as_text, limit_of
+from fedmed.analysis.attacks.stated_privacy import SiteSpending, StatedPrivacy
+from fedmed.analysis.inversion.exposure import crop_of
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
 from fedmed.data.phantoms.phantom import make_phantom
@@ -98,7 +98,7 @@ def found(people: Sequence[Subject], cases: list[dict[str, torch.Tensor]]) -> Ca
     """Attacks a model; by attack and group."""
 
     def of(model: nn.Module) -> dict[str, Found]:
-        measured = [treated(Brats18(), each.eval(), cases, CPU, "fp32") for each in (model, fresh())]
+        measured = [case_fits(Brats18(), each.eval(), cases, CPU, "fp32") for each in (model, fresh())]
         return {f"{each.attack} {each.site}": each for each in attack(table_of(people, *measured))}
 
     return of
@@ -174,14 +174,17 @@ def test_scores_are_higher_for_what_is_known_better() -> None:
 
 
 def test_what_was_promised_stands_beside_what_was_found() -> None:
-    spent = (Spent("site-1", 3, 1.0, 1e-5), Spent("site-2", 3, 0.5, 1e-5))
-    promised = Promise("dpsgd", "patient", "formal", spent)
+    spent = (SiteSpending("site-1", 3, 1.0, 1e-5), SiteSpending("site-2", 3, 0.5, 1e-5))
+    promised = StatedPrivacy("dpsgd", "patient", "formal", spent)
     pooled = attack(small_table())[0]
     limit = limit_of(pooled, 0.1, promised)
     assert limit == pytest.approx(np.e / 4 + 1e-5)  # four held-out cases resolve no FPR below 1/4
     assert limit_of(pooled._replace(site="site-2"), 0.1, promised) == pytest.approx(np.exp(0.5) / 4 + 1e-5)
     assert limit_of(pooled, 0.1, promised._replace(unit="site's update")) is None
-    assert limit_of(pooled, 0.1, Promise("svt", "patient", "heuristic", (Spent("site-1", 3, None, None),))) is None
+    assert (
+        limit_of(pooled, 0.1, StatedPrivacy("svt", "patient", "heuristic", (SiteSpending("site-1", 3, None, None),)))
+        is None
+    )
     assert f"<= {limit:.2f}" in as_text([pooled], promised)
     assert "resolve no FPR below 25.0%" in as_text([pooled], None)
     assert json.loads(json.dumps(as_json(pooled, promised)))["tpr"][1]["promised_at_most"] == pytest.approx(limit)
@@ -193,4 +196,4 @@ def test_a_case_without_any_region_has_the_challenges_dice() -> None:
             return torch.full((1, 3, *x.shape[2:]), -9.0)
 
     empty = [{"image": torch.zeros(4, 8, 8, 8), "label": torch.zeros(3, 8, 8, 8, dtype=torch.uint8)}]
-    assert treated(Brats18(), Silent(), empty, CPU, "fp32") == [Treated(pytest.approx(1.0), 1.0)]
+    assert case_fits(Brats18(), Silent(), empty, CPU, "fp32") == [CaseFit(pytest.approx(1.0), 1.0)]

@@ -1,8 +1,59 @@
-"""A run's cost, from histories made by hand."""
+"""The cost of a run, from histories and ledgers made by hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
 
-from fedmed.analysis.comparison.run_cost import cost_of
+from fedmed.analysis.comparison.run_cost import PrivacySpent, cost_of, spent
+from fedmed.core.errors import InputError
+from fedmed.experiment import Experiment
+from fedmed.runs.run_folder import RunFolder
+from tests.ledgers import entry, ledger
+
+MakeRun = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def make_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> MakeRun:
+    """Makes a run folder from further arguments of job.py; with a ledger where one is given."""
+
+    def make(*arguments: str, ledger: dict[str, Any] | None = None) -> RunFolder:
+        run = RunFolder.create(tmp_path / "all runs", "run")
+        run.write_experiment(small_experiment(*arguments))
+        if ledger is not None:
+            run.write_json("privacy_ledger", ledger)
+        return run
+
+    return make
+
+
+def test_the_site_that_spent_most_counts_with_its_last_entry(make_run: MakeRun) -> None:
+    entries = [entry("site-2", 2, 5.0), entry("site-1", 1, 9.0), entry("site-1", 2, 3.0), entry("site-2", 1, 1.0)]
+    run = make_run(ledger=ledger("patient", "formal", *entries))
+    assert spent(run) == PrivacySpent("patient", "formal", 5.0, 1e-5)
+
+
+def test_what_has_no_epsilon_has_none(make_run: MakeRun) -> None:
+    run = make_run("--enable_dp", ledger=ledger("site's update", "heuristic", entry("site-1", 1, None, None)))
+    assert spent(run) == PrivacySpent("site's update", "heuristic", None, None)
+    assert spent(make_run(ledger=ledger("none", "none"))) == PrivacySpent("none", "none", None, None)
+    assert spent(make_run("--enable_dp")) == PrivacySpent("site's update", "heuristic", None, None)
+
+
+@pytest.mark.parametrize("broken", [{}, {"entries": [{"site": "site-1"}], "mechanism": {}}, [], {"entries": 1}])
+def test_a_broken_ledger_is_refused(make_run: MakeRun, broken: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"is no privacy ledger|was changed after it was written"):
+        spent(make_run(ledger=broken))
+
+
+def test_a_formal_run_without_its_ledger_is_refused(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run("--enable_dp")
+    monkeypatch.setattr(type(run.experiment().privacy), "GUARANTEE", "formal")
+    with pytest.raises(InputError, match="svt is formal; give a run that kept its ledger"):
+        spent(run)
 
 
 def row(number: int, site: str, **more: float) -> dict[str, object]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fedmed.analysis.prediction.fitness import MOST_APART, apart, check_fitness
-from fedmed.analysis.prediction.patient_files import told_files
+from fedmed.analysis.prediction.patient_files import files_by_name
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_rules import brats_rules
 
@@ -24,7 +24,7 @@ def change(folder: Path, modality: str, how: Change, affine: np.ndarray | None =
 
 
 def check(folder: Path, accept_skull: bool = False) -> tuple[str, ...]:
-    return check_fitness(told_files([folder]), RULES, accept_skull)
+    return check_fitness(files_by_name([folder]), RULES, accept_skull)
 
 
 @pytest.fixture

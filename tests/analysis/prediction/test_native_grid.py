@@ -11,7 +11,7 @@ import torch
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.native_grid import brain_tumour_task, painted, probabilities
-from fedmed.analysis.prediction.patient_files import told_files
+from fedmed.analysis.prediction.patient_files import files_by_name
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import find_cases, label_scheme
 from fedmed.data.datalist import Case
@@ -31,7 +31,7 @@ OPTIONS: list[dict[str, Any]] = [{}, {"crop_to_brain": True}, {"windows": "padde
 
 
 def images(folder: Path) -> list[Path]:
-    return list(told_files([folder]).images.values())
+    return list(files_by_name([folder]).images.values())
 
 
 @pytest.mark.parametrize("lie", AFFINES)

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from fedmed.analysis.prediction.overlay import box_around, overlay
-from fedmed.analysis.prediction.patient_files import told_files
+from fedmed.analysis.prediction.patient_files import files_by_name
 from fedmed.analysis.prediction.prediction_report import Prediction
 from fedmed.data.audit.case_picture import canonical
 from fedmed.data.brats.brats_layout import label_scheme
@@ -20,7 +20,7 @@ Patient = Callable[..., tuple[Path, np.ndarray]]
 
 
 def prediction(folder: Path, labels: np.ndarray) -> Prediction:
-    files = told_files([folder])
+    files = files_by_name([folder])
     return Prediction(
         files, "run $a_b$ \udcff", Path("w.pt"), "00", False, label_scheme(None), read_image(files.reference),
         np.zeros((3, *labels.shape), np.float32), labels.astype(np.uint8), (),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.analysis.prediction.patient_files import named_files, told_files
+from fedmed.analysis.prediction.patient_files import files_by_name, named_files
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import MODALITIES, NAMINGS
 
@@ -26,7 +26,7 @@ def names(case: str, year: str = "brats2018", ending: str = ".nii.gz") -> list[s
 def test_a_folder_need_not_bear_the_cases_name(tmp_path: Path, year: str, ending: str) -> None:
     label = f"a b{NAMINGS[year].separator}seg{ending}"
     folder = put(tmp_path / "patient 7", *names("a b", year, ending), label, "notes.txt", "._a b_t1.nii.gz")
-    found = told_files([folder])
+    found = files_by_name([folder])
     assert found.name == "patient 7"
     assert tuple(found.images) == MODALITIES
     assert [path.name for path in found.images.values()] == names("a b", year, ending)
@@ -35,7 +35,7 @@ def test_a_folder_need_not_bear_the_cases_name(tmp_path: Path, year: str, ending
 
 def test_files_are_told_by_their_names_in_any_order(tmp_path: Path) -> None:
     folder = put(tmp_path / "x", *names("a", "brats2023"), "a-seg.nii.gz")
-    found = told_files(sorted(folder.iterdir(), reverse=True))
+    found = files_by_name(sorted(folder.iterdir(), reverse=True))
     assert found.name == "a"
     assert [path.name for path in found.images.values()] == names("a", "brats2023")
 
@@ -61,13 +61,13 @@ def test_files_of_any_name_are_named_one_by_one(tmp_path: Path) -> None:
 )
 def test_a_folder_that_leaves_a_doubt_is_refused(tmp_path: Path, held: Sequence[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        told_files([put(tmp_path / "x", *held)])
+        files_by_name([put(tmp_path / "x", *held)])
 
 
 def test_a_folder_of_dicom_is_told_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "IM1").write_bytes(bytes(128) + b"DICM")
     with pytest.raises(InputError, match=r"DICOM files such as IM1.*dcm2niix"):
-        told_files([tmp_path])
+        files_by_name([tmp_path])
 
 
 def test_paths_that_are_no_files_or_tell_nothing_are_refused(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_paths_that_are_no_files_or_tell_nothing_are_refused(tmp_path: Path) -> 
         ),
     ):
         with pytest.raises(InputError, match=said):
-            told_files(inputs)
+            files_by_name(inputs)
 
 
 def test_options_that_are_missing_or_contradict_a_name_are_refused(tmp_path: Path) -> None:

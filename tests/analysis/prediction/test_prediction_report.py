@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fedmed.analysis.prediction.native_grid import painted
-from fedmed.analysis.prediction.patient_files import told_files
+from fedmed.analysis.prediction.patient_files import files_by_name
 from fedmed.analysis.prediction.prediction_report import Prediction, as_text, document
 from fedmed.data.brats.brats_layout import label_scheme
 from fedmed.data.image_file import read_image
@@ -16,7 +16,7 @@ from fedmed.data.image_file import read_image
 def test_everything_that_the_numbers_depend_on_is_told(patient: Callable[..., tuple[Path, np.ndarray]]) -> None:
     """Of a core of 8 voxels, half of which lie outside the whole tumour; voxels of 0.002 ml."""
     folder, _ = patient(np.diag([1.0, 1, 2, 1]), (30, 30, 20))
-    files, scheme = told_files([folder]), label_scheme("brats2018")
+    files, scheme = files_by_name([folder]), label_scheme("brats2018")
     found = np.zeros((3, 30, 30, 20), np.float32)
     found[0, :8, 0, 0] = 0.6
     found[1, 4:20, 0, 0] = 0.9

@@ -41,7 +41,7 @@ class Segments(Protocol):
         """Logits (B, regions, D, H, W) of a whole volume."""
 
 
-class Treated(NamedTuple):
+class CaseFit(NamedTuple):
     """How a model does on a case: the training loss over the whole volume, and the mean Dice of its regions."""
 
     loss: float
@@ -60,7 +60,7 @@ class Found(NamedTuple):
     """By false positive rate."""
 
 
-def treated(task: Task, model: nn.Module, cases: Dataset[Any], device: torch.device, precision: str) -> list[Treated]:
+def case_fits(task: Task, model: nn.Module, cases: Dataset[Any], device: torch.device, precision: str) -> list[CaseFit]:
     """How the model does on each case of an evaluation set: no crop, no random transform, no dropout.
 
     Args:
@@ -80,11 +80,11 @@ def treated(task: Task, model: nn.Module, cases: Dataset[Any], device: torch.dev
         with torch.inference_mode(), autocast(precision, device):
             logits = task.infer(model, image)
         loss = criterion(logits.float(), truth.float())
-        found.append(Treated(float(loss), _mean_dice(logits > 0, truth)))
+        found.append(CaseFit(float(loss), _mean_dice(logits > 0, truth)))
     return found
 
 
-def table_of(subjects: Sequence[Subject], target: Sequence[Treated], reference: Sequence[Treated]) -> pd.DataFrame:
+def table_of(subjects: Sequence[Subject], target: Sequence[CaseFit], reference: Sequence[CaseFit]) -> pd.DataFrame:
     """A row a case: ``sites`` (joined by blanks), ``case``, ``member``, ``loss``, ``dice``, ``reference_loss``."""
     rows = [
         (" ".join(subject.sites), subject.case.name, subject.member, now.loss, now.dice, then.loss)

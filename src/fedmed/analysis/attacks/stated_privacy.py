@@ -1,4 +1,4 @@
-"""What a run's privacy mechanism promised of each site's patients, read from the run's ledger if it kept one."""
+"""The privacy that a run's mechanism stated for each site, read from the run's ledger if there is one."""
 
 from typing import Any, NamedTuple
 
@@ -6,8 +6,8 @@ from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
 from fedmed.runs.run_folder import RunFolder
 
 
-class Spent(NamedTuple):
-    """A site's last entry: (epsilon, delta) over the whole run; None where the mechanism is heuristic."""
+class SiteSpending(NamedTuple):
+    """A site's last ledger entry: (epsilon, delta) over the whole run; None where the mechanism is heuristic."""
 
     site: str
     round: int
@@ -15,16 +15,16 @@ class Spent(NamedTuple):
     delta: float | None
 
 
-class Promise(NamedTuple):
-    """The mechanism in its own words, and what each site spent."""
+class StatedPrivacy(NamedTuple):
+    """The mechanism's own declaration and the last ledger entry of each site."""
 
     name: str
     unit: str
     guarantee: str
-    spent: tuple[Spent, ...]
+    spent: tuple[SiteSpending, ...]
 
     def of_patients(self, site: str | None = None) -> tuple[float, float] | None:
-        """(epsilon, delta) for a patient of ``site``, or of the site that spent most; None without a promise."""
+        """(epsilon, delta) for a patient of ``site``, or of the site that spent most; None for another unit."""
         if "patient" not in self.unit.lower():
             return None
         known = [
@@ -35,8 +35,8 @@ class Promise(NamedTuple):
         return max(known, default=None)
 
 
-def promise_of(run: RunFolder) -> Promise | None:
-    """The run's ledger in short, or None where it has none.
+def stated_privacy_of(run: RunFolder) -> StatedPrivacy | None:
+    """The run's stated privacy, or None where it has no ledger.
 
     Raises:
         InputError: the ledger cannot be read, or was edited.
@@ -46,17 +46,17 @@ def promise_of(run: RunFolder) -> Promise | None:
         return None
     ledger = read_ledger(path)
     last = last_of_each(ledger.entries)
-    spent = tuple(Spent(site, each.round, each.epsilon_total, each.delta) for site, each in sorted(last.items()))
+    spent = tuple(SiteSpending(site, each.round, each.epsilon_total, each.delta) for site, each in sorted(last.items()))
     mechanism = ledger.mechanism
-    return Promise(mechanism["name"], mechanism["unit"], mechanism["guarantee"], spent)
+    return StatedPrivacy(mechanism["name"], mechanism["unit"], mechanism["guarantee"], spent)
 
 
-def in_words(promise: Promise | None) -> str:
-    """Lines beside a table of attacks."""
-    if promise is None:
+def in_words(stated: StatedPrivacy | None) -> str:
+    """Lines to print under a table of attacks."""
+    if stated is None:
         return f"The run has no {LEDGER}, so no privacy was promised that these attacks could be held against."
-    lines = [f"promised by {promise.name} (unit: {promise.unit}): {promise.guarantee}"]
-    for each in promise.spent:
+    lines = [f"promised by {stated.name} (unit: {stated.unit}): {stated.guarantee}"]
+    for each in stated.spent:
         if each.epsilon is None:
             lines.append(f"  {each.site}, round {each.round}: no epsilon, the mechanism is heuristic")
         else:
@@ -65,8 +65,8 @@ def in_words(promise: Promise | None) -> str:
     return "\n".join(lines)
 
 
-def as_json(promise: Promise | None) -> Any:
-    """As JSON values."""
-    if promise is None:
+def as_json(stated: StatedPrivacy | None) -> dict[str, Any] | None:
+    """JSON values of the stated privacy."""
+    if stated is None:
         return None
-    return {**promise._asdict(), "spent": [each._asdict() for each in promise.spent]}
+    return {**stated._asdict(), "spent": [each._asdict() for each in stated.spent]}

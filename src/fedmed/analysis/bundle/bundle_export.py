@@ -12,7 +12,7 @@ from monai.networks.nets import SegResNet
 from torch import nn
 
 from fedmed.analysis.bundle.bundle_inference import inference
-from fedmed.analysis.bundle.bundle_metadata import SCHEMA, describe
+from fedmed.analysis.bundle.bundle_metadata import SCHEMA, bundle_metadata
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import InputError
 from fedmed.core.files import staging_folder
@@ -34,7 +34,7 @@ def export_bundle(model: TrainedModel, out: Path, force: bool = False) -> None:
     """
     _refuse_present(out, force)
     config = inference(_brats(model), _arguments(model.network))
-    metadata = describe(model)
+    metadata = bundle_metadata(model)
     with staging_folder(out) as stage:
         for folder in ("configs", "models", "docs"):
             (stage / folder).mkdir()
@@ -46,7 +46,7 @@ def export_bundle(model: TrainedModel, out: Path, force: bool = False) -> None:
 
 
 def readme(metadata: Mapping[str, Any]) -> str:
-    """What a person reads first."""
+    """The README.md of a bundle."""
     format_ = metadata["network_data_format"]
     channels = {side: ", ".join(format_[side][name]["channel_def"].values()) for side, name in SIDES.items()}
     packages = {"monai": metadata["monai_version"], **metadata["required_packages_version"]}
@@ -114,7 +114,7 @@ def _brats(model: TrainedModel) -> Brats18:
 
 
 def _arguments(network: nn.Module) -> dict[str, Any]:
-    """With which MONAI builds the network by itself."""
+    """The arguments with which MONAI builds the network by itself."""
     if not isinstance(network, SegResNet):
         raise InputError(f"The network is a {type(network).__name__}; a bundle can be made of a SegResNet alone.")
     arguments: dict[str, Any] = network.arguments  # type: ignore[assignment]

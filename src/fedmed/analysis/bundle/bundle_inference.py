@@ -1,4 +1,4 @@
-"""A BraTS model's way from a patient's files to masks, as a configuration that MONAI runs without our code."""
+"""The configuration by which MONAI makes masks of a patient's files with a BraTS model, without our code."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ FILES = (
     "$sorted(glob.glob(os.path.join(glob.escape(@dataset_dir), '**', '*' + @suffixes[0] + '.nii*'), recursive=True))"
 )
 
-CASES = (
+CASE_ITEMS = (
     "$(lambda files, suffixes: [{'image': [stem + suffix + '.nii' + end for suffix in suffixes]} "
     "for stem, _, end in (file.rpartition(suffixes[0] + '.nii') for file in files)])(@files, @suffixes)"
 )
@@ -38,7 +38,7 @@ def inference(task: Brats18, network: Mapping[str, Any]) -> dict[str, Any]:
     """The content of ``inference.json``.
 
     Args:
-        task: whose preprocessing, windows and arithmetic of probabilities are written down.
+        task: the task with the preprocessing, windows and arithmetic of probabilities.
         network: the arguments of MONAI's SegResNet.
     """
     naming = NAMINGS["brats2018"]
@@ -49,7 +49,7 @@ def inference(task: Brats18, network: Mapping[str, Any]) -> dict[str, Any]:
         "output_dir": "$@bundle_root + '/eval'",
         "suffixes": [naming.separator + part for part in naming.image],
         "files": FILES,
-        "cases": CASES,
+        "cases": CASE_ITEMS,
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
         "network_def": _made("networks.nets.SegResNet", **network),
         "network": "$@network_def.to(@device)",
@@ -90,7 +90,7 @@ def _of_image(transform: str, **arguments: Any) -> dict[str, Any]:
 
 
 def _preprocessing(task: Brats18) -> list[dict[str, Any]]:
-    """What ``task`` makes of the images of a case that it scores, float16's rounding included."""
+    """The transforms by which ``task`` prepares the images of a case that it scores, float16's rounding included."""
     normalized = _of_image("NormalizeIntensityd", nonzero=True, channel_wise=True)
     once, late = ([normalized], []) if task.normalize == "volume" else ([], [normalized])
     return [

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: ``metadata.json`` by MONAI's schema, without a number that was not measured."""
+"""The ``metadata.json`` of a bundle by MONAI's schema, without a number that was not measured."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/downlo
 VERSION = "0.1.0"
 
 RUNNERS = {"pytorch-ignite": "0.5.5", "fire": "0.7.1"}
-"""What MONAI needs beside itself to run a bundle from the command line, in the versions with which that was tested."""
+"""The packages that MONAI needs beside itself to run a bundle from the command line, in the tested versions."""
 
 USE = "Research only. This is not a medical device and must not be used for diagnosis or treatment."
 
@@ -37,7 +37,7 @@ REFERENCES = [
 ]
 
 
-def describe(model: TrainedModel) -> dict[str, Any]:
+def bundle_metadata(model: TrainedModel) -> dict[str, Any]:
     """The content of ``metadata.json``. Scores stand in it only where the run's evaluation found them.
 
     Raises:
@@ -74,7 +74,7 @@ def describe(model: TrainedModel) -> dict[str, Any]:
 
 
 def trained_how(experiment: Experiment) -> str:
-    """How the model came to be, in two sentences."""
+    """The training of the model, in two sentences."""
     training = experiment.training
     return (
         f"Trained with {experiment.algorithm.name} over {counted(len(training.sites), 'site')} in at most "
@@ -113,7 +113,7 @@ def _pooled(folder: Path, task: Task) -> dict[str, float]:
 
 
 def _network_format(regions: Mapping[str, str]) -> dict[str, Any]:
-    """What goes into the network and comes out, and what becomes of that."""
+    """The format of the network's input and output and of the masks."""
     size = {"spatial_shape": [f"{DIVISOR}*n"] * 3}
     image = {"type": "image", "format": "magnitude", "modality": "MR", "num_channels": len(MODALITIES), **size}
     image |= {"dtype": "float32", "value_range": [], "is_patch_data": True, "channel_def": _numbered(MODALITIES)}

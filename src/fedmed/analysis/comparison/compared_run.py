@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fedmed.analysis.comparison.privacy_spent import Spent, spent
-from fedmed.analysis.comparison.run_cost import Cost, cost_of
+from fedmed.analysis.comparison.run_cost import Cost, PrivacySpent, cost_of, spent
 from fedmed.analysis.evaluation.evaluation_folder import DOCUMENT, EVALUATION, EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_table import COLUMNS
 from fedmed.core.errors import InputError
@@ -41,7 +40,7 @@ class ComparedRun:
     model: str  # best, last or a file's stem
     cases: pd.DataFrame  # the evaluation's long table
     about: Mapping[str, Any]  # its document
-    spent: Spent
+    spent: PrivacySpent
     cost: Cost
     status: str
     commit: str  # of the code that made the run; a plus behind it where files differed

@@ -14,14 +14,14 @@ LOSS = "train_loss"
 """The one scalar that stands at optimiser steps, of which each site makes as many as it has cases."""
 
 AT_ROUNDS = ("val_", "privacy_")
-"""What the names of scalars begin with that stand at federated rounds."""
+"""Beginnings of the names of scalars that stand at federated rounds."""
 
 
 def read_run(run: Path, label: str) -> pd.DataFrame:
     """Every scalar of a run with the columns run, site, tag, step, value and weight.
 
-    ``weight`` is what a site's figure counts for among the sites: by its values, as in the run's history where there is
-    one, else 1.
+    ``weight`` is the weight of a site's figure in a mean over sites: its number of values by the run's history where
+    there is one, else 1.
 
     Raises:
         InputError: the run's history cannot be read.
@@ -33,7 +33,7 @@ def read_run(run: Path, label: str) -> pd.DataFrame:
 
 
 def scored_shares(run: Path) -> bool:
-    """Whether some site of a run scored only a part of the validation cases that it lists.
+    """True where some site of a run scored only a part of the validation cases that it lists.
 
     Raises:
         InputError: a file of the run cannot be read.
@@ -68,7 +68,7 @@ def band(curves: Sequence[pd.Series], weight: float) -> pd.DataFrame:
 
 
 def steps_in_words(tag: str) -> str:
-    """What a tag's steps count."""
+    """The unit of a tag's steps, for the label of an axis."""
     if tag == LOSS:
         return "optimiser steps of a site"
     return "federated rounds" if tag.startswith(AT_ROUNDS) else "steps"

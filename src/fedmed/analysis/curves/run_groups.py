@@ -1,4 +1,4 @@
-"""Which runs differ in their seed alone, and what to call them."""
+"""Groups of runs that differ in their seed alone, each with a label."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,19 @@ from typing import Any
 from fedmed.core.errors import counted
 from fedmed.runs.run_folder import RunFolder
 
-SEED = "training.seed"
+SEED_OPTION = "training.seed"
 
-CASES = "cases"
-"""Beside the settings: which case is in which split of which site, as this tells data apart whatever their path."""
+SPLITS = "cases"
+"""Stands beside the settings: the cases of each site and split, which tell data apart whatever their path."""
 
 ELSEWHERE = ("job_name", "data.", "env.workspace")
-"""Settings that say what a run is called and where its files lie."""
+"""The run's name and the places of its files, which change no number."""
 
 CHOICES = ["algorithm.name", "privacy.name"]
-"""Settings that are told first, and of a single experiment in any case."""
+"""Settings that stand first in a label, and alone where there is a single experiment."""
 
 MOST_WORDS = 4
-"""Differences that a legend has room for."""
+"""The most differences that a legend has room for."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,19 @@ def group_runs(runs: Mapping[str, Path]) -> list[Group]:
     settings = {label: settings_of(path) for label, path in runs.items()}
     members: dict[str, list[str]] = {}
     for label, found in settings.items():
-        key = json.dumps({k: v for k, v in found.items() if k != SEED}, sort_keys=True) if found else label
-        members.setdefault(key, []).append(label)
-    firsts = [settings[labels[0]] for labels in members.values() if settings[labels[0]]]
-    differing = CHOICES if len(firsts) == 1 else _differing(firsts)
-    return [
-        Group(_label(labels, [settings[label] for label in labels], differing), tuple(labels))
-        for labels in members.values()
-    ]
+        members.setdefault(_key(found) or label, []).append(label)
+    groups = {labels[0]: [settings[label] for label in labels] for labels in members.values()}
+    differing = _differing([group[0] for group in groups.values() if group[0]])
+    return [Group(_label(labels, groups[labels[0]], differing), tuple(labels)) for labels in members.values()]
+
+
+def _key(settings: Mapping[str, Any]) -> str:
+    """The settings without the seed as text; empty where there are none."""
+    return json.dumps({k: v for k, v in settings.items() if k != SEED_OPTION}, sort_keys=True) if settings else ""
 
 
 def settings_of(run: Path) -> dict[str, Any]:
-    """What decides the numbers of a run, by names such as ``training.seed``; empty where nothing is written down.
+    """The settings that decide a run's numbers, by names such as ``training.seed``; empty for a foreign folder.
 
     Raises:
         InputError: a file of the run cannot be read.
@@ -64,7 +65,7 @@ def settings_of(run: Path) -> dict[str, Any]:
         return {}
     found = {name: value for name, value in _flat(folder.read_json("experiment")) if not name.startswith(ELSEWHERE)}
     splits = folder.read_json("dataset_splits") if (run / "dataset_splits.json").is_file() else None
-    return {**found, CASES: splits}
+    return {**found, SPLITS: splits}
 
 
 def _flat(document: Any, prefix: str = "") -> list[tuple[str, Any]]:
@@ -74,12 +75,14 @@ def _flat(document: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of the settings that are not the same everywhere and can be told in words."""
+    """The names of the settings that differ between experiments; of a single experiment its choices."""
+    if len(settings) == 1:
+        return CHOICES
     names = dict.fromkeys((*CHOICES, *(name for each in settings for name in each)))
     return [
         name
         for name in names
-        if name not in (SEED, CASES) and any(each.get(name) != settings[0].get(name) for each in settings)
+        if name not in (SEED_OPTION, SPLITS) and any(each.get(name) != settings[0].get(name) for each in settings)
     ]
 
 
@@ -88,7 +91,7 @@ def _label(labels: Sequence[str], settings: Sequence[Mapping[str, Any]], differi
         return labels[0]
     words = [_in_words(name, settings[0].get(name)) for name in differing if name in settings[0]]
     usable = 0 < len(words) <= MOST_WORDS
-    seeds = len({each.get(SEED) for each in settings})
+    seeds = len({each.get(SEED_OPTION) for each in settings})
     count = counted(seeds, "seed") if seeds == len(labels) else f"{len(labels)} runs of {counted(seeds, 'seed')}"
     return f"{', '.join(words) if usable else f'{labels[0]} and {len(labels) - 1} more'} ({count})"
 

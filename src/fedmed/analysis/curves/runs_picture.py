@@ -24,24 +24,26 @@ MOST_PANELS = 120
 
 
 @dataclass(frozen=True)
-class Look:
+class CurveStyle:
     """How curves are drawn: smoothed with ``weight``, and each site's apart or their mean."""
 
     weight: float
     by_site: bool
 
 
-def draw(table: pd.DataFrame, tags: Sequence[str], groups: Sequence[Group], look: Look, note: str = "") -> Figure:
+def draw(
+    table: pd.DataFrame, tags: Sequence[str], groups: Sequence[Group], style: CurveStyle, note: str = ""
+) -> Figure:
     """A panel a tag, one below the other, or a panel a tag and site.
 
     Args:
         table: the columns run, site, tag, step, value and weight.
-        note: a sentence to stand under the figure, after those that say how to read it.
+        note: a sentence to stand over the figure, after those that say how to read it.
 
     Raises:
         InputError: there would be more panels than one can read.
     """
-    sites = sorted(table["site"].unique()) if look.by_site else [None]
+    sites = sorted(table["site"].unique()) if style.by_site else [None]
     panels = [(tag, site) for tag in tags for site in sites]
     if len(panels) > MOST_PANELS:
         raise InputError(
@@ -50,17 +52,27 @@ def draw(table: pd.DataFrame, tags: Sequence[str], groups: Sequence[Group], look
     columns = len(sites) if len(tags) > 1 else min(len(sites), MOST_COLUMNS)
     figure, grid = _grid(len(panels), columns, len(groups), shared=len(tags) == 1)
     for number, (axes, (tag, site)) in enumerate(zip(grid, panels, strict=False)):
-        points = table[(table["tag"] == tag) & ((table["site"] == site) | (site is None))]
-        for line, group in enumerate(groups):
-            _draw_group(axes, points, group, look.weight, line)
-        _finish(axes, tag, site, first=number % columns == 0, last=len(tags) > 1 or number + columns >= len(panels))
-    handles = [Line2D([], [], label=group.label, **line_style(line)) for line, group in enumerate(groups)]
-    if look.weight:
-        handles.append(Line2D([], [], label="as it is, not smoothed", color="0.4", alpha=0.4, linewidth=1))
-    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, columns), fontsize=8)
-    said = f"{_reading(groups, look)} {note}".strip()
-    figure.suptitle("\n".join(textwrap.wrap(said, int(figure.get_figwidth() * 17))), fontsize=8, color="0.35")
+        _draw_groups(axes, _points(table, tag, site), groups, style.weight)
+        lowest = len(tags) > 1 or number + columns >= len(panels)
+        _finish(axes, tag, site, first=number % columns == 0, last=lowest)
+    figure.legend(handles=_handles(groups, style), loc="outside lower center", ncols=max(1, columns), fontsize=8)
+    sentences = f"{_reading(groups, style)} {note}".strip()
+    figure.suptitle("\n".join(textwrap.wrap(sentences, int(figure.get_figwidth() * 17))), fontsize=8, color="0.35")
     return figure
+
+
+def _points(table: pd.DataFrame, tag: str, site: str | None) -> pd.DataFrame:
+    """The points of one tag, of one site or of all."""
+    of_tag = table[table["tag"] == tag]
+    return of_tag if site is None else of_tag[of_tag["site"] == site]
+
+
+def _handles(groups: Sequence[Group], style: CurveStyle) -> list[Line2D]:
+    """The legend: a line a group, and the faint line of what is not smoothed."""
+    handles = [Line2D([], [], label=group.label, **line_style(line)) for line, group in enumerate(groups)]
+    if style.weight:
+        handles.append(Line2D([], [], label="as it is, not smoothed", color="0.4", alpha=0.4, linewidth=1))
+    return handles
 
 
 def _grid(panels: int, columns: int, groups: int, shared: bool) -> tuple[Figure, Sequence[Axes]]:
@@ -74,6 +86,11 @@ def _grid(panels: int, columns: int, groups: int, shared: bool) -> tuple[Figure,
     for axes in grid[panels:]:
         axes.set_visible(False)
     return figure, grid
+
+
+def _draw_groups(axes: Axes, points: pd.DataFrame, groups: Sequence[Group], weight: float) -> None:
+    for line, group in enumerate(groups):
+        _draw_group(axes, points, group, weight, line)
 
 
 def _draw_group(axes: Axes, points: pd.DataFrame, group: Group, weight: float, line: int) -> None:
@@ -100,10 +117,10 @@ def _finish(axes: Axes, tag: str, site: str | None, first: bool, last: bool) -> 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _reading(groups: Sequence[Group], look: Look) -> str:
+def _reading(groups: Sequence[Group], style: CurveStyle) -> str:
     """How to read the lines, in words."""
     several = any(len(group.runs) > 1 for group in groups)
-    what = "Each site's own value" if look.by_site else "Mean over sites"
-    smoothed = f"smoothed with {look.weight:g} (faint: as it is)" if look.weight else "not smoothed"
+    what = "Each site's own value" if style.by_site else "Mean over sites"
+    smoothed = f"smoothed with {style.weight:g} (faint: as it is)" if style.weight else "not smoothed"
     over = "; of several seeds the mean, and from the lowest to the highest as a band" if several else ""
     return f"{what}, {smoothed}{over}."

@@ -10,10 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import SCALARS, Even
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.backend.event_processing.io_wrapper import IsSummaryEventsFile
 
-COLUMNS = ["run", "site", "tag", "step", "value"]
+SCALAR_COLUMNS = ["run", "site", "tag", "step", "value"]
 
 PLACES = ("tb_events", "server/simulate_job/tb_events", "workspace/tb_events", ".")
-"""Where the sites' folders lie: in a run folder, in the workspace of FLARE's simulator, in a job downloaded from its
+"""Places of the sites' folders: in a run folder, in the workspace of FLARE's simulator, in a job downloaded from its
 server, or in a folder that holds nothing else."""
 
 FRAME = 16
@@ -21,7 +21,7 @@ FRAME = 16
 
 
 def read_scalars(run: Path) -> pd.DataFrame:
-    """Every scalar of every site, with the columns of ``COLUMNS``, sorted by site, tag and step.
+    """Every scalar of every site, with the columns of ``SCALAR_COLUMNS``, sorted by site, tag and step.
 
     A site's several files, of a run that was resumed, are read as one; where a step was written twice, the later
     writing counts. A file that was cut off or damaged is read as far as it is whole: :func:`cut_short` names it.
@@ -31,8 +31,8 @@ def read_scalars(run: Path) -> pd.DataFrame:
         for site in site_folders(run)
         for tag, event in _scalars(site)
     ]
-    table = pd.DataFrame(records, columns=[*COLUMNS, "written"]).sort_values(["site", "tag", "step", "written"])
-    return table.drop_duplicates(["site", "tag", "step"], keep="last")[COLUMNS].reset_index(drop=True)
+    table = pd.DataFrame(records, columns=[*SCALAR_COLUMNS, "written"]).sort_values(["site", "tag", "step", "written"])
+    return table.drop_duplicates(["site", "tag", "step"], keep="last")[SCALAR_COLUMNS].reset_index(drop=True)
 
 
 def site_folders(run: Path) -> list[Path]:
@@ -47,17 +47,17 @@ def site_folders(run: Path) -> list[Path]:
 def cut_short(run: Path) -> list[str]:
     """A sentence for each event file that cannot be read to its end, because it was cut off or damaged."""
     files = [file for site in site_folders(run) for file in _event_files(site.iterdir())]
-    told = []
+    sentences = []
     for file in sorted(files):
         size, whole = file.stat().st_size, sum(len(record) + FRAME for record in RawEventFileLoader(str(file)).Load())
         if whole < size:
-            told.append(
+            sentences.append(
                 f"{file} is cut off or damaged after {whole} of {size} bytes; what stands before that is used, and "
                 "later points of a mean over sites are without it."
             )
         if not size:
-            told.append(f"{file} is empty; points of a mean over sites are without it.")
-    return told
+            sentences.append(f"{file} is empty; points of a mean over sites are without it.")
+    return sentences
 
 
 def smooth(values: pd.Series, weight: float) -> pd.Series:

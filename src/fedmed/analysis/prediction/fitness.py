@@ -1,4 +1,4 @@
-"""Whether a network can use a patient's images: what the data's audit finds, and what only a prediction refuses."""
+"""The fitness of a patient's images for a network: the findings of the audit, and what only a prediction refuses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -15,7 +15,7 @@ from fedmed.data.audit.finding import Finding
 from fedmed.data.image_file import read_image
 
 UNUSABLE = ("constant", "duplicate")
-"""What is odd in a training case among hundreds, but leaves a prediction without one of its modalities."""
+"""Findings that are warnings in a training case among hundreds, but leave a prediction without a modality."""
 
 MOST_APART = 0.1
 """Share of the brain that each of two modalities may have and the other not. A brain 1 cm off reaches it; a modality
@@ -27,7 +27,7 @@ def check_fitness(patient: PatientFiles, rules: Rules, accept_skull: bool) -> tu
 
     Args:
         patient: whose files.
-        rules: what the model's task expects of a case.
+        rules: the expectations of the model's task of a case.
         accept_skull: go on with images that seem not to be skull-stripped.
 
     Raises:

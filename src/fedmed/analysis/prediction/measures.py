@@ -1,4 +1,4 @@
-"""How much of what a segmentation holds, and where: volumes in ml and centres in mm."""
+"""Volumes in ml and centres in mm of the regions and parts of a segmentation."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -29,7 +29,7 @@ def measured(labels: NDArray[np.uint8], affine: NDArray[np.float64], scheme: Lab
     Args:
         labels: (X, Y, Z).
         affine: (4, 4) from voxels to mm.
-        scheme: what the labels mean.
+        scheme: the meaning of the labels.
     """
     parts = parts_of(scheme)
     core = [parts["necrosis"], parts["enhancing"]]

@@ -1,4 +1,4 @@
-"""Whether the files that were asked for can be written, before anything is computed for them."""
+"""The check of the output files, before anything is computed for them."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -11,21 +11,21 @@ from fedmed.core.errors import InputError
 def check_outputs(
     outputs: Mapping[str, Path], endings: Mapping[str, tuple[str, ...]], read: Iterable[Path], force: bool
 ) -> None:
-    """Refuse what cannot be written, or would replace what must stay.
+    """Refuse files that cannot be written, or would replace what must stay.
 
     Args:
         outputs: the files by their options.
-        endings: how the name of each option's file may end.
+        endings: the endings that the name of each option's file may have.
         read: files that are never replaced, as they are being read.
         force: replace what is there.
 
     Raises:
         InputError: a file has another ending, its folder is missing or not writable, it exists, or two are one.
     """
-    kept = list(read)
+    inputs = list(read)
     for option, path in outputs.items():
         _check_name(option, path, endings[option])
-        if any(path.exists() and path.samefile(other) for other in kept):
+        if any(path.exists() and path.samefile(other) for other in inputs):
             raise InputError(f"--{option} {path} is one of the files that are read; give another name.")
         if path.is_dir():
             raise InputError(f"--{option} {path} is a folder; give the name of a file in it.")

@@ -16,9 +16,9 @@ from fedmed.data.audit.case_picture import PARTS, canonical, drawable
 from fedmed.data.image_file import ImageFile, read_image
 from fedmed.data.planes import PLANES, Plane, add_letters, largest_slice, seen
 
-SHOWN = ("t1ce", "flair")
-OPACITY = 0.45
-MARGIN = 0.06
+MODALITIES_SHOWN = ("t1ce", "flair")
+LABEL_OPACITY = 0.45
+BOX_MARGIN = 0.06
 """Around the brain, as a share of its size."""
 
 
@@ -30,11 +30,11 @@ def overlay(prediction: Prediction, format: str = "png") -> bytes:
     0.5 % of its voxels above 0 exceed.
     """
     labels, spacing = canonical(ImageFile(prediction.labels, 3, prediction.image.affine))
-    images = {modality: canonical(read_image(prediction.patient.images[modality]))[0] for modality in SHOWN}
+    images = {modality: canonical(read_image(prediction.patient.images[modality]))[0] for modality in MODALITIES_SHOWN}
     box = box_around(np.logical_or.reduce([labels != 0, *(image != 0 for image in images.values())]))
     painted = _colours(labels[box], prediction)
     figure = Figure(figsize=(9.6, 7.2), layout="constrained", facecolor="black")
-    axes = figure.subplots(len(SHOWN), len(PLANES), squeeze=False)
+    axes = figure.subplots(len(MODALITIES_SHOWN), len(PLANES), squeeze=False)
     for row, (modality, image) in zip(axes, images.items(), strict=True):
         for each, plane in zip(row, PLANES, strict=True):
             place, first, of = largest_slice(labels[box], plane.axis), box[plane.axis].start, labels.shape[plane.axis]
@@ -47,9 +47,9 @@ def overlay(prediction: Prediction, format: str = "png") -> bytes:
 
 
 def box_around(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest box that holds every True of a mask that has one, and ``MARGIN`` of its edges around it."""
+    """The smallest box that holds every True of a mask that has one, and ``BOX_MARGIN`` of its edges around it."""
     ends = [(int(found.min()), int(found.max()) + 1) for found in mask.nonzero()]
-    margins = [round(MARGIN * (last - first)) for first, last in ends]
+    margins = [round(BOX_MARGIN * (last - first)) for first, last in ends]
     return tuple(
         slice(max(0, first - margin), last + margin) for (first, last), margin in zip(ends, margins, strict=True)
     )
@@ -59,7 +59,7 @@ def _colours(labels: NDArray[np.float32], prediction: Prediction) -> NDArray[np.
     """Labels (X, Y, Z) as RGBA (X, Y, Z, 4); 0 is transparent."""
     painted = np.zeros((*labels.shape, 4), np.float32)
     for part, label in parts_of(prediction.scheme).items():
-        painted[labels == label] = to_rgba(PARTS[part], OPACITY)
+        painted[labels == label] = to_rgba(PARTS[part], LABEL_OPACITY)
     return painted
 
 
@@ -87,6 +87,6 @@ def _legend(figure: Figure, prediction: Prediction) -> None:
         handles=handles, loc="outside upper center", ncols=len(handles), fontsize=9, frameon=False, labelcolor="w"
     )
     nothing = "" if found["WT"].voxels else ": no tumour found"
-    said = f"{prediction.patient.name}{nothing}; model {prediction.model}, {prediction.weights.name}"
-    said = "\n".join((said, *prediction.warnings, NOTICE))
-    figure.supxlabel(drawable(said), fontsize=8, color="0.7", parse_math=False)
+    caption = f"{prediction.patient.name}{nothing}; model {prediction.model}, {prediction.weights.name}"
+    caption = "\n".join((caption, *prediction.warnings, NOTICE))
+    figure.supxlabel(drawable(caption), fontsize=8, color="0.7", parse_math=False)

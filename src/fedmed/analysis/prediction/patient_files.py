@@ -1,4 +1,4 @@
-"""Which files hold a new patient's four modalities: told by their names, or named one by one."""
+"""A new patient's four image files: found by the endings of their names, or named one by one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import MODALITIES, NAMINGS, SUFFIXES, read_name, refuse_dicom
 from fedmed.data.datalist import LABEL_ENDING
 
-SHOWN = 8
-"""So many names of files are shown in a message."""
+FILES_SHOWN = 8
+"""The most names of files in a message."""
 
 ONE_BY_ONE = ", ".join(f"--{modality}" for modality in MODALITIES[:-1]) + f" and --{MODALITIES[-1]}"
 """The options that name the files, whatever they are called."""
@@ -28,7 +28,7 @@ class PatientFiles:
         return self.images[MODALITIES[0]]
 
 
-def told_files(inputs: Sequence[Path]) -> PatientFiles:
+def files_by_name(inputs: Sequence[Path]) -> PatientFiles:
     """The files of a case folder, or among some files, by the endings of their names in BraTS 2018 or 2023.
 
     A segmentation among them is passed over, and so are other files of a folder.
@@ -39,23 +39,23 @@ def told_files(inputs: Sequence[Path]) -> PatientFiles:
     folder = inputs[0] if len(inputs) == 1 and inputs[0].is_dir() else None
     files = _visible(folder) if folder else list(inputs)
     _require_files(files)
-    where = str(folder) if folder else "The input"
-    told = [(*said, path) for path in files if (said := read_name(path.name))]
-    if not folder and len(told) < len(files):
+    images = _images(files)
+    if folder is None:
         _refuse_unknown(files)
-    images = [(case, modality, path) for case, modality, path in told if modality in MODALITIES]
-    if folder and not images:
+    elif not images:
         refuse_dicom(folder)
+    where = "The input" if folder is None else str(folder)
     found = {modality: path for _, modality, path in images}
     _refuse_missing(where, found, files)
     _refuse_twice(where, images)
-    cases = sorted({case for case, _, _ in images})
-    if len(cases) > 1:
-        raise InputError(
-            f"{where} holds files of several cases ({_listed(cases)}); give one case's, or name them with {ONE_BY_ONE}."
-        )
-    name = folder.resolve().name if folder else cases[0]
-    return PatientFiles(name, {modality: found[modality] for modality in MODALITIES})
+    case = _only_case(where, images)
+    return _in_order(case if folder is None else folder.resolve().name, found)
+
+
+def _images(files: Sequence[Path]) -> list[tuple[str, str, Path]]:
+    """Case, modality and path of every file whose name says that it is an image of a modality."""
+    named = [(*read, path) for path in files if (read := read_name(path.name))]
+    return [(case, modality, path) for case, modality, path in named if modality in MODALITIES]
 
 
 def named_files(given: Mapping[str, Path]) -> PatientFiles:
@@ -70,15 +70,19 @@ def named_files(given: Mapping[str, Path]) -> PatientFiles:
         raise InputError(f"There is no {named}; the model needs all of {ONE_BY_ONE}: name each file.")
     _require_files(given.values())
     for modality, path in given.items():
-        said = read_name(path.name)
-        if said and said[1] != modality:
+        read = read_name(path.name)
+        if read and read[1] != modality:
             raise InputError(
-                f"{path} is given as --{modality}, but its name says {said[1]}; give it as what it is, or rename it."
+                f"{path} is given as --{modality}, but its name says {read[1]}; give it as what it is, or rename it."
             )
     first = given[MODALITIES[0]]
     case = read_name(first.name)
     name = case[0] if case else LABEL_ENDING.sub("", first.name)
-    return PatientFiles(name, {modality: given[modality] for modality in MODALITIES})
+    return _in_order(name, given)
+
+
+def _in_order(name: str, found: Mapping[str, Path]) -> PatientFiles:
+    return PatientFiles(name, {modality: found[modality] for modality in MODALITIES})
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -95,11 +99,12 @@ def _require_files(paths: Iterable[Path]) -> None:
 
 
 def _refuse_unknown(files: Sequence[Path]) -> None:
-    unknown = next(path for path in files if not read_name(path.name))
-    raise InputError(
-        f"The name of {unknown} tells no modality; expected an ending of BraTS 2018 or 2023 such as _t1ce.nii.gz: "
-        f"name the files with {ONE_BY_ONE}."
-    )
+    for path in files:
+        if not read_name(path.name):
+            raise InputError(
+                f"The name of {path} tells no modality; expected an ending of BraTS 2018 or 2023 such as "
+                f"_t1ce.nii.gz: name the files with {ONE_BY_ONE}."
+            )
 
 
 def _refuse_missing(where: str, found: Mapping[str, Path], files: Sequence[Path]) -> None:
@@ -114,12 +119,22 @@ def _refuse_missing(where: str, found: Mapping[str, Path], files: Sequence[Path]
 
 def _refuse_twice(where: str, images: Sequence[tuple[str, str, Path]]) -> None:
     for modality in MODALITIES:
-        paths = [path.name for _, told, path in images if told == modality]
+        paths = [path.name for _, of, path in images if of == modality]
         if len(paths) > 1:
             raise InputError(
                 f"{where} holds {len(paths)} files for {modality} ({_listed(paths)}); expected one: keep the right "
                 f"one, or name the four with {ONE_BY_ONE}."
             )
+
+
+def _only_case(where: str, images: Sequence[tuple[str, str, Path]]) -> str:
+    """The one case that all files are of."""
+    cases = sorted({case for case, _, _ in images})
+    if len(cases) > 1:
+        raise InputError(
+            f"{where} holds files of several cases ({_listed(cases)}); give one case's, or name them with {ONE_BY_ONE}."
+        )
+    return cases[0]
 
 
 def _endings(modality: str) -> str:
@@ -129,4 +144,4 @@ def _endings(modality: str) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     every = list(names)
-    return (", ".join(every[:SHOWN]) + (", ..." if len(every) > SHOWN else "")) or "no file"
+    return (", ".join(every[:FILES_SHOWN]) + (", ..." if len(every) > FILES_SHOWN else "")) or "no file"

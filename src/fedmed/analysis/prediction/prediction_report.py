@@ -1,4 +1,4 @@
-"""What is told of a prediction: on the screen, and as JSON."""
+"""The report of a prediction: as text for the screen, and as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ GEOMETRY = (
     "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
     "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z",
 )  # fmt: skip
-"""What a header says of places. All else in it (dates, comments, extensions) may name a patient and stays behind."""
+"""The fields of a header that place voxels. Others (dates, comments, extensions) may name a patient and stay behind."""
 
 
 def volume_bytes(voxels: NDArray[Any], like: Path, says: str, compressed: bool) -> bytes:
@@ -20,7 +20,7 @@ def volume_bytes(voxels: NDArray[Any], like: Path, says: str, compressed: bool) 
     Args:
         voxels: (X, Y, Z) as ``like``, or (X, Y, Z, C).
         like: the file that says where the voxels lie.
-        says: what the voxels are, at most 79 characters, for the header.
+        says: a description of the voxels for the header, at most 79 characters.
         compressed: for a name in ``.nii.gz``.
     """
     source = nib.load(like)

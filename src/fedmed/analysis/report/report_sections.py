@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from fedmed.analysis.comparison.privacy_spent import spent
+from fedmed.analysis.comparison.run_cost import spent
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_table import (
     OVERALL,

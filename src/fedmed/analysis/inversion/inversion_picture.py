@@ -8,7 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fedmed.analysis.attacks.exposure import Exposure
+from fedmed.analysis.inversion.exposure import Exposure
 
 DRAWN = 4
 """Modalities in a picture at most."""

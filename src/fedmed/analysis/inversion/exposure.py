@@ -7,7 +7,8 @@ import torch
 from monai.transforms import SpatialPad
 from monai.utils import convert_to_tensor
 
-from fedmed.analysis.attacks.inversion import (
+from fedmed.analysis.evaluation.trained_model import initial_network
+from fedmed.analysis.inversion.gradient_inversion import (
     Search,
     adam_update,
     as_is,
@@ -20,8 +21,7 @@ from fedmed.analysis.attacks.inversion import (
     reconstruct,
     saturated,
 )
-from fedmed.analysis.attacks.network import initial_network
-from fedmed.analysis.attacks.protection import Protect
+from fedmed.analysis.inversion.protection import Protect
 from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.prepared.cache import Caching

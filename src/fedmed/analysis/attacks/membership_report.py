@@ -7,11 +7,11 @@ import pandas as pd
 
 from fedmed.analysis.attacks.attack_statistics import allowed, resolvable_fpr, tpr_bound
 from fedmed.analysis.attacks.membership import POOLED, RATES, Found
-from fedmed.analysis.attacks.stated_privacy import Promise
+from fedmed.analysis.attacks.stated_privacy import StatedPrivacy
 from fedmed.core.statistics import Estimate
 
 
-def as_text(found: Sequence[Found], promised: Promise | None) -> str:
+def as_text(found: Sequence[Found], promised: StatedPrivacy | None) -> str:
     """A row an attack and group with 95 % intervals, beside each TPR the most that the promise allows, and notes."""
     table = pd.DataFrame([_row(each, promised) for each in found]).to_string(index=False, na_rep="-")
     others = found[0].others
@@ -24,7 +24,7 @@ def as_text(found: Sequence[Found], promised: Promise | None) -> str:
     )
 
 
-def as_json(found: Found, promised: Promise | None) -> dict[str, Any]:
+def as_json(found: Found, promised: StatedPrivacy | None) -> dict[str, Any]:
     """As JSON values."""
     tpr = [
         {
@@ -38,7 +38,7 @@ def as_json(found: Found, promised: Promise | None) -> dict[str, Any]:
     return {**found._asdict(), "auc": found.auc._asdict(), "tpr": tpr}
 
 
-def limit_of(found: Found, rate: float, promised: Promise | None) -> float | None:
+def limit_of(found: Found, rate: float, promised: StatedPrivacy | None) -> float | None:
     """The TPR that (epsilon, delta)-DP of patients allows, at the rate that the held-out cases resolve.
 
     For all sites together it is the limit of the site that spent most. None where nothing was promised to patients.
@@ -47,7 +47,7 @@ def limit_of(found: Found, rate: float, promised: Promise | None) -> float | Non
     return None if spent is None else tpr_bound(*spent, resolvable_fpr(found.others, rate))
 
 
-def _row(found: Found, promised: Promise | None) -> dict[str, Any]:
+def _row(found: Found, promised: StatedPrivacy | None) -> dict[str, Any]:
     row: dict[str, Any] = {"attack": found.attack, "group": found.site}
     row |= {"members": found.members, "held-out": found.others, "AUC": _interval(found.auc)}
     for rate, value in found.tpr.items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from fedmed.analysis.attacks.protection import Update
+from fedmed.analysis.inversion.protection import Update
 
 Gradient = tuple[torch.Tensor, ...]
 """A tensor a parameter, in the model's order."""

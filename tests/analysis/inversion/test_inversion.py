@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from fedmed.analysis.attacks.exposure import FAILED, Attempt, Exposure, crop_of, expose
-from fedmed.analysis.attacks.inversion import (
+from fedmed.analysis.evaluation.trained_model import initial_network
+from fedmed.analysis.inversion.exposure import FAILED, Attempt, Exposure, crop_of, expose
+from fedmed.analysis.inversion.gradient_inversion import (
     Search,
     adam_update,
     correlation,
@@ -22,9 +23,8 @@ from fedmed.analysis.attacks.inversion import (
     saturated,
     total_variation,
 )
-from fedmed.analysis.attacks.inversion_picture import picture
-from fedmed.analysis.attacks.network import initial_network
-from fedmed.analysis.attacks.protection import gaussian, of_run
+from fedmed.analysis.inversion.inversion_picture import picture
+from fedmed.analysis.inversion.protection import gaussian, of_run
 from fedmed.core.errors import InputError
 from fedmed.data.datalist import load_datalist
 from fedmed.data.prepared.cache import Caching
