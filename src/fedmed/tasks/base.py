@@ -38,7 +38,7 @@ class Task(Plugin, ABC):
     network: str | None = option(None, "network of the task (default: the task's first)")
 
     TARGETS: ClassVar[tuple[str, ...]]
-    """What is scored separately (regions, classes or findings), in the order of the network's output channels."""
+    """Regions, classes or findings that are scored apart, in the order of the network's output channels."""
 
     METRICS: ClassVar[tuple[Metric, ...]]
     """The figures that :meth:`measure` gives rows for. The first one chooses the best model; higher is better."""
@@ -84,7 +84,7 @@ class Task(Plugin, ABC):
 
     @abstractmethod
     def rules(self, label_scheme: str | None) -> Rules:
-        """What the audit expects of a case's files.
+        """The form that the audit expects of a case's files.
 
         Raises:
             InputError: no label scheme has that name.
