@@ -155,11 +155,13 @@ class Task(Plugin, ABC):
 
         A metric without any value is left out. :mod:`fedmed.core.site_scores` describes the names.
         """
-        read = [(metric, metric.read(rows)) for metric in self.METRICS]
-        report = {name: value for metric, found in read for name, value in metric.report(found).items()}
-        key, found = read[0]
+        key, *others = self.METRICS
+        of_key = key.read(rows)
+        report = key.report(of_key)
         for target in self.TARGETS:
-            report |= key.report([row for row in found if row.target == target], target)
+            report |= key.report([row for row in of_key if row.target == target], target)
+        for metric in others:
+            report |= metric.report(metric.read(rows))
         return report
 
     def figures(self) -> Figures:
