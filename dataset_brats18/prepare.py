@@ -1,6 +1,6 @@
 """Audit a BraTS dataset, make its datalists, or make a synthetic dataset that needs no patient data.
 
-python dataset_brats18/prepare.py split TREE --out FOLDER     lists of four sites, or others (--by), for a BraTS tree
+python dataset_brats18/prepare.py split TREE --out FOLDER     the published lists for a BraTS tree, or others (--by)
 python dataset_brats18/prepare.py audit TREE|LISTS            what is wrong or odd in the data, before any training
 python dataset_brats18/prepare.py phantom OUT                 a synthetic dataset and its lists
 python dataset_brats18/prepare.py picture TREE --out FILE     some cases of a tree, synthetic or real, to look at
@@ -26,18 +26,23 @@ from fedmed.core.options import add_options, option_names, to_plain
 from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
 from fedmed.data.audit.duplicates_exchange import key_of_this_site
 from fedmed.data.audit.finding import errors_of
-from fedmed.data.brats.brats_layout import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, label_scheme
+from fedmed.data.brats.brats_layout import GRADES, NAMINGS, CaseFiles, find_cases, label_scheme
 from fedmed.data.brats.brats_rules import audit_brats, sites_document
+from fedmed.data.brats.brats_split import GRADE, INSTITUTION, VOLUME, Volumes, facts_with, split_cases
 from fedmed.data.brats.case_picture import case_picture, chosen_cases, picture_format
+from fedmed.data.brats.published_split import differences, published_split, read_assignment
+from fedmed.data.brats.split_options import SplitOptions
 from fedmed.data.brats.tumour_volume import tumour_ml
+from fedmed.data.datalist import ALL_SITES, TEST_LIST, list_json
 from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phantom
 from fedmed.data.splits.partition import Split
-from fedmed.data.splits.partition_options import SplitOptions
-from fedmed.data.splits.partition_ways import Volumes
 from fedmed.data.splits.site_lists import write_site_lists
-from fedmed.data.splits.split_cases import small_sites, split_cases
-from fedmed.data.splits.split_picture import picture
+from fedmed.data.splits.split_cases import small_sites
+from fedmed.data.splits.split_picture import Drawn, picture
 from fedmed.data.splits.split_record import as_json, holdout_document, split_document
+
+PUBLISHED = Path(__file__).resolve().parent / "datalist"
+"""The published lists, which are part of the project."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,21 +126,31 @@ def split(args: argparse.Namespace) -> None:
     """Write the lists of a BraTS tree with a record and a picture, and print who got what."""
     said = {name: getattr(args, name) for name in option_names(SplitOptions)}
     options = SplitOptions(**{name: value for name, value in said.items() if value is not None}).completed()
+    if args.out.resolve() == PUBLISHED and options.by != "published":
+        raise InputError(f"{args.out} is for the published lists alone; choose another folder for --by {options.by}.")
     cases = find_cases(args.tree)
     answers = measured(cases) if options.needs_volumes else {}
     volumes = known(answers, options.needs_volumes)
-    parts = split_cases(cases, options, volumes)
+    parts, differing = divided(cases, options, volumes)
     if not options.needs_volumes:  # only to be shown
         answers = measured(cases)
         volumes = known(answers, needed=False)
     validation = parts.validation if parts.own_validation is None else parts.own_validation
     besides = companions(parts, options, volumes, args.tree)
-    write_site_lists(args.out, parts.sites, validation, root=args.tree, replace=args.force, besides=besides)
+    write_site_lists(args.out, parts.sites, validation, args.tree, cases[0].scheme, args.force, besides)
     unknown = [answer for answer in answers.values() if isinstance(answer, InputError)]
-    for sentence in [*small_sites(parts), *_left_out(unknown)]:
+    for sentence in [*differing, *small_sites(parts), *_left_out(unknown)]:
         say(f"warning: {sentence}", sys.stderr)
     say(table(parts))
     print_exports(args.tree, args.out)
+
+
+def divided(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> tuple[Split, list[str]]:
+    """The split, and how the tree differs from what it is made for."""
+    if options.by != "published":
+        return split_cases(cases, options, volumes), []
+    assignment = read_assignment(PUBLISHED)
+    return published_split(cases, assignment), differences(cases, assignment)
 
 
 def measured(cases: Sequence[CaseFiles]) -> dict[str, float | InputError]:
@@ -169,16 +184,22 @@ def _left_out(unknown: Sequence[InputError]) -> list[str]:
     return [f"the {tumours} unknown and left out of record and picture: {unknown[0]}"]
 
 
-def companions(parts: Split, options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
+DRAWN = Drawn(GRADE, VOLUME, "whole-tumour volume", "ml", GRADES)
+"""The facts in the picture of a split."""
+
+
+def companions(parts: Split[CaseFiles], options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
     """The files that go with the lists: the record, the picture and, if there are test cases, their list."""
     said = to_plain(options)
     title = "split " + ", ".join(f"{name} {said[name]}" for name in said if said[name] is not None)
-    caption = "synthetic phantom, no patient data" if is_phantom(tree) else f"{len(cases_of(parts))} cases"
+    caption = "synthetic phantom, no patient data" if is_phantom(tree) else f"{len(parts.cases)} cases"
+    facts_of = facts_with(volumes)
     files = {
-        "split.json": as_json(split_document(parts, options, volumes)),
-        "split.png": picture(parts, volumes, title, caption),
+        "split.json": as_json(split_document(parts, to_plain(options.completed()), facts_of, INSTITUTION)),
+        "split.png": picture(parts, facts_of, DRAWN, title, caption),
     }
-    return {**files, TEST_LIST: as_json(holdout_document(parts, tree))} if parts.test else files
+    held_out = holdout_document(parts, tree, parts.test[0].scheme) if parts.test else None
+    return {**files, TEST_LIST: list_json(held_out)} if held_out else files
 
 
 def audit(args: argparse.Namespace) -> None:
@@ -232,23 +253,18 @@ def show(args: argparse.Namespace) -> None:
     say(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
 
 
-def table(parts: Split) -> str:
+def table(parts: Split[CaseFiles]) -> str:
     """A row for each site: its training cases, how many of each grade, and the validation cases; then the rest."""
     everyone = tuple(case for cases in parts.sites.values() for case in cases)
     rows: list[tuple[str, ...]] = [("site", "training", *GRADES, "validation")]
     for site, cases in {**parts.sites, ALL_SITES: everyone}.items():
-        name = f"{site} {parts.institutions.get(site, '')}".strip()
+        name = f"{site} {parts.groups.get(site, '')}".strip()
         rows.append((name, str(len(cases)), *_grade_counts(cases), str(len(parts.validation_of(site)))))
     rows.append(("(validation)", "", *_grade_counts(parts.validation), ""))
     if parts.test:
         rows.append((f"(test: {len(parts.test)})", "", *_grade_counts(parts.test), ""))
     width = max(12, *(len(row[0]) for row in rows))
     return "\n".join(f"{row[0]:<{width}}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows)
-
-
-def cases_of(parts: Split) -> list[CaseFiles]:
-    """Every case of a split."""
-    return [case for cases in (*parts.sites.values(), parts.validation, parts.test) for case in cases]
 
 
 def _grade_counts(cases: Sequence[CaseFiles]) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
+from fedmed.core.weights import save_weights
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry, Ledger
-from fedmed.runs.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
 from result_stat import privacy_audit

@@ -12,8 +12,9 @@ import torch
 
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.weights import save_weights
 from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder
 from result_stat import privacy_utility as study
 from tests.ledgers import entry, ledger
 

@@ -13,8 +13,9 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from fedmed.core.cli import run_script
+from fedmed.core.weights import save_weights
 from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder
 from result_stat import evaluate, plot_tensorboard_events, report
 
 ROOT = Path(__file__).resolve().parents[1]

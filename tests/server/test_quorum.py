@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedmed.server.quorum import NO_ROUND, RoundQuorum, RoundFailed
+from fedmed.server.quorum import NO_ROUND, RoundFailed, RoundQuorum
 
 SITES = ("a", "b", "c")
 

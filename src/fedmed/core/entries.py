@@ -7,7 +7,6 @@ from typing import Any
 from torch import nn
 
 
-
 @dataclass(frozen=True)
 class Entries:
     """Names of a state dict's entries. Only trainable ones are clipped, get noise, and count in norms and distances.

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from fedmed.core.code_version import OTHER_CODE
-from fedmed.server.aggregation import NO_UPDATE
 from fedmed.data.audit.duplicates_exchange import REFUSED_DATA
+from fedmed.server.aggregation import NO_UPDATE
 from fedmed.server.quorum import NO_ROUND
 
 _BAD_RESULT = re.compile(r"Result from (\S+) is bad, error code: (\w+)")

@@ -7,7 +7,7 @@ from typing import Any
 from fedmed.core import registry
 from fedmed.core.errors import InputError
 from fedmed.core.options import from_plain
-from fedmed.privacy.base import Mechanism, Released, ReleaseContext
+from fedmed.privacy.base import Mechanism, ReleaseContext, Released
 from fedmed.privacy.ledger import Entry, Ledger
 
 

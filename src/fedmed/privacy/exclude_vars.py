@@ -13,7 +13,7 @@ from nvflare.app_common.filters.exclude_vars import ExcludeVars as FlareExcludeV
 from fedmed.core.errors import InputError
 from fedmed.core.options import option
 from fedmed.core.plugin import ExperimentView
-from fedmed.privacy.base import Mechanism, ReleaseContext, Released, Spent, PrivateUpdate
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_statistics import cosine, signal_to_noise
 

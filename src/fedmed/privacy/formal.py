@@ -12,7 +12,6 @@ from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extend
 from fedmed.privacy.base import Mechanism, Spent
 from fedmed.privacy.ledger import Ledger
 
-
 PRV_NOISE, PRV_EPSILON = 0.3, 100.0
 
 

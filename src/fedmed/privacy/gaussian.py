@@ -10,11 +10,11 @@ import numpy as np
 from fedmed.core.errors import counted
 from fedmed.core.options import expect_positive, option
 from fedmed.core.plugin import ExperimentView
+from fedmed.core.weights import l2_norm
 from fedmed.privacy import noise
-from fedmed.privacy.base import ReleaseContext, Released, PrivateUpdate
+from fedmed.privacy.base import PrivateUpdate, ReleaseContext, Released
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
-from fedmed.core.weights import l2_norm
 from fedmed.privacy.update_statistics import clipped, cosine, signal_to_noise
 
 CLIP = "clip"
@@ -57,9 +57,7 @@ class Gaussian(FormalMechanism):
         if self.dp_target_epsilon is None:
             return self
         noise_multiplier = self.noise_multiplier(experiment, 1)
-        return replace(
-            self, dp_target_epsilon=None, dp_noise_multiplier=noise_multiplier, dp_max_epsilon=self.budget
-        )
+        return replace(self, dp_target_epsilon=None, dp_noise_multiplier=noise_multiplier, dp_max_epsilon=self.budget)
 
     def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
         assert self.dp_noise_multiplier is not None

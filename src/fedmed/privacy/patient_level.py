@@ -14,12 +14,14 @@ import torch
 from torch import nn
 
 from fedmed.data.prepared.seeded_order import SeededItem
-from fedmed.privacy.booking import booked
 from fedmed.privacy import noise
-from fedmed.core.names import LEDGER
-from fedmed.privacy.base import LocalTrainer, Released, ReleaseContext
+from fedmed.privacy.base import LocalTrainer, ReleaseContext, Released
+from fedmed.privacy.booking import booked
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, open_site_ledger, site_ledger
+
+if TYPE_CHECKING:
+    from opacus.optimizers import DPOptimizer
 
 
 class PatientLevelTraining:
@@ -29,9 +31,7 @@ class PatientLevelTraining:
         InputError: the ledger that lies there cannot be used, or the site has too few patients.
     """
 
-    def __init__(
-        self, mechanism: FormalMechanism, clip: float, trainer: LocalTrainer, patients: Sequence[str]
-    ) -> None:
+    def __init__(self, mechanism: FormalMechanism, clip: float, trainer: LocalTrainer, patients: Sequence[str]) -> None:
         self.mechanism, self.clip, self.trainer = mechanism, clip, trainer
         self.names = sorted(set(patients))
         mechanism.check_data(trainer.experiment, {trainer.site: len(self.names)})

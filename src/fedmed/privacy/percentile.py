@@ -11,7 +11,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.filters.percentile_privacy import PercentilePrivacy
 
 from fedmed.core.options import expect, expect_positive, option
-from fedmed.privacy.base import Mechanism, ReleaseContext, Released, Spent, PrivateUpdate
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_statistics import cosine, share_of_values, signal_to_noise
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-
 from fedmed.core.errors import InputError
 from fedmed.core.names import POLICY_VARIABLE
 from fedmed.core.options import expect, expect_positive, from_plain, option
@@ -62,7 +61,9 @@ class Policy:
         if self.metrics == "any":
             return None
         if not mechanism.withholds_metrics:
-            return f"scores and losses must stay at the site and with --privacy {mechanism.name} as it is set they leave"
+            return (
+                f"scores and losses must stay at the site and with --privacy {mechanism.name} as it is set they leave"
+            )
         if mechanism.dp_send_diagnostics:
             return "what the ledger says of the update must stay at the site and --dp_send_diagnostics sends it"
         return None

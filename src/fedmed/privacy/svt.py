@@ -15,7 +15,7 @@ from nvflare.app_common.filters.svt_privacy import SVTPrivacy
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect, expect_positive, option
 from fedmed.core.plugin import ExperimentView
-from fedmed.privacy.base import Mechanism, ReleaseContext, Released, Spent, PrivateUpdate
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
 from fedmed.privacy.update_statistics import cosine, share_of_values, signal_to_noise
 

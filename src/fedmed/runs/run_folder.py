@@ -224,7 +224,9 @@ class RunFolder:
                 save_weights(load_weights(source), self.path / ours)
         if (server / OVERLAPS).is_file():
             shutil.copy(server / OVERLAPS, self.path)
-        scores = (server / CROSS_SITE_RESULTS).read_text(encoding="utf-8") if (server / CROSS_SITE_RESULTS).is_file() else ""
+        scores = (
+            (server / CROSS_SITE_RESULTS).read_text(encoding="utf-8") if (server / CROSS_SITE_RESULTS).is_file() else ""
+        )
         if scores.strip() not in ("", "{}"):  # FLARE leaves an empty object where nothing was scored
             self.write_text(f"{CROSS_SITE}.json", scores)
         if (server / EVENTS).is_dir():

@@ -96,8 +96,8 @@ class Checkpoints:
         if best is not None:
             names["best"] = self._link(best.path, f"best-{best.rounds}.pt")
         if algorithm:
+            write_tensors(self.folder / f"algorithm-{rounds}.pt", algorithm)
             names["algorithm"] = f"algorithm-{rounds}.pt"
-            write_tensors(self.folder / names["algorithm"], algorithm)
         content: dict[str, Any] = {"format": FORMAT, "rounds": rounds, **names, "events": str(events)}
         content |= {"best_score": best.score, "best_rounds": best.rounds} if best else {}
         write_whole(self.folder / CHECKPOINT, json.dumps(content).encode())

@@ -15,15 +15,15 @@ from fedmed.algorithms.base import Extras, SiteSetup
 from fedmed.core.entries import Entries, only
 from fedmed.core.errors import InputError
 from fedmed.core.memory_format import channels_last, use_channels_last
-from fedmed.core.precision import autocast
 from fedmed.core.names import STATE
+from fedmed.core.precision import autocast
 from fedmed.core.site_folder import site_folder
 from fedmed.core.site_scores import CASES, VALUES
 from fedmed.core.weights import Weights
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import Share, answer, key_of_this_site, order_of
 from fedmed.data.audit.finding import refuse_errors
-from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.data.datalist import datalist_path, open_datalist
 from fedmed.data.prepared.seeded_order import seeded_batches
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry
@@ -63,7 +63,7 @@ class LocalSite:
         self.task, self.training = experiment.task, experiment.training
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         dataset, lists = experiment.data.resolved()
-        self._datalist = load_datalist(datalist_path(lists, site), dataset)
+        self._datalist = open_datalist(datalist_path(lists, site), dataset)
         patients = [self.task.patient_of(case) for case in self._datalist.training]
         enforce(experiment, site, len(set(patients)))
         self._caching, speed = experiment.caching(self.device), experiment.performance
@@ -78,9 +78,8 @@ class LocalSite:
         self.model = self.task.build_model().to(self.device)
         if channels_last(speed, self.device):
             use_channels_last(self.model)
-        self.optimizer = self.task.optimizer(
-            self.model.parameters(), self.training.learning_rate, self.training.weight_decay
-        )
+        rates = self.training.learning_rate, self.training.weight_decay
+        self.optimizer = self.task.optimizer(self.model.parameters(), *rates)
         self.loss = self.task.loss()
         self.entries = Entries.of(self.model)
         algorithm = experiment.algorithm

@@ -10,7 +10,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nvflare.apis.fl_exception import FLCommunicationError
 from nvflare.fuel.flare_api.api_spec import (
@@ -156,7 +156,9 @@ def _log_in(kit: UserKit, patience_s: float) -> Session:
         raise InputError(f"No server answers at {where}; look whether it runs and can be reached from here.")
     try:
         return _ask(
-            lambda: new_secure_session(kit.username, str(kit.path), timeout=patience_s, command_timeout=TIMING.command_s)
+            lambda: new_secure_session(
+                kit.username, str(kit.path), timeout=patience_s, command_timeout=TIMING.command_s
+            )
         )
     except Unreachable as error:
         raise InputError(

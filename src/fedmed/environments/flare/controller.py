@@ -48,6 +48,7 @@ from fedmed.server.heartbeats import Heartbeats
 from fedmed.server.quorum import RoundQuorum
 from fedmed.server.round_record import RoundRecord
 
+
 class BudgetSpent(Exception):
     """One more round would bring a site's epsilon above the run's budget."""
 
