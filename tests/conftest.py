@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
-from fedmed.analysis.evaluation.evaluation_table import COLUMNS
+from fedmed.analysis.evaluation.evaluation_folder import LONG_COLUMNS, EvaluationFolder
 from fedmed.command_line import read_experiment
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.experiment import Experiment
@@ -101,7 +100,7 @@ def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> C
         ]
         folder = EvaluationFolder(run.path / "evaluation" / f"{model}-{split}")
         folder.begin(about)
-        folder.finish(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(), about)
+        folder.finish(pd.DataFrame(rows, columns=list(LONG_COLUMNS)), pd.DataFrame(), about)
         return run.path
 
     return make

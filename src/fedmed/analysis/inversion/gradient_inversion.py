@@ -18,14 +18,14 @@ Gradient = tuple[torch.Tensor, ...]
 """A tensor a parameter, in the model's order."""
 
 Seen = Callable[[Gradient], Gradient]
-"""From a gradient to what of it can be read off an update."""
+"""From a gradient to the part of it that can be read off an update."""
 
 ADAM_EPSILON = 1e-8
 """PyTorch's, which the recipe does not change."""
 
 SATURATED = 0.1
 """The most that a value read off an update of Adam may be; rounding could make it anything. Smaller bounds hide the
-sizes of the first layer's gradients, which tell most of an image, and gave worse images."""
+sizes of the first layer's gradients, which show most of an image, and gave worse images."""
 
 INTENSITY = 5.0
 """The attacker knows that images are normalised, so no voxel is further than this from 0, in standard deviations."""
@@ -36,7 +36,7 @@ START = 0.1
 
 @dataclass(frozen=True)
 class Search:
-    """How long and with what weights the attacker looks for the image."""
+    """Length and weights of the attacker's search for the image."""
 
     steps: int = 400
     learning_rate: float = 0.1
@@ -54,7 +54,7 @@ def gradient_of(
         criterion: the loss of (logits, label).
         image: (1, C, D, H, W).
         label: (1, regions, D, H, W), float.
-        graph: whether the gradient shall itself be differentiable by the image.
+        graph: make the gradient itself differentiable by the image.
     """
     loss = criterion(model(image), label)
     return torch.autograd.grad(
@@ -103,12 +103,12 @@ def from_adam(model: nn.Module, update: Update, learning_rate: float, weight_dec
 
 
 def as_is(gradient: Gradient) -> Gradient:
-    """How plain gradient descent shows a gradient."""
+    """The gradient as plain gradient descent shows it."""
     return gradient
 
 
 def saturated(gradient: Gradient) -> Gradient:
-    """How :func:`from_adam` shows one, smoothly, so that it can be differentiated: g / sqrt(1 + (g / SATURATED)^2)."""
+    """A gradient as :func:`from_adam` shows it, smoothly, so that it can be differentiated: g / sqrt(1 + (g / SATURATED)^2)."""
     return tuple(values * torch.rsqrt(1 + (values / SATURATED) ** 2) for values in gradient)
 
 
@@ -141,8 +141,8 @@ def reconstruct(
         observed: the gradient that was read off an update.
         label: (1, regions, D, H, W), known to the attacker.
         channels: of the image.
-        search: how to look.
-        seen: how a gradient looks when it is read off an update.
+        search: its length and weights.
+        seen: from a gradient to the part that an update shows.
 
     Returns:
         (1, channels, D, H, W), normalised intensities; the best of those that the search passed.

@@ -1,4 +1,4 @@
-"""What stands between a site's update and an attacker: a function on the update."""
+"""Protections of a site's update from an attacker: functions on the update."""
 
 from collections.abc import Callable
 
