@@ -14,7 +14,7 @@ from nvflare.client.tracking import SummaryWriter
 from fedmed.algorithms.base import Weights
 from fedmed.core.code_version import expect_code
 from fedmed.core.errors import InputError
-from fedmed.core.site_scores import CASES, VALUES
+from fedmed.core.site_scores import CASES, is_score
 from fedmed.core.turns import turn
 from fedmed.data.audit import duplicates_exchange
 from fedmed.environments.flare import polling
@@ -117,7 +117,7 @@ def _write_scores(writer: SummaryWriter, metrics: Mapping[str, float], rounds_do
     if rounds_done is None:
         return  # no point of any curve
     for name, value in metrics.items():
-        if name not in (CASES, "val_seconds") and not name.endswith(VALUES):
+        if is_score(name):
             writer.add_scalar(name, value, global_step=rounds_done)
 
 

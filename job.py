@@ -333,7 +333,7 @@ class Progress:
         """Take in one more record."""
         task, rounds = self.experiment.task, self.experiment.training.num_rounds
         if not self.records and not self.experiment.privacy.withholds_metrics:
-            say(console.header(task.KEY_METRIC, global_model=self.experiment.algorithm.GLOBAL_MODEL))
+            say(console.header(task.key_score, global_model=self.experiment.algorithm.GLOBAL_MODEL))
         if self.records and self.records[-1].get(EARLIER) and not record.get(EARLIER):
             say(f"resumed after round {len(self.records)} of {rounds}")
         self.records.append(record)
@@ -342,7 +342,7 @@ class Progress:
         self.ledger.save(self.folder.path / LEDGER)
         left = console.time_left(self.records, rounds)
         if not record.get(EARLIER):
-            say(console.round_line(record, rounds, task.REGIONS, task.KEY_METRIC, left))
+            say(console.round_line(record, rounds, task.key_score, left))
         if record.get("final") and self.experiment.training.cross_site:
             say("cross-site: every site scores every model")
 
@@ -386,14 +386,14 @@ class Progress:
         task, picture = self.experiment.task, self.folder.path / "curves.png"
         split = any(record.get("split") for record in self.records)
         table, best = self.folder.history(), self._best
-        training_curves.draw(table, task.REGIONS, task.KEY_METRIC, best, self._caption, picture, split=split)
+        training_curves.draw(table, task.key_score, best, self._caption, picture, split=split)
 
     def _result(self) -> list[str]:
         """The table of the models, and what there is to say where none was chosen."""
         task, privacy = self.experiment.task, self.experiment.privacy
         if not self.experiment.algorithm.GLOBAL_MODEL:
-            return [console.own_table(self.records, task.REGIONS, task.KEY_METRIC)]
-        table = console.result_table(self.records, task.REGIONS, task.KEY_METRIC)
+            return [console.own_table(self.records, task.key_score)]
+        table = console.result_table(self.records, task.key_score)
         if self._best is not None:
             return [table]
         why = (
@@ -405,18 +405,18 @@ class Progress:
 
     def _cross_site(self) -> list[str]:
         """Write the matrix of models and sites as a table and a picture; what it says at each site."""
-        key, sites = self.experiment.task.KEY_METRIC, self.experiment.training.sites
+        key, sites = self.experiment.task.key_score, self.experiment.training.sites
         known = (self.folder.path / f"{CROSS_SITE}.json").is_file()
         results = self.folder.read_json(CROSS_SITE) if known else {}
         scored = cross_site_matrix.matrix(results, sites, key)
         if scored.empty:
             return ["cross-site no model was scored at any site; training.log says why", ""]
         self.folder.write_text(f"{CROSS_SITE}.csv", cross_site_matrix.table(results, sites).to_csv(index=False))
-        write_whole(self.folder.path / MATRIX, cross_site_picture.picture(scored, key, self._caption))
+        write_whole(self.folder.path / MATRIX, cross_site_picture.picture(scored, key.title, self._caption))
         listed = (self.folder.path / "dataset_splits.json").is_file()
         splits = self.folder.read_json("dataset_splits") if listed else {}
         validation = {site: split["validation"] for site, split in splits.items()}
-        told = cross_site_matrix.sentences(scored, key, validation)
+        told = cross_site_matrix.sentences(scored, key.name, validation)
         return [*(f"{'cross-site' if i == 0 else '':<10} {line}" for i, line in enumerate(told)), ""]
 
 
@@ -482,7 +482,9 @@ def build_recipe(experiment: Experiment, code: str) -> Any:
         ),
         poll_s=speed.poll_s,
         own={
-            "split_validation": speed.validation == "split" and experiment.algorithm.GLOBAL_MODEL,
+            "split_validation": speed.validation == "split"
+            and experiment.algorithm.GLOBAL_MODEL
+            and experiment.task.validation_can_be_split,
             "max_epsilon": experiment.privacy.budget,
             "books": experiment.privacy.GUARANTEE != "none",
             "needed_updates": faults.min_clients,

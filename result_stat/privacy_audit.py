@@ -38,7 +38,7 @@ from fedmed.core.options import Parser, absolute_path, expect, expect_at_least
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
-from fedmed.tasks.brats18 import DIVISOR
+from model import BratsSegResNet
 
 DATA = ("dataset_base_dir", "datalist_json_path")
 NAME, PICTURE = "privacy_audit", "privacy_inversion.png"
@@ -86,7 +86,7 @@ def check(args: argparse.Namespace) -> None:
         InputError: there is one.
     """
     size = args.inversion_size
-    expect(size > 0 and size % DIVISOR == 0, "inversion_size", size, f"a number above 0 that {DIVISOR} divides")
+    expect(size > 0 and size % BratsSegResNet.DIVISOR == 0, "inversion_size", size, "a number above 0 that 8 divides")
     expect_at_least("inversion_steps", args.inversion_steps, 1)
     expect(0 <= args.seed < 2**32, "seed", args.seed, "a whole number from 0 to 2^32 - 1")
 

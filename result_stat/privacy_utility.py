@@ -371,7 +371,7 @@ def scores(run: RunFolder) -> dict[str, float | None]:
     held = caching_after(experiment, run.name)
     listed = validation_cases(experiment, FactsBook(held.disk))
     rows = score(open_model(run.path, "last"), listed.cases, listed.label_scheme, held)
-    return {rule: mean_of_values(row.value for row in rows if row.metric == rule) for rule in RULES}
+    return {rule: mean_of_values(row.value for row in rows if row.quantity == rule) for rule in RULES}
 
 
 def about(runs: Sequence[RunFolder]) -> str:

@@ -23,6 +23,7 @@ from fedmed.core.options import Parser, absolute_path
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.runs.run_folder import RunFolder
+from fedmed.tasks.base import Pictures
 from result_stat import evaluate
 
 PAGE = "report.html"
@@ -111,7 +112,9 @@ def scored(run: RunFolder, args: argparse.Namespace) -> tuple[EvaluationFolder |
 def pictures(run: RunFolder, folder: EvaluationFolder, args: argparse.Namespace) -> list[Picture]:
     """The worst and the best cases by the first metric, as pictures; none where the images are gone."""
     source = evaluate.source_of(run.path, run.name, args)
-    metric = source.task.METRICS[0]
+    task, metric = source.task, source.task.METRICS[0]
+    if not isinstance(task, Pictures):
+        return []
     held = caching_after(run.experiment(), run.name)
     try:
         listed = evaluate.cases_of(source, args, FactsBook(held.disk))
@@ -126,7 +129,7 @@ def pictures(run: RunFolder, folder: EvaluationFolder, args: argparse.Namespace)
         with model.inference():
             item = model.task.eval_set([by_name[name]], listed.label_scheme, held)[0]
             caption = f"{title}: {name} ({site}), mean {metric.title} {value:.4f}"
-            drawn.append(Picture(caption, model.task.picture(model.network, item, model.device)))
+            drawn.append(Picture(caption, task.picture(model.network, item, model.device)))
     return drawn
 
 

@@ -78,9 +78,8 @@ class LocalSite:
         self.model = self.task.build_model().to(self.device)
         if channels_last(speed, self.device):
             use_channels_last(self.model)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True
-        )
+        rates = self.training.learning_rate, self.training.weight_decay
+        self.optimizer = self.task.optimizer(self.model.parameters(), *rates)
         self.loss = self.task.loss()
         self.hook = experiment.algorithm.hook()
         self.fresh_optimizer = False  # of a site that goes on without the optimiser's state of its earlier process
