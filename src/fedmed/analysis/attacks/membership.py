@@ -1,8 +1,8 @@
 """Membership inference: is a case treated so well by a model that it must have been in the training data?
 
 The attacker has the model, the case and its label, and trains no model of its own. Its scores: the loss (Yeom et al.
-2018, arXiv 1709.01604), the case's score by the task's metric, such as Dice, and the loss by which a reference model that
-never saw the case does worse, so that a case's own difficulty does not count (Watson et al. 2022, arXiv 2111.08440).
+2018, arXiv 1709.01604), the case's score by the task's first metric, and the loss by which a reference model that never
+saw the case does worse, so that a case's own difficulty does not count (Watson et al. 2022, arXiv 2111.08440).
 """
 
 import math
@@ -30,6 +30,9 @@ RATES = (0.01, 0.1)
 """False positive rates at which the true positive rate is reported."""
 
 ALL_SITES = "all sites"
+
+COMMON_COLUMNS = ("sites", "case", "member", "loss", "reference_loss")
+"""The columns of the table of cases, whatever the task's score is called."""
 
 
 @runtime_checkable
@@ -91,21 +94,21 @@ def case_fits(task: Task, model: nn.Module, cases: Dataset[Any], device: torch.d
 def table_of(
     task: Task, subjects: Sequence[Subject], target: Sequence[CaseFit], reference: Sequence[float]
 ) -> pd.DataFrame:
-    """A row a case: ``sites`` (joined by blanks), ``case``, ``member``, ``loss``, the score by its name such as
-    ``dice``, and ``reference_loss``."""
+    """A row a case: ``sites`` (joined by blanks), ``case``, ``member``, ``loss``, the score under its own
+    name, and ``reference_loss``."""
     rows = [
         (" ".join(subject.sites), subject.case.name, subject.member, now.loss, now.score, then)
         for subject, now, then in zip(subjects, target, reference, strict=True)
     ]
-    columns = ["sites", "case", "member", "loss", case_score_name(task.METRICS), "reference_loss"]
-    return pd.DataFrame(rows, columns=columns)
+    *before, last = COMMON_COLUMNS
+    return pd.DataFrame(rows, columns=[*before, case_score_name(task.METRICS), last])
 
 
 def scores(table: pd.DataFrame) -> dict[str, Scores]:
     """Each attack's score a case, higher for members, from the columns that :func:`table_of` makes."""
-    own = table.columns[table.columns.get_loc("loss") + 1]
+    (own,) = (str(name) for name in table.columns if name not in COMMON_COLUMNS)
     loss, score, reference = (table[name].to_numpy(np.float64) for name in ("loss", own, "reference_loss"))
-    return {"loss": -loss, str(own): score, "calibrated loss": reference - loss}
+    return {"loss": -loss, own: score, "calibrated loss": reference - loss}
 
 
 def attack(table: pd.DataFrame, rates: Sequence[float] = RATES, seed: int = 0) -> list[AttackResult]:

@@ -38,7 +38,7 @@ Key = tuple[str, str]
 
 
 class ScoringJournal:
-    """The numbers of the scored cases, in a file that grows by a line a case; the first line is the evaluation's identity."""
+    """The numbers of the scored cases, in a file that grows by a line a case; its first line is the identity."""
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self._path = path
@@ -63,7 +63,7 @@ class ScoringJournal:
         try:
             for line in lines[1:]:
                 site, case, values = json.loads(line)
-                self.rows[site, case] = [Row(case, *names, _number(value)) for *names, value in values]
+                self.rows[site, case] = [Row(case, target, quantity, _number(value)) for target, quantity, value in values]
         except (ValueError, TypeError) as error:
             raise InputError(f"{self._path} is damaged ({error}); remove it, and the scoring begins anew.") from error
 

@@ -1,8 +1,8 @@
 """Figures of metrics over patients drawn anew: intervals, and the difference of two runs on the same patients.
 
-Patients, not cases or targets, are drawn: all rows of a patient go together. A metric that is a mean of the cases' values
-has the bias-corrected interval of :func:`fedmed.core.statistics.mean_interval`; any other one, such as F1 or AUROC, has a
-percentile interval of :data:`DRAWS` draws at the same level, widened for few patients. Pure functions.
+Patients, not cases or targets, are drawn: all rows of a patient go together. A metric that is a mean of the cases'
+values has the bias-corrected interval of :func:`fedmed.core.statistics.mean_interval`; any other one, such as F1 or
+AUROC, has a percentile interval of :data:`DRAWS` draws at the same level, widened for few patients. Pure functions.
 """
 
 import math
@@ -50,19 +50,20 @@ def figure_interval(metric: Metric, table: pd.DataFrame, patients: Mapping[str, 
         known = own.dropna(subset=["value"])
         return mean_interval(known["value"].to_numpy(), [patients[case] for case in known["case"]], seed)
     rows = rows_of(own)
-    value, owners = metric.reduce(rows), _owners(rows, patients)
-    return _percentiles(value, lambda drawn: figures_of(metric, rows, owners)(drawn), _patients(owners), seed)
+    names, owners = np.unique([patients[row.case] for row in rows], return_inverse=True)
+    return _percentiles(metric.reduce(rows), figures_of(metric, rows, owners, len(names)), len(names), seed)
 
 
-def figures_of(metric: Metric, rows: Sequence[Row], owners: NDArray[np.int64]) -> Figures:
+def figures_of(metric: Metric, rows: Sequence[Row], owners: NDArray[np.int64], patients: int) -> Figures:
     """The function from draws of patients to figures of a metric.
 
     Args:
         rows: of the metric's quantities.
         owners: (rows,) the number of each row's patient, from 0.
+        patients: their number.
     """
     if isinstance(metric, SumsMetric):
-        return _figures_of_sums(metric, rows, owners)
+        return _figures_of_sums(metric, rows, owners, patients)
     if isinstance(metric, RowsMetric) and metric.weighted is not None:
         weighted = metric.weighted
         return lambda drawn: _in_parts(drawn, len(rows), lambda part: weighted(rows, part[:, owners]))
@@ -86,42 +87,55 @@ def paired_difference(
         patients: the patient of each case.
         seed: of the draws and permutations.
     """
-    tables = [table[table["quantity"].isin(metric.quantities)] for table in (subject, reference)]
-    rows = [rows_of(table) for table in tables]
-    both = [row._replace(case=f"{row.case} of {run}") for run, each in enumerate(rows) for row in each]
-    names = {name: n for n, name in enumerate(sorted({patients[row.case] for each in rows for row in each}))}
-    numbers = [np.array([names[patients[row.case]] for row in each], dtype=np.int64) for each in rows]
-    number = len(names)
-    figures = figures_of(metric, both, np.concatenate([numbers[0], numbers[1] + number]))
-
-    def difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The figure of the patients' rows in ``ours``, (draws, 2 x patients), less that of those in ``theirs``."""
-        return figures(ours) - figures(theirs)
-
-    def drawn(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        nothing = np.zeros_like(counts)
-        return difference(np.hstack([counts, nothing]), np.hstack([nothing, counts]))
-
-    def exchanged(x: NDArray[np.float64], y: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-        """The difference where 1 in x gives the reference's rows of a patient to the subject."""
-        swap = np.asarray(x, dtype=np.float64).reshape(-1, number)
-        return difference(np.hstack([1 - swap, swap]), np.hstack([swap, 1 - swap])).reshape(np.shape(x)[:-1])
-
-    value = float(drawn(np.ones((1, number)))[0])
-    interval = _percentiles(value, drawn, number, seed)
+    figures, number = _figures_of_both(metric, subject, reference, patients)
+    value = float(_difference(figures, np.ones((1, number)), np.zeros((1, number)))[0])
+    interval = _percentiles(value, lambda drawn: _difference(figures, drawn, np.zeros_like(drawn)), number, seed)
     if number < 2 or math.isnan(value):
         return interval, PairedTest(number, math.nan, math.nan, 1.0, 1.0)
+    ways = min(2**number, DRAWS + 1)
+    return interval, PairedTest(number, math.nan, math.nan, _permutation_p(figures, number, seed), 2 / ways)
+
+
+def _figures_of_both(
+    metric: Metric, subject: pd.DataFrame, reference: pd.DataFrame, patients: Mapping[str, str]
+) -> tuple[Figures, int]:
+    """The figures by how often each patient's rows of the subject, then of the reference, are drawn; (draws, 2 P).
+
+    Gives P, the number of patients, too. The two runs' rows of a case are those of two cases.
+    """
+    runs = [rows_of(table[table["quantity"].isin(metric.quantities)]) for table in (subject, reference)]
+    names = sorted({patients[row.case] for rows in runs for row in rows})
+    place = {name: number for number, name in enumerate(names)}
+    owners = [place[patients[row.case]] + len(names) * run for run, rows in enumerate(runs) for row in rows]
+    every = [row._replace(case=f"{row.case} of {run}") for run, rows in enumerate(runs) for row in rows]
+    return figures_of(metric, every, np.array(owners, dtype=np.int64), 2 * len(names)), len(names)
+
+
+def _difference(figures: Figures, kept: NDArray[np.float64], exchanged: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The difference of the figures, (draws,), where the runs keep the rows of some patients and exchange others'.
+
+    Args:
+        figures: of both runs' rows.
+        kept: (draws, P) how often each patient is drawn with the rows as they are.
+        exchanged: (draws, P) how often with the rows of the other run.
+    """
+    return figures(np.hstack([kept, exchanged])) - figures(np.hstack([exchanged, kept]))
+
+
+def _permutation_p(figures: Figures, patients: int, seed: int) -> float:
+    def statistic(exchanged: NDArray[np.float64], kept: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+        pair = (np.asarray(each, dtype=np.float64).reshape(-1, patients) for each in (kept, exchanged))
+        return _difference(figures, *pair).reshape(np.shape(kept)[:-1])
+
     found = stats.permutation_test(
-        (np.zeros(number), np.ones(number)),
-        exchanged,
+        (np.zeros(patients), np.ones(patients)),
+        statistic,
         permutation_type="samples",
         vectorized=True,
         n_resamples=DRAWS,
         rng=np.random.default_rng(seed),
     )
-    every = 2.0**number
-    least = 2 / every if every <= DRAWS else 2 / (DRAWS + 1)
-    return interval, PairedTest(number, math.nan, math.nan, float(found.pvalue), least)
+    return float(found.pvalue)
 
 
 def _percentiles(value: float, figures: Figures, patients: int, seed: int) -> Estimate:
@@ -138,9 +152,9 @@ def _percentiles(value: float, figures: Figures, patients: int, seed: int) -> Es
     return Estimate(value, float(low), float(high))
 
 
-def _figures_of_sums(metric: SumsMetric, rows: Sequence[Row], owners: NDArray[np.int64]) -> Figures:
+def _figures_of_sums(metric: SumsMetric, rows: Sequence[Row], owners: NDArray[np.int64], patients: int) -> Figures:
     """Sums of a draw are the patients' own sums times the number of times that each is drawn."""
-    by_patient: list[list[Row]] = [[] for _ in range(_patients(owners))]
+    by_patient: list[list[Row]] = [[] for _ in range(patients)]
     for row, owner in zip(rows, owners, strict=True):
         by_patient[owner].append(row)
     sums = [metric.sums(each) for each in by_patient]
@@ -163,12 +177,3 @@ def _in_parts(drawn: NDArray[np.float64], rows: int, figures: Figures) -> NDArra
     """The figures of all draws, some draws at a time, so that memory holds few weights."""
     step = max(1, AT_ONCE // max(1, rows))
     return np.concatenate([figures(drawn[place : place + step]) for place in range(0, len(drawn), step)])
-
-
-def _owners(rows: Sequence[Row], patients: Mapping[str, str]) -> NDArray[np.int64]:
-    names = [patients[row.case] for row in rows]
-    return np.unique(names, return_inverse=True)[1] if names else np.zeros(0, dtype=np.int64)
-
-
-def _patients(owners: NDArray[np.int64]) -> int:
-    return int(owners.max()) + 1 if len(owners) else 0

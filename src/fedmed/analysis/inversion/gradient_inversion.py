@@ -108,7 +108,7 @@ def as_is(gradient: Gradient) -> Gradient:
 
 
 def saturated(gradient: Gradient) -> Gradient:
-    """A gradient as :func:`from_adam` shows it, smoothly, so that it can be differentiated: g / sqrt(1 + (g / SATURATED)^2)."""
+    """A gradient as :func:`from_adam` shows it, but differentiable: g / sqrt(1 + (g / SATURATED)^2)."""
     return tuple(values * torch.rsqrt(1 + (values / SATURATED) ** 2) for values in gradient)
 
 

@@ -26,8 +26,8 @@ THRESHOLD = 0.5
 def probabilities(model: TrainedModel, images: Sequence[Path], flips: bool) -> NDArray[np.float32]:
     """Probabilities (3, X, Y, Z) of TC, WT and ET in the files' voxels, 0 to 1.
 
-    The network sees the images as in an evaluation. Its probabilities at 1 mm are interpolated linearly between the files'
-    voxels, and taken from the nearest voxel beyond the last; outside a box around the brain it is 0.
+    The network sees the images as in an evaluation. Its probabilities at 1 mm are interpolated linearly between the
+    files' voxels, and taken from the nearest voxel beyond the last; outside a box around the brain they are 0.
 
     Args:
         model: of the task ``brats18``.
@@ -39,6 +39,7 @@ def probabilities(model: TrainedModel, images: Sequence[Path], flips: bool) -> N
     """
     task = brain_tumour_task(model)
     prepare = task.new_patient()
+    assert isinstance(prepare, mt.InvertibleTransform)  # by the contract of NativeGrid
     image = prepare({"image": [str(path) for path in images]})["image"]
     with model.inference():
         seen = convert_to_tensor(image, track_meta=False, device=model.device)[None]

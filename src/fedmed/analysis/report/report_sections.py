@@ -119,10 +119,7 @@ def data(run: RunFolder) -> Section:
 
 def training(run: RunFolder, task: Task) -> Section:
     """The curves, and the last scores that each site reported."""
-    parts: list[Part] = []
-    picture = run.path / "curves.png"
-    if picture.is_file():
-        parts.append(Picture("loss and score over the rounds", picture.read_bytes()))
+    parts = _picture(run, "curves.png", "loss and score over the rounds")
     history = run.history()
     columns = [str(name) for name in history.columns if is_score(str(name)) or name == CASES]
     scored = history.dropna(subset=[task.KEY_METRIC]) if task.KEY_METRIC in history else history.iloc[:0]
@@ -216,13 +213,17 @@ def privacy(run: RunFolder) -> Section:
 
 def cross_site(run: RunFolder) -> Section | None:
     """The matrix of models and sites, where the run made one."""
-    picture, table = run.path / "cross_site.png", run.path / "cross_site.csv"
+    table = run.path / "cross_site.csv"
     if not table.is_file():
         return None
-    parts: list[Part] = []
-    if picture.is_file():
-        parts.append(Picture("every model (rows) at every site (columns)", picture.read_bytes()))
+    parts = _picture(run, "cross_site.png", "every model (rows) at every site (columns)")
     return Section("Cross-site", [*parts, Text(f"All numbers are in {table.name}.")])
+
+
+def _picture(run: RunFolder, name: str, caption: str) -> list[Part]:
+    """A picture of the run folder, where it is there."""
+    path = run.path / name
+    return [Picture(caption, path.read_bytes())] if path.is_file() else []
 
 
 def _verdict(run: RunFolder) -> str:
