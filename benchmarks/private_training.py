@@ -15,8 +15,8 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 from benchmarks.watched_run import Watched, watch
 from fedmed.core import machine
+from fedmed.core.cli import Parser
 from fedmed.core.errors import InputError
-from fedmed.core.options import Parser
 from fedmed.data.phantoms.phantom import make_phantom
 
 WAYS: Mapping[str, tuple[object, ...]] = {

@@ -28,8 +28,8 @@ from benchmarks.bare_loop import bare
 from benchmarks.watched_run import Watched, watch
 from fedmed.command_line import read_experiment
 from fedmed.core import machine
+from fedmed.core.cli import Parser
 from fedmed.core.errors import InputError
-from fedmed.core.options import Parser
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.experiment import Experiment
 

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.watched_run import Watched, watch
 from fedmed.core import machine
+from fedmed.core.cli import Parser
 from fedmed.core.errors import InputError
-from fedmed.core.options import Parser
 from fedmed.data.phantoms.phantom import make_phantom
 
 FEW_ROUNDS = 3

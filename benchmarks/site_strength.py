@@ -18,7 +18,7 @@ import torch
 from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.command_line import read_experiment
-from fedmed.core.options import Parser
+from fedmed.core.cli import Parser
 from fedmed.data.brats.brats_layout import ALL_SITES
 from fedmed.data.datalist import datalist_path, load_datalist
 from fedmed.data.phantoms.phantom import make_phantom

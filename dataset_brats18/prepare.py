@@ -19,9 +19,10 @@ from typing import TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, counted, in_words
 from fedmed.core.files import write_whole
-from fedmed.core.options import Parser, absolute_path, add_options, option_names, to_plain
+from fedmed.core.options import add_options, option_names, to_plain
 from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
 from fedmed.data.audit.case_picture import case_picture, chosen_cases, picture_format
 from fedmed.data.audit.duplicates_exchange import key_of_this_site

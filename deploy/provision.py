@@ -13,8 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, in_words
-from fedmed.core.options import Parser, absolute_path
 from fedmed.environments.flare.federation_project import PARTICIPANTS, Project, filled, read_project
 from fedmed.environments.flare.provisioning import PROJECT_FILE, join, make_kits
 

@@ -10,43 +10,42 @@ Runs that differ in their seed alone are one line with a band. A workspace of FL
 """
 
 import argparse
-import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-import pandas as pd
-
-from fedmed.analysis.curves.run_curves import over_sites, read_run, scored_shares
-from fedmed.analysis.curves.run_groups import Group, group_runs
-from fedmed.analysis.curves.runs_picture import Look, draw
-from fedmed.analysis.curves.tensorboard_events import COLUMNS, cut_short, site_folders, smooth
-from fedmed.core.errors import InputError, counted, in_words
+from fedmed.analysis.curves.plotted_runs import (
+    chosen,
+    key_metric,
+    labelled,
+    long_table,
+    picture,
+    read_runs,
+    runs_with_events,
+)
+from fedmed.analysis.curves.runs_picture import Look
+from fedmed.core.cli import Parser, absolute_path, echo, run_script
+from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
-from fedmed.core.options import Parser, absolute_path
-from fedmed.runs.run_folder import ARTIFACTS, RunFolder
+from fedmed.core.names import ARTIFACTS
 
 ENDINGS = (".png", ".svg", ".csv")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Read, draw and save; 0 when done, 2 when something given cannot be used."""
-    try:
-        args = parser().parse_args(arguments)
-        out = writable(args.out or args.artifacts / "curves.png", args.force)
-        runs = labelled(args.runs or runs_with_events(args.artifacts))
-        table, tags = chosen(read_runs(runs), args.tag)
-        content = long_table(table, args.smooth) if out.suffix == ".csv" else picture(table, tags, runs, args, out)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out, content)
-    except (InputError, OSError) as error:
-        print(f"error: {in_words(error)}", file=sys.stderr)
-        return 2
-    print(f"{out}: {', '.join(tags)} of {counted(table['run'].nunique(), 'run')}, smoothed with {args.smooth:g}")
-    return 0
+def main(arguments: Sequence[str]) -> None:
+    """Read, draw and save."""
+    args = parser().parse_args(arguments)
+    out = writable(args.out or args.artifacts / "curves.png", args.force)
+    runs = labelled(args.runs or runs_with_events(args.artifacts))
+    table, tags = chosen(read_runs(runs), args.tag or [key_metric(list(runs.values()))])
+    look, form = Look(args.smooth, args.sites), out.suffix[1:]
+    content = long_table(table, args.smooth) if form == "csv" else picture(table, tags, runs, look, form)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, content)
+    echo(f"{out}: {', '.join(tags)} of {counted(table['run'].nunique(), 'run')}, smoothed with {args.smooth:g}")
 
 
 def parser() -> Parser:
@@ -59,8 +58,9 @@ def parser() -> Parser:
         "--artifacts", type=absolute_path, default=HERE.parent / ARTIFACTS, help="where runs are looked for"
     )
     parser.add_argument(
-        "--tag", action="append", help="a scalar to draw, or all; may be given several times (default: val_dice)"
-    )
+        "--tag", action="append",
+        help="a scalar to draw, or all; may be given several times (default: the task's key metric, such as val_dice)",
+    )  # fmt: skip
     parser.add_argument("--smooth", type=_weight, default=0.8, help="weight from 0 to below 1 (default: %(default)s)")
     parser.add_argument("--sites", action="store_true", help="a panel a site instead of the mean over sites")
     parser.add_argument("--out", type=absolute_path, help=".png, .svg or .csv (default: curves.png in --artifacts)")
@@ -83,96 +83,6 @@ def writable(out: Path, force: bool) -> Path:
     return out
 
 
-def runs_with_events(artifacts: Path) -> list[Path]:
-    """Every run that has events, by name.
-
-    Raises:
-        InputError: there is none.
-    """
-    runs = sorted(path.parent for path in artifacts.glob("*/tb_events") if site_folders(path.parent))
-    if not runs:
-        raise InputError(f"{artifacts} holds no run with tb_events; make one with python job.py, or name run folders.")
-    return runs
-
-
-def labelled(paths: Sequence[Path]) -> dict[str, Path]:
-    """Each folder, once, by its label.
-
-    Raises:
-        InputError: a folder holds no events.
-    """
-    for path in paths:
-        if not site_folders(path):
-            raise InputError(
-                f"{path} holds no TensorBoard events of a site; expected a run folder such as artifacts/run-001, or "
-                "one of FLARE's workspaces, with <site>/events... in it."
-            )
-    once = list(dict.fromkeys(path.resolve() for path in paths))
-    return dict(zip(RunFolder.labels(once), once, strict=True))
-
-
-def read_runs(runs: Mapping[str, Path]) -> pd.DataFrame:
-    """Every scalar of every run, with a warning for each file that cannot be read to its end."""
-    for path in runs.values():
-        for sentence in cut_short(path):
-            warn(sentence)
-    return pd.concat([read_run(path, label) for label, path in runs.items()], ignore_index=True)
-
-
-def chosen(table: pd.DataFrame, wanted: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:
-    """The points of the wanted tags, and these tags, with a warning for each run that lacks one.
-
-    Raises:
-        InputError: no run has the tag.
-    """
-    known, runs = sorted(table["tag"].unique()), list(table["run"].unique())
-    tags = list(dict.fromkeys(known if "all" in (wanted or ()) else wanted or ["val_dice"]))
-    for tag in tags:
-        if tag not in known:
-            has = ", ".join(known) or "nothing that can be read"
-            raise InputError(f"--tag is {tag}, which no run has; choose of what they have: {has}.")
-        with_it = set(table[table["tag"] == tag]["run"])
-        for run in runs:
-            if run not in with_it:
-                warn(f"{run} has no {tag}, so it is missing there.")
-    return table[table["tag"].isin(tags)], tags
-
-
-def long_table(table: pd.DataFrame, weight: float) -> bytes:
-    """Every point as CSV: run, site, tag, step, value and smoothed, each site's curve smoothed by itself."""
-    values = table.groupby(["run", "site", "tag"], sort=False)["value"]
-    smoothed = values.transform(lambda curve: smooth(curve, weight))
-    return table[COLUMNS].assign(smoothed=smoothed).to_csv(index=False).encode()
-
-
-def picture(
-    table: pd.DataFrame, tags: Sequence[str], runs: Mapping[str, Path], args: argparse.Namespace, out: Path
-) -> bytes:
-    """The figure in the form of its file's ending."""
-    drawn = {label: path for label, path in runs.items() if label in set(table["run"])}
-    groups = group_runs(drawn)
-    warn_of_uneven(table, groups)
-    shares = [label for label, path in drawn.items() if args.sites and scored_shares(path)]
-    note = f"The sites of {', '.join(shares)} scored different cases: each its share of the list." if shares else ""
-    file = io.BytesIO()
-    draw(table, tags, groups, Look(args.smooth, args.sites), note).savefig(file, format=out.suffix[1:], dpi=130)
-    return file.getvalue()
-
-
-def warn_of_uneven(table: pd.DataFrame, groups: Sequence[Group]) -> None:
-    """Say which of the runs of one line end early, because the line ends with the shortest."""
-    for group in groups:
-        for tag, points in table[table["run"].isin(group.runs)].groupby("tag"):
-            ends = {str(run): over_sites(rows).index.max() for run, rows in points.groupby("run")}
-            if len(set(ends.values())) > 1:
-                shown = ", ".join(f"{run} at {end:g}" for run, end in ends.items())
-                warn(f"{tag} of {group.label} ends at different steps ({shown}); the line ends with the shortest run.")
-
-
-def warn(sentence: str) -> None:
-    print(f"warning: {sentence}", file=sys.stderr)
-
-
 def _weight(text: str) -> float:
     try:
         weight = float(text)
@@ -184,4 +94,4 @@ def _weight(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

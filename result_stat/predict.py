@@ -6,12 +6,9 @@ python result_stat/predict.py --model artifacts/run-001 --export bundle DIR
 """
 
 import argparse
-import hashlib
-import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
@@ -20,43 +17,29 @@ ARGUMENTS = sys.argv[1:]
 if __name__ == "__main__":  # FLARE, when it is imported, takes --export out of the command line as an option of its own
     del sys.argv[1:]
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedmed.analysis.evaluation.trained_model import TrainedModel, open_model
 from fedmed.analysis.prediction.fitness import check_fitness
-from fedmed.analysis.prediction.native_grid import THRESHOLD, brain_tumour_task, painted, probabilities
+from fedmed.analysis.prediction.native_grid import brain_tumour_task
 from fedmed.analysis.prediction.outputs import check_outputs
-from fedmed.analysis.prediction.overlay import overlay
 from fedmed.analysis.prediction.patient_files import PatientFiles, named_files, told_files
-from fedmed.analysis.prediction.prediction_report import Prediction, as_text, document
-from fedmed.analysis.prediction.volume_file import is_compressed, volume_bytes
-from fedmed.core.errors import InputError, in_words
+from fedmed.analysis.prediction.patient_prediction import ENDINGS, contents, predicted
+from fedmed.analysis.prediction.prediction_report import as_text
+from fedmed.core.cli import Parser, absolute_path, echo, run_script
+from fedmed.core.errors import InputError
 from fedmed.core.files import write_together
-from fedmed.core.options import Parser, absolute_path
-from fedmed.data.audit.case_picture import FORMATS, picture_format
-from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, SUFFIXES, label_scheme
-from fedmed.data.image_file import read_image
-from fedmed.data.phantoms.phantom import PHANTOMS
-
-ENDINGS = {"output": SUFFIXES, "probabilities": SUFFIXES, "report": (".json",), "overlay": FORMATS}
-"""The files that a prediction writes, by their options, and how their names may end."""
+from fedmed.data.audit.case_picture import FORMATS
+from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, label_scheme
 
 OF_A_PREDICTION = ("input", *MODALITIES, *ENDINGS, "label_scheme", "flips", "accept_skull")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Predict and write, or export; 0 when done, 2 when something given cannot be used."""
-    try:
-        args = parser().parse_args(arguments)
-        if args.export:
-            export(args)
-        else:
-            predict(args)
-    except (InputError, OSError) as error:
-        print(f"error: {' '.join(in_words(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+def main(arguments: Sequence[str]) -> None:
+    """Predict and write, or export."""
+    args = parser().parse_args(arguments)
+    if args.export:
+        export(args)
+    else:
+        predict(args)
 
 
 def parser() -> Parser:
@@ -94,10 +77,10 @@ def predict(args: argparse.Namespace) -> None:
     check_outputs(outputs, ENDINGS, patient.images.values(), args.force)
     model = opened(args)
     warnings = check_fitness(patient, brain_tumour_task(model).rules(None), args.accept_skull)
-    print(f"{patient.name}: {model.label}, {model.weights.name} on {model.device}", flush=True)
-    prediction = predicted(patient, model, warnings, args)
+    echo(f"{patient.name}: {model.label}, {model.weights.name} on {model.device}")
+    prediction = predicted(patient, model, label_scheme(args.label_scheme), warnings, flips=args.flips)
     write_together(contents(prediction, outputs))
-    print(f"\n{as_text(prediction)}\n\n{chr(10).join(map(str, outputs.values()))}")
+    echo(f"\n{as_text(prediction)}\n\n{chr(10).join(map(str, outputs.values()))}")
 
 
 def patient_of(args: argparse.Namespace) -> PatientFiles:
@@ -126,50 +109,6 @@ def opened(args: argparse.Namespace) -> TrainedModel:
     return open_model(args.model, args.which or "best")
 
 
-def predicted(
-    patient: PatientFiles, model: TrainedModel, warnings: tuple[str, ...], args: argparse.Namespace
-) -> Prediction:
-    """Segment the patient."""
-    scheme = label_scheme(args.label_scheme)
-    found = probabilities(model, list(patient.images.values()), args.flips)
-    with model.weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Prediction(
-        patient=patient,
-        model=model.label,
-        weights=model.weights,
-        weights_sha256=digest,
-        flips=args.flips,
-        scheme=scheme,
-        image=read_image(patient.reference),
-        probabilities=found,
-        labels=painted(found > THRESHOLD, scheme),
-        warnings=(*_of_phantoms(model), *warnings),
-    )
-
-
-def _of_phantoms(model: TrainedModel) -> Sequence[str]:
-    if PHANTOMS not in model.data:
-        return ()
-    return (f"{model.label} was trained on {model.data}: what it says of a patient has no meaning.",)
-
-
-def contents(prediction: Prediction, outputs: Mapping[str, Path]) -> dict[Path, bytes]:
-    """The files that were asked for, whole and not yet written."""
-
-    def volume(voxels: NDArray[Any], says: str, path: Path) -> bytes:
-        return volume_bytes(voxels, prediction.patient.reference, says, is_compressed(path))
-
-    channels_last = np.moveaxis(prediction.probabilities, 0, -1)
-    make: Mapping[str, Callable[[Path], bytes]] = {
-        "output": lambda path: volume(prediction.labels, f"labels of {prediction.scheme.name}", path),
-        "probabilities": lambda path: volume(channels_last, "probabilities of TC, WT, ET", path),
-        "report": lambda path: f"{json.dumps(document(prediction, outputs), indent=2)}\n".encode(),
-        "overlay": lambda path: overlay(prediction, picture_format(path)),
-    }
-    return {path: make[option](path) for option, path in outputs.items()}
-
-
 def export(args: argparse.Namespace) -> None:
     """Write the model for others to run.
 
@@ -185,8 +124,8 @@ def export(args: argparse.Namespace) -> None:
     from fedmed.analysis.bundle.bundle_export import export_bundle
 
     export_bundle(opened(args), absolute_path(place), args.force)
-    print(absolute_path(place))
+    echo(str(absolute_path(place)))
 
 
 if __name__ == "__main__":
-    sys.exit(main(ARGUMENTS))
+    sys.exit(run_script(main, ARGUMENTS))

@@ -31,10 +31,11 @@ from fedmed.analysis.attacks.protection import Protect, gaussian, of_run
 from fedmed.analysis.attacks.stated_privacy import Promise, promise_of
 from fedmed.analysis.evaluation.case_scoring import caching_after
 from fedmed.analysis.evaluation.trained_model import model_file, network_of
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import write_whole
 from fedmed.core.memory_format import channels_last, use_channels_last
-from fedmed.core.options import Parser, absolute_path, expect, expect_at_least
+from fedmed.core.options import expect, expect_at_least
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder

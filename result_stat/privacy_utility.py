@@ -39,14 +39,16 @@ from fedmed.analysis.evaluation.evaluation_cases import validation_cases
 from fedmed.analysis.evaluation.trained_model import open_model
 from fedmed.command_line import read_experiment
 from fedmed.core import machine
+from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, RunFailed, counted, in_words
-from fedmed.core.options import Parser, absolute_path, expect_at_least, to_plain
+from fedmed.core.names import ARTIFACTS
+from fedmed.core.options import expect_at_least, to_plain
 from fedmed.core.site_scores import mean_of_values
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.phantoms.phantom import is_phantom, make_phantom
 from fedmed.experiment import Experiment
 from fedmed.privacy.svt import MEANINGFUL
-from fedmed.runs.run_folder import ARTIFACTS, RunFolder
+from fedmed.runs.run_folder import RunFolder
 
 GRID: Mapping[str, str] = {
     "none": "--privacy none",

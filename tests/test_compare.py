@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fedmed.core.cli import run_script
 from result_stat import compare
 from tests import scripts
 
@@ -72,7 +73,7 @@ def test_runs_are_compared_and_every_kind_of_file_is_written(scored_run: MakeRun
 def test_bad_input_ends_with_one_sentence_and_code_2(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert compare.main(arguments) == 2
+    assert run_script(compare.main, arguments) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert words in told
@@ -95,11 +96,11 @@ def test_an_output_that_exists_is_kept_unless_forced(
     runs = [str(scored_run(dice())), str(scored_run(dice(0.03)))]
     (tmp_path / "out-tests.csv").write_text("mine")
     command = [*runs, "--out", str(tmp_path / "out.csv")]
-    assert compare.main(command) == 2
+    assert run_script(compare.main, command) == 2
     assert "out-tests.csv exists and is kept" in capsys.readouterr().err
     assert (tmp_path / "out-tests.csv").read_text() == "mine"
     assert not (tmp_path / "out.csv").exists()
-    assert compare.main([*command, "--force"]) == 0
+    assert run_script(compare.main, [*command, "--force"]) == 0
     assert (tmp_path / "out-tests.csv").read_text() != "mine"
 
 
@@ -107,19 +108,19 @@ def test_other_metrics_and_models(scored_run: MakeRun, capsys: pytest.CaptureFix
     far = {case: {region: 10 * (1 - value) for region, value in of.items()} for case, of in dice().items()}
     farther = {case: {region: 12 * (1 - value) for region, value in of.items()} for case, of in dice().items()}
     runs = [str(scored_run(table, metric="hd95", model="last")) for table in (far, farther)]
-    assert compare.main([*runs, "--model", "last", "--metric", "hd95"]) == 0
+    assert run_script(compare.main, [*runs, "--model", "last", "--metric", "hd95"]) == 0
     told = capsys.readouterr().out
     assert "is worse than run-001 (fedavg, 2 sites) in HD95 by" in told
     assert " mm on average over 12 cases" in told
-    assert compare.main([*runs, "--model", "last", "--metric", "volume"]) == 2
+    assert run_script(compare.main, [*runs, "--model", "last", "--metric", "volume"]) == 2
     assert "--metric is volume; expected one of dice, challenge_dice" in capsys.readouterr().err
-    assert compare.main([*runs, "--model", "last"]) == 2
+    assert run_script(compare.main, [*runs, "--model", "last"]) == 2
     assert "has no dice; make it anew with: python result_stat/evaluate.py" in capsys.readouterr().err
 
 
 def test_a_region_without_any_value_is_left_out(scored_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     tables = [{case: {**of, "ET": math.nan} for case, of in dice(lower).items()} for lower in (0.0, 0.03)]
-    assert compare.main([str(scored_run(table)) for table in tables]) == 0
+    assert run_script(compare.main, [str(scored_run(table)) for table in tables]) == 0
     told = capsys.readouterr().out
     assert "| run-002 - run-001 | WT |" in told
     assert "| run-002 - run-001 | ET |" not in told

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from fedmed.core.cli import run_script
 from fedmed.data.brats.brats_layout import find_cases
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import BEST, RunFolder, save_weights
@@ -48,7 +49,7 @@ def case(phantom: Path, tmp_path: Path) -> Path:
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one sentence with which the script refuses."""
-    assert predict.main(list(map(str, arguments))) == 2
+    assert run_script(predict.main, list(map(str, arguments))) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert told.count("\n") == 1
@@ -97,10 +98,10 @@ def test_files_may_have_any_name_and_what_is_there_is_kept(
     for n, modality in enumerate(("t1ce", "t1", "t2", "flair")):
         path = next(case.glob(f"*_{modality}.nii.gz")).rename(case / f"{n}.nii.gz")
         given += [f"--{modality}", path]
-    assert predict.main(list(map(str, given))) == 0
+    assert run_script(predict.main, list(map(str, given))) == 0
     before = (tmp_path / "seg.nii").read_bytes()
     assert "exists already" in refused(capsys, *given)
-    assert predict.main([*map(str, given), "--force"]) == 0
+    assert run_script(predict.main, [*map(str, given), "--force"]) == 0
     assert (tmp_path / "seg.nii").read_bytes() == before
 
 
@@ -114,7 +115,7 @@ def test_an_empty_region_is_said_to_be_empty(
     save_weights(weights, run / BEST)
     picture = tmp_path / "o.png"
     given = ["--model", run, "--input", case, "--output", tmp_path / "seg.nii.gz", "--overlay", picture]
-    assert predict.main(list(map(str, given))) == 0
+    assert run_script(predict.main, list(map(str, given))) == 0
     told = capsys.readouterr().out
     assert told.count("empty\n") == 6
     assert "0.00  empty" in told

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +12,7 @@ import pytest
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from fedmed.core.cli import run_script
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder, save_weights
 from result_stat import evaluate, plot_tensorboard_events, report
@@ -37,14 +37,8 @@ def artifacts(small_experiment: Callable[..., Experiment], tmp_path: Path) -> Pa
     return place
 
 
-def script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = ["bash"] if name.endswith(".sh") else [sys.executable]
-    command += [str(ROOT / "result_stat" / name), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "result_stat")
-
-
 def test_every_run_is_scored_and_its_cases_are_kept(artifacts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate.main(["--artifacts", str(artifacts)]) == 0
+    assert run_script(evaluate.main, ["--artifacts", str(artifacts)]) == 0
     printed = capsys.readouterr().out
     for run in ("run-001", "run-002"):
         folder = artifacts / run / "evaluation" / "best-validation"
@@ -62,14 +56,14 @@ def test_every_run_is_scored_and_its_cases_are_kept(artifacts: Path, capsys: pyt
 
 def test_what_was_scored_is_kept_until_it_is_forced(artifacts: Path) -> None:
     run = artifacts / "run-001"
-    assert evaluate.main([str(run)]) == 0
+    assert run_script(evaluate.main, [str(run)]) == 0
     numbers = run / "evaluation" / "best-validation" / "cases.csv"
     numbers.write_text(numbers.read_text().replace("TC", "tc"))
-    assert evaluate.main([str(run)]) == 0
+    assert run_script(evaluate.main, [str(run)]) == 0
     assert ",tc," in numbers.read_text()
-    assert evaluate.main([str(run), "--flips"]) == 2  # of other settings, so it is refused
+    assert run_script(evaluate.main, [str(run), "--flips"]) == 2  # of other settings, so it is refused
     assert ",tc," in numbers.read_text()
-    assert evaluate.main([str(run), "--force"]) == 0
+    assert run_script(evaluate.main, [str(run), "--force"]) == 0
     assert ",tc," not in numbers.read_text()
 
 
@@ -81,7 +75,7 @@ def test_a_checkpoint_of_others_is_scored_on_the_lists_that_are_named(
     (tmp_path / "theirs").mkdir()
     torch.save({**weights, "train_conf": {"train": {"model": "SegResNet"}}}, tmp_path / "theirs" / "best_FL.pt")
     lists = ["--dataset_base_dir", str(phantom), "--datalist", str(phantom / "datalist")]
-    assert evaluate.main([str(tmp_path / "theirs" / "best_FL.pt"), *lists]) == 0
+    assert run_script(evaluate.main, [str(tmp_path / "theirs" / "best_FL.pt"), *lists]) == 0
     cases = pd.read_csv(tmp_path / "theirs" / "evaluation" / "best_FL-validation" / "cases.csv")
     assert cases["case"].nunique() == 2
 
@@ -92,16 +86,27 @@ def test_models_of_the_sites_are_scored_each_on_its_own_cases(artifacts: Path) -
         (run.path / "sites" / site).mkdir(parents=True)
         shutil.copy(run.path / "best_global_model.pt", run.path / "sites" / site / "best_local_model.pt")
     (run.path / "best_global_model.pt").unlink()
-    assert evaluate.main([str(run.path)]) == 0
+    assert run_script(evaluate.main, [str(run.path)]) == 0
     cases = pd.read_csv(run.path / "evaluation" / "best-validation" / "cases.csv")
     assert cases.groupby("site")["case"].nunique().to_dict() == {"site-1": 2, "site-2": 2}
 
 
-def test_the_shell_script_scores_the_runs_that_are_named(artifacts: Path) -> None:
-    done = script("testing_models_3d.sh", artifacts / "run-002")
-    assert done.returncode == 0, done.stderr
-    assert "run-002" in done.stdout
-    assert "run-001" not in done.stdout
+def test_the_shell_script_hands_its_arguments_to_evaluate(tmp_path: Path) -> None:
+    """By the project's own interpreter where there is one, from any folder."""
+    place = tmp_path / "the project"
+    for folder in (place / "result_stat", place / ".venv" / "bin"):
+        folder.mkdir(parents=True)
+    shutil.copy(ROOT / "result_stat" / "testing_models_3d.sh", place / "result_stat")
+    own = place / ".venv" / "bin" / "python"
+    own.write_text("#!/bin/sh\necho own\nprintf '%s\\n' \"$@\"\n")
+    own.chmod(0o755)
+    command = ["bash", str(place / "result_stat" / "testing_models_3d.sh"), "run 1", "--model", "last"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    first, script, *arguments = done.stdout.splitlines()
+    assert (first, Path(script), arguments) == ("own", place / "result_stat" / "evaluate.py", command[2:])
+    own.unlink()
+    (place / "result_stat" / "evaluate.py").write_text("print('found')")
+    assert subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True).stdout == "found\n"
 
 
 def test_curves_are_drawn_without_a_screen_and_kept(artifacts: Path) -> None:
@@ -119,7 +124,7 @@ def test_curves_are_drawn_without_a_screen_and_kept(artifacts: Path) -> None:
 
 def curves(*arguments: object) -> int:
     """The script in this process, which is quicker."""
-    return plot_tensorboard_events.main([str(argument) for argument in arguments])
+    return run_script(plot_tensorboard_events.main, [str(argument) for argument in arguments])
 
 
 def test_the_picture_names_seeds_and_says_that_sites_scored_different_cases(artifacts: Path) -> None:
@@ -170,7 +175,7 @@ def test_what_is_missing_or_damaged_is_told(artifacts: Path, capsys: pytest.Capt
 def test_bad_input_ends_with_one_sentence_and_code_2(
     script: ModuleType, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert script.main(arguments) == 2
+    assert run_script(script.main, arguments) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert told.count("\n") == 1
@@ -186,12 +191,12 @@ def test_an_unknown_tag_is_answered_with_the_known_ones(artifacts: Path, capsys:
 def test_a_run_without_the_model_is_refused(artifacts: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
     run = artifacts / "run-001"
     (run / "best_global_model.pt").unlink()
-    assert evaluate.main([str(run), "--model", model]) == 2
+    assert run_script(evaluate.main, [str(run), "--model", model]) == 2
     assert "is not there (run-001 is finished)" in capsys.readouterr().err
 
 
 def test_cases_that_are_gone_are_told_of(artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    assert evaluate.main([str(artifacts / "run-001"), "--dataset_base_dir", str(tmp_path / "empty")]) == 2
+    assert run_script(evaluate.main, [str(artifacts / "run-001"), "--dataset_base_dir", str(tmp_path / "empty")]) == 2
     assert "site-1.json" in capsys.readouterr().err
     assert not (artifacts / "run-001" / "evaluation").exists()

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.core import registry
+from fedmed.core.cli import Parser
 from fedmed.core.errors import InputError
-from fedmed.core.options import Parser, add_options, expect, option, option_names
+from fedmed.core.options import add_options, expect, option, option_names
 from fedmed.experiment import SECTIONS, Data, Experiment
 from fedmed.runs.resuming import resumed
 from fedmed.tasks.base import Task
@@ -94,7 +95,7 @@ def _begun(given: dict[str, Any], instead: Instead) -> Experiment:
     if instead.export and chosen["env"] == "sim":
         raise InputError("--export writes a job for a federation, and --env sim runs one here; drop one of them.")
     plugins = {kind: registry.find(kind, name) for kind, name in chosen.items()}
-    data_here = plugins["env"].DATA_HERE and not instead.export  # type: ignore[attr-defined]
+    data_here = plugins["env"].DATA_IS_LOCAL and not instead.export  # type: ignore[attr-defined]
     given = _with_this_machines_data(given) if data_here else _without_data(given)
     if "site_names" in given:
         given.setdefault("n_clients", len(given["site_names"].split(",")))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fedmed.experiment import Performance
+from fedmed.core.settings import Performance
 
 _FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 """By the rank of a convolution's weight."""

@@ -9,16 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fedmed.core.cli import absolute_path
 from fedmed.core.errors import InputError
 
 T = TypeVar("T")
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that tells a mistake as this project does: in one sentence, by an InputError."""
-
-    def error(self, message: str) -> typing.NoReturn:
-        raise InputError(f"{message}; {self.prog} --help lists the options.")
 
 
 def option(default: Any, help: str, **metadata: Any) -> Any:
@@ -94,16 +88,6 @@ def _parsing(kind: Any) -> dict[str, Any]:
     if kind is Path:
         return {"type": absolute_path, "metavar": "PATH"}
     return {"type": kind, "metavar": {str: "NAME", int: "N", float: "X"}[kind]}
-
-
-def absolute_path(text: str) -> Path:
-    """A path from the command line, made absolute at once, so that no later change of folder moves it."""
-    if not text:
-        raise argparse.ArgumentTypeError("it is empty; is the variable that it was taken from set?")
-    try:
-        return Path(text).expanduser().absolute()
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
 def _required(kind: Any) -> Any:

@@ -44,7 +44,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
 
 def cache(experiment: Experiment) -> str:
     """The place of prepared cases, in words."""
-    if not experiment.environment.DATA_HERE:
+    if not experiment.environment.DATA_IS_LOCAL:
         return f"at each site, where it has a folder for it; {experiment.performance.cache_dataset:.0%} in memory"
     folder, speed = experiment.data.cache_dir, experiment.performance
     on_disk = f"{folder}, at most {speed.cache_gb:g} GB" if folder and speed.cache_gb else "none on disk"

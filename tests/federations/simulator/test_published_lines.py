@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fedmed.analysis.evaluation.case_scoring import score
 from fedmed.analysis.evaluation.evaluation_cases import validation_cases
 from fedmed.analysis.evaluation.trained_model import open_model
+from fedmed.core.cli import run_script
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.data.prepared.cache import Caching
 from fedmed.runs.run_folder import RunFolder
@@ -200,17 +201,17 @@ def test_the_history_csv_equals_the_json(runs: Runs, place: Path) -> None:
 
 def test_a_run_is_reported_on_one_page_without_a_network(runs: Runs, place: Path) -> None:
     run = folder(place, "private")
-    assert report.main([str(run.path)]) == 0
+    assert run_script(report.main, [str(run.path)]) == 0
     page = (run.path / "report.html").read_text(encoding="utf-8")
     sources = re.findall(r'(?:src|href)="([^"]{1,30})', page)
     assert sources
     assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
     for words in ("Scores", "lesion-wise HD95", "worst: ", "heuristic", "synthetic phantoms", "learning_rate"):
         assert words in page, words
-    assert report.main([str(run.path)]) == 2  # it is kept
+    assert run_script(report.main, [str(run.path)]) == 2  # it is kept
     shutil.move(place / "data set", place / "gone")
     try:
-        assert report.main([str(run.path), "--force"]) == 0  # scored before, but no pictures
+        assert run_script(report.main, [str(run.path), "--force"]) == 0  # scored before, but no pictures
     finally:
         shutil.move(place / "gone", place / "data set")
     assert "worst: " not in (run.path / "report.html").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ def _code(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def _traffic(runs: Sequence[ComparedRun]) -> list[str]:
-    alone = ", ".join(run.label for run in runs if not run.experiment.algorithm.GLOBAL_MODEL)
+    alone = ", ".join(run.label for run in runs if not run.experiment.algorithm.has_global_model)
     if not alone:
         return []
     return [f"MB of {alone} are what FLARE's protocol moves: the untrained model, and differences of zero."]

@@ -1,0 +1,143 @@
+"""One evaluation from start to end: every case scored once, its numbers, their table, and how they were made."""
+
+import hashlib
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from tqdm import tqdm
+
+from fedmed.analysis.evaluation.case_scoring import Unit, caching_after, measure
+from fedmed.analysis.evaluation.evaluation_cases import EvaluationCases
+from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
+from fedmed.analysis.evaluation.evaluation_source import (
+    EvaluationRequest,
+    EvaluationSource,
+    cases_of,
+    folder_of,
+    runs_with_a_model,
+    source_of,
+)
+from fedmed.analysis.evaluation.evaluation_table import long_table, summarize
+from fedmed.analysis.evaluation.evaluation_text import evaluation_text
+from fedmed.core import machine
+from fedmed.core.cli import echo
+from fedmed.core.errors import InputError
+from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.prepared.cache import Caching
+from fedmed.tasks.base import Task
+
+
+class Evaluated(NamedTuple):
+    """The table of a finished evaluation, and the task whose metrics it holds."""
+
+    task: Task
+    table: pd.DataFrame
+
+
+def evaluate_named(paths: Sequence[Path], labels: Sequence[str], request: EvaluationRequest) -> dict[str, Evaluated]:
+    """Evaluate run folders or files of weights; the results by label.
+
+    Raises:
+        InputError: one of them cannot be evaluated.
+    """
+    return {label: evaluate(path, label, request) for path, label in zip(paths, labels, strict=True)}
+
+
+def evaluate_every(artifacts: Path, request: EvaluationRequest) -> dict[str, Evaluated]:
+    """Evaluate every run of a folder that can be; a run that cannot is passed over with a line on stderr.
+
+    Raises:
+        InputError: no run can be.
+    """
+    found = {}
+    for run in runs_with_a_model(artifacts):
+        try:
+            found[run.name] = evaluate(run, run.name, request)
+        except InputError as error:
+            echo(f"{run.name} is passed over: {error}", sys.stderr)
+    if not found:
+        raise InputError(f"No run in {artifacts} can be scored; name one to see why.")
+    return found
+
+
+def evaluate(path: Path, label: str, request: EvaluationRequest) -> Evaluated:
+    """Score one source, unless that has been done, and print its numbers.
+
+    Raises:
+        InputError: it cannot be scored, or was scored with other settings and ``force`` is not given.
+    """
+    source = source_of(path, label, request)
+    caching = caching_after(source.run.experiment() if source.run else None, label)
+    listed = cases_of(source, request, FactsBook(caching.disk))
+    folder = folder_of(source, request)
+    identity = identity_of(source, listed, request)
+    if not request.force and folder.finished(identity):
+        echo(f"{label}: {source.name} was scored before; --force scores it again")
+    else:
+        _score(source, listed, folder, identity, caching)
+    echo(evaluation_text(label, source.name, folder, source.task.METRICS))
+    return Evaluated(source.task, folder.table())
+
+
+def identity_of(source: EvaluationSource, listed: EvaluationCases | None, request: EvaluationRequest) -> dict[str, Any]:
+    """The facts that are equal where two evaluations are the same; without cases, as far as they are known."""
+    hashes = [_sha256(model.weights) for model in source.models.values()]
+    identity = {
+        "weights_sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        "task": source.task.name,
+        "split": request.split,
+        "flips": request.flips,
+    }
+    if listed is None:
+        return identity
+    truths = {case.name: _sha256(case.label) for case in listed.cases}
+    return {**identity, "label_scheme": listed.label_scheme, "truth_sha256": truths, "sites": listed.site_of}
+
+
+def _score(
+    source: EvaluationSource,
+    listed: EvaluationCases,
+    folder: EvaluationFolder,
+    identity: Mapping[str, Any],
+    caching: Caching,
+) -> None:
+    started, units = time.monotonic(), units_of(source, listed)
+    progress = folder.begin(identity)
+    with tqdm(total=len(units), desc=f"{source.label}, {source.name}", unit="case") as bar:
+        models = {model.weights: model for model in source.models.values()}
+        measure(
+            units, models, listed.label_scheme, caching, progress, bool(identity["flips"]), lambda key: bar.update()
+        )
+    patients = {case.name: source.task.patient_of(case) for case in listed.cases}
+    results = {unit.key: progress.rows[unit.key] for unit in units}
+    table = long_table(source.label, results)
+    numbers = summarize(table, patients, [metric.name for metric in source.task.METRICS])
+    about = {
+        "run": source.label,
+        "model": source.name,
+        "data": listed.data,
+        **identity,
+        "patients": patients,
+        "cases": list(patients),
+        "machine": machine.one_line(machine.describe()),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    folder.finish(table, numbers, about)
+
+
+def units_of(source: EvaluationSource, listed: EvaluationCases) -> list[Unit]:
+    """Every case once; where each site has a model of its own, every site's cases by that model."""
+    if "" in source.models:
+        weights, site_of = source.models[""].weights, listed.site_of
+        return [Unit(site_of[case.name], case, weights) for case in listed.cases]
+    cases = {site: listed.of_site.get(site, listed.cases) for site in source.models}
+    return [Unit(site, case, source.models[site].weights) for site, own in cases.items() for case in own]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,104 @@
+"""The whole page about a run. A run that was not scored yet is scored first."""
+
+from collections.abc import Sequence
+
+from fedmed.analysis.evaluation.case_scoring import caching_after
+from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
+from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest, cases_of, folder_of, source_of
+from fedmed.analysis.evaluation.run_evaluation import evaluate, identity_of
+from fedmed.analysis.report import report_sections
+from fedmed.analysis.report.report_page import Picture, Section, Text, render
+from fedmed.core.errors import InputError
+from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.phantoms.phantom import dataset_title
+from fedmed.runs.run_folder import RunFolder
+from fedmed.tasks.base import Metric
+
+
+def run_page(run: RunFolder, request: EvaluationRequest, number: int) -> str:
+    """The page's HTML.
+
+    Args:
+        number: how many of the worst cases are shown as pictures, and how many of the best.
+
+    Raises:
+        InputError: the run has an evaluation of other weights, cases or settings, and ``force`` is not given.
+    """
+    experiment = run.experiment()
+    task, metric = experiment.task, experiment.task.METRICS[0]
+    folder, why = scored(run, request)
+    dataset = request.dataset_base_dir or experiment.data.dataset_base_dir
+    found: list[Section | None] = [
+        report_sections.result(run, folder, metric, dataset_title(dataset) if dataset else ""),
+        report_sections.scores(folder, task.METRICS) if folder else Section("Scores", [Text(why, warning=True)]),
+        report_sections.cases(folder, metric, pictures(run, folder, request, number)) if folder else None,
+        report_sections.training(run, task) if (run.path / "training_history.json").is_file() else None,
+        report_sections.cross_site(run),
+        report_sections.privacy(run),
+        report_sections.data(run),
+        report_sections.configuration(run),
+    ]
+    chosen = f"{task.name}, {experiment.algorithm.name}, privacy {experiment.privacy.name}"
+    subtitle = f"{chosen}, {experiment.training.n_clients} sites, {experiment.training.num_rounds} rounds"
+    return render(run.name, subtitle, [section for section in found if section is not None])
+
+
+def scored(run: RunFolder, request: EvaluationRequest) -> tuple[EvaluationFolder | None, str]:
+    """The run's evaluation, made now if it is not there; without one, the sentence that says why there is none.
+
+    Raises:
+        InputError: there is one of other weights, cases or settings.
+    """
+    try:
+        source = source_of(run.path, run.name, request)
+    except InputError as error:
+        return None, f"The run was not scored: {error}"
+    folder = folder_of(source, request)
+    try:
+        listed = cases_of(source, request, FactsBook(caching_after(run.experiment(), run.name).disk))
+    except InputError as error:  # the data are gone; what was found while they were there still holds
+        if not folder.is_made():
+            return None, f"The run was not scored: {error}"
+        listed = None
+    try:
+        made = folder.finished(identity_of(source, listed, request))
+    except InputError:
+        if not request.force:
+            raise
+        made = False
+    if not made:
+        evaluate(run.path, run.name, request)
+    return folder, ""
+
+
+def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationRequest, number: int) -> list[Picture]:
+    """The worst and the best cases by the first metric, as pictures; none where the images are gone."""
+    source = source_of(run.path, run.name, request)
+    metric = source.task.METRICS[0]
+    held = caching_after(run.experiment(), run.name)
+    try:
+        listed = cases_of(source, request, FactsBook(held.disk))
+    except InputError:
+        return []
+    by_name = {case.name: case for case in listed.cases}
+    drawn = []
+    for (site, name), value, title in extremes(folder, metric, number):
+        if name not in by_name:
+            continue
+        model = source.models.get(site) or source.models[""]
+        with model.inference():
+            item = model.task.eval_set([by_name[name]], listed.label_scheme, held)[0]
+            caption = f"{title}: {name} ({site}), mean {metric.title} {value:.4f}"
+            drawn.append(Picture(caption, model.task.picture(model.network, item, model.device)))
+    return drawn
+
+
+def extremes(folder: EvaluationFolder, metric: Metric, number: int) -> Sequence[tuple[tuple[str, str], float, str]]:
+    """Site and case, mean over the regions, and title of the worst cases and then of the best, each case once."""
+    own = folder.cases()
+    means = own[own["metric"] == metric.name].groupby(["site", "case"])["value"].mean().dropna().reset_index()
+    means = means.sort_values("value", ascending=metric.better == "higher", kind="stable")
+    ordered = [((row["site"], row["case"]), float(row["value"])) for _, row in means.iterrows()]
+    worst = ordered[:number]
+    best = [each for each in ordered[::-1][:number] if each not in worst]
+    return [(*each, "worst") for each in worst] + [(*each, "best") for each in best]
