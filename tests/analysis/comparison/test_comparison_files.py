@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.analysis.comparison.comparison_files import refuse_unwritable, path_of_tests
+from fedmed.analysis.comparison.comparison_files import path_of_tests, refuse_unwritable
 from fedmed.core.errors import InputError
 
 

@@ -13,7 +13,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.memory_format import channels_last, use_channels_last
 from fedmed.core.precision import autocast
 from fedmed.data.phantoms.phantom import dataset_title
-from fedmed.experiment import Performance
+from fedmed.experiment import Experiment, Performance
 from fedmed.runs.run_folder import BEST, LAST, RunFolder, load_weights
 from fedmed.tasks.base import Task
 
@@ -99,6 +99,13 @@ def network_of(task: Task, weights: Path) -> nn.Module:
         )
     model.load_state_dict(found)
     return model
+
+
+def initial_network(experiment: Experiment) -> nn.Module:
+    """The network with the run's first weights, which follow from the experiment's seed alone. In eval mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.training.seed)  # as where the job is made
+        return experiment.task.build_model().eval()
 
 
 def _run_around(file: Path) -> RunFolder | None:
