@@ -71,9 +71,11 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def options_of(args: argparse.Namespace) -> StudyOptions:
     """The size of the study."""
-    given: dict[str, Any] = {name: getattr(args, name) for name in option_names(StudyOptions)}
-    known = {name: value for name, value in given.items() if value is not None}
-    return StudyOptions(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+    given = {name: getattr(args, name) for name in option_names(StudyOptions)}
+    known: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
+    }
+    return StudyOptions(**known)
 
 
 def parser() -> Parser:
