@@ -21,7 +21,7 @@ from fedmed.analysis.evaluation.trained_model import TrainedModel, open_model
 from fedmed.analysis.prediction.fitness import check_fitness
 from fedmed.analysis.prediction.native_grid import brain_tumour_task
 from fedmed.analysis.prediction.outputs import check_outputs
-from fedmed.analysis.prediction.patient_files import PatientFiles, named_files, told_files
+from fedmed.analysis.prediction.patient_files import PatientFiles, files_by_name, named_files
 from fedmed.analysis.prediction.patient_prediction import ENDINGS, contents, predicted
 from fedmed.analysis.prediction.prediction_report import as_text
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
@@ -95,7 +95,7 @@ def patient_of(args: argparse.Namespace) -> PatientFiles:
         raise InputError(
             f"{found} options of single modalities are given; name the patient's files in one of these ways."
         )
-    return named_files(given) if given else told_files(args.input)
+    return named_files(given) if given else files_by_name(args.input)
 
 
 def opened(args: argparse.Namespace) -> TrainedModel:
