@@ -63,7 +63,7 @@ class ScoringJournal:
         try:
             for line in lines[1:]:
                 site, case, values = json.loads(line)
-                self.rows[site, case] = [Row(case, target, quantity, _number(value)) for target, quantity, value in values]
+                self.rows[site, case] = [Row(case, target, name, _number(value)) for target, name, value in values]
         except (ValueError, TypeError) as error:
             raise InputError(f"{self._path} is damaged ({error}); remove it, and the scoring begins anew.") from error
 

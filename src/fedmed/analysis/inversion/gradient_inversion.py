@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from fedmed.analysis.inversion.protection import Update
+from fedmed.privacy.base import PrivateUpdate
 
 Gradient = tuple[torch.Tensor, ...]
 """A tensor a parameter, in the model's order."""
@@ -62,13 +62,13 @@ def gradient_of(
     )
 
 
-def plain_update(model: nn.Module, gradient: Gradient, learning_rate: float) -> Update:
+def plain_update(model: nn.Module, gradient: Gradient, learning_rate: float) -> PrivateUpdate:
     """The weight differences of one step of plain gradient descent, by parameter name."""
     names = [name for name, _ in model.named_parameters()]
     return {name: (-learning_rate * values).numpy() for name, values in zip(names, gradient, strict=True)}
 
 
-def adam_update(model: nn.Module, gradient: Gradient, learning_rate: float, weight_decay: float) -> Update:
+def adam_update(model: nn.Module, gradient: Gradient, learning_rate: float, weight_decay: float) -> PrivateUpdate:
     """The weight differences of the first step of a fresh Adam, as a site takes it; the model stays as it is.
 
     Its bias correction makes that step -lr g / (|g| + 1e-8), with g of the weight decay too: almost signs alone.
@@ -82,12 +82,12 @@ def adam_update(model: nn.Module, gradient: Gradient, learning_rate: float, weig
     return {name: (after - before[name]).detach().numpy() for name, after in stepped.named_parameters()}
 
 
-def from_plain(model: nn.Module, update: Update, learning_rate: float) -> Gradient:
+def from_plain(model: nn.Module, update: PrivateUpdate, learning_rate: float) -> Gradient:
     """The gradient behind a step of plain gradient descent."""
     return tuple(-torch.from_numpy(update[name]) / learning_rate for name, _ in model.named_parameters())
 
 
-def from_adam(model: nn.Module, update: Update, learning_rate: float, weight_decay: float) -> Gradient:
+def from_adam(model: nn.Module, update: PrivateUpdate, learning_rate: float, weight_decay: float) -> Gradient:
     """The gradient behind the first step of a fresh Adam, as far as float32 has kept it: its values up to SATURATED.
 
     That step is s = g / (|g| + e), e = 1e-8, per learning rate, so g = e s / (1 - |s|): Adam's e, which shall only

@@ -15,7 +15,6 @@ from fedmed.analysis.evaluation.evaluation_text import headline
 from fedmed.analysis.evaluation.trained_model import open_model
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import to_plain
-from fedmed.core.site_scores import mean_of_values
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.phantoms.phantom import is_phantom
 from fedmed.experiment import Experiment
@@ -83,7 +82,7 @@ def _other_options(experiment: Experiment) -> dict[str, Any]:
 
 
 def scores(run: RunFolder) -> dict[str, float | None]:
-    """The final model's mean over all validation cases and targets, by each metric of the task's headline.
+    """The final model's figure over all validation cases and targets, by each metric of the task's headline.
 
     It is the last model, not the best: under a formal guarantee no scores leave the sites, so none is chosen.
     """
@@ -92,7 +91,7 @@ def scores(run: RunFolder) -> dict[str, float | None]:
     listed = validation_cases(experiment, FactsBook(held.disk))
     rows = score(open_model(run.path, "last"), listed.cases, listed.label_scheme, held)
     return {
-        metric.name: mean_of_values(row.value for row in rows if row.metric == metric.name)
+        metric.name: None if math.isnan(value := metric.reduce(rows)) else value
         for metric in headline(experiment.task.METRICS)
     }
 

@@ -135,25 +135,19 @@ def training(run: RunFolder, task: Task) -> Section:
     return Section("Training", [*parts, _table(caption, "score" if turned is cells else "site", turned)])
 
 
-def scores(folder: EvaluationFolder, metrics: Sequence[Metric], of_task: Sequence[str] = ()) -> Section:
-    """Every metric with its interval, pooled, and the first one by site.
-
-    Args:
-        folder: a finished evaluation.
-        metrics: of the task.
-        of_task: the task's sentences on its metrics.
-    """
+def scores(folder: EvaluationFolder, task: Task) -> Section:
+    """Every metric of the task with its interval, pooled, and the first one by site."""
     table, cases = folder.table(), folder.cases()
-    first = metrics[0]
-    figure = "mean" if all(metric.combines == "values" for metric in metrics) else "value"
-    known = [metric for metric in metrics if metric.name in set(table["metric"])]
+    known = [metric for metric in task.METRICS if metric.name in set(table["metric"])]
+    first = task.METRICS[0]
+    figure = "mean" if all(metric.combines == "values" for metric in known) else "value"
     return Section(
         "Scores",
         [
             _table(f"all cases: {figure} [95 % interval]", "", pooled_cells(table, known)),
             _table(f"{first.title} by site: {figure} [95 % interval]", "", site_cells(table, first)),
             Text(spread_text(cases, first)),
-            Listing(notes(table, known, of_task)),
+            Listing(notes(table, known, task.NOTES)),
         ],
     )
 
