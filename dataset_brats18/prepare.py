@@ -24,11 +24,12 @@ from fedmed.core.errors import InputError, counted, in_words
 from fedmed.core.files import write_whole
 from fedmed.core.options import add_options, option_names, to_plain
 from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
-from fedmed.data.audit.case_picture import case_picture, chosen_cases, picture_format
 from fedmed.data.audit.duplicates_exchange import key_of_this_site
 from fedmed.data.audit.finding import errors_of
 from fedmed.data.brats.brats_layout import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, label_scheme
 from fedmed.data.brats.brats_rules import audit_brats, sites_document
+from fedmed.data.brats.case_picture import case_picture, chosen_cases, picture_format
+from fedmed.data.brats.tumour_volume import tumour_ml
 from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phantom
 from fedmed.data.splits.partition import Split
 from fedmed.data.splits.partition_options import SplitOptions
@@ -37,7 +38,6 @@ from fedmed.data.splits.site_lists import write_site_lists
 from fedmed.data.splits.split_cases import small_sites, split_cases
 from fedmed.data.splits.split_picture import picture
 from fedmed.data.splits.split_record import as_json, holdout_document, split_document
-from fedmed.data.volumes import tumour_ml
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

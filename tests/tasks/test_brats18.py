@@ -93,7 +93,7 @@ def test_regions_made_at_the_end_are_those_made_at_the_beginning(tmp_path: Path)
             mt.Spacingd("label", pixdim=(1.0, 1.0, 1.0), mode="nearest"),
             mt.Orientationd("label", axcodes="RAS", labels=None),
         ]
-    )({"label": case.label})["label"]
+    )({"label": case.target})["label"]
     assert torch.equal(seen(case)["label"].bool(), first.as_tensor().bool())
 
 

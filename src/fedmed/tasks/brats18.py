@@ -156,7 +156,7 @@ class Brats18(Task):
 
     def _dataset(self, cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
         """In memory and on disk lie the compact cases; ``after`` sees their volumes."""
-        before = brats_transforms.before_chance(self.normalize, caching, self.crop_to_brain)
+        before = brats_transforms.deterministic(self.normalize, caching, self.crop_to_brain)
         return CacheDataset(
             _items(cases), [*before, *after], cache_rate=caching.share_in_memory, num_workers=1, progress=False,
             copy_cache=self.normalize == "crop",  # else what follows makes tensors of its own
@@ -286,4 +286,4 @@ def _one_by_one(cases: Dataset[Any]) -> Iterator[Any]:
 
 
 def _items(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    return [{"image": [str(p) for p in c.image], "label": str(c.label), "case": c.name} for c in cases]
+    return [{"image": [str(p) for p in c.images], "label": str(c.target), "case": c.name} for c in cases]

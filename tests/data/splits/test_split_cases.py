@@ -17,13 +17,13 @@ from matplotlib.image import imread
 
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import CaseFiles, institution_of
+from fedmed.data.brats.tumour_volume import tumour_ml
 from fedmed.data.splits.partition import Split, by_patient, published_split
 from fedmed.data.splits.partition_options import USES, SplitOptions
 from fedmed.data.splits.partition_ways import by_dirichlet
 from fedmed.data.splits.split_cases import small_sites, split_cases
 from fedmed.data.splits.split_picture import picture
 from fedmed.data.splits.split_record import as_json, holdout_document, split_document
-from fedmed.data.volumes import tumour_ml
 
 CENTRES = ("CBICA",) * 6 + ("TCIA01",) * 3 + ("TCIA02", "2013")
 

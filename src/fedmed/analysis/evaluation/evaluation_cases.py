@@ -116,13 +116,13 @@ def _distinct(cases: Sequence[Case]) -> tuple[Case, ...]:
     Raises:
         InputError: two cases have one name.
     """
-    by_label = {case.label: case for case in cases}
+    by_images = {case.images: case for case in cases}
     by_name: dict[str, Case] = {}
-    for case in by_label.values():
+    for case in by_images.values():
         other = by_name.setdefault(case.name, case)
         if other is not case:
             raise InputError(
-                f"Two cases are called {case.name} ({other.label} and {case.label}), so their numbers could not be "
-                "told apart; rename one."
+                f"Two cases are called {case.name} ({other.images[0]} and {case.images[0]}), so their numbers could "
+                "not be told apart; rename one."
             )
-    return tuple(by_label.values())
+    return tuple(by_images.values())

@@ -135,7 +135,7 @@ def institution_of(case_name: str) -> str | None:
     return None if match is None else match[1]
 
 
-def told_by_name(file_name: str) -> str | None:
+def part_in_name(file_name: str) -> str | None:
     """What a file is by its name: one of ``MODALITIES`` or ``label``; None for a name of neither naming."""
     case_and_part = read_name(file_name)
     return case_and_part and case_and_part[1]

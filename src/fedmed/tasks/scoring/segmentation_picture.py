@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from fedmed.data.audit.case_picture import PARTS
+from fedmed.data.brats.case_picture import PARTS
 from fedmed.data.planes import PLANES, Plane, add_letters, largest_slice, seen
 
 Mask = NDArray[np.bool_]
