@@ -180,7 +180,8 @@ def ranked_cases(cases: pd.DataFrame, metrics: Sequence[Metric]) -> pd.DataFrame
         by_target = {target: case_score(metrics, [row for row in rows if row.target == target]) for target in targets}
         found.append({"site": site, "case": case, "score": case_score(metrics, rows), **by_target})
     columns = ["site", "case", "score", *targets]
-    return pd.DataFrame(found, columns=columns).dropna(subset=["score"]).sort_values("score", kind="stable")
+    ranked = pd.DataFrame(found, columns=columns).dropna(subset=["score"])
+    return ranked.sort_values("score", ascending=metrics[0].better != "lower", kind="stable")
 
 
 def privacy(run: RunFolder) -> Section:
