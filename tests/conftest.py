@@ -12,8 +12,7 @@ import pytest
 import torch
 
 import fedmed.tasks
-from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
-from fedmed.analysis.evaluation.evaluation_table import COLUMNS
+from fedmed.analysis.evaluation.evaluation_folder import LONG_COLUMNS, EvaluationFolder
 from fedmed.command_line import read_experiment
 from fedmed.core import registry
 from fedmed.data.phantoms.phantom import make_phantom
@@ -115,7 +114,7 @@ def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> C
         run = RunFolder.create(tmp_path / "runs", "run")
         run.write_experiment(small_experiment(*arguments))
         run.write_status("finished")
-        run.write_history([{"round": 0, "site": "site-1"}, {"round": 1, "site": "site-1", "round_seconds": 2.0}])
+        run.write_json("training_history", [{"round": 0, "site": "site-1"}, {"round": 1, "site": "site-1", "round_seconds": 2.0}])
         if ledger is not None:
             run.write_json("privacy_ledger", ledger)
         about = {
@@ -136,7 +135,7 @@ def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> C
         ]
         folder = EvaluationFolder(run.path / "evaluation" / f"{model}-{split}")
         folder.begin(about)
-        folder.finish(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(), about)
+        folder.finish(pd.DataFrame(rows, columns=list(LONG_COLUMNS)), pd.DataFrame(), about)
         return run.path
 
     return make

@@ -61,7 +61,7 @@ def test_every_step_is_a_run_that_can_be_made_and_adds_to_the_one_before() -> No
 
 
 def test_the_benchmark_runs_and_leaves_its_numbers_and_figure(tmp_path: Path) -> None:
-    few = ["--sites", "2", "--cases", "1", "--validation", "2", "--rounds", "1", "--size", "32", "32", "32"]
+    few = ["--sites", "1", "--cases", "1", "--validation", "2", "--rounds", "1", "--size", "32", "32", "32"]
     windows = ["--roi_size", "24", "24", "24", "--infer_roi_size", "32", "32", "32"]
     assert round_time.main([*few, *windows, "--ways", "ours", "--out", str(tmp_path / "found")]) == 0
     found = json.loads((tmp_path / "found.json").read_text())["found"]["ours"]
