@@ -1,18 +1,44 @@
-"""The networks. A run folder says by class name and arguments how to build its own again."""
+"""The networks. A run folder rebuilds its own by class name and arguments, and so does FLARE."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-from monai.networks.nets import SegResNet
+from monai.networks.nets import SegResNet, UNet
 
 
-class BratsSegResNet(SegResNet):
+class Rebuildable:
+    """A network that stores its constructor arguments, by which FLARE and run folders build it anew.
+
+    ``arguments`` are JSON values by name, each of them an attribute of that name too, because FLARE reads attributes.
+    ``DIVISOR`` and ``LEAST_EDGE`` hold for the default arguments: every edge of an input must be divisible by the one,
+    and the longest edge be no shorter than the other.
+    """
+
+    DIVISOR: ClassVar[int]
+    LEAST_EDGE: ClassVar[int]
+
+    arguments: dict[str, Any]
+
+    def _store(self, arguments: Mapping[str, Any]) -> None:
+        """To be called after the network's own constructor, with ``_arguments(locals())``."""
+        self.arguments = dict(arguments)
+        for name, value in arguments.items():
+            setattr(self, name, value)
+
+
+def _arguments(local_variables: Mapping[str, Any]) -> dict[str, Any]:
+    """A constructor's arguments, from its ``locals()`` before any other assignment."""
+    return {name: value for name, value in local_variables.items() if name not in ("self", "__class__")}
+
+
+class BratsSegResNet(Rebuildable, SegResNet):
     """SegResNet for BraTS: (B, 4, D, H, W) t1ce, t1, t2, flair -> (B, 3, D, H, W) logits of TC, WT, ET.
 
     The encoder-decoder of Myronenko 2018 (arXiv 1810.11654) without the autoencoder branch, in the size of
     Li et al. 2019: 4,702,227 parameters, GroupNorm only. D, H and W must be divisible by 8.
-
-    Every argument is kept under its own name, as class path and arguments say all of a network but its weights.
     """
+
+    DIVISOR = LEAST_EDGE = 8  # the grid is halved three times
 
     def __init__(
         self,
@@ -23,8 +49,31 @@ class BratsSegResNet(SegResNet):
         blocks_up: Sequence[int] = (1, 1, 1),
         dropout_prob: float = 0.2,
     ) -> None:
-        arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        arguments = _arguments(locals())
         super().__init__(spatial_dims=3, **arguments)
-        self.arguments = arguments
-        for name, value in arguments.items():
-            setattr(self, name, value)
+        self._store(arguments)
+
+
+class BratsUNet(Rebuildable, UNet):
+    """U-Net for BraTS, of the inputs and outputs of :class:`BratsSegResNet`.
+
+    MONAI's residual U-Net (Kerfoot et al. 2018, doi 10.1007/978-3-030-12029-0_40). Its instance norm has no running
+    statistics, so that every privacy mechanism covers it. D, H and W must be divisible by 16 and one of them be 32 or
+    more, because instance norm needs two voxels at the bottom. 4,810,074 parameters.
+    """
+
+    DIVISOR = 16  # the grid is halved four times
+    LEAST_EDGE = 32
+
+    def __init__(
+        self,
+        in_channels: int = 4,
+        out_channels: int = 3,
+        channels: Sequence[int] = (16, 32, 64, 128, 256),
+        strides: Sequence[int] = (2, 2, 2, 2),
+        num_res_units: int = 2,
+        dropout: float = 0.0,
+    ) -> None:
+        arguments = _arguments(locals())
+        super().__init__(spatial_dims=3, norm="instance", **arguments)
+        self._store(arguments)

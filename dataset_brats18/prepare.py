@@ -1,6 +1,6 @@
 """Audit a BraTS dataset, make its datalists, or make a synthetic dataset that needs no patient data.
 
-python dataset_brats18/prepare.py split TREE --out FOLDER     lists of four sites, or others (--by), for a BraTS tree
+python dataset_brats18/prepare.py split TREE --out FOLDER     the published lists for a BraTS tree, or others (--by)
 python dataset_brats18/prepare.py audit TREE|LISTS            what is wrong or odd in the data, before any training
 python dataset_brats18/prepare.py phantom OUT                 a synthetic dataset and its lists
 python dataset_brats18/prepare.py picture TREE --out FILE     some cases of a tree, synthetic or real, to look at
@@ -26,15 +26,20 @@ from fedmed.data.audit.duplicates_exchange import key_of_this_site
 from fedmed.data.audit.finding import errors_of
 from fedmed.data.brats.brats_layout import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, label_scheme
 from fedmed.data.brats.brats_rules import audit_brats, sites_document
+from fedmed.data.datalist import list_json
 from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phantom
 from fedmed.data.splits.partition import Split
 from fedmed.data.splits.partition_options import SplitOptions
 from fedmed.data.splits.partition_ways import Volumes
+from fedmed.data.splits.published import differences, published_split, read_assignment
 from fedmed.data.splits.site_lists import write_site_lists
 from fedmed.data.splits.split_cases import small_sites, split_cases
 from fedmed.data.splits.split_picture import picture
 from fedmed.data.splits.split_record import as_json, holdout_document, split_document
 from fedmed.data.volumes import tumour_ml
+
+PUBLISHED = Path(__file__).resolve().parent / "datalist"
+"""The published lists, which are part of the project."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -98,10 +103,12 @@ def split(args: argparse.Namespace) -> None:
     """Write the lists of a BraTS tree with a record and a picture, and print who got what."""
     said = {name: getattr(args, name) for name in option_names(SplitOptions)}
     options = SplitOptions(**{name: value for name, value in said.items() if value is not None}).completed()
+    if args.out.resolve() == PUBLISHED and options.by != "published":
+        raise InputError(f"{args.out} is for the published lists alone; choose another folder for --by {options.by}.")
     cases = find_cases(args.tree)
     answers = measured(cases) if options.needs_volumes else {}
     volumes = known(answers, options.needs_volumes)
-    parts = split_cases(cases, options, volumes)
+    parts, differing = divided(cases, options, volumes)
     if not options.needs_volumes:  # only to be shown
         answers = measured(cases)
         volumes = known(answers, needed=False)
@@ -109,10 +116,18 @@ def split(args: argparse.Namespace) -> None:
     besides = companions(parts, options, volumes, args.tree)
     write_site_lists(args.out, parts.sites, validation, root=args.tree, replace=args.force, besides=besides)
     unknown = [answer for answer in answers.values() if isinstance(answer, InputError)]
-    for sentence in [*small_sites(parts), *_left_out(unknown)]:
+    for sentence in [*differing, *small_sites(parts), *_left_out(unknown)]:
         warn(sentence)
     echo(table(parts))
     print_exports(args.tree, args.out)
+
+
+def divided(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> tuple[Split, list[str]]:
+    """The split, and how the tree differs from what it is made for."""
+    if options.by != "published":
+        return split_cases(cases, options, volumes), []
+    assignment = read_assignment(PUBLISHED)
+    return published_split(cases, assignment), differences(cases, assignment)
 
 
 def measured(cases: Sequence[CaseFiles]) -> dict[str, float | InputError]:
@@ -155,7 +170,7 @@ def companions(parts: Split, options: SplitOptions, volumes: Volumes, tree: Path
         "split.json": as_json(split_document(parts, options, volumes)),
         "split.png": picture(parts, volumes, title, caption),
     }
-    return {**files, TEST_LIST: as_json(holdout_document(parts, tree))} if parts.test else files
+    return {**files, TEST_LIST: list_json(holdout_document(parts, tree))} if parts.test else files
 
 
 def audit(args: argparse.Namespace) -> None:

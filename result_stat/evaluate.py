@@ -21,7 +21,8 @@ from fedmed.analysis.evaluation.run_evaluation import evaluate_every, evaluate_n
 from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
-from fedmed.runs.run_folder import ARTIFACTS, RunFolder
+from fedmed.core.names import ARTIFACTS
+from fedmed.runs.run_folder import RunFolder
 
 STOPPED = "the cases that are done are kept; the same command goes on with the rest"
 

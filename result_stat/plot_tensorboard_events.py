@@ -30,7 +30,7 @@ from fedmed.analysis.curves.runs_picture import CurveStyle
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
-from fedmed.runs.run_folder import ARTIFACTS
+from fedmed.core.names import ARTIFACTS
 
 ENDINGS = (".png", ".svg", ".csv")
 

@@ -30,8 +30,9 @@ from fedmed.core import machine
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
+from fedmed.core.names import ARTIFACTS
 from fedmed.core.options import add_options, option_names, to_plain
-from fedmed.runs.run_folder import ARTIFACTS, RunFolder
+from fedmed.runs.run_folder import RunFolder
 
 JOB, ROOT = HERE.parent / "job.py", HERE.parent
 

@@ -11,7 +11,10 @@ from fedmed.core import registry
 from fedmed.core.errors import InputError
 from fedmed.core.options import option_names, to_plain
 from fedmed.experiment import Data, Experiment
-from fedmed.tasks.presets import PRESETS
+from fedmed.tasks.base import Task
+from fedmed.tasks.brats18 import Brats18
+
+PRESETS = Brats18.PRESETS
 
 DATA = '--dataset_base_dir "/data set/brats" --datalist_json_path "/data set/lists"'
 
@@ -134,11 +137,21 @@ def test_a_preset_can_be_chosen_against_the_data() -> None:
     assert facts(read(f"--preset demo {DATA}"))["num_rounds"] == PRESETS["demo"].values["num_rounds"]
 
 
+def known_options() -> set[str]:
+    plugins = [registry.find(kind, name) for kind in DEFAULTS for name in registry.names(kind)]
+    return set().union(*(option_names(cls) for cls in (*plugins, *SECTIONS.values(), Experiment)))
+
+
+@pytest.mark.parametrize("task", registry.names("task"))
+def test_a_tasks_own_defaults_are_of_options_that_exist(task: str) -> None:
+    cls: type[Task] = registry.find("task", task)
+    assert set(cls.DEFAULTS) <= known_options()
+    assert "standard" in cls.PRESETS
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_names_only_options_that_exist(preset: str) -> None:
-    plugins = [registry.find(kind, name) for kind in DEFAULTS for name in registry.names(kind)]
-    known = set().union(*(option_names(cls) for cls in (*plugins, *SECTIONS.values(), Experiment)))
-    assert set(PRESETS[preset].values) <= known
+    assert set(PRESETS[preset].values) <= known_options()
     read_experiment(["--preset", preset])
 
 

@@ -9,17 +9,20 @@ from typing import Any
 from fedmed.core import registry
 from fedmed.core.cli import Parser
 from fedmed.core.errors import InputError
-from fedmed.core.options import add_options, option, option_names
+from fedmed.core.options import add_options, expect, option, option_names
 from fedmed.experiment import SECTIONS, Data, Experiment
 from fedmed.runs.resuming import resumed
-from fedmed.tasks.presets import PRESETS
+from fedmed.tasks.base import Task
 
 DEFAULTS = {"task": "brats18", "algorithm": "fedavg", "privacy": "none", "env": "sim"}
+
+STANDARD, DEMO = "standard", "demo"
+"""The presets that hold where none is given: with a dataset, and without one."""
 
 
 @dataclass(frozen=True)
 class Instead:
-    """What to do with an experiment instead of beginning a run with it."""
+    """Another thing to do with an experiment than to begin a run with it."""
 
     resume: Path | None = option(
         None, "go on with the unfinished run of this folder, after its last completed round, in the same folder"
@@ -46,11 +49,13 @@ def parser() -> argparse.ArgumentParser:
         "Without arguments: a small demonstration on phantoms.",
     )  # fmt: skip
     choice = parser.add_argument_group("what to run")
-    choice.add_argument("--preset", choices=sorted(PRESETS), help=_preset_help())
+    tasks = {name: registry.find("task", name) for name in registry.names("task")}
+    choice.add_argument("--preset", metavar="NAME", help=_preset_help(tasks))
     for kind, default in DEFAULTS.items():
         choice.add_argument(f"--{kind}", choices=registry.names(kind), help=f"(default: {default})")
+    choice.add_argument("--network", metavar="NAME", help=_network_help(tasks))
     choice.add_argument("--enable_dp", action="store_true", help="the published name of --privacy svt")
-    taken: set[str] = set()
+    taken = {"network"}
     add_options(choice, Experiment, taken)
     for title, cls in SECTIONS.items():
         add_options(parser.add_argument_group(title), cls, taken)
@@ -77,37 +82,64 @@ def read_command(arguments: Sequence[str]) -> tuple[Experiment, Instead]:
     Raises:
         InputError: an argument is unknown, out of range or belongs to a choice that was not made.
     """
-    parsed = vars(parser().parse_args(arguments)).items()
-    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in parsed}
+    given = _given(arguments)
     instead = Instead(**{name: given.pop(name) for name in option_names(Instead) if name in given})
     if instead.resume is not None:
         return resumed(instead.resume, {name: value for name, value in given.items() if value is not False}), instead
+    return _begun(given, instead), instead
+
+
+def _begun(given: dict[str, Any], instead: Instead) -> Experiment:
+    """The experiment of a new run, of a job to export or of a site to check."""
     chosen = _choices(given, "prod" if instead.export else DEFAULTS["env"])
     if instead.export and chosen["env"] == "sim":
         raise InputError("--export writes a job for a federation, and --env sim runs one here; drop one of them.")
     plugins = {kind: registry.find(kind, name) for kind, name in chosen.items()}
-    data_here = plugins["env"].DATA_HERE and not instead.export  # type: ignore[attr-defined]
-    paths = option_names(Data)
-    if not data_here and paths & set(given):
-        name = min(paths & set(given))
-        raise InputError(f"--{name} names data of this machine, and here every site has its own; drop it.")
-    if data_here:
-        here = Data.of_this_site()
-        given = {**{name: path for name in paths if (path := getattr(here, name)) is not None}, **given}
+    data_here = plugins["env"].DATA_IS_LOCAL and not instead.export  # type: ignore[attr-defined]
+    given = _with_this_machines_data(given) if data_here else _without_data(given)
     if "site_names" in given:
         given.setdefault("n_clients", len(given["site_names"].split(",")))
-    return _experiment(given, plugins, chosen, demo=data_here and not instead.check_site), instead
+    return _experiment(given, plugins, chosen, demo=data_here and not instead.check_site)
+
+
+def _given(arguments: Sequence[str]) -> dict[str, Any]:
+    """The options on the command line by name."""
+    parsed = vars(parser().parse_args(arguments)).items()
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in parsed}
+
+
+def _with_this_machines_data(given: dict[str, Any]) -> dict[str, Any]:
+    """``given``, and before it the places that this machine's environment variables state."""
+    here = Data.of_this_site()
+    stated = {name: path for name in option_names(Data) if (path := getattr(here, name)) is not None}
+    return {**stated, **given}
+
+
+def _without_data(given: dict[str, Any]) -> dict[str, Any]:
+    """``given``, which must name no data where every site has its own."""
+    named = sorted(option_names(Data) & set(given))
+    if named:
+        raise InputError(f"--{named[0]} names data of this machine, and here every site has its own; drop it.")
+    return given
 
 
 def _experiment(
     given: dict[str, Any], plugins: Mapping[str, type], chosen: Mapping[str, str], *, demo: bool
 ) -> Experiment:
-    """Args: demo: whether a demonstration is meant where no dataset is named."""
+    """The experiment of the given options, before the preset's, before the task's own, before those of the classes.
+
+    Args:
+        demo: a demonstration is meant where no dataset is named.
+    """
+    task: type[Task] = plugins["task"]
     named = {"dataset_base_dir", "datalist_json_path"} & set(given)
-    preset = given.pop("preset", "standard" if named or not demo else "demo")
+    usual = DEMO if demo and not named and DEMO in task.PRESETS else STANDARD
+    preset = given.pop("preset", usual)
+    known = ", ".join(sorted(task.PRESETS))
+    expect(preset in task.PRESETS, "preset", preset, f"one of {known}, which --task {chosen['task']} has")
     classes = {**plugins, **SECTIONS}
     _refuse_strangers(set(given), classes, chosen)
-    values = {**PRESETS[preset].values, **given}
+    values = {**task.DEFAULTS, **task.PRESETS[preset].values, **given}
     built = {name: cls(**{o: values[o] for o in option_names(cls) if o in values}) for name, cls in classes.items()}
     built["environment"] = built.pop("env")
     return Experiment(**built, **{o: values[o] for o in option_names(Experiment) if o in values})
@@ -141,6 +173,25 @@ def _refuse_strangers(given: set[str], classes: Mapping[str, type], chosen: Mapp
         )
 
 
-def _preset_help() -> str:
-    told = "; ".join(f"{name}: {preset.what}" for name, preset in sorted(PRESETS.items()))
-    return f"{told} (default: standard with a dataset, demo without)"
+def _preset_help(tasks: Mapping[str, type[Task]]) -> str:
+    presets = {
+        task: "; ".join(f"{name}: {preset.purpose}" for name, preset in sorted(cls.PRESETS.items()))
+        for task, cls in tasks.items()
+    }
+    listed = _by_task(presets)
+    return f"{listed} (default: {STANDARD} with a dataset, {DEMO} without)"
+
+
+def _network_help(tasks: Mapping[str, type[Task]]) -> str:
+    listed = _by_task({task: ", ".join(cls().networks()) for task, cls in tasks.items()})
+    return f"network of the task (default: the first); {listed}"
+
+
+def _by_task(texts: Mapping[str, str]) -> str:
+    """A text a task, equal ones together; without the tasks' names where all are equal."""
+    tasks: dict[str, list[str]] = {}
+    for task, text in texts.items():
+        tasks.setdefault(text, []).append(task)
+    if len(tasks) == 1:
+        return next(iter(tasks))
+    return " | ".join(f"{', '.join(names)}: {text}" for text, names in tasks.items())

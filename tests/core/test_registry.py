@@ -16,7 +16,7 @@ from fedmed.experiment import Experiment
 NEW = """
 from dataclasses import dataclass
 from typing import ClassVar
-from fedmed.options import option
+from fedmed.core.options import option
 from fedmed.privacy.base import Mechanism
 
 @dataclass(frozen=True)

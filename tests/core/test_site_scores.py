@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fedmed.core.site_scores import CASES, mean_of_values, mean_over_sites, reported
+from fedmed.core.site_scores import CASES, mean_of_values, mean_over_sites, report_of_values
 
 
 def test_the_mean_leaves_nan_out() -> None:
@@ -42,14 +42,15 @@ def test_however_cases_are_dealt_to_sites_the_mean_is_the_same(sites: int) -> No
     """Also where some have no value, which a mean weighted by cases would get wrong."""
     values = [0.9, math.nan, 0.2, 0.7, math.nan, 0.4, 0.1]
     told = {
-        f"site-{i}": {**reported({"val_dice": values[i::sites]}), CASES: len(values[i::sites])} for i in range(sites)
+        f"site-{i}": {**report_of_values("val_dice", values[i::sites]), CASES: len(values[i::sites])}
+        for i in range(sites)
     }
     assert mean_over_sites(told)["val_dice"] == pytest.approx((0.9 + 0.2 + 0.7 + 0.4 + 0.1) / 5, abs=1e-12)
 
 
 def test_a_report_has_means_and_how_many_values_they_are_of() -> None:
-    told = reported({"a": [1.0, math.nan, 0.5], "b": [math.nan], "c": []})
-    assert told == {"a": 0.75, "a_values": 2}
+    assert report_of_values("a", [1.0, math.nan, 0.5]) == {"a": 0.75, "a_values": 2}
+    assert report_of_values("b", [math.nan]) == report_of_values("c", []) == {}
 
 
 def test_sites_that_state_no_cases_weigh_the_same() -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from fedmed.core.site_scores import KeyScore
 from fedmed.experiment import Experiment
 from fedmed.runs.console import clock, header, own_table, result_table, round_line, settings, time_left
 
-REGIONS = ("TC", "WT")
 KEY = "val_dice"
+SCORE = KeyScore(KEY, "Dice", ("TC", "WT"))
 
 
 def report(dice: float, cases: int = 2, **more: float) -> dict[str, float]:
@@ -25,42 +26,42 @@ TWO["site-1"]["train_loss_values"] = 3  # steps
 
 
 def test_the_result_says_where_sites_scored_a_share_of_the_cases() -> None:
-    assert "site-1, its share" in result_table([record(1, TWO, split=True)], REGIONS, KEY)
-    assert "its share" not in result_table([record(1, TWO, split=False)], REGIONS, KEY)
+    assert "site-1, its share" in result_table([record(1, TWO, split=True)], SCORE)
+    assert "its share" not in result_table([record(1, TWO, split=False)], SCORE)
 
 
 def test_a_rounds_line_holds_the_loss_and_every_score() -> None:
-    line = round_line(record(4, TWO), 600, REGIONS, KEY, left_s=3725)
+    line = round_line(record(4, TWO), 600, SCORE, left_s=3725)
     assert line.count("\n") == 0
     for text in ("round   5/600", "loss 0.4000", "val_dice 0.7000", "TC 0.3500", "WT 0.1750", "30 s", "1:02:05 left"):
         assert text in line
 
 
 def test_lines_of_all_rounds_have_their_columns_in_one_place() -> None:
-    lines = [round_line(record(n, TWO), 10, REGIONS, KEY, 60) for n in (0, 8, 9)]
+    lines = [round_line(record(n, TWO), 10, SCORE, 60) for n in (0, 8, 9)]
     assert len({line.index("val_dice") for line in lines}) == 1
-    final = round_line(record(10, TWO, final=True), 10, REGIONS, KEY, 0)
+    final = round_line(record(10, TWO, final=True), 10, SCORE, 0)
     assert "left" not in final
     assert "final model" in final
     assert "val_dice 0.7000" in final
 
 
 def test_a_site_that_is_left_out_is_told_below_the_line() -> None:
-    line = round_line(record(0, TWO, refused={"site-2": "it holds NaN"}), 5, REGIONS, KEY, 1)
+    line = round_line(record(0, TWO, refused={"site-2": "it holds NaN"}), 5, SCORE, 1)
     assert line.splitlines()[1].strip() == "without site-2: it holds NaN"
 
 
 def test_each_site_that_is_left_out_has_a_line_of_its_own() -> None:
     why = {"site-4": "no answer within 9 s", "site-3": "it holds NaN"}
-    line = round_line(record(0, TWO, refused=why), 5, REGIONS, KEY, 1)
+    line = round_line(record(0, TWO, refused=why), 5, SCORE, 1)
     assert line.splitlines()[1:] == ["  without site-3: it holds NaN", "  without site-4: no answer within 9 s"]
-    final = round_line(record(5, TWO, final=True, unscored=why), 5, REGIONS, KEY, 0)
+    final = round_line(record(5, TWO, final=True, unscored=why), 5, SCORE, 0)
     assert final.splitlines()[1:] == line.splitlines()[1:]
     assert final.startswith("final model")
 
 
 def test_a_round_that_failed_does_not_count() -> None:
-    line = round_line(record(2, TWO, failed=True, refused={"site-3": "late"}), 5, REGIONS, KEY, 60)
+    line = round_line(record(2, TWO, failed=True, refused={"site-3": "late"}), 5, SCORE, 60)
     assert line.splitlines()[0].startswith("round 3/5 ")
     assert line.splitlines()[0].endswith("  does not count")
     assert "left" not in line
@@ -68,7 +69,7 @@ def test_a_round_that_failed_does_not_count() -> None:
 
 def test_a_site_that_lost_its_optimiser_is_told() -> None:
     sites = {site: {**report, "fresh_optimizer": 1} for site, report in TWO.items()}
-    line = round_line(record(3, {**sites, "site-3": report(0.1)}, refused={"site-4": "late"}), 5, REGIONS, KEY, 1)
+    line = round_line(record(3, {**sites, "site-3": report(0.1)}, refused={"site-4": "late"}), 5, SCORE, 1)
     assert line.splitlines()[1:] == [
         "  without site-4: late",
         "  site-1, site-2 began with a new optimiser: nothing of an earlier round is kept there",
@@ -76,14 +77,14 @@ def test_a_site_that_lost_its_optimiser_is_told() -> None:
 
 
 def test_what_is_missing_is_shown_as_missing() -> None:
-    line = round_line(record(0, {"site-1": {"val_cases": 1}}), 5, REGIONS, KEY, 1)
+    line = round_line(record(0, {"site-1": {"val_cases": 1}}), 5, SCORE, 1)
     assert "0." not in line
     assert line.count(" -") == 4
 
 
 def test_the_header_names_the_metric() -> None:
-    assert header(KEY).startswith("val_dice is that of the global model ")
-    assert header(KEY, global_model=False).startswith("val_dice is that of each site's own model ")
+    assert header(SCORE).startswith("val_dice (Dice) is that of the global model ")
+    assert header(SCORE, global_model=False).startswith("val_dice (Dice) is that of each site's own model ")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_the_result_is_the_best_and_the_last_model_with_every_site() -> None:
         record(1, {"site-1": report(0.9, cases=3), "site-2": report(0.5, cases=1)}, best=True),
         record(2, {"site-1": report(0.6), "site-2": report(0.2)}, final=True),
     ]
-    lines = [line.split() for line in result_table(run, REGIONS, KEY).splitlines()]
+    lines = [line.split() for line in result_table(run, SCORE).splitlines()]
     assert lines == [
         ["model", "cases", KEY, "TC", "WT"],
         ["best,", "after", "round", "1", "4", "0.8000", "0.4000", "0.2000"],
@@ -122,7 +123,7 @@ def test_the_result_is_the_best_and_the_last_model_with_every_site() -> None:
 
 def test_a_last_model_that_is_the_best_is_shown_once() -> None:
     run = [record(0, TWO), record(1, TWO, best=True, final=True)]
-    lines = result_table(run, REGIONS, KEY).splitlines()
+    lines = result_table(run, SCORE).splitlines()
     assert lines[1].startswith("best and last, after round 1")
     assert len(lines) == 4  # the titles, the mean and two sites
 
@@ -133,7 +134,7 @@ def test_sites_that_train_alone_each_have_their_own_best_and_last_model() -> Non
         record(1, {"site-1": report(0.8, cases=3), "site-2": report(0.2, cases=1)}, best=True),
         record(2, {"site-1": report(0.6, cases=3), "site-2": report(0.4, cases=1)}, final=True),
     ]
-    lines = [" ".join(line.split()) for line in own_table(run, REGIONS, KEY).splitlines()]
+    lines = [" ".join(line.split()) for line in own_table(run, SCORE).splitlines()]
     assert lines == [
         "model cases val_dice TC WT",
         "each site's own best 4 0.7000 0.3500 0.1750",
@@ -146,7 +147,7 @@ def test_sites_that_train_alone_each_have_their_own_best_and_last_model() -> Non
 
 
 def test_without_a_best_model_the_result_is_the_last_one() -> None:
-    table = result_table([record(0, {"site-1": {"val_cases": 2, KEY: 0.5}})], REGIONS, KEY)
+    table = result_table([record(0, {"site-1": {"val_cases": 2, KEY: 0.5}})], SCORE)
     assert "best" not in table
     assert table.splitlines()[1].split()[-4:] == ["2", "0.5000", "-", "-"]
 
@@ -154,8 +155,8 @@ def test_without_a_best_model_the_result_is_the_last_one() -> None:
 def test_the_settings_tell_what_is_about_to_run(small_experiment: Callable[..., Experiment]) -> None:
     experiment = small_experiment("--enable_dp", "--num_rounds", "17", "--learning_rate", "3e-4")
     summaries = {
-        "site-1": {"training": 60, "validation": 43, "roi_size": (24, 24, 24)},
-        "site-2": {"training": 61, "validation": 43, "roi_size": (24, 24, 24)},
+        "site-1": {"training": 60, "validation": 43, "crops": "24 24 24 voxels"},
+        "site-2": {"training": 61, "validation": 43, "crops": "24 24 24 voxels"},
     }
     text = settings(experiment, summaries, "phantom (synthetic phantoms)")
     parts = ("brats18", "24 24 24", "fedavg", experiment.privacy.statement(), "site-1 60+43", "site-2 61+43")

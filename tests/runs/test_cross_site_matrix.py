@@ -6,10 +6,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from fedmed.core.site_scores import KeyScore
 from fedmed.runs.cross_site_matrix import matrix, scores, sentences, table
 
 SITES = ("site-1", "site-2", "site-10")
 KEY = "val_dice"
+SCORE = KeyScore(KEY, "Dice", ("TC", "WT", "ET"))
 DICE = {  # by model and site
     "SRV_FL_global_model.pt": (0.5, 0.6, 0.7),
     "SRV_best_FL_global_model.pt": (0.55, 0.6, 0.7),
@@ -33,7 +35,7 @@ def results(without: tuple[str, ...] = ()) -> dict[str, dict[str, dict[str, Any]
 
 
 def test_every_score_is_in_its_row_and_column() -> None:
-    found = matrix(results(), SITES, KEY)
+    found = matrix(results(), SITES, SCORE)
     assert list(found.index) == ["global", "best global", *SITES]
     assert list(found.columns) == [*SITES, "mean"]
     assert found.loc["site-10", "site-2"] == 0.2
@@ -42,7 +44,7 @@ def test_every_score_is_in_its_row_and_column() -> None:
 
 
 def test_the_mean_weighs_sites_by_their_values() -> None:
-    found = matrix(results(), SITES, KEY)
+    found = matrix(results(), SITES, SCORE)
     assert found.loc["global", "mean"] == pytest.approx((0.5 + 2 * 0.6 + 10 * 0.7) / 13)
 
 
@@ -50,7 +52,7 @@ def test_a_missing_score_is_no_number_and_neither_is_the_mean_over_it() -> None:
     told = results()
     del told["site-2"]["site-1"]
     told["site-10"]["site-2"][KEY] = math.nan
-    found = matrix(told, SITES, KEY)
+    found = matrix(told, SITES, SCORE)
     assert math.isnan(found.loc["site-1", "site-2"])
     assert found.loc[["site-1", "site-2"], "mean"].isna().all()
     assert found.drop(columns="mean").isna().sum().sum() == 2
@@ -75,12 +77,12 @@ def test_only_finite_numbers_of_known_models_are_taken_over() -> None:
 
 
 def test_of_nothing_the_matrix_is_empty() -> None:
-    assert matrix({}, SITES, KEY).empty
+    assert matrix({}, SITES, SCORE).empty
     assert table({}, SITES).empty
 
 
 def test_each_site_reads_whether_the_global_model_is_better_than_its_own() -> None:
-    told = sentences(matrix(results(), SITES, KEY), KEY, APART)
+    told = sentences(matrix(results(), SITES, SCORE), KEY, APART)
     assert "no significance is claimed" in told[0]
     assert told[1:] == [
         "at site-1: global 0.5000, own 0.4000: the global model is better by 0.1000",
@@ -90,7 +92,7 @@ def test_each_site_reads_whether_the_global_model_is_better_than_its_own() -> No
 
 
 def test_without_a_global_model_a_site_is_compared_with_the_best_of_the_others() -> None:
-    found = matrix(results(without=("SRV_FL_global_model.pt", "SRV_best_FL_global_model.pt")), SITES, KEY)
+    found = matrix(results(without=("SRV_FL_global_model.pt", "SRV_best_FL_global_model.pt")), SITES, SCORE)
     told = sentences(found, KEY, APART)
     assert (
         told[1] == "at site-1: best of the others (site-2) 0.6000, own 0.4000: the model of site-2 is better by 0.2000"
@@ -107,7 +109,7 @@ def test_without_a_global_model_a_site_is_compared_with_the_best_of_the_others()
     ],
 )
 def test_columns_that_cannot_differ_are_told(validation: dict[str, list[str]], said: bool) -> None:
-    told = sentences(matrix(results(), SITES, KEY), KEY, validation)
+    told = sentences(matrix(results(), SITES, SCORE), KEY, validation)
     assert ("equal by construction" in told[-1]) == said
 
 
@@ -115,7 +117,7 @@ def test_columns_that_cannot_differ_are_told(validation: dict[str, list[str]], s
 def test_where_a_score_is_missing_nothing_is_compared(lost: str) -> None:
     told = results()
     del told["site-1"][lost]
-    lines = sentences(matrix(told, SITES, KEY), KEY, APART)
+    lines = sentences(matrix(told, SITES, SCORE), KEY, APART)
     assert lines[1] == "at site-1: no comparison, a score is missing; training.log says why"
     assert lines[2].startswith("at site-2: global 0.6000")
 
@@ -126,5 +128,5 @@ def test_the_numbers_survive_the_csv(tmp_path: Any) -> None:
 
 
 def test_where_only_the_sites_know_their_cases_nothing_is_claimed_of_them() -> None:
-    told = sentences(matrix(results(), SITES, KEY), KEY, {})
+    told = sentences(matrix(results(), SITES, SCORE), KEY, {})
     assert not any("same validation cases" in line for line in told)

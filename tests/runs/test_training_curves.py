@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from fedmed.core.site_scores import KeyScore
 from fedmed.runs.training_curves import draw, weighted_mean
 
-REGIONS = ("TC", "WT")
+DICE = KeyScore("val_dice", "Dice", ("TC", "WT"))
 
 
 def history(rounds: int = 3, sites: int = 2, loss: bool = True, score: bool = True) -> pd.DataFrame:
@@ -33,14 +34,14 @@ def _no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_png_is_drawn_without_a_screen(tmp_path: Path) -> None:
-    draw(history(), REGIONS, "val_dice", 2, "run-001", tmp_path / "curves.png")
+    draw(history(), DICE, 2, "run-001", tmp_path / "curves.png")
     image = imread(tmp_path / "curves.png")
     assert image.shape[1] > 2 * image.shape[0] > 0
     assert image[..., :3].std() > 0.01
 
 
 def test_the_picture_names_sites_regions_the_best_round_and_its_source(tmp_path: Path) -> None:
-    draw(history(), REGIONS, "val_dice", 2, "run-001: fedavg", tmp_path / "curves.svg")
+    draw(history(), DICE, 2, "run-001: fedavg", tmp_path / "curves.svg")
     text = (tmp_path / "curves.svg").read_text()
     for part in ("site-1", "site-2", "mean", "TC", "WT", "best: round 2", "run-001: fedavg", "training loss"):
         assert f"<!-- {part} -->" in text
@@ -53,7 +54,7 @@ def test_the_picture_names_sites_regions_the_best_round_and_its_source(tmp_path:
     ids=["untrained", "one site", "30 sites", "no loss", "no score"],
 )
 def test_a_run_that_left_less_or_more_is_drawn_too(table: pd.DataFrame, tmp_path: Path) -> None:
-    draw(table, REGIONS, "val_dice", None, "", tmp_path / "curves.png")
+    draw(table, DICE, None, "", tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 

@@ -2,20 +2,20 @@
 
 import pytest
 
-from fedmed.server.quorum import NO_ROUND, RoundCall, RoundFailed
+from fedmed.server.quorum import NO_ROUND, RoundFailed, RoundQuorum
 
 SITES = ("a", "b", "c")
 
 
-def call(needed: int | None, answers: str, absent: dict[str, str] | None = None) -> RoundCall:
+def call(needed: int | None, answers: str, absent: dict[str, str] | None = None) -> RoundQuorum:
     """A round of three sites but those that are absent, in which some answer."""
-    made = RoundCall([site for site in SITES if site not in (absent or {})], absent, needed)
+    made = RoundQuorum([site for site in SITES if site not in (absent or {})], absent, needed)
     for site in answers:
         made.answered(site)
     return made
 
 
-def counts(made: RoundCall, usable: int, refused: dict[str, str] | None = None) -> bool:
+def counts(made: RoundQuorum, usable: int, refused: dict[str, str] | None = None) -> bool:
     try:
         made.require("round 2", usable, refused or {})
     except RoundFailed:
@@ -60,7 +60,7 @@ def test_a_site_that_was_not_asked_is_missing_like_one_that_did_not_answer(neede
 
 
 def test_who_is_awaited_is_who_was_asked_and_has_not_answered() -> None:
-    made = RoundCall(["c", "a", "b"])
+    made = RoundQuorum(["c", "a", "b"])
     assert made.awaited == ["a", "b", "c"]
     made.answered("b")
     made.answered("b")
@@ -86,11 +86,11 @@ def test_the_message_names_everyone_who_is_missing_and_why() -> None:
 
 def test_where_nobody_is_known_to_be_missing_there_is_nothing_to_add() -> None:
     with pytest.raises(RoundFailed, match=r"needs 1 usable update and has 0\.$"):
-        RoundCall([], needed=1).require("the next round", 0, {})
+        RoundQuorum([], needed=1).require("the next round", 0, {})
 
 
 def test_the_absent_of_one_round_are_not_those_of_another() -> None:
     absent = {"c": "silent"}
-    made = RoundCall(["a"], absent)
+    made = RoundQuorum(["a"], absent)
     made.close({"a": "late"})
     assert absent == {"c": "silent"}

@@ -264,7 +264,7 @@ def test_the_description_tells_what_is_there(tmp_path: Path) -> None:
     found = Brats18().describe_data(listed(*cases, scheme="brats2023"))
     assert found == {
         "training": 3, "validation": 1, "label_scheme": "brats2023", "largest_volume": (12, 10, 9),
-        "roi_size": (16, 16, 16),
+        "roi_size": (16, 16, 16), "crops": "16 16 16 voxels",
     }  # fmt: skip
 
 
@@ -350,7 +350,7 @@ def test_a_perfect_prediction_scores_1_and_its_opposite_0(
     task = Brats18(infer_roi_size=window)
     items = [told(shape), told(shape, seed=1)]
     good = task.evaluate(Oracle(), items, CPU)
-    assert [(row.case, row.region, row.metric) for row in good] == [
+    assert [(row.case, row.target, row.quantity) for row in good] == [
         (case, region, metric)
         for case in ("case-0", "case-1")
         for metric in ("dice", "challenge_dice")
@@ -363,9 +363,9 @@ def test_a_perfect_prediction_scores_1_and_its_opposite_0(
 @pytest.mark.parametrize("channel", [0, 1, 2])
 def test_each_channel_is_scored_as_its_own_region(channel: int) -> None:
     rows = Brats18().evaluate(Oracle(blind=channel), [told((16, 16, 16))], CPU)
-    wrong = {row.region for row in rows if row.value == 0}
-    assert wrong == {Brats18.REGIONS[channel]}
-    assert {row.value for row in rows if row.region not in wrong} == {1.0}
+    wrong = {row.target for row in rows if row.value == 0}
+    assert wrong == {Brats18.TARGETS[channel]}
+    assert {row.value for row in rows if row.target not in wrong} == {1.0}
 
 
 def test_the_published_order_normalises_what_was_cut_out(tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_the_box_of_the_brain_needs_prepared_volumes() -> None:
 
 def test_an_empty_region_is_left_out_by_one_rule_and_rewarded_by_the_other() -> None:
     rows = Brats18().evaluate(Oracle(), [told((16, 16, 16), empty=[2])], CPU)
-    values = {(row.metric, row.region): row.value for row in rows}
+    values = {(row.quantity, row.target): row.value for row in rows}
     assert math.isnan(values["dice", "ET"])
     assert values["challenge_dice", "ET"] == 1
     assert "val_dice_et" not in Brats18().metrics(rows)
@@ -411,7 +411,7 @@ def test_metrics_are_means_over_all_pairs_that_are_not_empty() -> None:
     rows = [
         Row(case, region, "dice", value)
         for case, values in table.items()
-        for region, value in zip(Brats18.REGIONS, values, strict=True)
+        for region, value in zip(Brats18.TARGETS, values, strict=True)
     ]
     rows += [Row("a", "TC", "challenge_dice", 1.0), Row("b", "TC", "challenge_dice", 0.5)]
     assert Brats18().metrics(rows) == {
@@ -441,8 +441,8 @@ def test_the_network_has_an_input_a_modality_and_an_output_a_region() -> None:
     described = Brats18().label_map()
     model = Brats18().build_model()
     assert model.arguments["in_channels"] == len(described["input_channels"]) == 4
-    assert model.arguments["out_channels"] == len(Brats18.REGIONS)
-    assert tuple(described["output_channels"]) == Brats18.REGIONS
+    assert model.arguments["out_channels"] == len(Brats18.TARGETS)
+    assert tuple(described["output_channels"]) == Brats18.TARGETS
     assert described["enhancing_label"] == {"brats2018": 4, "brats2023": 3}
 
 

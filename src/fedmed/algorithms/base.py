@@ -1,80 +1,166 @@
-"""What an algorithm is: how the server combines the sites' updates, and what a site does beside plain training."""
+"""The contract of an algorithm: its server side, its site side, and which entries of the model stay at a site."""
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
-from nvflare.app_common.abstract.fl_model import FLModel
-from nvflare.recipe.spec import Recipe
 from torch import nn
 
-from fedmed.algorithms.updates import Update, weighted_mean
+from fedmed.algorithms.averaging import weighted_mean
 from fedmed.core.plugin import Plugin
+from fedmed.core.weights import Update, Weights
 
-Weights = Mapping[str, torch.Tensor]
-"""A model's weights by parameter name."""
+Extras = Mapping[str, np.ndarray]
+"""Arrays that an algorithm sends beside weights and updates, by name."""
 
 
-class LocalHook:
-    """What a site does at six moments of its round. This one, FedAvg's, adds nothing."""
+@dataclass(frozen=True)
+class Contribution:
+    """A site's answer in a round, as the server's side of an algorithm combines it.
+
+    Attributes:
+        update: differences of the trainable entries that the site shares.
+        steps: optimiser steps of the round.
+        cases: training cases; the steps where counts do not leave the site.
+        extras: arrays of the algorithm's own.
+    """
+
+    site: str
+    update: Update
+    steps: float
+    cases: float
+    extras: Extras = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServerSetup:
+    """The parts of a run that the server's side of an algorithm may use.
+
+    Attributes:
+        shapes: the shapes of the trainable entries that sites share.
+        rounds: the number of rounds of the run.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    rounds: int
+
+
+@dataclass
+class SiteSetup:
+    """The parts of a site that the site's side of an algorithm works with.
+
+    Attributes:
+        model: the network that is trained.
+        optimizer: its optimiser.
+        learning_rate: of the experiment.
+        cases: the number of the site's training cases.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    learning_rate: float
+    cases: int
+
+
+class ServerSide:
+    """The server's side of an algorithm, made once a job. This one is FedAvg's."""
+
+    def __init__(self, setup: ServerSetup) -> None:
+        self.setup = setup
+
+    def message(self) -> Extras:
+        """Arrays that every site gets beside the global model."""
+        return {}
+
+    def expected_extras(self) -> Mapping[str, tuple[int, ...]]:
+        """The shapes of the arrays that every site must send beside its update."""
+        return {}
+
+    def combine(self, contributions: Sequence[Contribution]) -> Update:
+        """The global model's update from those of the sites, which come in the order of the sites' names."""
+        return weighted_mean([each.update for each in contributions], [each.steps for each in contributions])
+
+    def state(self) -> dict[str, Any]:
+        """Tensors, numbers and containers of them that the next round needs; part of the checkpoint."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned in an earlier job of the run."""
+
+
+class SiteSide:
+    """A site's side of an algorithm, made once a process. This one, FedAvg's, adds nothing to plain training."""
+
+    def __init__(self, setup: SiteSetup) -> None:
+        self.setup = setup
 
     def starting_weights(self, received: Weights, own: Weights | None) -> Weights:
-        """What a round begins with, and what is scored before it.
+        """The weights with which a round begins, and which are scored before it.
 
         Args:
-            received: the global model.
-            own: what the site's last training came to; None before its first.
+            received: the global model, with this site's private entries in the places of the server's.
+            own: the weights after the site's last training; None before its first.
         """
         return received
 
-    def start_round(self, model: nn.Module, received: FLModel) -> None:
-        """Called when the starting weights are in ``model``; ``received`` carries the server's message."""
+    def start_round(self, message: Extras) -> None:
+        """Called when the starting weights are in the model, with what the server's side sent."""
 
-    def penalty(self, model: nn.Module) -> torch.Tensor | float:
+    def penalty(self) -> torch.Tensor | float:
         """A scalar added to the loss of every step."""
         return 0.0
 
-    def after_step(self, model: nn.Module) -> None:
+    def after_step(self) -> None:
         """Called after every step of the optimiser."""
 
-    def outgoing(self, weights: Weights, received: Weights) -> Weights:
-        """What the site answers after its training came to ``weights``; its difference to ``received`` is sent."""
-        return weights
+    def outgoing(self, trained: Weights, received: Weights) -> Weights:
+        """The weights whose difference to ``received`` is the site's update, after training led to ``trained``."""
+        return trained
 
-    def finish_round(self, model: nn.Module) -> dict[str, Any]:
-        """What is added to the meta data of the site's update."""
+    def extras(self) -> Extras:
+        """Arrays that the server's side gets beside the update."""
         return {}
+
+    def state(self) -> dict[str, Any]:
+        """Tensors, numbers and containers of them that the next round needs; part of the site's state on disk."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned in an earlier process of the site."""
 
 
 class Algorithm(Plugin, ABC):
-    """An algorithm's contract. Subclasses are frozen dataclasses whose fields are the algorithm's options."""
+    """The contract. Subclasses are frozen dataclasses whose fields are the algorithm's options."""
 
-    SENDS_MORE: ClassVar[str] = ""
-    """What a site sends beside its update and the optimiser steps, in words; a privacy mechanism does not cover it."""
+    SENDS_EXTRAS: ClassVar[str] = ""
+    """What a site sends beside its update, in words; no privacy mechanism covers it, so each refuses it."""
 
-    GLOBAL_MODEL: ClassVar[bool] = True
-    """Whether the server's model is the result; if not, each site's own models are, scored and kept at the site."""
+    RESULT: ClassVar[Literal["global", "own", "both"]] = "global"
+    """Whose models are the run's result: the server's, each site's own (scored and kept at the site), or both."""
 
-    def recipe(self, **settings: Any) -> Recipe:
-        """FLARE's recipe of this algorithm from the settings that all have in common."""
-        from fedmed.environments.flare.recipe import GuardedFedAvgRecipe
+    def server(self, setup: ServerSetup) -> ServerSide:
+        """The server's side."""
+        return ServerSide(setup)
 
-        return GuardedFedAvgRecipe(**settings)
+    def site(self, setup: SiteSetup) -> SiteSide:
+        """A site's side."""
+        return SiteSide(setup)
 
-    def combine(self, updates: Sequence[Update], steps: Sequence[float]) -> Update:
-        """One update from the sites' updates, given in the order of the sites' names.
+    def private(self, name: str) -> bool:
+        """True for an entry of the state dict that never leaves a site, and whose values each site has for itself."""
+        return False
 
-        Args:
-            updates: each site's weight differences by parameter name.
-            steps: the optimiser steps that each site took.
-        """
-        return weighted_mean(updates, steps)
+    @property
+    def has_global_model(self) -> bool:
+        return self.RESULT != "own"
 
-    def hook(self) -> LocalHook:
-        """The site's side, made once a run."""
-        return LocalHook()
+    @property
+    def has_own_models(self) -> bool:
+        return self.RESULT != "global"
 
     def statement(self) -> str:
-        """What the screen and the summary say of it."""
+        """The algorithm in the words of the screen and the summary."""
         return self.name

@@ -7,7 +7,7 @@ from fedmed.algorithms.base import Algorithm
 
 @dataclass(frozen=True)
 class FedAvg(Algorithm):
-    """Everything as in the base contract."""
+    """The base contract as it is."""
 
 
 PLUGIN = FedAvg

@@ -1,17 +1,10 @@
 """FedProx: FedAvg with mu/2 |w - w_global|^2 added to every site's loss (Li et al. 2020, MLSys, equation 2)."""
 
-import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from nvflare.app_common.abstract.fl_model import FLModel
-from nvflare.app_common.utils.fedprox_utils import get_fedprox_mu
-from nvflare.app_opt.pt.fedproxloss import PTFedProxLoss
-from nvflare.recipe.spec import Recipe
-from torch import nn
 
-from fedmed.algorithms.base import Algorithm, LocalHook
+from fedmed.algorithms.base import Algorithm, Extras, SiteSetup, SiteSide
 from fedmed.core.options import expect_at_least, option
 
 
@@ -24,26 +17,25 @@ class FedProx(Algorithm):
     def __post_init__(self) -> None:
         expect_at_least("fedproxloss_mu", self.fedproxloss_mu, 0)
 
-    def recipe(self, **settings: Any) -> Recipe:
-        if self.fedproxloss_mu == 0:  # FLARE's recipe refuses 0
-            return super().recipe(**settings)
-        from fedmed.environments.flare.recipe import GuardedFedProxRecipe
-
-        return GuardedFedProxRecipe(fedprox_mu=self.fedproxloss_mu, **settings)
-
-    def hook(self) -> LocalHook:
-        return ProximalTerm() if self.fedproxloss_mu > 0 else LocalHook()
+    def site(self, setup: SiteSetup) -> SiteSide:
+        return ProximalTerm(setup, self.fedproxloss_mu) if self.fedproxloss_mu > 0 else SiteSide(setup)
 
 
-class ProximalTerm(LocalHook):
-    """Keeps a frozen copy of the weights that the round started from; mu comes with the server's message."""
+class ProximalTerm(SiteSide):
+    """A penalty on the distance of the trainable entries to those with which the round began."""
 
-    def start_round(self, model: nn.Module, received: FLModel) -> None:
-        self.term = PTFedProxLoss(get_fedprox_mu(received))
-        self.start = copy.deepcopy(model).requires_grad_(False)
+    def __init__(self, setup: SiteSetup, mu: float) -> None:
+        super().__init__(setup)
+        self.mu = mu
+        self._start: list[torch.Tensor] = []
 
-    def penalty(self, model: nn.Module) -> torch.Tensor | float:
-        return self.term(model, self.start)
+    def start_round(self, message: Extras) -> None:
+        self._start = [parameter.detach().clone() for parameter in self.setup.model.parameters()]
+
+    def penalty(self) -> torch.Tensor:
+        """mu/2 times the squared Euclidean distance, a scalar."""
+        pairs = zip(self.setup.model.parameters(), self._start, strict=True)
+        return self.mu / 2 * torch.stack([(now - start).square().sum() for now, start in pairs]).sum()
 
 
 PLUGIN = FedProx

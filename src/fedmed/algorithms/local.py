@@ -2,49 +2,53 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from fedmed.algorithms.base import Algorithm, LocalHook, Weights
-from fedmed.algorithms.updates import Update
+from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide, SiteSetup, SiteSide
 from fedmed.core.errors import InputError
-
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
+from fedmed.core.plugin import ExperimentView
+from fedmed.core.weights import Update, Weights
 
 
 @dataclass(frozen=True)
 class Local(Algorithm):
     """Rounds, schedule and scores are those of the other algorithms, so that results compare."""
 
-    GLOBAL_MODEL: ClassVar[bool] = False
+    RESULT: ClassVar[Literal["own"]] = "own"
 
-    def check(self, experiment: "Experiment") -> None:
+    def check(self, experiment: ExperimentView) -> None:
         mechanism = experiment.privacy
         if mechanism.GUARANTEE != "none":
             raise InputError(
                 f"--algorithm local sends no update, so --privacy {mechanism.name} would protect nothing; drop one."
             )
 
-    def combine(self, updates: Sequence[Update], steps: Sequence[float]) -> Update:
-        """Zero, whatever was sent: the server's model stays the untrained one."""
-        return {name: np.zeros_like(values) for name, values in updates[0].items()}
+    def server(self, setup: ServerSetup) -> ServerSide:
+        return UntrainedModel(setup)
 
-    def hook(self) -> LocalHook:
-        return OwnWeights()
+    def site(self, setup: SiteSetup) -> SiteSide:
+        return OwnWeights(setup)
 
     def statement(self) -> str:
         return "local: no global model; each site's own models are in sites/"
 
 
-class OwnWeights(LocalHook):
-    """Goes on from the site's own weights, and sends back what came, which FLARE makes a difference of zero."""
+class UntrainedModel(ServerSide):
+    """The server's model stays as it was, whatever was sent."""
+
+    def combine(self, contributions: Sequence[Contribution]) -> Update:
+        return {name: np.zeros_like(values) for name, values in contributions[0].update.items()}
+
+
+class OwnWeights(SiteSide):
+    """A round begins with the site's own weights, and the site's update is zero."""
 
     def starting_weights(self, received: Weights, own: Weights | None) -> Weights:
         return received if own is None else own
 
-    def outgoing(self, weights: Weights, received: Weights) -> Weights:
+    def outgoing(self, trained: Weights, received: Weights) -> Weights:
         return received
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from fedmed.core.errors import InputError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+REPOSITORY = PACKAGE.parents[1]
+"""The checkout that holds job.py, client.py and model.py beside ``src``; at a site where code travels, the job's."""
 
 SCRIPTS = ("client", "model")
 """The modules beside the package that a job runs: what a site does, and the networks."""

@@ -10,7 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from fedmed.experiment import Performance
+from fedmed.core.settings import Performance
+
+_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""By the rank of a convolution's weight."""
 
 _ROWS = 64  # summed up in the tensor's own type before float32 takes over, so that nothing is lost to bfloat16
 _INNER = 1024  # elements of one row: long ones are worked on with vectors, channels alone may be but 16
@@ -24,15 +27,19 @@ def channels_last(speed: Performance, device: torch.device) -> bool:
 
 
 def use_channels_last(model: nn.Module) -> None:
-    """Lay out a 3D network's weights for channels-last input and give it the quick group norm. In place.
+    """Lay out a 2D or 3D network's weights for channels-last input and give it the quick group norm. In place.
 
-    Parameters, their names and so the state dict stay what they were.
+    Parameters, their names and so the state dict stay what they were. A network with weights of both ranks, or of
+    neither as one of 1D convolutions, is left alone.
     """
+    ranks = {values.ndim for values in (*model.parameters(), *model.buffers())} & set(_FORMATS)
+    if len(ranks) != 1:
+        return
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.GroupNorm and child.affine:
                 setattr(module, name, ChannelsLastGroupNorm(child))
-    model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    model.to(memory_format=_FORMATS[ranks.pop()])  # type: ignore[call-overload]
 
 
 class ChannelsLastGroupNorm(nn.GroupNorm):

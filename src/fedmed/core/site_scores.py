@@ -1,9 +1,67 @@
-"""What a site tells of its figures, and their means over cases and sites. Pure functions; nothing here needs MONAI,
-which takes a server seconds to import."""
+"""The figures that sites report, as plain numbers by name, and their means over cases and sites. Pure functions.
+
+A figure ``val_dice`` comes with ``val_dice_values``, the number of values or cases behind it. A figure that follows
+from sums, such as the share of right answers, comes with those too: ``val_accuracy_sum_right``. Nothing here needs
+MONAI or scipy, which take a server seconds to import.
+"""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+VALIDATION = "val_"
+"""Begins the name of every figure of a validation."""
+
+CASES = "val_cases"
+"""Number of cases that a site scored."""
+
+SECONDS = "val_seconds"
+"""Duration of a site's validation."""
+
+VALUES = "_values"
+"""Added to a figure's name: number of values of which a site's figure is the mean, or of cases behind it."""
+
+SUM = "_sum_"
+"""Added to a figure's name, before the name of one of its sums."""
+
+Figures = Mapping[str, Callable[[Mapping[str, float]], float]]
+"""By the name of a figure that is made from sums: the function from the sums to the figure."""
+
+
+@dataclass(frozen=True)
+class KeyScore:
+    """The figure that chooses the best model, and its names on the screen and in pictures. Higher is better."""
+
+    name: str  # as sites report it: val_dice
+    title: str  # as people call it: Dice
+    targets: tuple[str, ...]  # that have a figure of their own
+    is_share: bool = True  # lies in [0, 1]
+    figures: Figures = field(default_factory=dict)  # those of all figures that are made from sums
+
+    def of(self, target: str) -> str:
+        """The name of the figure of one target."""
+        return of_target(self.name, target)
+
+    def mean(self, reports: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        """Every figure over the sites of ``reports``, as :func:`mean_over_sites` makes it."""
+        return mean_over_sites(reports, self.figures)
+
+
+def score_name(metric: str, target: str | None = None) -> str:
+    """``val_dice``, or for one target ``val_dice_tc``: lower case, with underscores for spaces."""
+    return VALIDATION + metric if target is None else of_target(VALIDATION + metric, target)
+
+
+def of_target(figure: str, target: str) -> str:
+    """The name of a reported figure for one target: ``val_dice`` and ``TC`` make ``val_dice_tc``."""
+    return f"{figure}_{target.lower().replace(' ', '_')}"
+
+
+def is_score(name: str) -> bool:
+    """True for a figure of a validation; False for counts, sums and times beside it, and for what training reports."""
+    beside = name in (CASES, SECONDS) or name.endswith(VALUES) or SUM in name
+    return name.startswith(VALIDATION) and not beside
 
 
 def mean_of_values(values: Iterable[float]) -> float | None:
@@ -12,41 +70,60 @@ def mean_of_values(values: Iterable[float]) -> float | None:
     return sum(finite) / len(finite) if finite else None
 
 
-CASES = "val_cases"
-"""The metric by which a site says how many cases it scored."""
+def report_of_values(name: str, values: Sequence[float]) -> dict[str, float]:
+    """The mean of the values without NaN, and their number; nothing where all are NaN."""
+    mean = mean_of_values(values)
+    return {} if mean is None else {name: mean, name + VALUES: sum(not math.isnan(value) for value in values)}
 
-VALUES = "_values"
-"""Added to a metric's name: of how many values a site's figure is the mean."""
 
-
-def reported(means: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """What a site tells of the values of each metric: their mean without NaN, and of how many; nothing of none."""
-    told: dict[str, float] = {}
-    for name, values in means.items():
-        mean = mean_of_values(values)
-        if mean is not None:
-            told |= {name: mean, name + VALUES: sum(not math.isnan(value) for value in values)}
-    return told
+def report_of_cases(name: str, figure: float, cases: int, sums: Mapping[str, float] | None = None) -> dict[str, float]:
+    """A figure over cases, their number and the sums behind it; the sums alone where the figure is NaN."""
+    known = {} if math.isnan(figure) else {name: figure, name + VALUES: cases}
+    return {**known, **{name + SUM + key: value for key, value in (sums or {}).items()}}
 
 
 def weight_of(report: Mapping[str, Any], metric: str) -> Any:
-    """What a site's figure counts for among the sites: its values, where it tells them not its cases, else 1.
+    """The weight of a site's figure among the sites: its number of values, where unknown that of its cases, else 1.
 
-    Weighted by values, the mean over sites is the mean over all their values, whoever scored which case.
+    Weighted by values, the mean over sites is the mean over all their values, whichever site scored which case.
     """
-    return report.get(metric + VALUES, report.get(CASES, 1) if metric.startswith("val_") else 1)
+    return report.get(metric + VALUES, report.get(CASES, 1) if metric.startswith(VALIDATION) else 1)
 
 
-def mean_over_sites(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Each metric's mean over the sites that have it, weighted by :func:`weight_of`.
+def mean_over_sites(scores: Mapping[str, Mapping[str, float]], figures: Figures | None = None) -> dict[str, float]:
+    """Each figure over all sites: from the sum of the sites' sums, else the mean weighted by :func:`weight_of`.
 
     Args:
-        scores: metrics by site.
+        scores: reports by site.
+        figures: the figures that are made from sums. One that is not here is averaged.
     """
-    names = {name for site in scores.values() for name in site if name != CASES and not name.endswith(VALUES)}
-    pairs = {name: [(s[name], weight_of(s, name)) for s in scores.values() if name in s] for name in names}
-    return {name: _weighted_mean(each) for name, each in pairs.items() if any(weight for _, weight in each)}
+    reports = list(scores.values())
+    names = {name for report in reports for name in report if _is_figure(name)}
+    means = {name: mean for name in names if (mean := weighted_mean(reports, name)) is not None}
+    return {**means, **_from_sums(reports, figures or {})}
 
 
-def _weighted_mean(pairs: Sequence[tuple[float, float]]) -> float:
-    return sum(value * weight for value, weight in pairs) / sum(weight for _, weight in pairs)
+def weighted_mean(reports: Iterable[Mapping[str, float]], name: str) -> float | None:
+    """The mean of a figure over the reports that have it; None where their weights add up to 0."""
+    pairs = [(report[name], weight_of(report, name)) for report in reports if name in report]
+    total = sum(weight for _, weight in pairs)
+    return sum(value * weight for value, weight in pairs) / total if total else None
+
+
+def _is_figure(name: str) -> bool:
+    return name != CASES and not name.endswith(VALUES) and SUM not in name
+
+
+def _from_sums(reports: Sequence[Mapping[str, float]], figures: Figures) -> dict[str, float]:
+    found = {name: figure(sums) for name, figure in figures.items() if (sums := _sums_of(reports, name))}
+    return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def _sums_of(reports: Sequence[Mapping[str, float]], name: str) -> dict[str, float]:
+    """A figure's sums over all reports, by their own names."""
+    begin, totals = name + SUM, dict[str, float]()
+    for report in reports:
+        for key, value in report.items():
+            if key.startswith(begin):
+                totals[key.removeprefix(begin)] = totals.get(key.removeprefix(begin), 0.0) + value
+    return totals

@@ -4,7 +4,7 @@
      "training":   [{"image": ["a_t1ce.nii.gz", "a_t1.nii.gz", ...], "label": "a_seg.nii.gz"}, ...],
      "validation": [...]}
 
-Paths are relative to the site's dataset folder. The published BraTS18 lists are in this form without
+Paths are relative to the site's dataset folder. NVIDIA FLARE's own BraTS18 lists are in this form without
 ``label_scheme``; a list that does not state one gets the task's default.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.core.errors import InputError
+from fedmed.core.settings import advice_to_fill
 
 SPLITS = ("training", "validation")
 
@@ -99,6 +100,23 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
     return Datalist(path, named[0], named[1], _scheme(document, path))
 
 
+def open_datalist(path: Path, base_dir: Path) -> Datalist:
+    """Read one list whose data are there, at least some of them: the audit tells of single files that are missing.
+
+    Raises:
+        InputError: as :func:`load_datalist`, or ``base_dir`` holds no file of any case.
+    """
+    found = load_datalist(path, base_dir)
+    cases = found.all_cases
+    if not any(file.is_file() for case in cases for file in (case.label, *case.image)):
+        raise InputError(
+            f"{base_dir} holds none of the {len(cases)} cases of {path}: {cases[0].label} and the others are not "
+            f"there; {advice_to_fill(base_dir)}, or give the folder that the list's paths start in with --dataset_base_dir "
+            "or the environment variable DATASET_ROOT."
+        )
+    return found
+
+
 def load_split(path: Path, base_dir: Path, split: str) -> tuple[tuple[Case, ...], str | None]:
     """Read one split of a list that need not have the others, such as ``testing``; the cases and the label scheme.
 
@@ -121,7 +139,19 @@ def write_datalist(
     """Write a list of entries whose paths are already relative to the dataset folder."""
     document = {"label_scheme": label_scheme, "training": list(training), "validation": list(validation)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    path.write_bytes(list_json(document))
+
+
+def list_json(document: Mapping[str, Any]) -> bytes:
+    """A list as JSON, with a case a line."""
+    fields = (f"  {json.dumps(key)}: {_value(value)}" for key, value in document.items())
+    return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
+
+
+def _value(value: Any) -> str:
+    if not isinstance(value, list):
+        return json.dumps(value)
+    return "[\n" + ",\n".join(f"    {json.dumps(entry)}" for entry in value) + "\n  ]"
 
 
 def _read_object(path: Path) -> dict[str, Any]:

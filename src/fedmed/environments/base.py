@@ -1,56 +1,74 @@
-"""What an environment is: where a job's server and sites run."""
+"""The contract of an environment: the place where a job's server and sites run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
-from fedmed.core.plugin import Plugin
+from fedmed.core.errors import InputError
+from fedmed.core.plugin import ExperimentView, Plugin
+from fedmed.environments.step_progress import Steps
+from fedmed.experiment import Experiment
+from fedmed.runs.run_folder import RunFolder
 
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
-    from fedmed.runs.run_folder import RunFolder
 
-Watch = Callable[[dict[str, Any]], None]
-"""Called with the server's record of each round as soon as it is written."""
+class RoundWatcher(Protocol):
+    """Whoever follows a run while it goes on."""
+
+    def record(self, record: dict[str, Any]) -> None:
+        """Take in the server's record of a round, as soon as it is written."""
+
+    def progress(self, steps: Mapping[str, Steps]) -> None:
+        """Take in the sites' steps of the round that goes on, as far as they are known here."""
 
 
 class Environment(Plugin, ABC):
-    """An environment's contract. Subclasses are frozen dataclasses whose fields are the environment's options."""
+    """The contract. Subclasses are frozen dataclasses whose fields are the environment's options."""
 
-    DATA_HERE: ClassVar[bool] = True
-    """Whether the sites' data lie on the machine that launches the run, which can audit them then."""
+    DATA_IS_LOCAL: ClassVar[bool] = True
+    """True where the sites' data lie on the machine that launches the run, which can audit them then."""
+
+    verbose = False  # True where the screen gets everything that files get
 
     @property
     def code_travels(self) -> bool:
-        """Whether a job brings its code; else the same code is installed wherever it runs."""
+        """True where a job brings its code; else the same code is installed wherever it runs."""
         return True
 
-    def check_here(self, experiment: "Experiment") -> None:
+    def check_machine(self, experiment: ExperimentView) -> None:
         """Refuse, before anything is made, what this machine lacks for the run; :meth:`check` is asked at sites too.
 
         Raises:
             InputError: something is missing or taken.
         """
 
-    def sites_stay(self, experiment: "Experiment") -> bool:
-        """Whether a site's process lives as long as the run, so that its silence means that it is lost."""
+    def processes_persist(self, experiment: ExperimentView) -> bool:
+        """True where a site's process lives as long as the run, so that its silence means that it is lost."""
         return True
 
     @abstractmethod
-    def statement(self, experiment: "Experiment") -> str:
+    def statement(self, experiment: ExperimentView) -> str:
         """One sentence for the summary: where and on what the sites run."""
 
     @abstractmethod
-    def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
-        """Run a job to its end; models and events are in ``folder`` then, also when it failed.
+    def run(self, experiment: Experiment, folder: RunFolder, watcher: RoundWatcher) -> None:
+        """Run an experiment to its end; models and events are in ``folder`` then, also when it failed.
 
         Args:
-            job: the folder of an exported FLARE job.
-            experiment: what the job runs.
             folder: the run folder; logs go there while the job runs.
-            watch: told of every round.
 
         Raises:
             RunFailed: the job did not end well. No process of it is left.
         """
+
+
+def refuse_seeded_noise(experiment: ExperimentView) -> None:
+    """Refuse, in a job for a federation's server, noise that follows from the seed.
+
+    Raises:
+        InputError: the experiment has it.
+    """
+    if experiment.privacy.insecure_seeded_noise:
+        raise InputError(
+            "--insecure_seeded_noise makes noise that protects nothing, for tests in the simulator; "
+            "drop it, or take --env sim."
+        )

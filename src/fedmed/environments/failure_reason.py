@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from fedmed.core.code_version import OTHER_CODE
-from fedmed.environments.flare.aggregator import NO_UPDATE
-from fedmed.environments.flare.controller import REFUSED_DATA
+from fedmed.data.audit.duplicates_exchange import REFUSED_DATA
+from fedmed.server.aggregation import NO_UPDATE
 from fedmed.server.quorum import NO_ROUND
 
 _BAD_RESULT = re.compile(r"Result from (\S+) is bad, error code: (\w+)")
@@ -19,21 +19,21 @@ _BROKEN = re.compile(r"Exception in model controller run: (.*)")
 """FLARE's words for an error of the server's own, such as a full disk."""
 
 
-def told_by_sites(reports: Path) -> str | None:
+def reason_of_sites(reports: Path) -> str | None:
     """What the site of this machine that failed first left in ``reports`` (see client.py); None where none did."""
     found = sorted(reports.glob("*.error"), key=lambda path: path.stat().st_mtime)
     return f"{found[0].stem} failed: {found[0].read_text(encoding='utf-8')}" if found else None
 
 
-def told(reports: Path, log: Path) -> str | None:
+def failure_reason(reports: Path, log: Path) -> str | None:
     """What the sites of this machine and the server's log say, where they say anything."""
-    site, server = told_by_sites(reports), told_by_server(log)
+    site, server = reason_of_sites(reports), reason_of_server(log)
     if site and server and server.startswith(NO_ROUND):
         return f"{server} {site}"
     return site or server
 
 
-def told_by_server(log: Path) -> str | None:
+def reason_of_server(log: Path) -> str | None:
     """What a log of the server says: a refusal of code, data or a round's updates, or which site failed first."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     refusals = re.findall(rf"(?:{NO_UPDATE}|{NO_ROUND}|{REFUSED_DATA}|{OTHER_CODE}).*", text)

@@ -3,24 +3,22 @@
 import contextlib
 import os
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from fedmed.core.errors import InputError
+from fedmed.core.names import LOG
 from fedmed.core.options import option
-from fedmed.environments.base import Environment, Watch
+from fedmed.core.plugin import ExperimentView
+from fedmed.environments.base import Environment, RoundWatcher, refuse_seeded_noise
 from fedmed.environments.gpus import check_ids, parse_ids
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.environments.shared_machine import check_workspace, site_variables, state_variables, workspace_of
-from fedmed.environments.submitted import check_submitted
-from fedmed.runs.run_folder import LOG
-
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
-    from fedmed.runs.run_folder import RunFolder
+from fedmed.experiment import Experiment
+from fedmed.runs.run_folder import RunFolder
 
 HOST, ADMIN = "localhost", "admin@fedmed.org"
 OUTCOMES = {"NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT": "30"}
@@ -35,8 +33,8 @@ class Poc(Environment):
     gpu: str | None = option(None, "GPUs of the sites, e.g. 0 or 0,1,2,3; sites are dealt round them", metavar="IDS")
     workspace: Path | None = option(None, "folder for FLARE's own workspace, which is then kept after the run")
 
-    def check(self, experiment: "Experiment") -> None:
-        check_submitted(experiment)
+    def check(self, experiment: ExperimentView) -> None:
+        refuse_seeded_noise(experiment)
         if self.gpu is not None:
             check_ids(parse_ids(self.gpu), torch.cuda.device_count())
         check_workspace(self.workspace)
@@ -46,63 +44,56 @@ class Poc(Environment):
                 "give a folder without, or none."
             )
 
-    def check_here(self, experiment: "Experiment") -> None:
-        from fedmed.environments.flare.local_federation import (
-            free_port,  # with all of FLARE, which sites need not import for this
-        )
+    def check_machine(self, experiment: ExperimentView) -> None:
+        from fedmed.environments.flare.local_federation import free_port  # with all of FLARE, which sites need not
 
         free_port(self.port)
 
-    def statement(self, experiment: "Experiment") -> str:
+    def statement(self, experiment: ExperimentView) -> str:
         sites = experiment.training.n_clients
         where = f"proof of concept: a server and {sites} site{'s' * (sites > 1)} as processes of this machine, over TLS"
         if not torch.cuda.is_available():
             return f"{where}, on the CPU"
         return f"{where}, on {f'GPUs {self.gpu}' if self.gpu else 'GPU 0'}"
 
-    def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
+    def run(self, experiment: Experiment, folder: RunFolder, watcher: RoundWatcher) -> None:
         with scratch_folder() as scratch:  # with it go the private keys; all of value is in the run folder then
             workspace = workspace_of(self.workspace, folder) if self.workspace else scratch / "flare"
-            self._run(job, workspace, scratch, experiment, folder, watch)
+            self._run(experiment, workspace, scratch, folder, watcher)
 
     def _run(
-        self, job: Path, workspace: Path, scratch: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch
+        self, experiment: Experiment, workspace: Path, scratch: Path, folder: RunFolder, watcher: RoundWatcher
     ) -> None:
         from fedmed.environments.flare import local_federation
         from fedmed.environments.flare.admin_session import admin_session
         from fedmed.environments.flare.federation_project import Federation
+        from fedmed.environments.flare.job_folder import export_job
         from fedmed.environments.flare.job_monitor import run_job
         from fedmed.environments.flare.provisioning import provision
         from fedmed.environments.flare.startup_kit import user_kit
 
-        sites = experiment.training.sites
+        sites, storage = experiment.training.sites, workspace / "store"
         federation = Federation(
-            HOST, local_federation.free_port(self.port), sites, {ADMIN: "project_admin"}, storage=workspace / "store"
+            HOST, local_federation.free_port(self.port), sites, {ADMIN: "project_admin"}, storage=storage
         )
         kits = provision(federation, workspace)
         variables = {
             HOST: {**os.environ, **OUTCOMES, **state_variables(folder)},
             **self._variables(experiment, scratch, folder),
         }
+        needed, global_model = experiment.faults.min_clients, experiment.algorithm.has_global_model
         with contextlib.ExitStack() as stack:
+            job = export_job(experiment, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedmed-job-"))))
             members = stack.enter_context(
-                local_federation.running(
-                    federation, kits, folder.path / LOG, scratch, variables, experiment.faults.min_clients
-                )
+                local_federation.running(federation, kits, folder.path / LOG, scratch, variables, needed)
             )
             admin = stack.enter_context(admin_session(user_kit(kits[ADMIN])))
             members.wait_for_sites(admin)
             run_job(
-                admin,
-                job,
-                folder,
-                watch,
-                global_model=experiment.algorithm.GLOBAL_MODEL,
-                check=members.check,
-                reports=scratch,
-            )
+                admin, job, folder, watcher, global_model=global_model, check=members.check, reports=scratch
+            )  # fmt: skip
 
-    def _variables(self, experiment: "Experiment", scratch: Path, folder: "RunFolder") -> dict[str, dict[str, str]]:
+    def _variables(self, experiment: Experiment, scratch: Path, folder: RunFolder) -> dict[str, dict[str, str]]:
         """Each site's environment variables."""
         sites = experiment.training.sites
         shared = site_variables(experiment, len(sites), scratch, folder)

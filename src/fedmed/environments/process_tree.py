@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import psutil
 
+from fedmed.core.timing import TIMING
+
 
 class ProcessTree:
     """A process and every descendant ever seen.
@@ -25,7 +27,7 @@ class ProcessTree:
                 for child in process.children(recursive=True):
                     self.seen.setdefault(child.pid, child)
 
-    def end(self, patience_s: float = 5.0) -> None:
+    def end(self, patience_s: float = TIMING.termination_s) -> None:
         """End them all: politely first, then surely."""
         self.look()
         for process in self._alive():

@@ -1,25 +1,23 @@
-"""Sites that share a machine: what each of their processes inherits, and how they use its cores."""
+"""Sites that share a machine: their environment variables, their threads, and FLARE's folder."""
 
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
-from fedmed.core import turns
 from fedmed.core.errors import InputError
-from fedmed.core.turns import make_turns
+from fedmed.core.names import (
+    CACHE_VARIABLE,
+    DATALIST_VARIABLE,
+    DATASET_VARIABLE,
+    REPORTS_VARIABLE,
+    RUN_VARIABLE,
+    SITES,
+    STATE_VARIABLE,
+)
+from fedmed.core.settings import Performance
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE, key_of_this_site
-from fedmed.privacy.ledger import RUN_VARIABLE, STATE_VARIABLE
-from fedmed.runs.run_folder import SITES
-
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment, Performance
-    from fedmed.runs.run_folder import RunFolder
-
-REPORTS_VARIABLE = "FEDMED_REPORTS"
-"""The folder where a site leaves the words of the error that ended it, for the screen of its own machine."""
+from fedmed.experiment import Experiment
+from fedmed.runs.run_folder import RunFolder
 
 KEEP_MEMORY = {
     "GLIBC_TUNABLES": ":".join(
@@ -35,49 +33,39 @@ KEEP_MEMORY = {
 kernel is asked for huge pages."""
 
 
-class Cores(NamedTuple):
-    """How the sites of one machine use its cores."""
-
-    threads: int  # CPU threads of a site
-    sites_at_once: int  # the other sites wait
+def threads_of(speed: Performance, sites: int, cores: int) -> int:
+    """CPU threads of a site: the cores shared out among the sites, at least one."""
+    return speed.cpu_threads or max(1, cores // sites)
 
 
-def cores_of(speed: "Performance", sites: int, cores: int, gpu: bool) -> Cores:
-    """A core each, or more where there are more; sites without a core wait, unless GPUs do the work."""
-    threads = speed.cpu_threads or max(1, cores // sites)
-    return Cores(threads, min(sites, speed.sites_at_once or (sites if gpu else max(1, cores // threads))))
-
-
-def site_variables(experiment: "Experiment", running: int, scratch: Path, folder: "RunFolder") -> dict[str, str]:
-    """What the sites' processes inherit: where data lie here, their cores, where to wait for turns and to report.
+def site_variables(experiment: Experiment, running: int, scratch: Path, folder: RunFolder) -> dict[str, str]:
+    """The environment variables of the sites' processes: data, threads, state, key, and the folder of their reports.
 
     Args:
         running: how many sites run at once.
         scratch: a folder for them all that goes when they have ended.
     """
     dataset, datalist = experiment.data.resolved()
-    cores = cores_of(experiment.performance, running, len(os.sched_getaffinity(0)), torch.cuda.is_available())
-    make_turns(scratch / "turns", cores.sites_at_once)
+    threads = threads_of(experiment.performance, running, len(os.sched_getaffinity(0)))
     return {
         **(KEEP_MEMORY if experiment.performance.freed_memory == "keep" else {}),
         **os.environ,
-        "DATASET_ROOT": str(dataset),
-        "DATALIST_ROOT": str(datalist),
-        "CACHE_ROOT": str(experiment.data.cache_dir or ""),
-        "OMP_NUM_THREADS": str(cores.threads),
-        turns.VARIABLE: str(scratch / "turns"),
+        DATASET_VARIABLE: str(dataset),
+        DATALIST_VARIABLE: str(datalist),
+        CACHE_VARIABLE: str(experiment.data.cache_dir or ""),
+        "OMP_NUM_THREADS": str(threads),
         **state_variables(folder),
         KEY_VARIABLE: key_of_this_site() or secrets.token_hex(32),
         REPORTS_VARIABLE: str(scratch),
     }
 
 
-def state_variables(folder: "RunFolder") -> dict[str, str]:
-    """Where the server and the sites keep what outlives their processes: in the run folder."""
+def state_variables(folder: RunFolder) -> dict[str, str]:
+    """The variables that make the run folder the place of what outlives the processes of server and sites."""
     return {STATE_VARIABLE: str(folder.path / SITES), RUN_VARIABLE: folder.name}
 
 
-def workspace_of(asked: Path | None, folder: "RunFolder") -> Path:
+def workspace_of(asked: Path | None, folder: RunFolder) -> Path:
     """A new folder for FLARE: in the run folder, or numbered in the one that was asked for."""
     if asked is None:
         return folder.path / "flare"

@@ -5,36 +5,32 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.lines import whole_lines
+from fedmed.core.names import CROSS_SITE_RESULTS, LOG, PERSISTENT_VARIABLE, RECORDS, SERVER, SIMULATED, SITES
 from fedmed.core.options import expect_at_least, option
-from fedmed.environments.base import Environment, Watch
-from fedmed.environments.failure_reason import told, told_by_sites
-from fedmed.environments.flare.polling import STAY_VARIABLE
+from fedmed.core.plugin import ExperimentView
+from fedmed.core.timing import TIMING
+from fedmed.environments.base import Environment, RoundWatcher
+from fedmed.environments.failure_reason import failure_reason, reason_of_sites
 from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
 from fedmed.environments.plain_paths import interpreter, scratch_folder, spaceless
 from fedmed.environments.process_tree import ProcessTree
 from fedmed.environments.shared_machine import check_workspace, site_variables, workspace_of
-from fedmed.runs.cross_site_matrix import RESULTS
-from fedmed.runs.run_folder import LOG
+from fedmed.environments.step_progress import steps_of_all
+from fedmed.experiment import Experiment
+from fedmed.runs.run_folder import RunFolder
 from fedmed.server.quorum import NO_ROUND
-from fedmed.server.round_records import RECORDS
-
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
-    from fedmed.runs.run_folder import RunFolder
 
 MOST_SITES = 100
 _DEAD_WORKER = re.compile(r"(?:Subprocess died for|Communication error with) client (\S+?)[:,\s]")
-_POLL_S = 0.2
-_LOOK_S = 2.0  # it reads all of /proc, which every 0.2 s would take a tenth of a core
-_SHUTDOWN_S = 60.0  # after the last record nothing is to come but the simulator's own end
 
 
 @dataclass(frozen=True)
@@ -47,36 +43,38 @@ class Sim(Environment):
         False, "accept fewer threads than sites: each site's process then starts anew every round"
     )
     workspace: Path | None = option(None, "folder for FLARE's own workspace, which is then kept after the run")
-    verbose: bool = option(False, "show FLARE's log on the screen too")
+    verbose: bool = option(False, "show the tables of the data audit, and FLARE's log, on the screen too")
 
-    def check(self, experiment: "Experiment") -> None:
+    def check(self, experiment: ExperimentView) -> None:
         sites = experiment.training.n_clients
         if self.gpu is not None:
             check_ids(parse_ids(self.gpu), torch.cuda.device_count())
         if sites > MOST_SITES:
             raise InputError(f"--n_clients is {sites}; FLARE's simulator runs at most {MOST_SITES} sites.")
         check_workspace(self.workspace)
-        if self.threads is None:
-            return
-        expect_at_least("threads", self.threads, 1)
-        if self.threads < sites and not self.allow_restart:
+        if self.threads is not None:
+            self._check_threads(experiment, self.threads, sites)
+
+    def _check_threads(self, experiment: ExperimentView, threads: int, sites: int) -> None:
+        expect_at_least("threads", threads, 1)
+        if threads > sites:
+            raise InputError(f"--threads {threads} is more than the {sites} sites; give at most {sites}.")
+        if threads < sites and not self.allow_restart:
             raise InputError(
-                f"--threads {self.threads} is fewer than the {sites} sites: the simulator would start every site's "
+                f"--threads {threads} is fewer than the {sites} sites: the simulator would start every site's "
                 "process anew each round, which takes time, and the cases that it holds in memory would be lost; "
                 f"give --threads {sites}, or --allow_restart if that is wanted."
             )
-        if self.threads < sites and (experiment.training.cross_site or not experiment.algorithm.GLOBAL_MODEL):
+        if threads < sites and (experiment.training.cross_site or experiment.algorithm.has_own_models):
             raise InputError(
-                f"--threads {self.threads} is fewer than the {sites} sites: each site's process would start anew every "
+                f"--threads {threads} is fewer than the {sites} sites: each site's process would start anew every "
                 f"round, and its own model, which this run needs, would be lost; give --threads {sites}."
             )
-        if self.threads > sites:
-            raise InputError(f"--threads {self.threads} is more than the {sites} sites; give at most {sites}.")
 
-    def sites_stay(self, experiment: "Experiment") -> bool:
+    def processes_persist(self, experiment: ExperimentView) -> bool:
         return self.threads is None or self.threads == experiment.training.n_clients
 
-    def statement(self, experiment: "Experiment") -> str:
+    def statement(self, experiment: ExperimentView) -> str:
         at_once = self.threads or experiment.training.n_clients
         where = f"simulator, {at_once} site{'s' if at_once > 1 else ''} at once"
         if self.gpu is None:
@@ -85,46 +83,51 @@ class Sim(Environment):
             return f"{where}, on the CPU: this machine has no GPU, so --gpu {self.gpu} is not used"
         return f"{where}, on GPUs {simulator_groups(parse_ids(self.gpu), at_once)}"
 
-    def run(self, job: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch) -> None:
-        workspace = workspace_of(self.workspace, folder)
+    def run(self, experiment: Experiment, folder: RunFolder, watcher: RoundWatcher) -> None:
+        workspace, server = workspace_of(self.workspace, folder), _server_folder(workspace_of(self.workspace, folder))
         workspace.parent.mkdir(parents=True, exist_ok=True)
+        global_model = experiment.algorithm.has_global_model
         if workspace.exists():  # of a part of the run that was cut off
             with contextlib.suppress(InputError, OSError):
-                folder.collect(_server_folder(workspace), global_model=experiment.algorithm.GLOBAL_MODEL)
+                folder.collect(server, global_model=global_model)
             shutil.rmtree(workspace)
         try:
-            self._simulate(job, workspace, experiment, folder, watch)
+            self._simulate(workspace, experiment, folder, watcher)
         except BaseException:
             with contextlib.suppress(InputError, OSError):  # what failed first is what the user must read
-                folder.collect(_server_folder(workspace), global_model=experiment.algorithm.GLOBAL_MODEL)
+                folder.collect(server, global_model=global_model)
             raise
-        folder.collect(_server_folder(workspace), global_model=experiment.algorithm.GLOBAL_MODEL)
+        folder.collect(server, global_model=global_model)
         if self.workspace is None:  # all of value has been collected
             shutil.rmtree(workspace, ignore_errors=True)
 
-    def _simulate(
-        self, job: Path, workspace: Path, experiment: "Experiment", folder: "RunFolder", watch: Watch
-    ) -> None:
-        log = folder.path / LOG
-        with scratch_folder() as scratch, log.open("ab") as output:
-            command = self._command(job, workspace, scratch, experiment)
+    def _simulate(self, workspace: Path, experiment: Experiment, folder: RunFolder, watcher: RoundWatcher) -> None:
+        from fedmed.environments.flare.job_folder import export_job  # FLARE's recipes take a second to import
+
+        with (
+            tempfile.TemporaryDirectory(prefix="fedmed-job-") as staging,
+            scratch_folder() as scratch,
+            (folder.path / LOG).open("ab") as output,
+        ):
+            command = self._command(export_job(experiment, Path(staging)), workspace, scratch, experiment)
             running = self.threads or experiment.training.n_clients
             variables = site_variables(experiment, running, scratch, folder)
-            variables[STAY_VARIABLE] = "1" if running == experiment.training.n_clients else ""
+            variables[PERSISTENT_VARIABLE] = "1" if running == experiment.training.n_clients else ""
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=scratch, env=variables,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
-                close_fds=False,  # see run_lock.py
+                close_fds=False,  # see core/locks.py
             )  # fmt: skip
-            tree = ProcessTree(process)
-            awaited = _server_folder(workspace) / RESULTS if experiment.training.cross_site else None
+            followed = FollowedSimulation(
+                ProcessTree(process), _server_folder(workspace), folder, scratch, experiment, watcher
+            )
+            followed.verbose = self.verbose
             try:
-                spared = experiment.faults.spares(experiment.training.n_clients) and self.sites_stay(experiment)
-                self._follow(tree, _server_folder(workspace) / RECORDS, log, scratch, watch, awaited, spared)
+                followed.follow(spares=experiment.faults.spares(running) and self.processes_persist(experiment))
             finally:
-                tree.end()
+                followed.tree.end()
 
-    def _command(self, job: Path, workspace: Path, scratch: Path, experiment: "Experiment") -> list[str]:
+    def _command(self, job: Path, workspace: Path, scratch: Path, experiment: Experiment) -> list[str]:
         sites = experiment.training.sites
         at_once = self.threads or len(sites)
         command = [str(interpreter(scratch)), "-m", "nvflare.private.fed.app.simulator.simulator", str(job)]
@@ -133,81 +136,93 @@ class Sim(Environment):
             command += ["-gpu", simulator_groups(parse_ids(self.gpu), at_once)]
         return command
 
-    def _follow(
-        self,
-        tree: ProcessTree,
-        records_file: Path,
-        log: Path,
-        reports: Path,
-        watch: Watch,
-        awaited: Path | None,
-        spared: bool,
-    ) -> None:
-        """Until the simulator has ended: hand on the rounds, and end it where it would wait for a dead site.
-
-        Args:
-            awaited: a file that the server writes after the last record, at the end of its work.
-            spared: whether the server goes on without a dead site.
-        """
-        records, lines = _Tail(records_file), _Tail(log)
-        deadline, dead, next_look, scored = float("inf"), None, 0.0, False
-        while time.monotonic() < deadline:
-            ended = tree.root.poll() is not None
-            for line in records.new_lines():
-                record = json.loads(line)
-                watch(record)
-                scored = bool(record.get("final"))
-            if scored and deadline == float("inf") and (awaited is None or awaited.exists()):
-                deadline = time.monotonic() + _SHUTDOWN_S
-            dead = dead or self._dead_site(lines)
-            if ended or (dead and not spared and deadline == float("inf")):
-                break
-            if time.monotonic() > next_look:
-                tree.look()
-                next_look = time.monotonic() + _LOOK_S
-            time.sleep(_POLL_S)
-        if deadline == float("inf") or (awaited and any(reports.glob("*.error"))):
-            raise RunFailed(_reason(dead, reports, log))
-
-    def _dead_site(self, lines: "_Tail") -> str | None:
-        dead = None
-        for line in lines.new_lines():
-            if self.verbose:
-                with contextlib.suppress(BrokenPipeError):  # that nobody reads any more must not end the run
-                    print(line, flush=True)
-            match = _DEAD_WORKER.search(line)
-            dead = dead or (match.group(1) if match else None)
-        return dead
-
 
 PLUGIN = Sim
 
 
 def _server_folder(workspace: Path) -> Path:
-    return workspace / "server" / "simulate_job"
+    return workspace / SERVER / SIMULATED
 
 
-class _Tail:
-    """The whole lines that have been added to a file since the last look."""
+class FollowedSimulation:
+    """A simulator that runs: its records and steps are handed on, and it is ended where it would wait for a dead site.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.position = path.stat().st_size if path.exists() else 0
+    Args:
+        server: the server's run directory.
+        scratch: the folder of the sites' reports.
+    """
 
-    def new_lines(self) -> list[str]:
-        if not self.path.exists():
-            return []
-        with self.path.open("rb") as file:
-            file.seek(self.position)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self.position += len(whole)
-        return whole.decode("utf-8", errors="replace").splitlines()
+    verbose = False
 
+    def __init__(
+        self,
+        tree: ProcessTree,
+        server: Path,
+        folder: RunFolder,
+        scratch: Path,
+        experiment: Experiment,
+        watcher: RoundWatcher,
+    ) -> None:
+        self.tree, self.scratch, self.watcher = tree, scratch, watcher
+        self.sites = experiment.training.sites
+        self.log, self.records = folder.path / LOG, folder.path / SITES / SERVER / RECORDS
+        self._log_offset, self._records_offset = self.log.stat().st_size, 0
+        self._awaited = server / CROSS_SITE_RESULTS if experiment.training.cross_site else None
+        self._scored, self._dead, self._next_scan = False, None, 0.0  # type: bool, str | None, float
 
-def _reason(dead: str | None, reports: Path, log: Path) -> str:
-    """Why the run failed, by the words of the site that failed first."""
-    found = told(reports, log)
-    if dead and told_by_sites(reports) is None and not (found or "").startswith(NO_ROUND):
-        return f"The process of {dead} died without a word (killed, or out of memory?); its last lines are in {log}."
-    return found or f"FLARE ended the job before its last round; its log is {log}."
+    def follow(self, *, spares: bool) -> None:
+        """Follow the simulator to its end.
+
+        Args:
+            spares: True where the server goes on without a dead site.
+
+        Raises:
+            RunFailed: it ended before its work was done.
+        """
+        deadline = float("inf")
+        while time.monotonic() < deadline:
+            ended = self.tree.root.poll() is not None
+            self._look()
+            if self._complete and deadline == float("inf"):
+                deadline = time.monotonic() + TIMING.simulator_end_s
+            if ended or (self._dead and not spares and not self._complete):
+                break
+            time.sleep(TIMING.follow_s)
+        if not self._complete or (self._awaited and any(self.scratch.glob("*.error"))):
+            raise RunFailed(self._reason())
+
+    @property
+    def _complete(self) -> bool:
+        """True once the last model is scored and FLARE's cross-site scores are written, where there are any."""
+        return self._scored and (self._awaited is None or self._awaited.exists())
+
+    def _look(self) -> None:
+        lines, self._records_offset = whole_lines(self.records, self._records_offset)
+        for line in lines:
+            record = json.loads(line)
+            self.watcher.record(record)
+            self._scored = bool(record.get("final"))
+        self.watcher.progress(steps_of_all(self.scratch, self.sites))
+        lines, self._log_offset = whole_lines(self.log, self._log_offset)
+        self._read_log(lines)
+        if time.monotonic() > self._next_scan:
+            self.tree.look()
+            self._next_scan = time.monotonic() + TIMING.process_scan_s
+
+    def _read_log(self, lines: list[str]) -> None:
+        for line in lines:
+            if self.verbose:
+                with contextlib.suppress(BrokenPipeError):  # that nobody reads any more must not end the run
+                    print(line, flush=True)
+            match = _DEAD_WORKER.search(line)
+            self._dead = self._dead or (match.group(1) if match else None)
+
+    def _reason(self) -> str:
+        """Why the run failed, by the words of the site that failed first."""
+        found = failure_reason(self.scratch, self.log)
+        if self._dead and reason_of_sites(self.scratch) is None and not (found or "").startswith(NO_ROUND):
+            return (
+                f"The process of {self._dead} died without a word (killed, or out of memory?); its last lines are in "
+                f"{self.log}."
+            )
+        return found or f"FLARE ended the job before its last round; its log is {self.log}."

@@ -2,21 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
-from nvflare.apis.filter import Filter
 
+from fedmed.core.errors import InputError
 from fedmed.core.options import to_plain
-from fedmed.core.plugin import Plugin
+from fedmed.core.plugin import ExperimentView, Plugin
+from fedmed.core.settings import Training
 from fedmed.privacy.ledger import Entry, Ledger
 
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
-    from fedmed.site.local_training import LocalSite
-
-Update = dict[str, np.ndarray]
-"""Weight differences by parameter name."""
+PrivateUpdate = dict[str, np.ndarray]
+"""Differences of trainable entries by name, which a mechanism acts on."""
 
 
 class Spent(NamedTuple):
@@ -34,19 +31,37 @@ class Released(NamedTuple):
     ``facts`` do not depend on the site's data, or are released by the mechanism; ``diagnostics`` stay at the site.
     """
 
-    update: Update
+    update: PrivateUpdate
     spent: Spent
     facts: dict[str, Any]
     diagnostics: dict[str, float]
 
 
-class Occasion(NamedTuple):
+class ReleaseContext(NamedTuple):
     """The circumstances of a release."""
 
     site: str
     round: int  # counted from 1
     steps: int  # of the optimiser, in this round
     seed: int  # of the experiment, for the noise of tests that ask for it
+
+
+class LocalTrainer(Protocol):
+    """The parts of a site that private training works with; see ``site.local_training``."""
+
+    site: str
+    job_id: str
+    training: Training
+    order: Any
+    batches: Any
+    model: Any
+    optimizer: Any
+    side: Any
+
+    @property
+    def experiment(self) -> ExperimentView: ...
+
+    def loss_of(self, batch: Any) -> Any: ...
 
 
 class PrivateTraining(Protocol):
@@ -83,25 +98,33 @@ class Mechanism(Plugin, ABC):
         """Whether scores, losses, counts of cases and hashes of images stay at the sites."""
         return self.GUARANTEE == "formal" and not self.dp_release_metrics
 
-    def filters(self, experiment: "Experiment") -> list[Filter]:
-        """FLARE filters for a site's training result: the one that calls :meth:`release`, where there is one."""
-        if type(self).release is Mechanism.release:
-            return []
-        from fedmed.environments.flare.privacy_filter import PrivacyFilter  # which imports this module
+    def check(self, experiment: ExperimentView) -> None:
+        """Also refuses an algorithm that sends arrays which no mechanism covers."""
+        more = experiment.algorithm.SENDS_EXTRAS
+        if more and self.GUARANTEE != "none":
+            raise InputError(
+                f"--algorithm {experiment.algorithm.name} sends {more} beside the update, which --privacy {self.name} "
+                "does not cover; choose fedavg or fedprox, or --privacy none."
+            )
 
-        return [
-            PrivacyFilter({"name": self.name, **to_plain(self)}, experiment.training.seed, run_id=experiment.run_id)
-        ]
+    @property
+    def acts_on_updates(self) -> bool:
+        """True where :meth:`release` decides what leaves a site."""
+        return type(self).release is not Mechanism.release
 
-    def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
+    def resolved(self, experiment: ExperimentView) -> "Mechanism":
+        """The mechanism with every number stated that follows from the experiment; sites are given this one."""
+        return self
+
+    def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
         """What of an update may leave, for mechanisms that act on updates; ``update`` itself is never changed."""
         raise NotImplementedError(f"{self.name} does not act on updates")
 
-    def training(self, site: "LocalSite", patients: Sequence[str]) -> PrivateTraining | None:
+    def training(self, trainer: LocalTrainer, patients: Sequence[str]) -> PrivateTraining | None:
         """A site's private training; ``patients`` names whose each training case is. None: the ordinary one."""
         return None
 
-    def check_data(self, experiment: "Experiment", patients: Mapping[str, int]) -> list[str]:
+    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
         """Warnings about the sites' numbers of training patients.
 
         Raises:
@@ -109,7 +132,7 @@ class Mechanism(Plugin, ABC):
         """
         return []
 
-    def planned(self, experiment: "Experiment", patients: int) -> float | None:
+    def planned(self, experiment: ExperimentView, patients: int) -> float | None:
         """Epsilon after all rounds at a site with so many training patients; None where there is no such number."""
         return None
 

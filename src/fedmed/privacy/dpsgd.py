@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect_positive, option
+from fedmed.core.plugin import ExperimentView
+from fedmed.privacy.base import LocalTrainer
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, last_of_each
-
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
-    from fedmed.privacy.patient_level import PatientLevelTraining
-    from fedmed.site.local_training import LocalSite
+from fedmed.privacy.patient_level import PatientLevelTraining
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,11 @@ class DPSGD(FormalMechanism):
         super().__post_init__()
         expect_positive("dp_max_grad_norm", self.dp_max_grad_norm)
 
-    def check(self, experiment: "Experiment") -> None:
+    def check(self, experiment: ExperimentView) -> None:
+        refuse_batch_norm(experiment.task.build_model())
         super().check(experiment)
-        refuse_unprotected_state(experiment.task.build_model())
 
-    def check_data(self, experiment: "Experiment", patients: Mapping[str, int]) -> list[str]:
+    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
         batch = experiment.training.batch_size
         for site, count in patients.items():
             if batch > count:
@@ -57,16 +55,14 @@ class DPSGD(FormalMechanism):
                 )
         return super().check_data(experiment, patients)
 
-    def sampling(self, experiment: "Experiment", patients: int) -> tuple[float, int]:
+    def sampling(self, experiment: ExperimentView, patients: int) -> tuple[float, int]:
         """An epoch has as many steps as it takes to see each patient once, on average."""
         training = experiment.training
         rate = training.batch_size / patients
         return rate, max(1, round(training.aggregation_epochs / rate))
 
-    def training(self, site: "LocalSite", patients: Sequence[str]) -> "PatientLevelTraining":
-        from fedmed.privacy.patient_level import PatientLevelTraining
-
-        return PatientLevelTraining(self, site, patients)
+    def training(self, trainer: LocalTrainer, patients: Sequence[str]) -> PatientLevelTraining:
+        return PatientLevelTraining(self, self.dp_max_grad_norm, trainer, patients)
 
     def statement(self) -> str:
         return (
@@ -86,23 +82,17 @@ class DPSGD(FormalMechanism):
         )
 
 
-def refuse_unprotected_state(model: nn.Module) -> None:
-    """BatchNorm mixes patients, so that no gradient belongs to one alone; running statistics leave without noise.
+def refuse_batch_norm(model: nn.Module) -> None:
+    """BatchNorm mixes patients, so that no gradient belongs to one alone.
 
     Raises:
-        InputError: the network has either.
+        InputError: the network has such a layer.
     """
     layers = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
     if layers:
         raise InputError(
             f"--privacy dpsgd cannot train {type(model).__name__}: its layer {layers[0]} is a BatchNorm, which mixes "
             "patients; replace BatchNorm by GroupNorm (opacus.validators.ModuleValidator.fix does it)."
-        )
-    buffers = [name for name, values in model.named_buffers() if values.is_floating_point()]
-    if buffers:
-        raise InputError(
-            f"--privacy dpsgd cannot train {type(model).__name__}: {buffers[0]} is computed from patients and leaves "
-            "without noise; build the layer without running statistics."
         )
 
 

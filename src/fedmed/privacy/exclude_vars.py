@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from nvflare.apis.dxo import DXO, DataKind
@@ -12,12 +12,10 @@ from nvflare.app_common.filters.exclude_vars import ExcludeVars as FlareExcludeV
 
 from fedmed.core.errors import InputError
 from fedmed.core.options import option
-from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
+from fedmed.core.plugin import ExperimentView
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_statistics import cosine, signal_to_noise
-
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class ExcludeVars(Mechanism):
         except re.error as error:
             raise InputError(f"--exclude_vars {self.exclude_vars} is no regular expression ({error}).") from error
 
-    def check(self, experiment: "Experiment") -> None:
+    def check(self, experiment: ExperimentView) -> None:
         names = [name for name, _ in experiment.task.build_model().named_parameters()]
         kept = [name for name in names if re.search(self.exclude_vars, name)]
         if not kept or len(kept) == len(names):
@@ -53,14 +51,14 @@ class ExcludeVars(Mechanism):
                 f"({names[0]}, {names[1]}, ...); expected some of them."
             )
 
-    def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
+    def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
         dxo = DXO(DataKind.WEIGHT_DIFF, data=dict(update))
         FlareExcludeVars(self.exclude_vars).process_dxo(dxo, Shareable(), FLContext())
         left = dxo.data
         sent = {name: np.array(values) if name in left else np.zeros_like(values) for name, values in update.items()}
         excluded = sorted(set(update) - set(left))
         diagnostics = {"signal_to_noise": signal_to_noise(update, sent), "cosine": cosine(update, sent)}
-        return Released(sent, Spent(), {"excluded": excluded, "steps": occasion.steps}, diagnostics)
+        return Released(sent, Spent(), {"excluded": excluded, "steps": context.steps}, diagnostics)
 
     def statement(self) -> str:
         return (

@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, expect_positive, option
+from fedmed.core.plugin import ExperimentView
 from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extended
 from fedmed.privacy.base import Mechanism, Spent
 from fedmed.privacy.ledger import Ledger
-
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
-
 
 PRV_NOISE, PRV_EPSILON = 0.3, 100.0
 
@@ -43,6 +41,16 @@ class FormalMechanism(Mechanism):
     GUARANTEE: ClassVar[Literal["formal"]] = "formal"
 
     def __post_init__(self) -> None:
+        self._check_one_noise()
+        for name in ("dp_noise_multiplier", "dp_target_epsilon", "dp_max_epsilon"):
+            if getattr(self, name) is not None:
+                expect_positive(name, getattr(self, name))
+        expect(0 < self.dp_delta < 1, "dp_delta", self.dp_delta, "a number above 0 and below 1")
+        self._check_accountant()
+        if self.dp_secure_noise and self.insecure_seeded_noise:
+            raise InputError("--dp_secure_noise and --insecure_seeded_noise exclude each other; drop one.")
+
+    def _check_one_noise(self) -> None:
         noise, target = self.dp_noise_multiplier, self.dp_target_epsilon
         if noise is not None and target is not None:
             raise InputError(
@@ -53,18 +61,15 @@ class FormalMechanism(Mechanism):
             raise InputError(
                 f"--privacy {self.name} has neither --dp_noise_multiplier nor --dp_target_epsilon; give one of them."
             )
-        for name in ("dp_noise_multiplier", "dp_target_epsilon", "dp_max_epsilon"):
-            if getattr(self, name) is not None:
-                expect_positive(name, getattr(self, name))
-        expect(0 < self.dp_delta < 1, "dp_delta", self.dp_delta, "a number above 0 and below 1")
+
+    def _check_accountant(self) -> None:
+        noise, target = self.dp_noise_multiplier, self.dp_target_epsilon
         noisy, modest = noise is None or noise >= PRV_NOISE, target is None or target <= PRV_EPSILON
         if self.dp_accountant == "prv" and not (noisy and modest):
             raise InputError(
                 f"--dp_accountant prv works on a grid that grows with epsilon; give a noise multiplier of at least "
                 f"{PRV_NOISE:g} or a target of at most {PRV_EPSILON:g}, or take rdp."
             )
-        if self.dp_secure_noise and self.insecure_seeded_noise:
-            raise InputError("--dp_secure_noise and --insecure_seeded_noise exclude each other; drop one.")
 
     @property
     def budget(self) -> float | None:
@@ -72,15 +77,18 @@ class FormalMechanism(Mechanism):
         given = [each for each in (self.dp_max_epsilon, self.dp_target_epsilon) if each is not None]
         return min(given, default=None)
 
-    def check(self, experiment: "Experiment") -> None:
-        more = experiment.algorithm.SENDS_MORE
-        if more:
+    def check(self, experiment: ExperimentView) -> None:
+        """Also refuses a network whose running statistics would leave without noise."""
+        super().check(experiment)
+        model = experiment.task.build_model()
+        statistics = Entries.of(model).shared(experiment.algorithm.private).statistics
+        if statistics:
             raise InputError(
-                f"--algorithm {experiment.algorithm.name} sends {more} beside the update, which --privacy {self.name} "
-                "does not cover; choose fedavg or fedprox, or another mechanism."
+                f"--privacy {self.name} cannot cover {type(model).__name__}: {statistics[0]} is computed from patients "
+                "and leaves without noise; build the layer without running statistics, such as GroupNorm."
             )
 
-    def check_data(self, experiment: "Experiment", patients: Mapping[str, int]) -> list[str]:
+    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
         """Also states where delta is too large to mean anything."""
         for site, count in patients.items():
             self.planned(experiment, count)  # raises what cannot be accounted, or calibrated
@@ -93,7 +101,7 @@ class FormalMechanism(Mechanism):
             "publishes one patient whole would satisfy it."
         ]
 
-    def noise_multiplier(self, experiment: "Experiment", patients: int) -> float:
+    def noise_multiplier(self, experiment: ExperimentView, patients: int) -> float:
         """As given, or what meets the target over all rounds.
 
         Raises:
@@ -106,11 +114,11 @@ class FormalMechanism(Mechanism):
         rounds = experiment.training.num_rounds
         return calibrated(self.dp_target_epsilon, self.dp_delta, rate, steps * rounds, self.dp_accountant)
 
-    def sampling(self, experiment: "Experiment", patients: int) -> tuple[float, int]:
+    def sampling(self, experiment: ExperimentView, patients: int) -> tuple[float, int]:
         """How likely a unit is in a step, and the steps of a round."""
         return 1.0, 1
 
-    def planned(self, experiment: "Experiment", patients: int) -> float:
+    def planned(self, experiment: ExperimentView, patients: int) -> float:
         rate, steps = self.sampling(experiment, patients)
         all_steps = steps * experiment.training.num_rounds
         history = [(self.noise_multiplier(experiment, patients), rate, all_steps)]
@@ -125,7 +133,7 @@ class FormalMechanism(Mechanism):
         after_next = epsilon_of(more, self.dp_delta, self.dp_accountant)
         return Spent(total - before, total, after_next, self.dp_delta)
 
-    def _check_first_round(self, experiment: "Experiment", site: str, patients: int) -> None:
+    def _check_first_round(self, experiment: ExperimentView, site: str, patients: int) -> None:
         if self.dp_max_epsilon is None:
             return
         rate, steps = self.sampling(experiment, patients)

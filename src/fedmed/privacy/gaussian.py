@@ -2,22 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
-from nvflare.apis.filter import Filter
 
 from fedmed.core.errors import counted
-from fedmed.core.options import expect_positive, option, to_plain
+from fedmed.core.options import expect_positive, option
+from fedmed.core.plugin import ExperimentView
+from fedmed.core.weights import l2_norm
 from fedmed.privacy import noise
-from fedmed.privacy.base import Occasion, Released, Update
+from fedmed.privacy.base import PrivateUpdate, ReleaseContext, Released
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
-from fedmed.privacy.update_statistics import clipped, cosine, l2_norm, signal_to_noise
-
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
+from fedmed.privacy.update_statistics import clipped, cosine, signal_to_noise
 
 CLIP = "clip"
 """In the ledger's state: where adaptive clipping stands."""
@@ -54,20 +52,18 @@ class Gaussian(FormalMechanism):
         super().__post_init__()
         expect_positive("dp_clip", self.dp_clip)
 
-    def filters(self, experiment: "Experiment") -> list[Filter]:
-        from fedmed.environments.flare.privacy_filter import PrivacyFilter
+    def resolved(self, experiment: ExperimentView) -> "Gaussian":
+        """Noise that follows from a target is found once, at the launcher, and stated to every site."""
+        if self.dp_target_epsilon is None:
+            return self
+        noise_multiplier = self.noise_multiplier(experiment, 1)
+        return replace(self, dp_target_epsilon=None, dp_noise_multiplier=noise_multiplier, dp_max_epsilon=self.budget)
 
-        plain = {"name": self.name, **to_plain(self)}
-        if self.dp_target_epsilon is not None:  # found once, here, and stated to every site
-            plain |= {"dp_target_epsilon": None, "dp_noise_multiplier": self.noise_multiplier(experiment, 1)}
-            plain["dp_max_epsilon"] = self.budget
-        return [PrivacyFilter(plain, experiment.training.seed, run_id=experiment.run_id)]
-
-    def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
+    def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
         assert self.dp_noise_multiplier is not None
         multiplier = self.dp_noise_multiplier
         clip = ledger.state.get(CLIP, self.dp_clip)
-        source = noise.generator(occasion.site, occasion.round, occasion.seed if self.insecure_seeded_noise else None)
+        source = noise.generator(context.site, context.round, context.seed if self.insecure_seeded_noise else None)
         norm, kept = l2_norm(update), clipped(update, clip)
         std = clip * multiplier * _share_for_update(self.dp_adaptive_clip)
         noisy = {name: values + self._noise(source, values.shape, std) for name, values in kept.items()}
@@ -81,7 +77,7 @@ class Gaussian(FormalMechanism):
             "signal_to_noise": signal_to_noise(kept, sent),
             "cosine": cosine(update, sent),
         }
-        facts = {"clip": clip, "noise_multiplier": multiplier, "noise_std": std, "steps": occasion.steps}
+        facts = {"clip": clip, "noise_multiplier": multiplier, "noise_std": std, "steps": context.steps}
         return Released(sent, self.spend(ledger, multiplier, 1.0, 1), facts, diagnostics)
 
     def _noise(self, source: np.random.Generator, shape: tuple[int, ...], std: float) -> np.ndarray:

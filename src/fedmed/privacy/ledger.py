@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,16 +11,8 @@ from typing import Any
 
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
-
-LEDGER = "privacy_ledger.json"
-STATE_VARIABLE = "FEDMED_STATE"
-"""Where sites keep what must outlive their process; a folder a site."""
-
-RUN_VARIABLE = "FEDMED_RUN"
-"""The run's name, where FLARE's job identifier does not tell runs apart."""
-
-PRIVACY = "privacy"
-"""In the meta of a site's result: what its ledger says of the round."""
+from fedmed.core.names import LEDGER
+from fedmed.core.site_folder import run_name, site_folder
 
 FORMAT = 1
 
@@ -145,23 +136,6 @@ def site_ledger(site: str, job_id: str, name: str = LEDGER) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z0-9_-]", name):
         raise InputError(f"The ledger's file is called {name!r:.80}; expected a plain file name.")
     return site_folder(site, job_id) / name
-
-
-def site_folder(site: str, job_id: str) -> Path:
-    """Where a site keeps what is its own of a job; in a simulation the folder is one run's alone.
-
-    Raises:
-        InputError: ``job_id``, which may come with a job, is no plain name.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", job_id):
-        raise InputError(f"The run is called {job_id!r:.80}; expected letters, digits, dashes and underscores.")
-    folder = Path(os.environ.get(STATE_VARIABLE) or Path.cwd() / "fedmed_state")
-    return (folder if os.environ.get(RUN_VARIABLE) else folder / job_id) / site
-
-
-def run_name(job_id: str) -> str:
-    """By what a run is told from others at a site."""
-    return os.environ.get(RUN_VARIABLE) or job_id
 
 
 def open_site_ledger(site: str, job_id: str, mechanism: Mapping[str, Any], name: str = LEDGER) -> Ledger:

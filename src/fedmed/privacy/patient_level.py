@@ -14,16 +14,14 @@ import torch
 from torch import nn
 
 from fedmed.data.prepared.seeded_order import Place
-from fedmed.environments.flare.privacy_filter import booked
 from fedmed.privacy import noise
-from fedmed.privacy.base import Occasion, Released
+from fedmed.privacy.base import LocalTrainer, ReleaseContext, Released
+from fedmed.privacy.booking import booked
+from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, open_site_ledger, site_ledger
 
 if TYPE_CHECKING:
     from opacus.optimizers import DPOptimizer
-
-    from fedmed.privacy.dpsgd import DPSGD
-    from fedmed.site.local_training import LocalSite
 
 
 class PatientLevelTraining:
@@ -33,23 +31,23 @@ class PatientLevelTraining:
         InputError: the ledger that lies there cannot be used, or the site has too few patients.
     """
 
-    def __init__(self, mechanism: "DPSGD", site: "LocalSite", patients: Sequence[str]) -> None:
-        self.mechanism, self.site = mechanism, site
+    def __init__(self, mechanism: FormalMechanism, clip: float, trainer: LocalTrainer, patients: Sequence[str]) -> None:
+        self.mechanism, self.clip, self.trainer = mechanism, clip, trainer
         self.names = sorted(set(patients))
-        mechanism.check_data(site.experiment, {site.site: len(self.names)})
+        mechanism.check_data(trainer.experiment, {trainer.site: len(self.names)})
         self.items = [[item for item, patient in enumerate(patients) if patient == name] for name in self.names]
-        self.rate, self.steps = mechanism.sampling(site.experiment, len(self.names))
-        self.noise_multiplier = mechanism.noise_multiplier(site.experiment, len(self.names))
-        self.ledger = open_site_ledger(site.site, site.job_id, mechanism.document())
+        self.rate, self.steps = mechanism.sampling(trainer.experiment, len(self.names))
+        self.noise_multiplier = mechanism.noise_multiplier(trainer.experiment, len(self.names))
+        self.ledger = open_site_ledger(trainer.site, trainer.job_id, mechanism.document())
 
     def round(self, number: int) -> tuple[int, float, Entry]:
         """One round (counted from 1). The ledger is on disk before the update can be sent."""
-        seed = self.site.training.seed if self.mechanism.insecure_seeded_noise else None
-        optimizer = self._optimizer(noise.generator(self.site.site, number, seed))
-        samples = self._samples(noise.generator(self.site.site, number, seed, "samples"))
+        seed = self.trainer.training.seed if self.mechanism.insecure_seeded_noise else None
+        optimizer = self._optimizer(noise.generator(self.trainer.site, number, seed))
+        samples = self._samples(noise.generator(self.trainer.site, number, seed, "samples"))
         places = [self._places(seed, number, step, sample) for step, sample in enumerate(samples)]
-        self.site.order.follow([place for of_step in places for of_patient in of_step for place in of_patient])
-        coming, seen, losses = iter(self.site.batches), _Seen(self.mechanism.dp_max_grad_norm), []
+        self.trainer.order.follow([place for of_step in places for of_patient in of_step for place in of_patient])
+        coming, seen, losses = iter(self.trainer.batches), _GradientRecord(self.clip), []
         for of_step in places:
             losses += [self._add_patient(optimizer, coming, of_patient, seen) for of_patient in of_step]
             self._step(optimizer, seen)
@@ -68,7 +66,7 @@ class PatientLevelTraining:
         That must not depend on who else was sampled, or one patient's presence would change the others' gradients and
         the sensitivity would not be the clip.
         """
-        site = self.site.site
+        site = self.trainer.site
         return [
             [
                 Place(item, noise.item_seed(seed, site, number, step, self.names[patient], place))
@@ -78,30 +76,30 @@ class PatientLevelTraining:
         ]
 
     def _optimizer(self, source: np.random.Generator) -> "DPOptimizer":
-        clip = self.mechanism.dp_max_grad_norm
+        clip = self.clip
 
         def draw(shape: tuple[int, ...]) -> np.ndarray:
             std = self.noise_multiplier * clip
             return noise.secure_normal(shape, std) if self.mechanism.dp_secure_noise else source.normal(0, std, shape)
 
         kind = _optimizer_with_noise_of(draw)
-        batch = self.site.training.batch_size
+        batch = self.trainer.training.batch_size
         multiplier = self.noise_multiplier
         optimizer: DPOptimizer = kind(
-            self.site.optimizer, noise_multiplier=multiplier, max_grad_norm=clip, expected_batch_size=batch
+            self.trainer.optimizer, noise_multiplier=multiplier, max_grad_norm=clip, expected_batch_size=batch
         )
         return optimizer
 
     def _add_patient(
-        self, optimizer: "DPOptimizer", coming: Iterator[Any], places: Sequence[Place], seen: "_Seen"
+        self, optimizer: "DPOptimizer", coming: Iterator[Any], places: Sequence[Place], seen: "_GradientRecord"
     ) -> float:
         """Clip one patient's gradient and add it to the step's; one that is not finite counts as zero."""
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for place in places:
             torch.manual_seed(place.seed)  # of dropout
-            loss = self.site.loss_of(next(coming))
-            ((loss + self.site.hook.penalty(self.site.model)) / len(places)).backward()
+            loss = self.trainer.loss_of(next(coming))
+            ((loss + self.trainer.side.penalty()) / len(places)).backward()
             total += float(loss.detach()) / len(places)
         for parameter in optimizer.params:
             gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -111,29 +109,29 @@ class PatientLevelTraining:
         optimizer.step()
         return total
 
-    def _step(self, optimizer: "DPOptimizer", seen: "_Seen") -> None:
+    def _step(self, optimizer: "DPOptimizer", seen: "_GradientRecord") -> None:
         """Add the noise and take the step; a sample without any patient is noise alone."""
         optimizer.zero_grad(set_to_none=True)
         for parameter in optimizer.params:
             parameter.grad_sample = torch.zeros((0, *parameter.shape), device=parameter.device)
         optimizer.attach_step_hook(seen.step)
         optimizer.step()
-        self.site.hook.after_step(self.site.model)
+        self.trainer.side.after_step()
         for parameter in optimizer.params:
             parameter.grad_sample = parameter.summed_grad = None
 
     def _facts(self) -> dict[str, Any]:
         return {
             "noise_multiplier": self.noise_multiplier,
-            "max_grad_norm": self.mechanism.dp_max_grad_norm,
+            "max_grad_norm": self.clip,
             "sample_rate": self.rate,
             "steps": self.steps,
         }
 
     def _book(self, released: Released, number: int) -> Entry:
-        occasion = Occasion(self.site.site, number, self.steps, self.site.training.seed)
-        entry = booked(released, occasion, self.ledger, self.mechanism, counters_of(self.site.model))
-        self.ledger.save(site_ledger(self.site.site, self.site.job_id))
+        context = ReleaseContext(self.trainer.site, number, self.steps, self.trainer.training.seed)
+        entry = booked(released, context, self.ledger, self.mechanism, counters_of(self.trainer.model))
+        self.ledger.save(site_ledger(self.trainer.site, self.trainer.job_id))
         return entry
 
 
@@ -142,8 +140,8 @@ def counters_of(model: nn.Module) -> list[str]:
     return sorted(name for name, values in model.named_buffers() if not values.is_floating_point())
 
 
-class _Seen:
-    """What a round's gradients were like; depends on the patients and stays at the site."""
+class _GradientRecord:
+    """Clipping, cosine and signal-to-noise of a round's gradients; depends on the patients and stays at the site."""
 
     def __init__(self, clip: float) -> None:
         self.clip = clip

@@ -1,7 +1,7 @@
 """FLARE's percentile filter: only the largest differences leave, cut off at a bound (Shokri and Shmatikov 2015)."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from nvflare.apis.dxo import DXO, DataKind
@@ -11,12 +11,9 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.filters.percentile_privacy import PercentilePrivacy
 
 from fedmed.core.options import expect, expect_positive, option
-from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_statistics import cosine, share_of_values, signal_to_noise
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -39,17 +36,17 @@ class Percentile(Mechanism):
         expect(0 <= self.percentile <= 100, "percentile", self.percentile, "a number from 0 to 100")
         expect_positive("percentile_gamma", self.percentile_gamma)
 
-    def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
+    def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
         data = {name: np.array(values) for name, values in update.items()}
-        dxo = DXO(DataKind.WEIGHT_DIFF, data=data, meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: occasion.steps})
+        dxo = DXO(DataKind.WEIGHT_DIFF, data=data, meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: context.steps})
         PercentilePrivacy(self.percentile, self.percentile_gamma).process_dxo(dxo, Shareable(), FLContext())
         sent = {name: np.asarray(values, update[name].dtype) for name, values in dxo.data.items()}
         diagnostics = {
-            "clip_fraction": share_of_values(update, above=self.percentile_gamma * occasion.steps),
+            "clip_fraction": share_of_values(update, above=self.percentile_gamma * context.steps),
             "signal_to_noise": signal_to_noise(update, sent),
             "cosine": cosine(update, sent),
         }
-        return Released(sent, Spent(), {"steps": occasion.steps}, diagnostics)
+        return Released(sent, Spent(), {"steps": context.steps}, diagnostics)
 
     def statement(self) -> str:
         return (

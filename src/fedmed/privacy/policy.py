@@ -1,37 +1,25 @@
-"""A site's own minimum: what privacy a job must bring before it may train on this site's patients.
+"""A site's own minimum of privacy, which a job must bring before it may train on this site's patients.
 
     PRIVACY_POLICY=/etc/fedmed/privacy_policy.json
     {"guarantee": "formal", "unit": "patient", "max_epsilon": 8, "max_delta": 1e-4, "metrics": "withheld"}
 
 The site's client reads the file of that environment variable before it opens any case; a job that asks for less ends
-there. Since a job brings its own code, a site that must not trust it adds :class:`PolicyFilter`, or a mechanism of its
-own, to FLARE's ``local/privacy.json``, which FLARE applies whatever the job says (docs/privacy.md).
+there. Since a job brings its own code, a site that must not trust it adds ``environments.flare.policy_filter``, or a
+mechanism of its own, to FLARE's ``local/privacy.json``, which FLARE applies whatever the job says (docs/privacy.md).
 """
 
-import copy
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from nvflare.apis.dxo import DataKind, from_shareable
-from nvflare.apis.filter import ContentBlockedException, Filter
-from nvflare.apis.fl_constant import ReturnCode
-from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable, make_reply
+from typing import Literal
 
 from fedmed.core.errors import InputError
+from fedmed.core.names import POLICY_VARIABLE
 from fedmed.core.options import expect, expect_positive, from_plain, option
+from fedmed.core.plugin import ExperimentView
 from fedmed.privacy.base import Mechanism
-from fedmed.privacy.ledger import PRIVACY, Entry
-from fedmed.privacy.release_guard import known_meta, without_metrics
 
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
-
-VARIABLE = "PRIVACY_POLICY"
 GUARANTEES = ("none", "heuristic", "formal")
 
 
@@ -51,26 +39,44 @@ class Policy:
         if self.max_delta is not None:
             expect(0 < self.max_delta < 1, "max_delta", self.max_delta, "a number above 0 and below 1")
 
-    def fault_of(self, experiment: "Experiment", patients: int) -> str | None:
-        """Where a job asks for less than this, None where it does not."""
-        mechanism = experiment.privacy
+    def fault_of(self, experiment: ExperimentView, patients: int) -> str | None:
+        """The point in which a job asks for less than this, None where it does not."""
+        mechanism: Mechanism = experiment.privacy
+        return (
+            self._fault_of_guarantee(mechanism)
+            or self._fault_of_metrics(mechanism)
+            or self._fault_of_noise(mechanism)
+            or self._fault_of_epsilon(mechanism, experiment, patients)
+        )
+
+    def _fault_of_guarantee(self, mechanism: Mechanism) -> str | None:
         name = f"--privacy {mechanism.name}"
         if GUARANTEES.index(mechanism.GUARANTEE) < GUARANTEES.index(self.guarantee):
             return f"a {self.guarantee} guarantee is demanded and {name} gives {_article(mechanism.GUARANTEE)}"
-        if self.unit != "any" and self.unit != mechanism.UNIT:
+        if self.unit not in ("any", mechanism.UNIT):
             return f"the unit must be {self.unit} and that of {name} is {mechanism.UNIT}"
-        if self.metrics == "withheld" and not mechanism.withholds_metrics:
-            return f"scores and losses must stay at the site and with {name} as it is set they leave"
-        if self.metrics == "withheld" and mechanism.dp_send_diagnostics:
+        return None
+
+    def _fault_of_metrics(self, mechanism: Mechanism) -> str | None:
+        if self.metrics == "any":
+            return None
+        if not mechanism.withholds_metrics:
+            return (
+                f"scores and losses must stay at the site and with --privacy {mechanism.name} as it is set they leave"
+            )
+        if mechanism.dp_send_diagnostics:
             return "what the ledger says of the update must stay at the site and --dp_send_diagnostics sends it"
+        return None
+
+    def _fault_of_noise(self, mechanism: Mechanism) -> str | None:
         if mechanism.insecure_seeded_noise and self != Policy():
             return "noise that follows from the seed protects nothing"
         delta = getattr(mechanism, "dp_delta", 0.0)
         if self.max_delta is not None and delta > self.max_delta:
             return f"delta may be at most {self.max_delta:g} and the job states epsilon at {delta:g}"
-        return self._fault_of_epsilon(mechanism, experiment, patients)
+        return None
 
-    def _fault_of_epsilon(self, mechanism: Mechanism, experiment: "Experiment", patients: int) -> str | None:
+    def _fault_of_epsilon(self, mechanism: Mechanism, experiment: ExperimentView, patients: int) -> str | None:
         if self.max_epsilon is None:
             return None
         planned = mechanism.planned(experiment, patients)
@@ -88,7 +94,7 @@ def policy_of_this_site() -> Policy | None:
     Raises:
         InputError: the file cannot be used; a site that named one does not train without it.
     """
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(POLICY_VARIABLE)
     return read_policy(Path(named).expanduser()) if named else None
 
 
@@ -104,7 +110,7 @@ def read_policy(path: Path) -> Policy:
             raise ValueError("it is no JSON object")
     except (OSError, ValueError) as error:
         raise InputError(
-            f"The privacy policy {path} cannot be read ({error}); correct it, or unset {VARIABLE}."
+            f"The privacy policy {path} cannot be read ({error}); correct it, or unset {POLICY_VARIABLE}."
         ) from error
     try:
         return from_plain(Policy, content)
@@ -112,7 +118,7 @@ def read_policy(path: Path) -> Policy:
         raise InputError(f"The privacy policy {path} cannot be used: {error}") from error
 
 
-def enforce(experiment: "Experiment", site: str, patients: int) -> None:
+def enforce(experiment: ExperimentView, site: str, patients: int) -> None:
     """Refuse a job that asks for less than this site's policy.
 
     Raises:
@@ -122,48 +128,6 @@ def enforce(experiment: "Experiment", site: str, patients: int) -> None:
     fault = policy.fault_of(experiment, patients) if policy else None
     if fault:
         raise InputError(f"The privacy policy of {site} refuses this job: {fault}; ask the site, or give the job more.")
-
-
-class PolicyFilter(Filter):
-    """For a site's ``local/privacy.json``: lets updates leave only with a ledger entry within bounds, and no scores.
-
-    FLARE applies it before a job's own filters, so it serves mechanisms that act while training (dpsgd). It reads what
-    the job's code says of itself; what it cannot see, such as whether the noise was added, it cannot check.
-    """
-
-    def __init__(self, max_epsilon: float, max_delta: float = 1e-4) -> None:
-        super().__init__()
-        self.max_epsilon = max_epsilon
-        self.max_delta = max_delta
-
-    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
-        if shareable.get_return_code() != ReturnCode.OK:
-            return make_reply(shareable.get_return_code())
-        dxo = from_shareable(shareable)
-        if dxo.data_kind == DataKind.METRICS:
-            return without_metrics(dxo).update_shareable(copy.copy(shareable))
-        fault = self._fault(dxo.get_meta_prop(PRIVACY))
-        if fault:
-            raise ContentBlockedException(f"This site's privacy policy lets nothing leave: {fault}.")
-        entry = {**dxo.meta[PRIVACY], "diagnostics": None}
-        dxo.meta = {**known_meta(dxo.meta, metrics=False), PRIVACY: entry}
-        return dxo.update_shareable(copy.copy(shareable))
-
-    def _fault(self, told: Any) -> str | None:
-        if not isinstance(told, Mapping):
-            return "the result comes without an entry for the privacy ledger"
-        try:
-            entry = Entry.from_plain(told)
-        except InputError as error:
-            return str(error)
-        if entry.epsilon_total is None or entry.delta is None:
-            return "its mechanism states no epsilon"
-        if entry.epsilon_total > self.max_epsilon or entry.delta > self.max_delta:
-            return (
-                f"epsilon {entry.epsilon_total:g} at delta {entry.delta:g} is above {self.max_epsilon:g} at "
-                f"{self.max_delta:g}"
-            )
-        return None
 
 
 def _article(guarantee: str) -> str:

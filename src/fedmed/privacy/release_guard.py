@@ -1,83 +1,76 @@
-"""What is not understood does not leave a site: the look at a result before and after a mechanism."""
+"""The checks of a result before and after a mechanism: nothing that is not understood leaves a site."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from nvflare.apis.dxo import DXO, DataKind, MetaKey
-from nvflare.apis.filter import ContentBlockedException
-from nvflare.apis.fl_constant import FLMetaKey
 
-from fedmed.core.site_scores import CASES
-from fedmed.data.audit.duplicates_exchange import QUESTION
-from fedmed.privacy.base import Update
-from fedmed.privacy.ledger import PRIVACY
+from fedmed.core.errors import InputError
+from fedmed.privacy.base import PrivateUpdate
 
 FLOATS = (np.float16, np.float32, np.float64)
 
 
-def understood(dxo: DXO) -> tuple[Update, dict[str, np.ndarray]]:
-    """A result's weight differences, and its integer counters, which pass as they are and are named in the ledger.
+class SplitUpdate(NamedTuple):
+    """A result's differences: those that a mechanism acts on, and those that pass as they are and are booked."""
+
+    trainable: PrivateUpdate
+    passed: dict[str, np.ndarray]
+
+
+def split_update(data: Any, statistics: Collection[str], *, formal: bool) -> SplitUpdate:
+    """A result's differences by kind.
+
+    Args:
+        statistics: names of running statistics, which only a heuristic mechanism lets pass.
+        formal: True for a mechanism whose guarantee must cover all that depends on patients.
 
     Raises:
-        ContentBlockedException: the result is anything else, or not finite.
+        InputError: the result holds anything else, or values that are not finite.
     """
-    if dxo.data_kind != DataKind.WEIGHT_DIFF:
-        raise ContentBlockedException(f"The result is of kind {dxo.data_kind}; only weight differences may leave.")
-    if not isinstance(dxo.data, Mapping) or not dxo.data:
-        raise ContentBlockedException("The result holds no weight difference at all.")
-    update, counters = {}, {}
-    for name, given in dxo.data.items():
-        values = _array(name, given)
-        if values.ndim == 0 and np.issubdtype(values.dtype, np.integer):
-            counters[name] = values
-        elif values.dtype in FLOATS:
-            update[name] = values
-        else:
-            raise ContentBlockedException(
+    if not isinstance(data, Mapping) or not data:
+        raise InputError("The result holds no weight difference at all.")
+    arrays = {name: _array(name, given) for name, given in data.items()}
+    counters = {n: v for n, v in arrays.items() if v.ndim == 0 and np.issubdtype(v.dtype, np.integer)}
+    floats = {name: values for name, values in arrays.items() if name not in counters}
+    for name, values in floats.items():
+        if values.dtype not in FLOATS:
+            raise InputError(
                 f"{name} is of type {values.dtype} and shape {values.shape}; expected floats, or a single whole number."
             )
-    if not update:
-        raise ContentBlockedException("The result holds counters alone and no weight difference.")
-    refuse_not_finite(update)
-    return update, counters
-
-
-def without_metrics(dxo: DXO) -> DXO:
-    """A result of scores, or an answer about images, with nothing in it."""
-    meta: dict[str, Any] = {QUESTION: {}} if QUESTION in (dxo.meta or {}) else {}
-    return DXO(DataKind.METRICS, data={CASES: 0}, meta=meta)
-
-
-def known_meta(meta: Mapping[str, Any], *, metrics: bool) -> dict[str, Any]:
-    """Of what lies beside an update, the optimiser steps, the ledger's entry, and scores where they may leave."""
-    names = [FLMetaKey.NUM_STEPS_CURRENT_ROUND, PRIVACY, *([MetaKey.INITIAL_METRICS] if metrics else [])]
-    return {name: meta[name] for name in names if name in meta}
+    running = {name: values for name, values in floats.items() if name in statistics}
+    if running and formal:
+        raise InputError(f"{next(iter(running))} is computed from patients, and no noise covers it.")
+    trainable = {name: values for name, values in floats.items() if name not in running}
+    if not trainable:
+        raise InputError("The result holds counters alone and no weight difference.")
+    refuse_not_finite(floats)
+    return SplitUpdate(trainable, {**running, **counters})
 
 
 def refuse_not_finite(update: Mapping[str, np.ndarray]) -> None:
     """Let nothing pass that holds NaN or an infinite value.
 
     Raises:
-        ContentBlockedException: a parameter does; it is named.
+        InputError: an entry does; it is named.
     """
     for name, values in update.items():
         if not np.isfinite(values).all():
-            raise ContentBlockedException(f"The difference of {name} holds NaN or infinite values.")
+            raise InputError(f"The difference of {name} holds NaN or infinite values.")
 
 
 def refuse_other_form(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> None:
     """Let a mechanism's answer pass only if it has its input's names, shapes and types, and is finite.
 
     Raises:
-        ContentBlockedException: it has not.
+        InputError: it has not.
     """
     for name in sorted(set(before) | set(after)):
         if name not in after or name not in before:
-            raise ContentBlockedException(f"{name} is not on both sides of the privacy mechanism.")
+            raise InputError(f"{name} is not on both sides of the privacy mechanism.")
         one, other = before[name], np.asarray(after[name])
         if (one.shape, one.dtype) != (other.shape, other.dtype):
-            raise ContentBlockedException(f"The mechanism made {other.dtype}{other.shape} of {name}.")
+            raise InputError(f"The mechanism made {other.dtype}{other.shape} of {name}.")
     refuse_not_finite(after)
 
 
@@ -85,4 +78,4 @@ def _array(name: str, given: Any) -> np.ndarray:
     try:
         return np.asarray(given)
     except (TypeError, ValueError) as error:
-        raise ContentBlockedException(f"{name} is no array ({error}); only arrays may leave.") from error
+        raise InputError(f"{name} is no array ({error}); only arrays may leave.") from error

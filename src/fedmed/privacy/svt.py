@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from nvflare.apis.dxo import DXO, DataKind
@@ -14,12 +14,10 @@ from nvflare.app_common.filters.svt_privacy import SVTPrivacy
 
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect, expect_positive, option
-from fedmed.privacy.base import Mechanism, Occasion, Released, Spent, Update
+from fedmed.core.plugin import ExperimentView
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
 from fedmed.privacy.update_statistics import cosine, share_of_values, signal_to_noise
-
-if TYPE_CHECKING:
-    from fedmed.experiment import Experiment
 
 BUDGET = "svt_privacy_budget"
 """In the meta of FLARE's result: what its accountant books for one update."""
@@ -54,7 +52,7 @@ class SVT(Mechanism):
         if self.dp_max_epsilon is not None:
             expect_positive("dp_max_epsilon", self.dp_max_epsilon)
 
-    def check(self, experiment: "Experiment") -> None:
+    def check(self, experiment: ExperimentView) -> None:
         if self.dp_max_epsilon is None:
             return
         values = sum(parameter.numel() for parameter in experiment.task.build_model().parameters())
@@ -69,9 +67,9 @@ class SVT(Mechanism):
         """What FLARE's accountant books for an update of so many values."""
         return self.dp_epsilon + math.ceil(values * self.dp_fraction) * self.dp_noise_var
 
-    def release(self, update: Update, occasion: Occasion, ledger: Ledger) -> Released:
+    def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
         data = {name: np.array(values) for name, values in update.items()}
-        dxo = DXO(DataKind.WEIGHT_DIFF, data=data, meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: occasion.steps})
+        dxo = DXO(DataKind.WEIGHT_DIFF, data=data, meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: context.steps})
         self._flare().process_dxo(dxo, Shareable(), FLContext())
         sent = {name: np.asarray(values) for name, values in dxo.data.items()}
         budget = dxo.get_meta_prop(BUDGET)
@@ -82,11 +80,11 @@ class SVT(Mechanism):
             "selection_epsilon": budget["epsilon_query"],
             "release_epsilon": budget["epsilon_release"],
             "selection_noise_over_largest_value": 2.0 * budget["n_upload"] / budget["epsilon_query"],
-            "steps": occasion.steps,
+            "steps": context.steps,
             "unnoised_scalars": sorted(name for name, values in update.items() if values.ndim == 0),
         }
         diagnostics = {
-            "clip_fraction": share_of_values(update, above=self.dp_gamma * occasion.steps),
+            "clip_fraction": share_of_values(update, above=self.dp_gamma * context.steps),
             "signal_to_noise": signal_to_noise(update, sent),
             "cosine": cosine(update, sent),
         }

@@ -5,15 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fedmed.privacy.base import Update
+from fedmed.core.weights import l2_norm
+from fedmed.privacy.base import PrivateUpdate
 
 
-def l2_norm(update: Mapping[str, np.ndarray]) -> float:
-    """The Euclidean norm of all values together, in double precision."""
-    return math.sqrt(sum(float(np.square(values, dtype=np.float64).sum()) for values in update.values()))
-
-
-def clipped(update: Mapping[str, np.ndarray], clip: float) -> Update:
+def clipped(update: Mapping[str, np.ndarray], clip: float) -> PrivateUpdate:
     """The update in double precision, scaled down as a whole so that its norm is at most ``clip``."""
     norm = l2_norm(update)
     factor = min(1.0, clip / norm * (1 - 1e-12)) if norm > clip else 1.0  # rounding must not exceed the bound

@@ -1,21 +1,29 @@
-"""What a person reads while a run goes on and when it has ended. Pure functions from records to text."""
+"""The text on the screen while a run goes on and when it has ended. Pure functions from records to text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedmed.core.site_scores import CASES
+from fedmed.core.site_scores import CASES, KeyScore
 from fedmed.experiment import Experiment
 from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
 
+MOST_TARGETS = 6
+"""Targets that have a column each; of more, the lowest and the highest figure are shown."""
+
+BAR = 10
+"""Characters of a progress bar."""
+
 
 def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]], data: str) -> str:
-    """What is about to run, in a few lines; ``data`` says on what."""
+    """The experiment in a few lines; ``data`` is the dataset in words, ``summaries`` the facts of each site's data."""
     training = experiment.training
-    crops = sorted({" ".join(map(str, s["roi_size"])) for s in summaries.values() if s.get("roi_size")})
+    task = experiment.task
+    crops = sorted({summary["crops"] for summary in summaries.values() if summary.get("crops")})
+    parts = [task.name, *([task.network] if task.network else []), *([f"crops of {', '.join(crops)}"] if crops else [])]
     cases = ", ".join(f"{site} {s['training']}+{s['validation']}" for site, s in summaries.items())
     sites = f"{cases} (training + validation cases)" if summaries else ", ".join(training.sites)
     lines = [
-        ("task", f"{experiment.task.name}" + (f", crops of {', '.join(crops)} voxels" if crops else "")),
+        ("task", ", ".join(parts)),
         ("algorithm", experiment.algorithm.statement()),
         ("privacy", experiment.privacy.statement()),
         ("runs in", experiment.environment.statement(experiment)),
@@ -25,8 +33,8 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
         (
             "training",
             f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, "
-            f"Adam {training.learning_rate:g}, batch {training.batch_size}, precision {training.precision}, "
-            f"seed {training.seed}",
+            f"{task.optimizer_name} {training.learning_rate:g}, batch {training.batch_size}, "
+            f"precision {training.precision}, seed {training.seed}",
         ),
     ]
     if training.cross_site:
@@ -35,47 +43,69 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
 
 
 def cache(experiment: Experiment) -> str:
-    """Where prepared cases are held."""
-    if not experiment.environment.DATA_HERE:
+    """The place of prepared cases, in words."""
+    if not experiment.environment.DATA_IS_LOCAL:
         return f"at each site, where it has a folder for it; {experiment.performance.cache_dataset:.0%} in memory"
     folder, speed = experiment.data.cache_dir, experiment.performance
     on_disk = f"{folder}, at most {speed.cache_gb:g} GB" if folder and speed.cache_gb else "none on disk"
     return f"{on_disk}; {speed.cache_dataset:.0%} of the cases in memory"
 
 
-def round_line(record: Record, rounds: int, regions: Sequence[str], key: str, left_s: float) -> str:
-    """One line for a round, or for the score of the final model."""
-    scores = scores_of(record)
-    dice = _scores(scores, regions, key)
+def round_line(record: Record, rounds: int, key: KeyScore, left_s: float) -> str:
+    """One line for a round, or for the score of the final model, and one more for each site that was left out."""
+    shown = _scores(scores_of(record, key.figures), key)
     if record.get("final"):
-        return f"final model{'':<20}{dice}  {record['seconds']:5.0f} s" + _left_out(record.get("unscored", {}))
-    loss = f"loss {scores['train_loss']:.4f}" if "train_loss" in scores else "loss      -"
-    width = len(str(rounds))
-    took = f"{record['seconds']:5.0f} s  {clock(left_s)} left"
-    took = "does not count" if record.get("failed") else took
-    line = f"round {record['round'] + 1:>{width}}/{rounds}  {loss}  {dice}  {took}"
-    anew = [site for site, report in record["sites"].items() if report.get("fresh_optimizer")]
-    told = (
-        f"\n  {', '.join(anew)} began with a new optimiser: nothing of an earlier round is kept there" if anew else ""
-    )
-    return line + _left_out(record.get("refused", {})) + told
+        return f"final model{'':<20}{shown}  {record['seconds']:5.0f} s" + _left_out(record.get("unscored", {}))
+    took = "does not count" if record.get("failed") else f"{record['seconds']:5.0f} s  {clock(left_s)} left"
+    line = f"{_round(record['round'] + 1, rounds)}  {_loss(record)}  {shown}  {took}"
+    return line + _left_out(record.get("refused", {})) + _begun_anew(record)
+
+
+def progress_line(number: int, rounds: int, answered: int, sites: int, step: int = 0, steps: int = 0) -> str:
+    """A round under way: ``round 2/5 [#####.....] 3 of 4 sites answered, step 12/24``.
+
+    Args:
+        number: the round, from 1, of ``rounds``.
+        answered: sites that have answered, of the ``sites`` that were asked.
+        step: local training steps that are done, of ``steps`` in the round; 0 of 0 where they are not known. The bar
+            shows their share, or that of the sites.
+    """
+    done, of = (step, steps) if steps else (answered, sites)
+    filled = BAR * min(done, of) // of if of else 0
+    line = f"{_round(number, rounds)} [{'#' * filled:.<{BAR}}] {answered} of {sites} sites answered"
+    return line + (f", step {step}/{steps}" if steps else "")
+
+
+def _round(number: int, rounds: int) -> str:
+    return f"round {number:>{len(str(rounds))}}/{rounds}"
+
+
+def _loss(record: Record) -> str:
+    loss = scores_of(record).get("train_loss")
+    return "loss      -" if loss is None else f"loss {loss:.4f}"
+
+
+def _begun_anew(record: Record) -> str:
+    sites = [site for site, report in record["sites"].items() if report.get("fresh_optimizer")]
+    names = ", ".join(sites)
+    return f"\n  {names} began with a new optimiser: nothing of an earlier round is kept there" if sites else ""
 
 
 def _left_out(reasons: Mapping[str, str]) -> str:
     return "".join(f"\n  without {site}: {why}" for site, why in sorted(reasons.items()))
 
 
-def header(key: str, *, global_model: bool = True) -> str:
-    """How to read the lines of the rounds."""
+def header(key: KeyScore, *, global_model: bool = True) -> str:
+    """The meaning of the rounds' lines."""
     model = "the global model" if global_model else "each site's own model"
     return (
-        f"{key} is that of {model} with which a round begins, averaged over the sites by their cases; "
-        "the last line scores the final model."
+        f"{key.name} ({key.title}) is that of {model} with which a round begins, averaged over the sites by their "
+        "cases; the last line scores the final model."
     )
 
 
 def time_left(records: Sequence[Record], rounds: int) -> float:
-    """Seconds until the end, from the rounds so far; the first one, which starts the sites up, counts only alone."""
+    """Seconds until the end, from the rounds so far; the first one, in which the sites start up, counts only alone."""
     usual = [record["seconds"] for record in records][1:] or [records[0]["seconds"]]
     return sum(usual) / len(usual) * (rounds - len(records))
 
@@ -87,54 +117,86 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def result_table(records: Sequence[Record], regions: Sequence[str], key: str) -> str:
+def result_table(records: Sequence[Record], key: KeyScore) -> str:
     """The best and the last global model, each with its mean and every site."""
     best, last = best_round(records), records[-1]["round"]
     models = {"best and last": last} if best == last else {"best": best, "last": last}
-    lines = [_headings(regions, key)]
+    lines = [_headings(key)]
     for title, done in models.items():
         record = after_round(records, done) if done is not None else None
         if record is None:
             continue
         part = ", its share" if record.get("split") else ""
         at_sites = {f"at {site}{part}": report for site, report in record["sites"].items()}
-        lines += _block(f"{title}, after round {done}", at_sites, regions, key)
-    return "\n".join(lines)
+        lines += _block(f"{title}, after round {done}", at_sites, key)
+    return "\n".join([*lines, *_note(key)])
 
 
-def own_table(records: Sequence[Record], regions: Sequence[str], key: str) -> str:
+def own_table(records: Sequence[Record], key: KeyScore) -> str:
     """Each site's own best and last model on its own cases, and the mean over the sites of each."""
-    last, best = records[-1], best_of_each(records, key)
+    last, best = records[-1], best_of_each(records, key.name)
     found = {f"{site}, after round {done}": after_round(records, done) for site, done in sorted(best.items())}
     sites = {title: record["sites"][title.partition(",")[0]] for title, record in found.items() if record}
-    lines = [_headings(regions, key)]
+    lines = [_headings(key)]
     if sites:
-        lines += _block("each site's own best", sites, regions, key)
-    lines += _block(f"own, after round {last['round']}", last["sites"], regions, key)
-    return "\n".join(lines)
+        lines += _block("each site's own best", sites, key)
+    lines += _block(f"own, after round {last['round']}", last["sites"], key)
+    return "\n".join([*lines, *_note(key)])
 
 
-def _headings(regions: Sequence[str], key: str) -> str:
-    return f"{'model':<30}{'cases':>6}{key:>12}" + "".join(f"{region:>8}" for region in regions)
+def _columns(key: KeyScore) -> tuple[str, ...]:
+    """The headings behind that of the key score itself."""
+    return key.targets if len(key.targets) <= MOST_TARGETS else ("lowest", "highest")
 
 
-def _block(title: str, reports: Mapping[str, Mapping[str, float]], regions: Sequence[str], key: str) -> list[str]:
+def _note(key: KeyScore) -> list[str]:
+    few = len(key.targets) <= MOST_TARGETS
+    return [] if few else [f"lowest and highest of {len(key.targets)} targets; training_history.csv has every one"]
+
+
+def _headings(key: KeyScore) -> str:
+    return _line("model", "cases", [key.name, *_columns(key)], key)
+
+
+def _block(title: str, reports: Mapping[str, Mapping[str, float]], key: KeyScore) -> list[str]:
     """A row for the mean over the reports, and one for each of them."""
     cases = sum(report.get(CASES, 0) for report in reports.values())
-    mean = scores_of({"sites": reports})
-    rows = [_row(f"  {name}", report.get(CASES, 0), report, regions, key) for name, report in reports.items()]
-    return [_row(title, cases, mean, regions, key), *rows]
+    mean = scores_of({"sites": reports}, key.figures)
+    rows = [_row(f"  {name}", report.get(CASES, 0), report, key) for name, report in reports.items()]
+    return [_row(title, cases, mean, key), *rows]
 
 
-def _row(title: str, cases: float, scores: Mapping[str, float], regions: Sequence[str], key: str) -> str:
-    values = [scores.get(name) for name in (key, *(f"{key}_{region.lower()}" for region in regions))]
-    shown = ["-" if value is None else f"{value:.4f}" for value in values]
-    return f"{title:<30}{cases:>6.0f}{shown[0]:>12}" + "".join(f"{text:>8}" for text in shown[1:])
+def _row(title: str, cases: float, scores: Mapping[str, float], key: KeyScore) -> str:
+    by_target = list(_by_target(scores, key).values())
+    if len(key.targets) > MOST_TARGETS:
+        known = [value for value in by_target if value is not None]
+        by_target = [min(known, default=None), max(known, default=None)]
+    shown = ["-" if value is None else f"{value:.4f}" for value in (scores.get(key.name), *by_target)]
+    return _line(title, f"{cases:.0f}", shown, key)
 
 
-def _scores(scores: Mapping[str, float], regions: Sequence[str], key: str) -> str:
-    def shown(name: str) -> str:
-        return f"{scores[name]:.4f}" if name in scores else "     -"
+def _line(title: str, cases: str, values: Sequence[str], key: KeyScore) -> str:
+    widths = [max(12, len(key.name) + 2), *(max(8, len(column) + 2) for column in _columns(key))]
+    return f"{title:<30}{cases:>6}" + "".join(f"{text:>{width}}" for text, width in zip(values, widths, strict=True))
 
-    parts = " ".join(f"{region} {shown(f'{key}_{region.lower()}')}" for region in regions)
-    return f"{key} {shown(key)} ({parts})"
+
+def _by_target(scores: Mapping[str, float], key: KeyScore) -> dict[str, float | None]:
+    return {target: scores.get(key.of(target)) for target in key.targets}
+
+
+def _scores(scores: Mapping[str, float], key: KeyScore) -> str:
+    """``val_dice 0.7012 (TC 0.6510 WT 0.8011 ET 0.6515)``, or of many targets the lowest and the highest."""
+    by_target = _by_target(scores, key)
+    if len(by_target) <= MOST_TARGETS:
+        parts = " ".join(f"{target} {_number(value)}" for target, value in by_target.items())
+    else:
+        known = {target: value for target, value in by_target.items() if value is not None}
+        ends = (
+            {"lowest": min(known, key=known.__getitem__), "highest": max(known, key=known.__getitem__)} if known else {}
+        )
+        parts = ", ".join(f"{end} {target} {_number(known[target])}" for end, target in ends.items())
+    return f"{key.name} {_number(scores.get(key.name))}" + (f" ({parts})" if parts else "")
+
+
+def _number(value: float | None) -> str:
+    return "     -" if value is None else f"{value:.4f}"

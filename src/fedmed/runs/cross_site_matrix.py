@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from fedmed.core.site_scores import CASES, VALUES, mean_over_sites
+from fedmed.core.site_scores import CASES, KeyScore, is_score
 
 CROSS_SITE = "cross_site"
 """The stem of the files in the run folder: FLARE's results (.json), all metrics (.csv), the matrix (.png)."""
 
 RESULTS = Path("cross_site_val") / "cross_val_results.json"
-"""Where FLARE's server writes what it was told, at the end of the job."""
+"""The file in which FLARE's server leaves the sites' scores at the end of the job."""
 
 GLOBAL, BEST_GLOBAL = "global", "best global"
 LAST_FILE, BEST_FILE = "FL_global_model.pt", "best_FL_global_model.pt"
@@ -33,45 +33,46 @@ def scores(results: Results, sites: Sequence[str]) -> dict[str, dict[str, dict[s
     A site's own model bears the site's name. What is no finite number is left out.
     """
     names = {**{f"SRV_{file}": name for file, name in GLOBAL_MODELS.items()}, **{site: site for site in sites}}
-    told = {model for at_site in results.values() for model in at_site}
+    scored = {model for at_site in results.values() for model in at_site}
     return {
         name: {site: _numbers(results[site][model]) for site in sites if model in results.get(site, {})}
         for model, name in names.items()
-        if model in told
+        if model in scored
     }
 
 
 def table(results: Results, sites: Sequence[str]) -> pd.DataFrame:
     """A row a model, site and metric, with the site's number of validation cases; columns as in ``COLUMNS``."""
     rows = [
-        (model, site, metric, value, int(told.get(CASES, 0)))
+        (model, site, metric, value, int(report.get(CASES, 0)))
         for model, at_sites in scores(results, sites).items()
-        for site, told in at_sites.items()
-        for metric, value in told.items()
-        if metric not in (CASES, "val_seconds") and not metric.endswith(VALUES)
+        for site, report in at_sites.items()
+        for metric, value in report.items()
+        if is_score(metric)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def matrix(results: Results, sites: Sequence[str], key: str) -> pd.DataFrame:
-    """One metric: a row a model, a column a site and last their mean; NaN where there is no score.
+def matrix(results: Results, sites: Sequence[str], key: KeyScore) -> pd.DataFrame:
+    """The key score: a row a model, a column a site and last their mean; NaN where there is no score.
 
-    The mean weighs sites by their values, as everywhere, and stands only where all sites scored the model.
+    The mean weighs sites by their values, as everywhere, and stands only where all sites scored the model. A score that
+    is made from sums is in its place that of all sites' cases together.
     """
     found = scores(results, sites)
     rows = {
-        model: [at_sites.get(site, {}).get(key, math.nan) for site in sites] + [_mean(at_sites, sites, key)]
+        model: [at_sites.get(site, {}).get(key.name, math.nan) for site in sites] + [_mean(at_sites, sites, key)]
         for model, at_sites in found.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=[*sites, MEAN], dtype=float)
 
 
 def sentences(scored: pd.DataFrame, key: str, validation: Mapping[str, Iterable[str]]) -> list[str]:
-    """What the matrix says at each site, and what it cannot say.
+    """The matrix in words, a sentence a site, and a warning where it cannot compare.
 
     Args:
         scored: :func:`matrix`'s answer.
-        key: the metric in it.
+        key: the name of the score in it.
         validation: the names of each site's validation cases, as far as they are known here.
     """
     sites = [str(name) for name in scored.columns if name != MEAN]
@@ -84,18 +85,27 @@ def sentences(scored: pd.DataFrame, key: str, validation: Mapping[str, Iterable[
 
 
 def _compared_at(site: str, scored: pd.DataFrame) -> str:
-    own, others = _score(scored, site, site), [str(name) for name in scored.index if name not in (site, BEST_GLOBAL)]
-    compared = [GLOBAL] if GLOBAL in others else others
-    known = {name: score for name in compared if (score := _score(scored, name, site)) is not None}
-    if own is None or not known:
+    own, other = _score(scored, site, site), _rival(site, scored)
+    if own is None or other is None:
         return f"at {site}: no comparison, a score is missing; training.log says why"
-    name = max(known, key=lambda other: known[other])
+    name, score = other
     title = GLOBAL if name == GLOBAL else f"best of the others ({name})"
-    difference = known[name] - own
+    return f"at {site}: {title} {score:.4f}, own {own:.4f}: {_verdict(name, score - own)}"
+
+
+def _rival(site: str, scored: pd.DataFrame) -> tuple[str, float] | None:
+    """The model to compare a site's own with, and its score there: the global one, else the best of the others."""
+    others = [str(name) for name in scored.index if name not in (site, BEST_GLOBAL)]
+    known = {name: _score(scored, name, site) for name in ([GLOBAL] if GLOBAL in others else others)}
+    pairs = [(name, score) for name, score in known.items() if score is not None]
+    return max(pairs, key=lambda pair: pair[1], default=None)
+
+
+def _verdict(name: str, difference: float) -> str:
     if difference == 0:
-        return f"at {site}: {title} {known[name]:.4f}, own {own:.4f}: neither is better"
-    model = ("the global model" if name == GLOBAL else f"the model of {name}") if difference > 0 else "its own model"
-    return f"at {site}: {title} {known[name]:.4f}, own {own:.4f}: {model} is better by {abs(difference):.4f}"
+        return "neither is better"
+    better = ("the global model" if name == GLOBAL else f"the model of {name}") if difference > 0 else "its own model"
+    return f"{better} is better by {abs(difference):.4f}"
 
 
 def _score(scored: pd.DataFrame, model: str, site: str) -> float | None:
@@ -103,11 +113,11 @@ def _score(scored: pd.DataFrame, model: str, site: str) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _mean(at_sites: Mapping[str, Mapping[str, float]], sites: Sequence[str], key: str) -> float:
-    whole = all(key in at_sites.get(site, {}) for site in sites)
-    return mean_over_sites(at_sites).get(key, math.nan) if whole else math.nan
+def _mean(at_sites: Mapping[str, Mapping[str, float]], sites: Sequence[str], key: KeyScore) -> float:
+    whole = all(key.name in at_sites.get(site, {}) for site in sites)
+    return key.mean(at_sites).get(key.name, math.nan) if whole else math.nan
 
 
-def _numbers(told: Mapping[str, Any]) -> dict[str, float]:
-    kept = {n: v for n, v in told.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    return {name: value for name, value in kept.items() if math.isfinite(value)}
+def _numbers(report: Mapping[str, Any]) -> dict[str, float]:
+    numbers = {n: v for n, v in report.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}

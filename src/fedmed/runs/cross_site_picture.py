@@ -14,20 +14,20 @@ from fedmed.runs.cross_site_matrix import MEAN
 OUTLINE = "#d55e00"
 
 
-def picture(scored: pd.DataFrame, key: str, caption: str) -> bytes:
+def picture(scored: pd.DataFrame, title: str, caption: str) -> bytes:
     """A PNG of :func:`fedmed.runs.cross_site_matrix.matrix`'s answer; needs no screen.
 
     Args:
         scored: a row a model, a column a site and last their mean; NaN is drawn as a dash.
-        key: the metric in it.
-        caption: what the figure was made of, printed under it.
+        title: of the metric in it, such as Dice.
+        caption: the figure's source, printed under it.
     """
     rows, columns = scored.shape
     figure = Figure(figsize=(3.6 + 0.72 * columns, 2.0 + 0.42 * rows), layout="constrained")
     axes = figure.subplots()
     values = scored.to_numpy(float)
     image = axes.imshow(np.ma.masked_invalid(values), cmap="viridis", aspect="auto")
-    figure.colorbar(image, ax=axes, label=key, fraction=0.05, pad=0.02)
+    figure.colorbar(image, ax=axes, label=title, fraction=0.05, pad=0.02)
     _numbers(axes, values, image)
     _outlines(axes, scored)
     own = [name for name in scored.index if name in scored.columns]
@@ -35,7 +35,7 @@ def picture(scored: pd.DataFrame, key: str, caption: str) -> bytes:
     axes.set_yticks(range(rows), titles, fontsize=9)
     axes.set_xticks(range(columns), [str(name) for name in scored.columns], fontsize=9, rotation=30, ha="right")
     axes.axvline(columns - 1.5, color="white", linewidth=4)  # the mean is no site
-    axes.set_title(f"{key} of each model (row) at each site (column)", fontsize=10)
+    axes.set_title(f"{title} of each model (row) at each site (column)", fontsize=10)
     figure.supxlabel(caption, fontsize=8, color="0.35")
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=120)

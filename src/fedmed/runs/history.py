@@ -4,12 +4,17 @@ A record of round r (from 0) holds each site's report: its score of the global m
 model after r rounds, and what it did with it, the training of round r + 1. The last record holds scores alone.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fedmed.core.site_scores import mean_over_sites
+from fedmed.core.site_scores import VALIDATION, Figures, mean_over_sites
 
 Record = Mapping[str, Any]
+Entry = tuple[int, str, str, Any]
+"""One entry of a row: the row's round and site, the column and its value."""
+
+ADDED_UP = "megabytes_"
+"""Begins the names of columns whose entries are added up: the traffic of the final validation is the last round's."""
 
 
 def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
@@ -18,46 +23,48 @@ def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     Round 0 is the untrained model; the scores of the last round are missing where the final record is.
     """
     table: dict[tuple[int, str], dict[str, Any]] = {}
-
-    def row(done: int, site: str) -> dict[str, Any]:
-        return table.setdefault((done, site), {"round": done, "site": site})
-
     for record in records:
-        before = record["round"]
-        for site, report in record["sites"].items():
-            for name, value in report.items():
-                row(before if name.startswith("val_") else before + 1, site)[name] = value
-            entry = record.get("privacy", {}).get(site, {})
-            if entry.get("epsilon_total") is not None:
-                row(before + 1, site)["epsilon"] = entry["epsilon_total"]
-            if not record.get("final"):
-                row(before + 1, site)["round_seconds"] = record["seconds"]
-        for site, moved in record.get("bytes", {}).items():
-            _add_megabytes(row(before if record.get("final") else before + 1, site), moved)
-        for site, reason in record.get("refused", {}).items():
-            row(before + 1, site)["refused"] = reason
+        for done, site, column, value in _entries(record):
+            row = table.setdefault((done, site), {"round": done, "site": site})
+            row[column] = row.get(column, 0.0) + value if column.startswith(ADDED_UP) else value
     return [table[key] for key in sorted(table)]
 
 
-def _add_megabytes(row: dict[str, Any], moved: Mapping[str, int]) -> None:
-    """A site's traffic; that of the final validation is added to the last round's, so that the rows sum up to all."""
-    for way, count in moved.items():
-        row[f"megabytes_{way}"] = row.get(f"megabytes_{way}", 0.0) + count / 1e6
+def _entries(record: Record) -> Iterator[Entry]:
+    before, final = record["round"], bool(record.get("final"))
+    for site, report in record["sites"].items():
+        for name, value in report.items():
+            yield (before if name.startswith(VALIDATION) else before + 1), site, name, value
+        yield from _beside_the_report(record, site)
+    for site, moved in record.get("bytes", {}).items():
+        for way, count in moved.items():
+            yield (before if final else before + 1), site, ADDED_UP + way, count / 1e6
+    for site, reason in record.get("refused", {}).items():
+        yield before + 1, site, "refused", reason
 
 
-def scores_of(record: Record) -> dict[str, float]:
-    """The mean over the sites of each metric in a record."""
-    return mean_over_sites({site: report for site, report in record["sites"].items() if report})
+def _beside_the_report(record: Record, site: str) -> Iterator[Entry]:
+    """The privacy spent at a site that reported, and the duration of its round."""
+    epsilon = record.get("privacy", {}).get(site, {}).get("epsilon_total")
+    if epsilon is not None:
+        yield record["round"] + 1, site, "epsilon", epsilon
+    if not record.get("final"):
+        yield record["round"] + 1, site, "round_seconds", record["seconds"]
+
+
+def scores_of(record: Record, figures: Figures | None = None) -> dict[str, float]:
+    """Each figure in a record over its sites; ``figures`` are those of the task that are made from sums."""
+    return mean_over_sites({site: report for site, report in record["sites"].items() if report}, figures)
 
 
 def best_round(records: Sequence[Record]) -> int | None:
-    """How many rounds made the model that the server chose as the best; None when it chose none."""
+    """The number of rounds that made the model which the server chose as the best; None when it chose none."""
     chosen = [record["round"] for record in records if record["best"]]
     return chosen[-1] if chosen else None
 
 
 def best_of_each(records: Iterable[Record], key: str) -> dict[str, int]:
-    """By site, how many rounds made the best model of its own; the first of equals, and never the untrained one."""
+    """By site, the number of rounds that made its own best model; the first of equals, and never the untrained one."""
     best: dict[str, tuple[float, int]] = {}
     for record in records:
         for site, report in record["sites"].items():

@@ -7,9 +7,9 @@ from typing import Any
 
 from fedmed.core import registry
 from fedmed.core.errors import InputError
-from fedmed.core.faults import Faults
 from fedmed.core.options import option_names
-from fedmed.experiment import Data, Experiment, Performance
+from fedmed.core.settings import Data, Faults, Performance
+from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 
 MAY_CHANGE = {"performance": Performance, "data": Data, "faults": Faults}
@@ -29,7 +29,7 @@ def resumed(path: Path, given: Mapping[str, Any]) -> Experiment:
     environment = _environment(began, left)
     parts = {}
     for name, cls in MAY_CHANGE.items():
-        if cls is Data and not environment.DATA_HERE:
+        if cls is Data and not environment.DATA_IS_LOCAL:
             continue  # every site has its own
         own = {option: left.pop(option) for option in option_names(cls) & set(left)}
         parts[name] = dataclasses.replace(getattr(began, name), **own)
@@ -55,7 +55,7 @@ def _environment(began: Experiment, left: dict[str, Any]) -> Any:
     own = began.environment
     name = left.pop("env", own.name)
     cls = registry.find("env", name)
-    if cls.DATA_HERE != own.DATA_HERE:  # type: ignore[attr-defined]
+    if cls.DATA_IS_LOCAL != own.DATA_IS_LOCAL:  # type: ignore[attr-defined]
         raise InputError(
             f"The run began with --env {own.name}, where another server and other sites keep its state than with "
             f"--env {name}; go on with --env {own.name}."

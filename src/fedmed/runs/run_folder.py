@@ -1,4 +1,4 @@
-"""The run folder: what lasts of a run, in whatever environment it ran. Numbered, never overwritten."""
+"""The run folder: the lasting files of a run, whatever its environment. Numbered, never overwritten."""
 
 import contextlib
 import json
@@ -9,25 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
-from fedmed.core.tensor_file import write_tensors
+from fedmed.core.lines import append_json_line, json_lines
+from fedmed.core.names import (
+    BEST,
+    BEST_FILE,
+    BEST_OWN,
+    CROSS_SITE,
+    CROSS_SITE_RESULTS,
+    EVENTS,
+    HISTORY,
+    LAST,
+    LAST_FILE,
+    LAST_OWN,
+    LOG,
+    RECORDS,
+    SERVER,
+    SITES,
+    STATE,
+)
+from fedmed.core.weights import load_weights, save_weights
 from fedmed.data.audit.duplicates_exchange import OVERLAPS
 from fedmed.experiment import Experiment
-from fedmed.runs.cross_site_matrix import BEST_FILE, CROSS_SITE, LAST_FILE, RESULTS
-
-BEST, LAST = "best_global_model.pt", "last_global_model.pt"
-BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
-"""What each site keeps of a run that makes no global model, in its folder."""
-
-HISTORY = "training_history"
-ARTIFACTS = Path("artifacts")
-LOG = "training.log"
-SITES = "sites"
-"""In a simulated run's folder: what each site would keep to itself, such as its own privacy ledger."""
-
+from fedmed.runs.history import rows
 
 FORMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "status": ("an object", ("status", "reason")),
@@ -140,18 +146,37 @@ class RunFolder:
         """``running``, ``finished`` or ``failed``, with the reason of a failure."""
         self.write_json("status", {"status": status, "reason": reason})
 
-    def write_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """The history as JSON and CSV, a row a round and site."""
-        self.write_json(HISTORY, list(rows))
-        self.write_text(f"{HISTORY}.csv", pd.DataFrame(rows).to_csv(index=False))
+    def begin_records(self) -> None:
+        """Begin the file of records anew; the server hands on those of an earlier part of the run again."""
+        (self.path / RECORDS).write_text("", encoding="utf-8")
+
+    def add_record(self, record: Mapping[str, Any]) -> None:
+        """Append the server's record of a round."""
+        append_json_line(self.path / RECORDS, record)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The server's records of the rounds; none of a run of an earlier version."""
+        return json_lines(self.path / RECORDS)
+
+    def write_history(self) -> None:
+        """Make the history of the records, as JSON and CSV, a row a round and site."""
+        made = rows(self.records())
+        self.write_json(HISTORY, made)
+        self.write_text(f"{HISTORY}.csv", pd.DataFrame(made).to_csv(index=False))
 
     def history(self) -> pd.DataFrame:
-        """The history as a table with the columns round, site and whatever the sites reported.
+        """The history as a table with the columns round, site and whatever the sites reported; of a run that goes on
+        too.
 
         Raises:
             InputError: the run has none.
         """
-        return pd.DataFrame(self.read_json(HISTORY))
+        if (self.path / f"{HISTORY}.json").is_file():
+            return pd.DataFrame(self.read_json(HISTORY))
+        made = rows(self.records())
+        if not made:
+            self.read_json(HISTORY)  # which says that it is missing
+        return pd.DataFrame(made)
 
     @property
     def trained_on(self) -> str:
@@ -180,7 +205,7 @@ class RunFolder:
 
     def forget_states(self) -> None:
         """Remove what the server and the sites kept to go on with, since the run is over."""
-        for path in (self.path / SITES / "server", *self.path.glob(f"{SITES}/*/state")):
+        for path in (self.path / SITES / SERVER, *self.path.glob(f"{SITES}/*/{STATE}")):
             shutil.rmtree(path, ignore_errors=True)
         for folder in (*self.path.glob(f"{SITES}/*"), self.path / SITES):
             with contextlib.suppress(OSError):  # what is not empty stays
@@ -199,11 +224,13 @@ class RunFolder:
                 save_weights(load_weights(source), self.path / ours)
         if (server / OVERLAPS).is_file():
             shutil.copy(server / OVERLAPS, self.path)
-        scores = (server / RESULTS).read_text(encoding="utf-8") if (server / RESULTS).is_file() else ""
+        scores = (
+            (server / CROSS_SITE_RESULTS).read_text(encoding="utf-8") if (server / CROSS_SITE_RESULTS).is_file() else ""
+        )
         if scores.strip() not in ("", "{}"):  # FLARE leaves an empty object where nothing was scored
             self.write_text(f"{CROSS_SITE}.json", scores)
-        if (server / "tb_events").is_dir():
-            shutil.copytree(server / "tb_events", self.path / "tb_events", dirs_exist_ok=True)
+        if (server / EVENTS).is_dir():
+            shutil.copytree(server / EVENTS, self.path / EVENTS, dirs_exist_ok=True)
 
 
 def _is_of(content: Any, form: str, keys: Sequence[str]) -> bool:
@@ -215,27 +242,3 @@ def _is_of(content: Any, form: str, keys: Sequence[str]) -> bool:
         objects = content if isinstance(content, list) else [None]
     whole = objects[1:] if form == "an object of objects" else objects
     return all(isinstance(each, dict) for each in objects) and all(set(keys) <= set(each) for each in whole)
-
-
-def load_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The weights by parameter name from a checkpoint of FLARE (under its key ``model``), of this project, or plain.
-
-    Nothing in the file is executed.
-
-    Raises:
-        InputError: the file is no checkpoint of weights.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        weights = {name: torch.as_tensor(values) for name, values in content.get("model", content).items()}
-    except Exception as error:  # torch raises many kinds, and a foreign file many more
-        kind = type(error).__name__
-        raise InputError(f"{path} holds no weights that open safely ({kind}); expected a .pt file of a run.") from error
-    if not weights:
-        raise InputError(f"{path} holds no weights at all; expected a .pt of a run.")
-    return weights
-
-
-def save_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Write weights under the key ``model``, as FLARE does, whole or not at all."""
-    write_tensors(path, {"model": dict(weights)})

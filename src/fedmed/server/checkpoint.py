@@ -1,20 +1,35 @@
-"""What the server keeps so that a run can go on after whatever end: written after every round, whole or not at all."""
+"""The state of a run after its last completed round, on the server's disk, whole or not at all."""
 
 import contextlib
 import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
+from fedmed.core.lines import append_json_line, json_lines, write_json_lines
+from fedmed.core.names import RECORDS
+from fedmed.core.weights import write_tensors
+from fedmed.server.round_record import EARLIER, completes_a_round
 
-STATE = "checkpoint.json"
-FORMAT = 1
+CHECKPOINT = "checkpoint.json"
+FORMAT = 2
+"""1 held the records too; such a checkpoint is still read."""
+
+
+class BestFile(NamedTuple):
+    """The file of the best model, its score, and how many rounds made it."""
+
+    path: Path
+    score: float
+    rounds: int
 
 
 @dataclass(frozen=True)
@@ -24,25 +39,29 @@ class Checkpoint:
     Attributes:
         rounds: how many are completed.
         last: the file of the model that they made.
-        best: that of the best model; None where none was chosen.
-        best_score: its score, by which the server compares.
+        best: the best model; None where none was chosen.
         records: the server's records of the rounds.
         events: the folder of the TensorBoard events so far.
+        algorithm: the state of the algorithm's server side.
     """
 
     rounds: int
     last: Path
-    best: Path | None
-    best_score: float | None
+    best: BestFile | None
     records: list[dict[str, Any]]
     events: Path
+    algorithm: dict[str, Any] = field(default_factory=dict)
 
 
 class Checkpoints:
-    """The one checkpoint of a run, in a folder of its own; each replaces the one before."""
+    """The one checkpoint of a run and the records of its rounds, in a folder of their own.
+
+    A round costs the same number of bytes however many there were: its record is appended, models are linked.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.records = folder / RECORDS
 
     def hold(self) -> None:
         """Keep other jobs of the same run away, as long as this process lives.
@@ -51,40 +70,42 @@ class Checkpoints:
             RuntimeError: one is at work.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._held = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RuntimeError("Another job of this run is at work; wait for its end, or abort it.") from error
 
-    def save(
-        self,
-        last: Path,
-        best: tuple[Path, float, int] | None,
-        records: Sequence[Mapping[str, Any]],
-        events: Path,
-    ) -> None:
-        """Keep the state after as many rounds as there are records; files of models are linked, not copied.
+    def begin(self, earlier: Checkpoint | None) -> None:
+        """Begin the file of records with those of an earlier job of the run, marked as such."""
+        write_json_lines(self.records, [{**record, EARLIER: True} for record in earlier.records] if earlier else [])
 
-        Args:
-            best: the file of the best model, its score, and after how many rounds it was made.
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Append the record of a round, of a failed one, or of the final scoring."""
+        append_json_line(self.records, record)
+
+    def save(
+        self, rounds: int, last: Path, best: BestFile | None, events: Path, algorithm: Mapping[str, Any] | None = None
+    ) -> None:
+        """Keep the state after ``rounds`` rounds; files of models are linked, not copied.
 
         Raises:
             OSError: it cannot be written; the earlier checkpoint is untouched.
         """
-        rounds = len(records)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        names = {"last": self._keep(last, f"after-{rounds}.pt"), "best": None}
+        names: dict[str, str | None] = {"last": self._link(last, f"after-{rounds}.pt"), "best": None, "algorithm": None}
         if best is not None:
-            names["best"] = self._keep(best[0], f"best-{best[2]}.pt")
-        content: dict[str, Any] = {"format": FORMAT, "rounds": rounds, **names, "best_score": best[1] if best else None}
-        content |= {"events": str(events), "records": list(records)}
-        write_whole(self.folder / STATE, json.dumps(content).encode())
+            names["best"] = self._link(best.path, f"best-{best.rounds}.pt")
+        if algorithm:
+            write_tensors(self.folder / f"algorithm-{rounds}.pt", algorithm)
+            names["algorithm"] = f"algorithm-{rounds}.pt"
+        content: dict[str, Any] = {"format": FORMAT, "rounds": rounds, **names, "events": str(events)}
+        content |= {"best_score": best.score, "best_rounds": best.rounds} if best else {}
+        write_whole(self.folder / CHECKPOINT, json.dumps(content).encode())
         for path in (*self.folder.glob("*.pt"), *self.folder.glob(".*.part")):  # the latter of a server that was killed
             if path.name not in names.values():
                 path.unlink()
 
-    def _keep(self, source: Path, name: str) -> str:
+    def _link(self, source: Path, name: str) -> str:
         """FLARE replaces its files and does not write into them, so a second name keeps what the first had."""
         target, part = self.folder / name, self.folder / f".{name}.part"
         part.unlink(missing_ok=True)
@@ -102,26 +123,50 @@ class Checkpoints:
         Raises:
             InputError: it was damaged.
         """
-        path = self.folder / STATE
+        path = self.folder / CHECKPOINT
         if not path.is_file():
             return None
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            kept = Checkpoint(
-                rounds=int(content["rounds"]),
-                last=self.folder / Path(content["last"]).name,
-                best=self.folder / Path(content["best"]).name if content["best"] else None,
-                best_score=content["best_score"],
-                records=list(content["records"]),
-                events=Path(content["events"]),
-            )
-            whole = content["format"] == FORMAT and len(kept.records) == kept.rounds
+            found = self._checkpoint(content)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} cannot be read ({error!r:.80}); restore it, or start a new run.") from error
-        files = [file for file in (kept.last, kept.best) if file is not None]
+        files = [found.last, *([found.best.path] if found.best else [])]
+        whole = content["format"] in (1, FORMAT) and len(found.records) == found.rounds
         if not whole or not all(file.is_file() for file in files):
             raise InputError(f"{path} and the models beside it do not fit together; restore them, or start a new run.")
-        return kept
+        return found
+
+    def _checkpoint(self, content: Mapping[str, Any]) -> Checkpoint:
+        rounds = int(content["rounds"])
+        records = content["records"] if content["format"] == 1 else json_lines(self.records)
+        records = [record for record in records if completes_a_round(record)][:rounds]
+        return Checkpoint(
+            rounds,
+            self._named(content["last"]),
+            self._best(content, records),
+            records,
+            Path(content["events"]),
+            self._algorithm(content.get("algorithm")),
+        )
+
+    def _best(self, content: Mapping[str, Any], records: list[dict[str, Any]]) -> BestFile | None:
+        if not content["best"] or content["best_score"] is None:
+            return None
+        made = content.get("best_rounds", [record["round"] for record in records if record["best"]][-1:])
+        return BestFile(self._named(content["best"]), content["best_score"], made if isinstance(made, int) else made[0])
+
+    def _algorithm(self, name: str | None) -> dict[str, Any]:
+        if name is None:
+            return {}
+        try:
+            state: dict[str, Any] = torch.load(self._named(name), map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds
+            raise ValueError(f"{name} holds no state of an algorithm") from error
+        return state
+
+    def _named(self, name: str) -> Path:
+        return self.folder / Path(name).name
 
     def take_over_events(self, checkpoint: Checkpoint, into: Path) -> None:
         """Copy the events of the earlier part of the run, as far as they are still there."""

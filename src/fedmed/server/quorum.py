@@ -1,4 +1,4 @@
-"""Who was asked in a round, who has answered, and what is missing for the round to count."""
+"""The quorum of a round: the sites that were asked, those that have answered, and what is missing for it to count."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,8 +11,8 @@ class RoundFailed(RuntimeError):
     """A round has too few answers; the message begins with :data:`NO_ROUND` and names who is missing and why."""
 
 
-class RoundCall:
-    """One round's roll.
+class RoundQuorum:
+    """One round's quorum.
 
     Args:
         sites: who is asked.
@@ -34,7 +34,7 @@ class RoundCall:
 
     @property
     def awaited(self) -> list[str]:
-        """Those who were asked and have not answered."""
+        """The sites that were asked and have not answered."""
         return [site for site in self.sites if site not in self._answered]
 
     def close(self, why: Mapping[str, str]) -> None:

@@ -1,50 +1,51 @@
-"""What the server writes down of one round: who measured what, who spent what, and how much was moved."""
+"""The server's record of one round: each site's scores and ledger entry, the time, and the bytes moved."""
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from nvflare.app_common.abstract.fl_model import FLModel
-
-from fedmed.algorithms.updates import payload
 from fedmed.core.errors import InputError
 from fedmed.core.site_scores import CASES
-from fedmed.privacy.ledger import PRIVACY, Entry
+from fedmed.privacy.ledger import Entry
+
+EARLIER = "earlier"
+"""In a record: it is of an earlier job of the same run."""
 
 
 class RoundRecord:
-    """Begins when a model is sent.
+    """One round's record, begun when a model is sent.
 
     Args:
         number: of the round, from 0: how many rounds made the model that is sent.
-        sites: to whom it is sent.
-        size: its bytes.
-        split: whether the sites share the work of scoring it.
+        sites: the sites to which it is sent.
+        size: its bytes, with what the algorithm sends beside.
+        split: True where the sites share the work of scoring it.
     """
 
     def __init__(self, number: int, sites: Iterable[str], size: int, split: bool) -> None:
         self.number, self.split, self.best = number, split, False
         self.entries: dict[str, Entry] = {}
+        self.scores: dict[str, dict[str, float]] = {}
         self._began = time.time()
-        self._scores: dict[str, dict[str, float]] = {}
         self._bytes = {site: {"received": size, "sent": 0} for site in sites}
 
-    def take(self, result: FLModel) -> None:
-        """What a site measured, and how much it sent."""
-        site = result.meta["client_name"]
-        numbers = {n: v for n, v in (result.metrics or {}).items() if isinstance(v, int | float) and math.isfinite(v)}
-        self._scores[site] = numbers
-        self._bytes[site]["sent"] += payload(result.params)
+    def take(self, site: str, metrics: Mapping[str, Any] | None, sent: int) -> None:
+        """Note a site's finite scores and the bytes that it sent."""
+        self.scores[site] = {
+            name: value
+            for name, value in (metrics or {}).items()
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        }
+        self._bytes[site]["sent"] += sent
 
-    def take_entry(self, result: FLModel) -> str | None:
-        """What the site's privacy ledger says of the round; in words what is wrong with it, where something is."""
-        told, site = (result.meta or {}).get(PRIVACY), result.meta["client_name"]
-        if told is None:
+    def take_entry(self, site: str, plain: Any) -> str | None:
+        """Note a site's entry of its privacy ledger; the reason in words where it cannot be used."""
+        if plain is None:
             return None
         try:
-            entry = Entry.from_plain(told)
+            entry = Entry.from_plain(plain)
         except InputError as error:
             return f"{site}: {error}"
         if entry.site != site:
@@ -53,14 +54,19 @@ class RoundRecord:
         return None
 
     def document(self, **facts: Any) -> dict[str, Any]:
-        """As JSON values, with further facts."""
+        """The record as JSON values, with further facts."""
         return {
             "round": self.number,
             "seconds": round(time.time() - self._began, 3),
             "best": self.best,
             "split": self.split,
             "privacy": {site: asdict(entry) for site, entry in sorted(self.entries.items())},
-            "sites": {site: {CASES: 1, **self._scores[site]} for site in sorted(self._scores)},
-            "bytes": dict(sorted(self._bytes.items())),  # of the arrays of parameters, without what surrounds them
+            "sites": {site: {CASES: 1, **self.scores[site]} for site in sorted(self.scores)},
+            "bytes": dict(sorted(self._bytes.items())),  # of the arrays, without what surrounds them
             **facts,
         }
+
+
+def completes_a_round(record: Mapping[str, Any]) -> bool:
+    """True for the record of a round that made a model: not of a failed one, nor of the final scoring."""
+    return not record.get("failed") and not record.get("final")

@@ -1,40 +1,40 @@
-"""One site's side of a round: score the global model, train it on the site's cases. Knows nothing of FLARE's loop."""
+"""A site's side of a round, without a transport: score the model that a round begins with, and train it."""
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from monai.utils import convert_to_tensor
-from nvflare.app_common.abstract.fl_model import FLModel
 from torch.utils.data import Dataset
 
-from fedmed.algorithms.base import Weights
+from fedmed.algorithms.base import Extras, SiteSetup
+from fedmed.core.entries import Entries, only
 from fedmed.core.errors import InputError
 from fedmed.core.memory_format import channels_last, use_channels_last
+from fedmed.core.names import STATE
 from fedmed.core.precision import autocast
+from fedmed.core.site_folder import site_folder
 from fedmed.core.site_scores import CASES, VALUES
+from fedmed.core.weights import Weights
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import Share, answer, key_of_this_site, order_of
 from fedmed.data.audit.finding import refuse_errors
-from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.data.datalist import datalist_path, open_datalist
 from fedmed.data.prepared.seeded_order import seeded_batches
 from fedmed.experiment import Experiment
-from fedmed.privacy.ledger import Entry, site_folder
+from fedmed.privacy.ledger import Entry
 from fedmed.privacy.policy import enforce
 from fedmed.site.own_models import OwnModels
 from fedmed.site.site_state import SiteState
 
-STATE = "state"
-"""Of a site's folder: what it needs to go on in another process."""
-
 
 @dataclass(frozen=True)
 class Trained:
-    """What a round of local training came to."""
+    """The outcome of a round of local training."""
 
     steps: int
     epoch_losses: tuple[float, ...]
@@ -63,7 +63,7 @@ class LocalSite:
         self.task, self.training = experiment.task, experiment.training
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         dataset, lists = experiment.data.resolved()
-        self._datalist = load_datalist(datalist_path(lists, site), dataset)
+        self._datalist = open_datalist(datalist_path(lists, site), dataset)
         patients = [self.task.patient_of(case) for case in self._datalist.training]
         enforce(experiment, site, len(set(patients)))
         self._caching, speed = experiment.caching(self.device), experiment.performance
@@ -78,16 +78,20 @@ class LocalSite:
         self.model = self.task.build_model().to(self.device)
         if channels_last(speed, self.device):
             use_channels_last(self.model)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=self.training.learning_rate, weight_decay=self.training.weight_decay, fused=True
-        )
+        rates = self.training.learning_rate, self.training.weight_decay
+        self.optimizer = self.task.optimizer(self.model.parameters(), *rates)
         self.loss = self.task.loss()
-        self.hook = experiment.algorithm.hook()
+        self.entries = Entries.of(self.model)
+        algorithm = experiment.algorithm
+        self._private = [name for name in self.entries.names if algorithm.private(name)]
+        setup = SiteSetup(self.model, self.optimizer, self.training.learning_rate, len(self._datalist.training))
+        self.side = algorithm.site(setup)
         self.fresh_optimizer = False  # of a site that goes on without the optimiser's state of its earlier process
-        self.own: Weights | None = None  # what the last local training came to, whatever was loaded since
+        self.own: Weights | None = None  # the weights after the last local training, whatever was loaded since
         folder = site_folder(site, job_id)
-        self._kept = None if experiment.algorithm.GLOBAL_MODEL else OwnModels(folder)
+        self._own_models = OwnModels(folder) if algorithm.has_own_models else None
         self._state = SiteState(folder / STATE) if keep_state else None
+        self.on_step: Callable[[int, int], None] | None = None  # gets the steps of the round so far, and of all of it
         self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
         self.private = experiment.privacy.training(self, patients)
 
@@ -96,45 +100,58 @@ class LocalSite:
         return answer(self.audit, key_of_this_site(), self.training.allow_overlap)
 
     def begin(self, received: Weights, rounds: int) -> None:
-        """Load what a round begins with when the server sent ``received``: by the algorithm's choice.
+        """Load the weights with which a round begins when the server sent ``received``: by the algorithm's choice.
 
         Args:
             rounds: how many rounds made what was sent.
         """
         if self._rounds is None or self._rounds > rounds:
             self._take_up(rounds)
-        self.load(self.hook.starting_weights(received, self.own))
+        own_entries = only(self.own or {}, self._private)  # before the first training the server's, as at every site
+        self.load(self.side.starting_weights({**received, **own_entries}, self.own))
 
     def _take_up(self, rounds: int) -> None:
         """Go on where an earlier process of this site stood, or where this one stood before a round was lost."""
-        self._rounds, kept = rounds, self._state.load(rounds) if self._state is not None else None
-        if kept is None and rounds and self._kept is not None:
+        self._rounds, found = rounds, self._state.load(rounds) if self._state is not None else None
+        if found is None and rounds and self._needs_own_weights:
             raise InputError(
                 f"{self.site} keeps nothing of its own model after round {rounds}, with which it would go on; "
                 "restore its state, or start a new run."
             )
-        if kept is None:
+        if found is None:
             self.optimizer.state.clear()
             self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
         else:
-            _, content = kept
+            _, content = found
             self.optimizer.load_state_dict(content["optimizer"])
             self.own, best = content["own"], content["best"]
-        if self._kept is not None:
-            self._kept.best = best
+            self.side.restore(content.get("algorithm", {}))
+        if self._own_models is not None:
+            self._own_models.best = best
+
+    @property
+    def _needs_own_weights(self) -> bool:
+        """True where a round begins with weights that the server does not have."""
+        return self._own_models is not None or bool(self._private)
 
     def _save_state(self, rounds: int) -> None:
-        """What the next round needs if another process runs it; whole models only where the run needs them."""
+        """Keep what the next round needs if another process runs it; whole models only where the run needs them."""
         self._rounds = rounds
         if self._state is None:
             return
-        own = self.own if self._kept is not None or self.training.cross_site else None
-        best = -math.inf if self._kept is None else self._kept.best
-        self._state.save(rounds, {"optimizer": self.optimizer.state_dict(), "own": own, "best": best})
+        own = self.own if self._needs_own_weights or self.training.cross_site else None
+        best = -math.inf if self._own_models is None else self._own_models.best
+        content = {"optimizer": self.optimizer.state_dict(), "own": own, "best": best, "algorithm": self.side.state()}
+        self._state.save(rounds, content)
+
+    def take_notes(self) -> dict[str, float]:
+        """Facts of this process that the server reports once: a new optimiser in the middle of a run."""
+        fresh, self.fresh_optimizer = self.fresh_optimizer, False
+        return {"fresh_optimizer": 1} if fresh else {}
 
     def forget(self) -> None:
-        """The rounds are over: what was kept for further ones is removed, but for own models that are still needed."""
-        if self._state is not None and self._kept is None and not self.training.cross_site:
+        """Remove the state that further rounds would need, but for own models that are still needed."""
+        if self._state is not None and not self._needs_own_weights and not self.training.cross_site:
             self._state.forget()
 
     def load(self, params: Weights) -> None:
@@ -143,15 +160,20 @@ class LocalSite:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """A copy of the weights on the CPU."""
-        kept = {name: values.detach().cpu() for name, values in self.model.state_dict().items()}
-        return {name: values.clone(memory_format=torch.contiguous_format) for name, values in kept.items()}
+        weights = {name: values.detach().cpu() for name, values in self.model.state_dict().items()}
+        return {name: values.clone(memory_format=torch.contiguous_format) for name, values in weights.items()}
 
     def outgoing(self, received: Weights) -> Weights:
-        """What this site answers after its training, by the algorithm's choice."""
-        return self.hook.outgoing(self.own_model(), received)
+        """The weights that this site answers after its training, by the algorithm's choice, without private entries."""
+        shared = self.entries.shared(self.experiment.algorithm.private)
+        return only(self.side.outgoing(self.own_model(), received), shared.names)
+
+    def extras(self) -> Extras:
+        """The arrays that the algorithm sends beside the update."""
+        return self.side.extras()
 
     def own_model(self) -> Weights:
-        """What the last local training came to.
+        """The weights after the last local training.
 
         Raises:
             InputError: there was none in this process.
@@ -163,8 +185,8 @@ class LocalSite:
     def score(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
         """:meth:`evaluate` for what a round begins with; a model of the site's own is kept if it is its best."""
         metrics = self.evaluate(shares)
-        if self._kept is not None and self.own is not None:
-            self._kept.keep_if_best(self.own, metrics.get(self.task.KEY_METRIC))
+        if self._own_models is not None and self.own is not None:
+            self._own_models.keep_if_best(self.own, metrics.get(self.task.KEY_METRIC))
         return metrics
 
     def evaluate(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
@@ -180,17 +202,22 @@ class LocalSite:
             metrics = self.task.metrics(self.task.evaluate(self.model, cases, self.device))
         return {**metrics, CASES: len(cases), "val_seconds": time.time() - started}  # type: ignore[arg-type]
 
-    def train(self, received: FLModel) -> Trained:
-        """Train for the local epochs of one round, from the weights in ``self.model``."""
+    def train(self, rounds: int, message: Extras | None = None) -> Trained:
+        """Train for the local epochs of one round, from the weights in ``self.model``.
+
+        Args:
+            rounds: how many rounds made those weights.
+            message: the arrays that the algorithm's server side sent.
+        """
         started = time.time()
-        self._restart(received.current_round or 0)
-        self.hook.start_round(self.model, received)
+        self._restart(rounds)
+        self.side.start_round(message or {})
         self.model.train()
-        steps, losses, entry = self._epochs((received.current_round or 0) + 1)
+        steps, losses, entry = self._epochs(rounds + 1)
         self.own = self.weights()
-        if self._kept is not None:
-            self._kept.keep(self.own)
-        self._save_state((received.current_round or 0) + 1)
+        if self._own_models is not None:
+            self._own_models.keep(self.own)
+        self._save_state(rounds + 1)
         return Trained(steps, losses, time.time() - started, entry)
 
     def _epochs(self, number: int) -> tuple[int, tuple[float, ...], Entry | None]:
@@ -198,11 +225,13 @@ class LocalSite:
         if self.private is not None:
             steps, loss, entry = self.private.round(number)
             return steps, (loss,), entry
-        losses = tuple(self._epoch() for _ in range(self.training.aggregation_epochs))
-        return len(self.batches) * len(losses), losses, None
+        epochs = self.training.aggregation_epochs
+        self._done, self._of = 0, len(self.batches) * epochs
+        losses = tuple(self._epoch() for _ in range(epochs))
+        return self._of, losses, None
 
     def _restart(self, round_number: int) -> None:
-        """Everything random in a round follows from seed, site and round alone."""
+        """Seed everything random in a round from seed, site and round alone."""
         batches, dropout = site_seeds(self.training.seed, self.site, round_number)
         torch.manual_seed(dropout)
         self.order.restart(batches)
@@ -219,9 +248,12 @@ class LocalSite:
     def _step(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         loss = self.loss_of(batch)
         self.optimizer.zero_grad()
-        (loss + self.hook.penalty(self.model)).backward()
+        (loss + self.side.penalty()).backward()
         self.optimizer.step()
-        self.hook.after_step(self.model)
+        self.side.after_step()
+        self._done += 1
+        if self.on_step is not None:
+            self.on_step(self._done, self._of)
         return loss.detach()
 
     def loss_of(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

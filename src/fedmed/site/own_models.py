@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from fedmed.algorithms.base import Weights
-from fedmed.runs.run_folder import BEST_OWN, LAST_OWN, save_weights
+from fedmed.core.names import BEST_OWN, LAST_OWN
+from fedmed.core.weights import Weights, save_weights
 
 
 class OwnModels:

@@ -1,4 +1,4 @@
-"""Whether a site's machine is ready to take part: one line a check, each with what to do where it is not."""
+"""The readiness of a site's machine: one line a check, each with the remedy where it fails."""
 
 import contextlib
 import os
@@ -12,38 +12,36 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from fedmed.core.code_version import code_here
+from fedmed.core.code_version import REPOSITORY, code_here
 from fedmed.core.errors import InputError, in_words
+from fedmed.core.names import POLICY_VARIABLE, STATE_VARIABLE
 from fedmed.data.audit.audit_table import heading
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.data.audit.finding import refuse_errors
 from fedmed.data.audit.fingerprint import keyed
-from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.data.datalist import datalist_path, open_datalist
 from fedmed.experiment import Experiment
-from fedmed.privacy.ledger import STATE_VARIABLE
-from fedmed.privacy.policy import VARIABLE as POLICY_VARIABLE
 from fedmed.privacy.policy import policy_of_this_site
 
 Level = Literal["ok", "warning", "error"]
 
 
 class Check(NamedTuple):
-    """What was looked at, how that is, and what to know or do."""
+    """One check: its subject, its outcome, and what to know or do."""
 
     what: str
     level: Level
     says: str
 
 
-def checks(experiment: Experiment, site: str, project: Path) -> Iterator[Check]:
+def checks(experiment: Experiment, site: str) -> Iterator[Check]:
     """All checks of a site, in the order in which they make sense.
 
     Args:
-        experiment: its data are this machine's.
-        project: the folder with requirements.txt.
+        experiment: on this machine's data.
     """
-    yield _tried("versions", lambda: _versions(project / "requirements.txt"))
+    yield _tried("versions", lambda: _versions(REPOSITORY / "requirements.txt"))
     yield _tried("hardware", _hardware)
     yield _tried("data", lambda: _data(experiment))
     yield _tried("datalist", lambda: _datalist(experiment, site))
@@ -105,14 +103,14 @@ def _data(experiment: Experiment) -> tuple[Level, str]:
 def _datalist(experiment: Experiment, site: str) -> tuple[Level, str]:
     dataset, lists = experiment.data.resolved()
     path = datalist_path(lists, site)
-    found = load_datalist(path, dataset)
+    found = open_datalist(path, dataset)
     return "ok", f"{path}: {len(found.training)} training and {len(found.validation)} validation cases"
 
 
 def _audit(experiment: Experiment, site: str) -> tuple[Level, str]:
     dataset, lists = experiment.data.resolved()
     book = FactsBook(experiment.caching().disk)
-    found = load_datalist(datalist_path(lists, site), dataset)
+    found = open_datalist(datalist_path(lists, site), dataset)
     audit = experiment.task.audit(site, found, experiment.training.allow_overlap, book=book)
     refuse_errors(audit.findings, f"the data of {site}")
     return "warning" if audit.findings else "ok", f"{heading(audit)}; prepare.py audit shows all of it"

@@ -1,4 +1,4 @@
-"""What a site keeps to itself between rounds, so that a process started later goes on where the last one stood."""
+"""A site's state between rounds, on its own disk, so that a process started later goes on where the last one stood."""
 
 import contextlib
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fedmed.core.tensor_file import write_tensors
+from fedmed.core.weights import write_tensors
 
 _NAME = re.compile(r"after-(\d+)\.pt")
 _KEPT = 2

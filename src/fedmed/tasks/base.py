@@ -1,58 +1,86 @@
-"""What a task is: what is learnt from which files, and how it is scored. A task knows nothing of federation."""
+"""The contract of a task: what is learnt from which files, and how it is scored. A task knows nothing of federation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from fedmed.core.errors import InputError
+from fedmed.core.options import expect, option
 from fedmed.core.plugin import Plugin
+from fedmed.core.site_scores import Figures, KeyScore, of_target
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.site_audit import SiteAudit, audit_site
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Caching
+from fedmed.tasks.scoring.metric import Metric, Row, SumsMetric
+
+__all__ = ["Flips", "Metric", "NativeGrid", "Pictures", "Preset", "Row", "Task"]
 
 
-class Row(NamedTuple):
-    """One number of one case. ``value`` is NaN where the metric has no value by its own rule."""
+@dataclass(frozen=True)
+class Preset:
+    """A named set of values for options, and its purpose in a few words. A value that is given comes before it."""
 
-    case: str
-    region: str
-    metric: str
-    value: float
-
-
-class Metric(NamedTuple):
-    """What a row's ``metric`` means."""
-
-    name: str
-    title: str  # as a table's heading
-    unit: str  # "" for a share
-    better: Literal["higher", "lower", ""]  # "" where neither is: a volume, a count of lesions
-
-    @property
-    def is_share(self) -> bool:
-        """Whether it lies in [0, 1]."""
-        return not self.unit and self.better == "higher"
+    purpose: str
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
 class Task(Plugin, ABC):
-    """A task's contract. Subclasses are frozen dataclasses whose fields are the task's options."""
+    """A task. Subclasses are frozen dataclasses whose fields are the task's options."""
 
-    KEY_METRIC: ClassVar[str]
-    """The metric, among those of :meth:`metrics`, that chooses the best model; higher is better."""
+    network: str | None = option(None, "network of the task (default: the task's first)")
 
-    REGIONS: ClassVar[tuple[str, ...]]
-    """What is scored separately (regions or classes), in the order of the network's output channels."""
+    TARGETS: ClassVar[tuple[str, ...]]
+    """What is scored separately (regions, classes or findings), in the order of the network's output channels."""
 
     METRICS: ClassVar[tuple[Metric, ...]]
-    """What :meth:`measure` says of a case; the first is the one behind ``KEY_METRIC``."""
+    """The figures that :meth:`measure` gives rows for. The first one chooses the best model; higher is better."""
+
+    KEY_METRIC: ClassVar[str]
+    """The name under which sites report the first of :attr:`METRICS`, such as ``val_dice``."""
+
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {}
+    """The task's own values of options that are not the task's: rounds, learning rate, weight decay, batch size."""
+
+    PRESETS: ClassVar[Mapping[str, Preset]] = {"standard": Preset("the task's defaults")}
+    """``standard`` holds where a dataset is named, ``demo`` where none is. Presets may set options of any part."""
+
+    DEMO: ClassVar[str] = ""
+    """Folder of the demonstration's data, relative to the project's; empty where the task has none."""
+
+    def __post_init__(self) -> None:
+        known = self.networks()
+        if self.network is not None:
+            expect(self.network in known, "network", self.network, f"one of {', '.join(known)}")
 
     @abstractmethod
+    def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
+        """The networks by name, the default one first. Each call makes one with fresh random weights.
+
+        Its ``arguments`` and class rebuild it.
+        """
+
     def build_model(self) -> nn.Module:
-        """A network with fresh random weights; its ``arguments`` rebuild it."""
+        """The chosen network with fresh random weights."""
+        return self._chosen_network()
+
+    @property
+    def _chosen_network(self) -> Callable[[], nn.Module]:
+        known = self.networks()
+        return known[self.network or next(iter(known))]
+
+    def optimizer(
+        self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
+    ) -> torch.optim.Optimizer:
+        """The optimiser of local training: Adam, unless a task overrides it."""
+        return torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
     @abstractmethod
     def rules(self, label_scheme: str | None) -> Rules:
@@ -63,16 +91,28 @@ class Task(Plugin, ABC):
         """
 
     def patient_of(self, case: Case) -> str:
-        """Whose case it is: what its list says, else the case's own name."""
+        """The case's patient: the one that its list states, else the case's own name."""
         return str(case.extra.get("patient", case.name))
 
     @abstractmethod
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
-        """What a run on these cases, which passed the audit, will make of them.
+        """Facts of a run on these cases, which passed the audit: at least ``training`` and ``validation``, numbers of
+        cases, and for the screen ``crops``, the training crop in words, where there is one.
 
         Raises:
             InputError: an option of the task does not suit them.
         """
+
+    def demo_data(self, folder: Path) -> None:
+        """Make the demonstration's images in ``folder`` and its lists in ``folder/datalist``, unless they are there.
+
+        Raises:
+            InputError: the task has no demonstration, or its data cannot be made.
+        """
+        raise InputError(
+            f"--task {self.name} has no demonstration data; name a dataset with --dataset_base_dir and "
+            "--datalist_json_path."
+        )
 
     def audit(self, site: str, datalist: Datalist, allow_overlap: bool, **how: Any) -> SiteAudit:
         """Look at every file of a site before any training; ``how`` is handed to ``audit_site``."""
@@ -96,30 +136,80 @@ class Task(Plugin, ABC):
 
     @abstractmethod
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
-        """Score every case. The caller sets eval mode, inference mode and precision."""
+        """Score every case as in a round. The caller sets eval mode, inference mode and precision."""
 
     @abstractmethod
-    def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device, flips: bool) -> list[Row]:
-        """Everything of :attr:`METRICS` for one item of :meth:`eval_set`: slower and more than :meth:`evaluate`.
-
-        Args:
-            flips: average the predictions over mirrored copies of the image.
+    def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
+        """Rows for all of :attr:`METRICS` of one item of :meth:`eval_set`: slower and more than :meth:`evaluate`.
 
         Raises:
             InputError: the prediction holds NaN.
         """
 
     @abstractmethod
-    def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
-        """A PNG of one item of :meth:`eval_set`, its truth and the prediction."""
+    def label_map(self) -> dict[str, Any]:
+        """The meaning of the network's channels, for whoever opens the weights later."""
 
-    @abstractmethod
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
-        """Reduce rows to the few means that a site reports, each with the number of its values beside it.
+        """The plain numbers that a site reports of its rows: every metric that has rows, the first by target too.
 
-        :func:`fedmed.core.site_scores.reported` makes them; a metric without any value is left out.
+        A metric without any value is left out. :mod:`fedmed.core.site_scores` describes the names.
+        """
+        read = [(metric, metric.read(rows)) for metric in self.METRICS]
+        report = {name: value for metric, found in read for name, value in metric.report(found).items()}
+        key, found = read[0]
+        for target in self.TARGETS:
+            report |= key.report([row for row in found if row.target == target], target)
+        return report
+
+    def figures(self) -> Figures:
+        """The reported figures that are made from the sum of the sites' sums."""
+        made = {metric.reported: metric.of_sums for metric in self.METRICS if isinstance(metric, SumsMetric)}
+        by_target = (self.KEY_METRIC, *(of_target(self.KEY_METRIC, target) for target in self.TARGETS))
+        return {**made, **(dict.fromkeys(by_target, made[self.KEY_METRIC]) if self.KEY_METRIC in made else {})}
+
+    @property
+    def key_score(self) -> KeyScore:
+        """The figure of :attr:`KEY_METRIC` for whoever shows it."""
+        key = self.METRICS[0]
+        return KeyScore(self.KEY_METRIC, key.title, self.TARGETS, key.is_share, self.figures())
+
+    @property
+    def validation_can_be_split(self) -> bool:
+        """True where sites may share out the validation cases among them: every figure combines without all rows."""
+        return all(metric.combines != "rows" for metric in self.METRICS)
+
+    @property
+    def optimizer_name(self) -> str:
+        """The class of :meth:`optimizer`'s answer, for the screen."""
+        return type(self.optimizer([nn.Parameter(torch.zeros(1))], 1.0, 0.0)).__name__
+
+
+@runtime_checkable
+class Flips(Protocol):
+    """A task that can average its predictions over mirrored copies of an image."""
+
+    def measure_flipped(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
+        """:meth:`Task.measure` with such predictions."""
+
+
+@runtime_checkable
+class Pictures(Protocol):
+    """A task that can draw a case."""
+
+    def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
+        """A PNG of one item of :meth:`Task.eval_set`, its truth and the prediction."""
+
+
+@runtime_checkable
+class NativeGrid(Protocol):
+    """A task whose predictions can be led back to the grid of a new patient's own files."""
+
+    def new_patient(self) -> Callable[[Any], Any]:
+        """The transform from ``image``, paths, to the ``image`` of :meth:`Task.eval_set`, without a label.
+
+        ``monai.transforms.Invertd`` leads what lies on that image's grid back to the files'.
         """
 
-    @abstractmethod
-    def label_map(self) -> dict[str, Any]:
-        """What the network's channels mean, for whoever opens the weights later."""
+    def probabilities(self, model: nn.Module, image: torch.Tensor, flips: bool = False) -> torch.Tensor:
+        """Probabilities (B, targets, ...) of an image (B, C, ...), over mirrored copies where ``flips`` is set."""

@@ -1,8 +1,9 @@
 """Brain tumour segmentation on BraTS: tumour core, whole tumour and enhancing tumour from four MR modalities."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import monai.transforms as mt
@@ -14,19 +15,19 @@ from monai.utils import convert_to_tensor
 from torch import nn
 from torch.utils.data import Dataset
 
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, in_words
 from fedmed.core.options import expect, expect_share, option
-from fedmed.core.site_scores import reported
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.brats import brats_transforms
 from fedmed.data.brats.brats_layout import LABEL_SCHEMES, MODALITIES, label_scheme
 from fedmed.data.brats.brats_rules import brats_rules, patient_of
 from fedmed.data.brats.brats_transforms import BOTH, PADDING, Normalize
 from fedmed.data.datalist import Case, Datalist
+from fedmed.data.phantoms.phantom import is_phantom, make_phantom
 from fedmed.data.prepared.cache import Caching
 from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, fit, largest, round_up
-from fedmed.tasks.base import Metric, Row, Task
+from fedmed.tasks.base import Metric, Preset, Row, Task
 from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
 from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS, case_metrics
 from fedmed.tasks.scoring.segmentation_picture import segmentation_picture
@@ -34,12 +35,11 @@ from fedmed.tasks.scoring.segmentation_picture import segmentation_picture
 PUBLISHED_ROI: Size = (224, 224, 144)
 PUBLISHED_INFER_ROI: Size = (240, 240, 160)
 Blend = Literal["constant", "gaussian"]
-DIVISOR = 8  # SegResNet halves the grid three times
 
 
 @dataclass(frozen=True)
 class Brats18(Task):
-    """Li et al. 2019's task: SegResNet, Dice loss, and Dice of TC, WT and ET."""
+    """The task of Li et al. 2019: SegResNet, Dice loss, and Dice of TC, WT and ET."""
 
     roi_size: Size | None = option(
         None, "training crop in voxels; when not given, 224 224 144 or the volumes' size where they are smaller"
@@ -59,23 +59,66 @@ class Brats18(Task):
     )
 
     KEY_METRIC: ClassVar[str] = "val_dice"
-    REGIONS: ClassVar[tuple[str, ...]] = ("TC", "WT", "ET")
+    TARGETS: ClassVar[tuple[str, ...]] = ("TC", "WT", "ET")
     METRICS: ClassVar[tuple[Metric, ...]] = SEGMENTATION_METRICS
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        "num_rounds": 600,
+        "aggregation_epochs": 1,
+        "learning_rate": 1e-4,
+        "weight_decay": 1e-5,
+        "batch_size": 1,
+    }
+    PRESETS: ClassVar[Mapping[str, Preset]] = {
+        "standard": Preset("the published hyper-parameters, which are the defaults"),
+        "published": Preset(
+            "the published arithmetic too: fp32, intensities normalised over each crop, padded windows",
+            {"precision": "fp32", "normalize": "crop", "windows": "padded", "validation": "every"},
+        ),
+        "demo": Preset(
+            "minutes on two cores, on phantoms",
+            {
+                "num_rounds": 5,
+                "aggregation_epochs": 4,
+                "learning_rate": 1.5e-3,
+                "roi_size": (64, 64, 64),
+                "infer_roi_size": (96, 96, 96),
+                "crop_to_brain": True,
+                "cache_dataset": 1.0,
+            },
+        ),
+    }
+    DEMO: ClassVar[str] = "dataset_brats18/dataset/phantom-mni152"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("roi_size", "infer_roi_size"):
             size = getattr(self, name)
             if size is not None:
-                ok = len(size) == 3 and all(edge > 0 and edge % DIVISOR == 0 for edge in size)
-                expect(ok, name, tuple(size), f"three edges in voxels, each above 0 and divisible by {DIVISOR}")
+                self._check_size(name, tuple(size))
         expect_share("foreground_crops", self.foreground_crops)
         if self.crop_to_brain and self.normalize == "crop":
             raise InputError("--crop_to_brain needs volumes that were prepared once; drop it or --normalize crop.")
 
-    def build_model(self) -> nn.Module:
-        from model import BratsSegResNet  # at a site model.py lies in the job's folder, beside client.py
+    def _check_size(self, name: str, size: tuple[int, ...]) -> None:
+        divisor, least = self.divisor, self.least_edge
+        ok = len(size) == 3 and all(edge > 0 and edge % divisor == 0 for edge in size)
+        expect(ok, name, size, f"three edges in voxels, each above 0 and divisible by {divisor}")
+        expect(max(size) >= least, name, size, f"at least one edge of {least} voxels or more, as the network needs")
 
-        return BratsSegResNet()
+    def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
+        from model import BratsSegResNet, BratsUNet  # at a site model.py lies in the job's folder, beside client.py
+
+        return {"segresnet": BratsSegResNet, "unet": BratsUNet}
+
+    @property
+    def divisor(self) -> int:
+        """Divisor of every edge of the chosen network's input, in voxels."""
+        return int(self._chosen_network.DIVISOR)  # type: ignore[attr-defined]
+
+    @property
+    def least_edge(self) -> int:
+        """Least length in voxels of the longest edge of the chosen network's input."""
+        return int(self._chosen_network.LEAST_EDGE)  # type: ignore[attr-defined]
 
     def rules(self, label_scheme_name: str | None) -> Rules:
         return brats_rules(label_scheme_name)
@@ -85,18 +128,20 @@ class Brats18(Task):
 
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         volume = largest(map(volume_size, datalist.all_cases))
-        self._check_roi(volume)
+        crop = self.crop_size(datalist.training)
+        self._check_roi(volume, crop)
         return {
             "training": len(datalist.training),
             "validation": len(datalist.validation),
             "label_scheme": label_scheme(datalist.label_scheme).name,
             "largest_volume": volume,
-            "roi_size": self.crop_size(datalist.training),
+            "roi_size": crop,
+            "crops": f"{' '.join(map(str, crop))} voxels",
         }
 
     def crop_size(self, cases: Sequence[Case]) -> Size:
         """The training crop in voxels for these cases."""
-        return self.roi_size or fit(PUBLISHED_ROI, largest(map(volume_size, cases)), DIVISOR)
+        return self.roi_size or fit(PUBLISHED_ROI, largest(map(volume_size, cases)), self.divisor)
 
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
         crop, enhancing = self.crop_size(datalist.training), label_scheme(datalist.label_scheme).enhancing
@@ -117,7 +162,7 @@ class Brats18(Task):
         )  # fmt: skip
 
     def new_patient(self) -> mt.Compose:
-        """From the item ``image``, paths in the order of ``MODALITIES``, to the ``image`` of :meth:`eval_set`.
+        """The transform from ``image``, paths in the order of ``MODALITIES``, to the ``image`` of :meth:`eval_set`.
 
         No label is needed, and ``monai.transforms.Invertd`` leads what lies on that image's grid back to the files'.
         """
@@ -128,12 +173,12 @@ class Brats18(Task):
 
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         rows: list[Row] = []
-        for item in iter_items(cases):
+        for item in _one_by_one(cases):
             image, truth = (convert_to_tensor(item[k], track_meta=False, device=device)[None] for k in BOTH)
             predicted = self.infer(model, image) > 0  # a sigmoid above one half
             for metric, rule in (("dice", region_dice), ("challenge_dice", challenge_dice)):
                 values = rule(predicted, truth)[0].tolist()
-                rows += [Row(item["case"], r, metric, v) for r, v in zip(self.REGIONS, values, strict=True)]
+                rows += [Row(item["case"], r, metric, v) for r, v in zip(self.TARGETS, values, strict=True)]
         return rows
 
     def infer(self, model: nn.Module, image_BCDHW: torch.Tensor, blend: Blend = "constant") -> torch.Tensor:
@@ -144,7 +189,7 @@ class Brats18(Task):
             blend: how overlapping windows are weighted; ``gaussian`` trusts a window's middle more than its edge.
         """
         x, y, z = image_BCDHW.shape[2:]
-        window = fit(self.infer_roi_size, (x, y, z), DIVISOR) if self.windows == "fitted" else self.infer_roi_size
+        window = fit(self.infer_roi_size, (x, y, z), self.divisor) if self.windows == "fitted" else self.infer_roi_size
         logits = sliding_window_inference(
             image_BCDHW, window, sw_batch_size=1, predictor=model, overlap=0.5, mode=blend
         )
@@ -171,7 +216,13 @@ class Brats18(Task):
             raise InputError("The network's prediction holds NaN; expected finite numbers: look at the image's values.")
         return total / (len(mirrored) if flips else 1)
 
-    def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device, flips: bool) -> list[Row]:
+    def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
+        return self._measured(model, item, device, flips=False)
+
+    def measure_flipped(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
+        return self._measured(model, item, device, flips=True)
+
+    def _measured(self, model: nn.Module, item: Mapping[str, Any], device: torch.device, *, flips: bool) -> list[Row]:
         image, truth = (convert_to_tensor(item[k], track_meta=False, device=device) for k in BOTH)
         try:
             predicted = self.probabilities(model, image[None], flips)[0] > 0.5
@@ -181,7 +232,7 @@ class Brats18(Task):
         return [
             Row(item["case"], region, metric, value)
             for metric, of_regions in values.items()
-            for region, value in zip(self.REGIONS, of_regions, strict=True)
+            for region, value in zip(self.TARGETS, of_regions, strict=True)
         ]
 
     def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
@@ -189,13 +240,6 @@ class Brats18(Task):
         predicted = self.probabilities(model, image[None])[0] > 0.5
         flair = image[MODALITIES.index("flair")].float().cpu().numpy()
         return segmentation_picture(flair, truth.bool().cpu().numpy(), predicted.cpu().numpy())
-
-    def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
-        """``val_dice`` is the published figure: the mean over all cases and regions that are not empty."""
-        values = {"val_dice": _values(rows, "dice")}
-        values |= {f"val_dice_{region.lower()}": _values(rows, "dice", region) for region in self.REGIONS}
-        values["val_challenge_dice"] = _values(rows, "challenge_dice")
-        return reported(values)
 
     def label_map(self) -> dict[str, Any]:
         return {
@@ -209,26 +253,36 @@ class Brats18(Task):
             "enhancing_label": {scheme.name: scheme.enhancing for scheme in LABEL_SCHEMES.values()},
         }
 
-    def _check_roi(self, volume: Size) -> None:
+    def demo_data(self, folder: Path) -> None:
+        if is_phantom(folder):
+            return
+        try:
+            make_phantom(folder, folder / "datalist")
+        except (InputError, OSError) as error:
+            if not is_phantom(folder):  # unless another run was quicker
+                raise InputError(f"No phantoms can be made in {folder} ({in_words(error)}); name a dataset.") from error
+
+    def _check_roi(self, volume: Size, crop: Size) -> None:
         room = round_up(volume, PADDING)
         if self.roi_size and any(edge > most for edge, most in zip(self.roi_size, room, strict=True)):
             raise InputError(
                 f"--roi_size {' '.join(map(str, self.roi_size))} is larger than every volume (at most "
                 f"{'x'.join(map(str, volume))} voxels, padded {'x'.join(map(str, room))}); choose a smaller crop."
             )
+        if max(crop) < self.least_edge:
+            raise InputError(
+                f"The volumes have at most {'x'.join(map(str, volume))} voxels; this network needs {self.least_edge} "
+                f"along an edge: choose --network {next(iter(self.networks()))}."
+            )
 
 
 PLUGIN = Brats18
 
 
-def iter_items(cases: Dataset[Any]) -> Any:
+def _one_by_one(cases: Dataset[Any]) -> Iterator[Any]:
     """The items one after another, so that memory holds one case."""
     return (cases[i] for i in range(len(cases)))  # type: ignore[arg-type]
 
 
 def _items(cases: Sequence[Case]) -> list[dict[str, Any]]:
     return [{"image": [str(p) for p in c.image], "label": str(c.label), "case": c.name} for c in cases]
-
-
-def _values(rows: Sequence[Row], metric: str, region: str | None = None) -> list[float]:
-    return [row.value for row in rows if row.metric == metric and region in (None, row.region)]

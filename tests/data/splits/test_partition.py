@@ -1,4 +1,4 @@
-"""The published split: its sizes, its balance, and what it does not depend on."""
+"""Dealing patients out in given proportions: sizes, balance, and that a patient's visits stay together."""
 
 import random
 from collections import Counter
@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import CaseFiles
-from fedmed.data.splits.partition import Split, apportion, by_patient, deal, published_split, shuffled_by_grade
+from fedmed.data.splits.partition import apportion, by_patient, deal, shuffled_by_grade
+
+Parts = list[tuple[CaseFiles, ...]]
+
+WEIGHTS = [60, 61, 61, 60, 43]
 
 
 def made_up(number: int, grade: str | None, visits: int = 1, prefix: str = "P") -> list[CaseFiles]:
@@ -24,50 +27,50 @@ def made_up(number: int, grade: str | None, visits: int = 1, prefix: str = "P") 
     return cases
 
 
-def parts_of(split: Split) -> list[tuple[CaseFiles, ...]]:
-    return [*split.sites.values(), split.validation]
+def dealt(cases: list[CaseFiles], seed: int) -> Parts:
+    """The cases in parts in proportion to ``WEIGHTS``."""
+    ordered = shuffled_by_grade(by_patient(cases), np.random.default_rng(seed))
+    return deal(ordered, apportion(len(cases), WEIGHTS))
 
 
-def sizes(split: Split) -> list[int]:
-    return [len(part) for part in parts_of(split)]
+def sizes(parts: Parts) -> list[int]:
+    return [len(part) for part in parts]
 
 
 BRATS_2018 = made_up(210, "HGG") + made_up(75, "LGG")
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_brats_2018_gives_the_published_counts(seed: int) -> None:
-    split = published_split(BRATS_2018, seed)
-    assert list(split.sites) == ["site-1", "site-2", "site-3", "site-4"]
-    assert sizes(split) == [60, 61, 61, 60, 43]
+def test_parts_of_single_visits_have_exactly_their_sizes(seed: int) -> None:
+    assert sizes(dealt(BRATS_2018, seed)) == WEIGHTS
 
 
 @pytest.mark.parametrize("cases", [made_up(285, None), made_up(284, "HGG") + made_up(1, "LGG")])
-def test_published_counts_whatever_the_grades(cases: list[CaseFiles]) -> None:
-    assert sizes(published_split(cases, 1)) == [60, 61, 61, 60, 43]
+def test_sizes_are_exact_whatever_the_grades(cases: list[CaseFiles]) -> None:
+    assert sizes(dealt(cases, 1)) == WEIGHTS
 
 
 def test_every_case_is_in_one_part() -> None:
-    split = published_split(BRATS_2018, 3)
-    names = [case.name for part in parts_of(split) for case in part]
+    parts = dealt(BRATS_2018, 3)
+    names = [case.name for part in parts for case in part]
     assert sorted(names) == sorted(case.name for case in BRATS_2018)
 
 
 def test_order_of_the_cases_does_not_matter() -> None:
     shuffled = list(BRATS_2018)
     random.Random(5).shuffle(shuffled)
-    assert published_split(shuffled, 3) == published_split(BRATS_2018, 3)
+    assert dealt(shuffled, 3) == dealt(BRATS_2018, 3)
 
 
 def test_seed_decides() -> None:
-    assert published_split(BRATS_2018, 3) == published_split(BRATS_2018, 3)
-    assert published_split(BRATS_2018, 3) != published_split(BRATS_2018, 4)
+    assert dealt(BRATS_2018, 3) == dealt(BRATS_2018, 3)
+    assert dealt(BRATS_2018, 3) != dealt(BRATS_2018, 4)
 
 
-def test_validation_is_drawn_evenly() -> None:
-    """Over many seeds each case validates about as often as any other: 43 of 285 times, binomially."""
+def test_the_last_part_is_drawn_evenly() -> None:
+    """Over many seeds each case is in it about as often as any other: 43 of 285 times, binomially."""
     seeds = 300
-    counts = Counter(case.name for seed in range(seeds) for case in published_split(BRATS_2018, seed).validation)
+    counts = Counter(case.name for seed in range(seeds) for case in dealt(BRATS_2018, seed)[-1])
     expected = seeds * 43 / 285
     deviation = (expected * (1 - 43 / 285)) ** 0.5
     assert max(abs(counts[case.name] - expected) for case in BRATS_2018) < 5 * deviation
@@ -75,7 +78,7 @@ def test_validation_is_drawn_evenly() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_each_part_has_its_share_of_each_grade(seed: int) -> None:
-    for part in parts_of(published_split(BRATS_2018, seed)):
+    for part in dealt(BRATS_2018, seed):
         high = sum(case.grade == "HGG" for case in part)
         assert abs(high - len(part) * 210 / 285) < 1.5
 
@@ -83,43 +86,31 @@ def test_each_part_has_its_share_of_each_grade(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_visits_of_a_patient_stay_together(seed: int) -> None:
     cases = made_up(60, "HGG") + made_up(40, "HGG", visits=2, prefix="Q") + made_up(10, "LGG", visits=3)
-    split = published_split(cases, seed)
-    owners = [{case.patient for case in part} for part in parts_of(split)]
+    parts = dealt(cases, seed)
+    owners = [{case.patient for case in part} for part in parts]
     assert sum(len(owner) for owner in owners) == 110
     assert len(set().union(*owners)) == 110
-    assert sizes(split) == apportion(170, [60, 61, 61, 60, 43])
+    assert sizes(parts) == apportion(170, WEIGHTS)
 
 
 @pytest.mark.parametrize("visits", [2, 3])
 def test_repeated_visits_only_come_near_the_counts(visits: int) -> None:
     cases = made_up(100, "HGG", visits)
-    wanted = np.array([60, 61, 61, 60, 43]) * len(cases) / 285
-    assert np.abs(np.array(sizes(published_split(cases, 0))) - wanted).max() <= visits
+    wanted = np.array(WEIGHTS) * len(cases) / 285
+    assert np.abs(np.array(sizes(dealt(cases, 0))) - wanted).max() <= visits
 
 
 @pytest.mark.parametrize("number", range(5, 60))
 def test_any_number_keeps_the_proportions(number: int) -> None:
-    counts = sizes(published_split(made_up(number, None), 0))
+    counts = sizes(dealt(made_up(number, None), 0))
     assert sum(counts) == number
     assert min(counts) >= 1
-    assert all(abs(n - number * w / 285) < 1 for n, w in zip(counts, [60, 61, 61, 60, 43], strict=True))
+    assert all(abs(n - number * w / 285) < 1 for n, w in zip(counts, WEIGHTS, strict=True))
 
 
 def test_no_part_is_empty_beside_a_patient_of_many_visits() -> None:
     cases = made_up(1, "HGG", visits=10) + made_up(4, "LGG")
-    assert sorted(sizes(published_split(cases, 0))) == [1, 1, 1, 1, 10]
-
-
-def test_too_few_patients() -> None:
-    with pytest.raises(InputError, match=r"8 cases of 4 patients .* at least 5 patients"):
-        published_split(made_up(4, "HGG", visits=2), 0)
-    with pytest.raises(InputError, match="0 cases"):
-        published_split([], 0)
-
-
-def test_negative_seed() -> None:
-    with pytest.raises(InputError, match="seed is -1"):
-        published_split(BRATS_2018, -1)
+    assert sorted(sizes(dealt(cases, 0))) == [1, 1, 1, 1, 10]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from matplotlib.image import imread
 
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import CaseFiles, institution_of
-from fedmed.data.splits.partition import Split, by_patient, published_split
+from fedmed.data.splits.partition import Split, by_patient
 from fedmed.data.splits.partition_options import USES, SplitOptions
 from fedmed.data.splits.partition_ways import by_dirichlet
 from fedmed.data.splits.split_cases import small_sites, split_cases
@@ -45,7 +45,6 @@ VISITS = made_up(60, "HGG") + made_up(25, "HGG", visits=3, start=60) + made_up(3
 VOLUMES = dict(zip((c.name for c in COHORT + VISITS), np.random.default_rng(0).gamma(3, 30, 1000), strict=False))
 
 WAYS: dict[str, SplitOptions] = {
-    "published": SplitOptions(),
     "iid": SplitOptions("iid", sites=7),
     "iid per site": SplitOptions("iid", validation="per_site", test=0.1),
     "institution": SplitOptions("institution", test=0.2),
@@ -117,8 +116,9 @@ def test_own_validation_belongs_to_the_site(options: SplitOptions) -> None:
     assert sorted(c.name for v in split.own_validation.values() for c in v) == [c.name for c in split.validation]
 
 
-def test_published_is_the_default_and_as_it_was() -> None:
-    assert split_cases(COHORT, SplitOptions(seed=3), {}) == published_split(COHORT, 3)
+def test_nothing_is_drawn_for_the_published_split() -> None:
+    with pytest.raises(ValueError, match="nothing is drawn for --by published"):
+        split_cases(COHORT, SplitOptions(), {})
 
 
 def test_ways_share_test_and_validation_cases() -> None:
@@ -275,7 +275,16 @@ def test_institutions_of_one_patient_each_leave_none_for_validation() -> None:
 
 @pytest.mark.parametrize("way", USES)
 @pytest.mark.parametrize(
-    "given", [{"sites": 4}, {"alpha": 0.5}, {"over": "grade"}, {"power": 1.0}, {"validation": "shared"}, {"test": 0.1}]
+    "given",
+    [
+        {"sites": 4},
+        {"alpha": 0.5},
+        {"over": "grade"},
+        {"power": 1.0},
+        {"validation": "shared"},
+        {"test": 0.1},
+        {"seed": 0},
+    ],
 )
 def test_options_without_effect_are_refused(way: Any, given: dict[str, Any]) -> None:
     options = SplitOptions(way, **given)

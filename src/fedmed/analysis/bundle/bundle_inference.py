@@ -5,7 +5,10 @@ from typing import Any
 
 from fedmed.data.brats.brats_layout import NAMINGS
 from fedmed.data.brats.brats_transforms import PADDING
-from fedmed.tasks.brats18 import DIVISOR, Brats18
+from fedmed.tasks.brats18 import Brats18
+from model import BratsSegResNet
+
+DIVISOR = BratsSegResNet.DIVISOR
 
 FITTED = (
     "$(lambda window: lambda inputs, network, *args, **kwargs: monai.inferers.sliding_window_inference("

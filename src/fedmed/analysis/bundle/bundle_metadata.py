@@ -14,7 +14,9 @@ from fedmed.data.brats.brats_layout import MODALITIES
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.base import Task
-from fedmed.tasks.brats18 import DIVISOR
+from model import BratsSegResNet
+
+DIVISOR = BratsSegResNet.DIVISOR
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 """MONAI's schema of metadata.json, by the address that MONAI's own bundles state."""

@@ -182,7 +182,7 @@ def _warnings(found: Compared) -> list[str]:
     if len(set(commits.values())) > 1 or any(commit.endswith("+") for commit in commits.values()):
         told = ", ".join(f"{label} {commit}" for label, commit in commits.items())
         said.append(f"The runs are not known to be of one code ({told}; + is with changes that were not committed).")
-    alone = ", ".join(run.label for run in found.runs if not run.experiment.algorithm.GLOBAL_MODEL)
+    alone = ", ".join(run.label for run in found.runs if not run.experiment.algorithm.has_global_model)
     if alone:
         said.append(f"MB of {alone} are what FLARE's protocol moves: the untrained model, and differences of zero.")
     patients, models = set(found.patients.values()), {run.model for run in found.runs}

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fedmed.analysis.evaluation.evaluation_folder import Key, Progress
 from fedmed.analysis.evaluation.trained_model import TrainedModel
@@ -12,7 +12,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Data, Experiment
-from fedmed.tasks.base import Row
+from fedmed.tasks.base import Flips, Row
 
 Report = Callable[[Key], object]
 """Told of each case that is done."""
@@ -48,6 +48,14 @@ def caching_after(experiment: Experiment | None, label: str) -> Caching:
         return Caching()
 
 
+def _measured(model: TrainedModel, item: Mapping[str, Any], flips: bool) -> list[Row]:
+    if not flips:
+        return model.task.measure(model.network, item, model.device)
+    if not isinstance(model.task, Flips):
+        raise InputError(f"The task {model.task.name} has no mirrored predictions; drop --flips.")
+    return model.task.measure_flipped(model.network, item, model.device)
+
+
 def measure(
     units: Sequence[Unit],
     models: Mapping[Path, TrainedModel],
@@ -68,5 +76,5 @@ def measure(
             if unit.key not in progress.rows:
                 with model.inference():
                     item = model.task.eval_set([unit.case], label_scheme, caching)[0]
-                    progress.add(unit.key, model.task.measure(model.network, item, model.device, flips))
+                    progress.add(unit.key, _measured(model, item, flips))
             report(unit.key)

@@ -45,7 +45,7 @@ class Progress:
 
     def add(self, key: Key, rows: Sequence[Row]) -> None:
         """Keep a case's rows."""
-        values = [(row.region, row.metric, None if math.isnan(row.value) else row.value) for row in rows]
+        values = [(row.target, row.quantity, None if math.isnan(row.value) else row.value) for row in rows]
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([*key, values]) + "\n")
         self.rows[key] = list(rows)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fedmed.environments.flare.privacy_filter import PrivacyFilter, rebuilt
+from fedmed.core.weights import l2_norm
 from fedmed.experiment import Experiment
-from fedmed.privacy.base import Occasion, Update
+from fedmed.privacy.base import PrivateUpdate, ReleaseContext
 from fedmed.privacy.ledger import Ledger
-from fedmed.privacy.update_statistics import clipped, l2_norm
+from fedmed.privacy.update_statistics import clipped
 
-Protect = Callable[[Update], Update]
+Protect = Callable[[PrivateUpdate], PrivateUpdate]
 """From the update that a site made to the one that leaves it."""
 
 
@@ -27,7 +27,7 @@ def gaussian(clip: float | None, noise: float, seed: int = 0) -> Protect:
     """
     generator = np.random.default_rng(seed)
 
-    def protect(update: Update) -> Update:
+    def protect(update: PrivateUpdate) -> PrivateUpdate:
         bound = l2_norm(update) if clip is None else clip
         noisy = {
             name: values + generator.normal(0.0, noise * bound, values.shape)
@@ -46,14 +46,12 @@ def of_run(experiment: Experiment) -> Protect | None:
     Raises:
         InputError: by what is returned, where the mechanism refuses the update.
     """
-    filters = experiment.privacy.filters(experiment)
-    if not filters:
+    mechanism = experiment.privacy.resolved(experiment)
+    if not mechanism.acts_on_updates:
         return None
-    assert isinstance(filters[0], PrivacyFilter)
-    mechanism = rebuilt(filters[0].mechanism)  # with the noise that was found for its target
 
-    def protect(update: Update) -> Update:
-        occasion = Occasion("attacked", 1, 1, experiment.training.seed)
-        return mechanism.release(update, occasion, Ledger("attacked", mechanism.document())).update
+    def protect(update: PrivateUpdate) -> PrivateUpdate:
+        context = ReleaseContext("attacked", 1, 1, experiment.training.seed)
+        return mechanism.release(update, context, Ledger("attacked", mechanism.document())).update
 
     return protect

@@ -113,3 +113,8 @@ def audit_progress(site: str, say: Callable[[str], None]) -> Progress:
             say(f"{site}: {done} of {of} cases audited")
 
     return progress
+
+
+def site_line(audit: SiteAudit) -> str:
+    """A site's audit in one line; :func:`site_table` has all of it."""
+    return heading(audit)

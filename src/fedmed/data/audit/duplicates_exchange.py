@@ -24,6 +24,9 @@ QUESTION = "which_images"
 OVERLAPS = "dataset_overlap.json"
 """The file of the comparison, in the server's folder of the job and in the run folder."""
 
+REFUSED_DATA = "The sites' data cannot be used together:"
+"""Begins the server's sentence that ends a run because of overlapping data."""
+
 SHARES = "validation_shares"
 """In the meta of a message to the sites: by site, which of how many parts of the validation cases it scores."""
 

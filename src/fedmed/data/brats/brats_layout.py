@@ -97,7 +97,7 @@ class CaseFiles:
 
 
 def label_scheme(name: str | None) -> LabelScheme:
-    """The label scheme called ``name``; None gives BraTS 2018's, as the published lists state none.
+    """The label scheme called ``name``; None, for a list that states none, gives BraTS 2018's.
 
     Raises:
         InputError: no scheme has that name.

@@ -17,14 +17,14 @@ from fedmed.data.brats.brats_layout import (
     patient_id,
     told_by_name,
 )
-from fedmed.data.datalist import TESTING, Case, load_datalist, load_split
+from fedmed.data.datalist import TESTING, Case, load_split, open_datalist
 
 ProgressOf = Callable[[str], Progress]
 """Gives the progress of a site by its name."""
 
 
 def brats_rules(label_scheme_name: str | None) -> Rules:
-    """What is expected of a BraTS case; the scheme is the one of that name, or that of the published lists.
+    """What is expected of a BraTS case; the scheme is the one of that name, or where it is None BraTS 2018's.
 
     Raises:
         InputError: no scheme has that name.
@@ -88,7 +88,7 @@ def _lists(path: Path) -> list[Path]:
 
 
 def _audit_list(file: Path, dataset: Path, allow_overlap: bool, book: FactsBook, progress: Progress) -> SiteAudit:
-    datalist = load_datalist(file, dataset)
+    datalist = open_datalist(file, dataset)
     rules = brats_rules(datalist.label_scheme)
     return audit_site(file.stem, datalist.splits, rules, patient_of, allow_overlap, book, progress)
 

@@ -1,7 +1,7 @@
 """Who trains and who validates on which cases. Pure functions: no files are read or written here.
 
 A way of partitioning groups the cases by patient, decides how many cases each part shall have, and deals the patients
-out. The published split is one such way; ``partition_ways`` has the others, made of the same helpers.
+out. ``partition_ways`` has the ways, made of these helpers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,22 +9,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fedmed.core.errors import InputError, counted
 from fedmed.data.brats.brats_layout import CaseFiles
 
 Patient = tuple[CaseFiles, ...]
 """All visits of one patient, sorted by case name; never taken apart."""
 
-PUBLISHED_SITES = {"site-1": 60, "site-2": 61, "site-3": 61, "site-4": 60}
-"""Training cases of each site in the published split of BraTS 2018's 285 cases."""
-
-PUBLISHED_VALIDATION = 43
-"""Validation cases, shared by all sites, in the published split."""
-
 
 @dataclass(frozen=True)
 class Split:
-    """Each site's training cases, all validation cases, and the test cases that no site sees; each sorted by name."""
+    """Each site's training cases, all validation cases, and the test cases that no site sees.
+
+    Each is sorted by name, or as published where the split is the published one.
+    """
 
     sites: Mapping[str, tuple[CaseFiles, ...]]
     validation: tuple[CaseFiles, ...]
@@ -35,31 +31,6 @@ class Split:
     def validation_of(self, site: str) -> tuple[CaseFiles, ...]:
         """The cases on which ``site`` validates; ``site-All`` does so on all of them."""
         return self.validation if self.own_validation is None else self.own_validation.get(site, self.validation)
-
-
-def published_split(cases: Sequence[CaseFiles], seed: int) -> Split:
-    """Split cases as the published lists do: 60, 61, 61 and 60 for training at four sites, 43 for validation.
-
-    Another number of cases is split in the same proportions, with at least one case in each part. Each part has its
-    share of every grade to within about one patient, a patient's visits stay together, and 285 patients of one
-    visit each give exactly the published counts. The split depends on the seed (0 or more) and on the set of cases,
-    not on their order. It is a split like the published one, not the published one itself, which those lists give.
-
-    Raises:
-        InputError: the cases come from fewer patients than there are parts (five), or the seed is negative.
-    """
-    patients = by_patient(cases)
-    weights = [*PUBLISHED_SITES.values(), PUBLISHED_VALIDATION]
-    if len(patients) < len(weights):
-        raise InputError(
-            f"{counted(len(cases), 'case')} of {counted(len(patients), 'patient')} cannot be split into "
-            f"{len(PUBLISHED_SITES)} sites and one validation set; give cases of at least {len(weights)} patients."
-        )
-    if seed < 0:
-        raise InputError(f"The seed is {seed}; give a whole number of 0 or more.")
-    ordered = shuffled_by_grade(patients, np.random.default_rng(seed))
-    *sites, validation = deal(ordered, apportion(len(cases), weights))
-    return Split(dict(zip(PUBLISHED_SITES, sites, strict=True)), validation)
 
 
 def by_patient(cases: Sequence[CaseFiles]) -> list[Patient]:

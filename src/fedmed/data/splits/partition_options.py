@@ -9,18 +9,18 @@ from fedmed.core.options import expect, expect_at_least, expect_positive, option
 
 Way = Literal["published", "iid", "institution", "grade", "tumour_volume", "quantity", "dirichlet"]
 
-_HELD_OUT = frozenset({"validation", "validation_share", "test"})
+_DRAWN = frozenset({"validation", "validation_share", "test", "seed"})
 
 USES: Mapping[str, frozenset[str]] = {
     "published": frozenset(),
-    "iid": _HELD_OUT | {"sites"},
-    "institution": _HELD_OUT,
-    "grade": _HELD_OUT | {"sites"},
-    "tumour_volume": _HELD_OUT | {"sites"},
-    "quantity": _HELD_OUT | {"sites", "power"},
-    "dirichlet": _HELD_OUT | {"sites", "alpha", "over"},
+    "iid": _DRAWN | {"sites"},
+    "institution": _DRAWN,
+    "grade": _DRAWN | {"sites"},
+    "tumour_volume": _DRAWN | {"sites"},
+    "quantity": _DRAWN | {"sites", "power"},
+    "dirichlet": _DRAWN | {"sites", "alpha", "over"},
 }
-"""The options that each way makes use of, besides the seed."""
+"""The options that each way makes use of."""
 
 DEFAULTS: Mapping[str, Any] = {
     "sites": 4,
@@ -29,6 +29,7 @@ DEFAULTS: Mapping[str, Any] = {
     "power": 1.0,
     "validation": "shared",
     "validation_share": 0.15,
+    "seed": 0,
 }
 
 
@@ -46,7 +47,7 @@ class SplitOptions:
     )
     validation_share: float | None = option(None, "share of patients for validation, after --test (default: 0.15)")
     test: float | None = option(None, "share of patients that no site gets, for test.json (default: none)")
-    seed: int = option(0, "another seed gives another split")
+    seed: int | None = option(None, "another seed gives another split (default: 0)")
 
     @property
     def needs_volumes(self) -> bool:
@@ -76,9 +77,9 @@ class SplitOptions:
         return complete
 
     def _check_ranges(self) -> None:
-        expect_at_least("seed", self.seed, 0)
-        if self.sites is not None:
-            expect_at_least("sites", self.sites, 1)
+        for name, least in (("seed", 0), ("sites", 1)):
+            if getattr(self, name) is not None:
+                expect_at_least(name, getattr(self, name), least)
         if self.alpha is not None:
             expect_positive("alpha", self.alpha)
         if self.power is not None:

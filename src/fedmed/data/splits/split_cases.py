@@ -8,7 +8,7 @@ import numpy as np
 
 from fedmed.core.errors import InputError, counted
 from fedmed.data.brats.brats_layout import CaseFiles
-from fedmed.data.splits.partition import Patient, Split, apportion, by_patient, published_split
+from fedmed.data.splits.partition import Patient, Split, apportion, by_patient
 from fedmed.data.splits.partition_options import SplitOptions
 from fedmed.data.splits.partition_ways import (
     Sites,
@@ -30,7 +30,7 @@ FEWEST_TRAINING = 5
 
 
 def split_cases(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> Split:
-    """Split cases as the options say.
+    """Draw a split as the options say, in any way but ``published``, for which nothing is drawn.
 
     Always by patient, and dependent on the seed and the set of cases, not on their order. Test and shared validation
     have their share of every grade and, with the same seed and shares, are the same patients whatever the way, so that
@@ -45,8 +45,6 @@ def split_cases(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volu
         InputError: an option is wrong, there are too few patients, or what the way goes by is not known.
     """
     options = options.completed()
-    if options.by == "published":
-        return published_split(cases, options.seed)
     for_test, for_validation, for_sites = np.random.default_rng(options.seed).spawn(3)
     per_site = options.validation == "per_site"
     fewest = 2 if per_site else 1
@@ -117,6 +115,8 @@ def _dealt(
     """The cases of each site, by the way that the options name."""
     sites, alpha, power = options.sites or 1, options.alpha or 0.0, options.power or 0.0
     match options.by:
+        case "iid":
+            return iid(patients, sites, rng)
         case "institution":
             return list(by_institution(patients).values())
         case "grade":
@@ -128,7 +128,7 @@ def _dealt(
         case "dirichlet":
             bins = volume_bins(patients, volumes) if options.needs_volumes else grade_bins(patients)
             return by_dirichlet(bins, sites, alpha, rng, fewest)
-    return iid(patients, sites, rng)
+    raise ValueError(f"nothing is drawn for --by {options.by}")
 
 
 def _with_own_validation(split: Split, share: float, rng: np.random.Generator) -> Split:

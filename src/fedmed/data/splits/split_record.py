@@ -32,7 +32,7 @@ def holdout_document(split: Split, root: Path) -> dict[str, Any]:
 
 
 def as_json(document: dict[str, Any]) -> bytes:
-    """The file's content, in the form of the lists."""
+    """The file's content."""
     return (json.dumps(document, indent=2) + "\n").encode()
 
 

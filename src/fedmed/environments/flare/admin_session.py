@@ -10,7 +10,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from nvflare.apis.fl_exception import FLCommunicationError
 from nvflare.fuel.flare_api.api_spec import (
@@ -26,15 +26,13 @@ from nvflare.fuel.flare_api.api_spec import (
 from nvflare.fuel.flare_api.flare_api import Session, new_secure_session
 
 from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.lines import NewLines
+from fedmed.core.names import RECORDS_TOPIC
+from fedmed.core.timing import TIMING
+from fedmed.environments.flare.records_handler import AFTER, FOUND, NEXT
 from fedmed.environments.flare.startup_kit import UserKit
-from fedmed.server.round_records import AFTER, FOUND, TOPIC
 
 T = TypeVar("T")
-
-PATIENCE_S = 10.0
-"""How long a server has to answer the first call."""
-
-_COMMAND_S, _KNOCK_S = 30.0, 5.0
 
 
 class Unreachable(RuntimeError):
@@ -45,7 +43,7 @@ class NotThere(RuntimeError):
     """The server has no process of a job: not yet, no more, or because the server itself was started anew."""
 
 
-class NotTold(RuntimeError):
+class NotPermitted(RuntimeError):
     """A user may submit a job and fetch its results and yet not ask it while it runs: FLARE's default for a lead."""
 
 
@@ -87,22 +85,25 @@ class Admin:
         """What the server noted when it gave the job to its sites, such as ``north: OK``; nothing before."""
         return list(_ask(lambda: self._session.get_job_meta(job_id)).get("job_deploy_detail") or [])
 
-    def records(self, job_id: str, after: int) -> list[dict[str, Any]]:
-        """The records of a job's rounds after the first so many; none while it cannot answer.
+    def records(self, job_id: str, after: int) -> NewLines:
+        """The records of a job's rounds after the first so many bytes, a line each; none while it cannot answer.
 
         Raises:
-            NotTold: this federation gives the user no right to ask a running job.
+            NotPermitted: this federation gives the user no right to ask a running job.
             NotThere: the server has no process of this job, whatever its state is called.
         """
         try:
-            told = _ask(lambda: self._session.do_app_command(job_id, TOPIC, {AFTER: after}))
+            answer = _ask(lambda: self._session.do_app_command(job_id, RECORDS_TOPIC, {AFTER: after}))
         except JobNotRunning as error:
             raise NotThere(_short(error)) from error
         except (InternalError, NoReply):  # not yet, or between two states
-            return []
+            return NewLines([], after)
         except AuthorizationError as error:
-            raise NotTold(f"{self.kit.username} has no right to {TOPIC} here, FLARE's app_command") from error
-        return list(told.get(FOUND, [])) if isinstance(told, dict) else []
+            user = self.kit.username
+            raise NotPermitted(f"{user} has no right to {RECORDS_TOPIC} here, FLARE's app_command") from error
+        if not isinstance(answer, dict):
+            return NewLines([], after)
+        return NewLines(list(answer.get(FOUND, [])), int(answer.get(NEXT, after)))
 
     def download(self, job_id: str, into: Path) -> Path:
         """Fetch what a finished job left at the server; the copy of its run folder there."""
@@ -115,7 +116,7 @@ class Admin:
             self.records(job_id, 0)
         except NotThere:
             return False
-        except NotTold:
+        except NotPermitted:
             return True
         return True
 
@@ -126,13 +127,13 @@ class Admin:
 
 def listening(host: str, port: int) -> bool:
     """Whether something answers there."""
-    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=_KNOCK_S):
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=TIMING.connect_s):
         return True
     return False
 
 
 @contextlib.contextmanager
-def admin_session(kit: UserKit, patience_s: float = PATIENCE_S) -> Iterator[Admin]:
+def admin_session(kit: UserKit, patience_s: float = TIMING.login_s) -> Iterator[Admin]:
     """Log in.
 
     Raises:
@@ -155,7 +156,9 @@ def _log_in(kit: UserKit, patience_s: float) -> Session:
         raise InputError(f"No server answers at {where}; look whether it runs and can be reached from here.")
     try:
         return _ask(
-            lambda: new_secure_session(kit.username, str(kit.path), timeout=patience_s, command_timeout=_COMMAND_S)
+            lambda: new_secure_session(
+                kit.username, str(kit.path), timeout=patience_s, command_timeout=TIMING.command_s
+            )
         )
     except Unreachable as error:
         raise InputError(

@@ -14,10 +14,9 @@ SERVERS_CLASSES = (
     "fedmed.environments.flare.controller.GuardedFedAvg",
     "fedmed.environments.flare.cross_site_workflow.GlobalModels",
     "fedmed.environments.flare.first_weights.FirstWeights",
-    "fedmed.environments.flare.model_selector.WeightedSelector",
 )
 SITES_CLASSES = (
-    "fedmed.environments.flare.heartbeat.Presence",
+    "fedmed.environments.flare.heartbeat.Heartbeat",
     "fedmed.environments.flare.privacy_filter.PrivacyFilter",
     "fedmed.environments.flare.site_script.SiteScript",
 )

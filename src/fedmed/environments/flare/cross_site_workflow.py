@@ -6,7 +6,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.app_opt.pt.file_model_locator import PTFileModelLocator
 from nvflare.recipe.utils import add_cross_site_evaluation
 
-from fedmed.runs.cross_site_matrix import GLOBAL_MODELS
+from fedmed.core.names import BEST_FILE, LAST_FILE
 
 NEVER = 0
 """FLARE's word for no time limit: how long a site scores depends on its cases."""
@@ -39,4 +39,4 @@ def add_cross_site(recipe: Any, *, global_model: bool, timeout_s: int | None) ->
     components = recipe._job._deploy_map["server"].app_config.components  # no argument takes another locator
     for name, part in components.items():
         if isinstance(part, PTFileModelLocator):
-            components[name] = GlobalModels(part.pt_persistor_id, list(GLOBAL_MODELS) if global_model else [])
+            components[name] = GlobalModels(part.pt_persistor_id, [LAST_FILE, BEST_FILE] if global_model else [])

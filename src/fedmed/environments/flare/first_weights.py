@@ -9,7 +9,9 @@ from nvflare.app_opt.pt.file_model_persistor import PTFileModelPersistor
 
 from fedmed.core.code_version import expect_code
 from fedmed.core.errors import InputError
-from fedmed.environments.flare.job_folder import CONFIG, FIRST_WEIGHTS
+
+CONFIG, FIRST_WEIGHTS = "config", "init.pt"
+"""FLARE's folder of a job's configuration, and the file of weights in it."""
 
 
 class FirstWeights(PTFileModelPersistor):

@@ -1,4 +1,4 @@
-"""What a site tells the server beside its results: every few seconds, that it is there."""
+"""The site's side of heartbeats: a message to the server every few seconds, as long as the job runs."""
 
 import contextlib
 import threading
@@ -11,15 +11,15 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_launcher_spec import JobReturnCode
 from nvflare.apis.shareable import Shareable
 
-from fedmed.server.heartbeats import TOPIC
+from fedmed.core.names import HEARTBEAT_TOPIC
 
 
-class Presence(FLComponent):
-    """Gives signs of life from the start of a job to its end, in a thread of its own, also while the site trains.
+class Heartbeat(FLComponent):
+    """Sends heartbeats from the start of a job to its end, in a thread of its own, also while the site trains.
 
     Args:
-        every_s: seconds from one sign to the next.
-        spared: whether the job goes on without this site, should its process die.
+        every_s: seconds from one heartbeat to the next.
+        spared: True where the job goes on without this site, should its process die.
     """
 
     def __init__(self, every_s: float, spared: bool) -> None:
@@ -32,15 +32,15 @@ class Presence(FLComponent):
         if event_type == EventType.START_RUN:
             if self.spared:
                 self._die_unreported(fl_ctx)
-            threading.Thread(target=self._give_signs, args=(fl_ctx.get_engine(),), daemon=True).start()
+            threading.Thread(target=self._beat, args=(fl_ctx.get_engine(),), daemon=True).start()
         elif event_type == EventType.END_RUN:
             self._over.set()
 
-    def _give_signs(self, engine: object) -> None:
+    def _beat(self, engine: object) -> None:
         while not self._over.is_set():
             with contextlib.suppress(Exception), engine.new_context() as fl_ctx:  # type: ignore[attr-defined]
                 engine.send_aux_request(  # type: ignore[attr-defined]
-                    targets=None, topic=TOPIC, request=Shareable(), timeout=0.0, fl_ctx=fl_ctx, optional=True
+                    targets=None, topic=HEARTBEAT_TOPIC, request=Shareable(), timeout=0.0, fl_ctx=fl_ctx, optional=True
                 )
             self._over.wait(self.every_s)
 

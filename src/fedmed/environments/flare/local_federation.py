@@ -12,19 +12,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.timing import TIMING
 from fedmed.environments.flare.admin_session import Admin, listening
 from fedmed.environments.flare.federation_project import COORDINATOR, Federation, org_of
 from fedmed.environments.plain_paths import interpreter
 from fedmed.environments.process_tree import ProcessTree
 
-START_S = 120.0
-"""Most that server and sites may take until all have found each other."""
 
-_LOOK_S = 0.2
-_TREE_S = 2.0  # it reads all of /proc
-
-
-class Members:
+class LocalFederation:
     """The processes of the federation's server and sites, and of whatever they have started.
 
     Args:
@@ -48,7 +43,7 @@ class Members:
         with self.log.open("ab") as output:
             process = subprocess.Popen(
                 self._command(name, kit), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                cwd=kit, env=dict(variables), start_new_session=True, close_fds=False,  # see run_lock.py
+                cwd=kit, env=dict(variables), start_new_session=True, close_fds=False,  # see core/locks.py
             )  # fmt: skip
         self.trees[name] = ProcessTree(process)
 
@@ -71,7 +66,7 @@ class Members:
             raise RunFailed(f"The process of {gone[0]} has ended by itself; its last lines are in {self.log}.")
         if time.monotonic() > self._next_look:
             self._look()
-            self._next_look = time.monotonic() + _TREE_S
+            self._next_look = time.monotonic() + TIMING.process_scan_s
 
     def wait_for_server(self) -> None:
         """Until it listens.
@@ -79,7 +74,7 @@ class Members:
         Raises:
             RunFailed: it does not, or has ended.
         """
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + TIMING.federation_start_s
         while not listening(self.federation.host, self.federation.port):
             self._wait(deadline, "The server does not listen")
 
@@ -89,7 +84,7 @@ class Members:
         Raises:
             RunFailed: one does not, or has ended.
         """
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + TIMING.federation_start_s
         while missing := sorted(set(self.federation.sites) - set(admin.sites()) - self._ended()):
             self._wait(deadline, f"{', '.join(missing)} did not register")
         self.check()
@@ -100,8 +95,8 @@ class Members:
     def _wait(self, deadline: float, what: str) -> None:
         self.check()
         if time.monotonic() > deadline:
-            raise RunFailed(f"{what} within {START_S:.0f} s; the log is {self.log}.")
-        time.sleep(_LOOK_S)
+            raise RunFailed(f"{what} within {TIMING.federation_start_s:.0f} s; the log is {self.log}.")
+        time.sleep(TIMING.follow_s)
 
     def _look(self) -> None:
         for tree in self.trees.values():
@@ -122,7 +117,7 @@ def running(
     scratch: Path,
     variables: Mapping[str, Mapping[str, str]],
     needed: int | None = None,
-) -> Iterator[Members]:
+) -> Iterator[LocalFederation]:
     """Server and sites, from now until the end of the block, however it ends.
 
     Args:
@@ -132,7 +127,7 @@ def running(
     Raises:
         RunFailed: the server does not start.
     """
-    members = Members(federation, kits, log, scratch, needed)
+    members = LocalFederation(federation, kits, log, scratch, needed)
     try:
         members.start(federation.host, variables.get(federation.host, os.environ))
         members.wait_for_server()

@@ -12,11 +12,8 @@ from typing import Any
 from nvflare.app_common.executors.client_api import in_process_backend
 from nvflare.private.fed.client.client_runner import ClientRunner
 
-STAY_VARIABLE = "FEDMED_SITES_STAY"
-"""Set where each site of a simulation has a process of its own, which may wait for tasks as long as it likes."""
-
-TASK_WAIT = 4
-"""How much longer a site waits between two questions for a task."""
+from fedmed.core.names import PERSISTENT_VARIABLE
+from fedmed.core.timing import TIMING
 
 
 def shorten(context: Any, seconds: float) -> None:
@@ -30,9 +27,9 @@ def shorten(context: Any, seconds: float) -> None:
     """
     _replace(in_process_backend, "_RESULT_POLL_INTERVAL", seconds)
     _replace(context.api, "result_check_interval", seconds)
-    if os.environ.get(STAY_VARIABLE):
+    if os.environ.get(PERSISTENT_VARIABLE):
         fetch = getattr(ClientRunner, "fetch_and_run_one_task", None)
-        _replace(ClientRunner, "fetch_and_run_one_task", _until_there_is_one(fetch, TASK_WAIT * seconds))
+        _replace(ClientRunner, "fetch_and_run_one_task", _until_there_is_one(fetch, TIMING.task_wait_factor * seconds))
 
 
 def _until_there_is_one(fetch: Callable[..., tuple[float, bool]] | None, seconds: float) -> Any:

@@ -1,4 +1,4 @@
-"""Lesion-wise Dice and HD95 as BraTS has defined them for gliomas since 2023. Pure functions over (X, Y, Z).
+"""Lesion-wise Dice and HD95 as BraTS has defined them for gliomas since 2023. Pure functions, in 2D and 3D.
 
 The definition is that of the challenge's own program (Saluja et al., BraTS-2023-Metrics, GLI). Lesions of the truth
 that touch once dilated are one lesion; each is compared with all predicted components that reach its dilated self;
@@ -6,6 +6,7 @@ lesions of at most 50 mm^3 are left out; and every predicted component that reac
 Dice 0 and a distance of 374 mm, as does a lesion that nothing reaches.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,20 +14,17 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fedmed.tasks.scoring.surface_metrics import hd95
+from fedmed.tasks.scoring.surface_metrics import Spacing, element_mm3, hd95
 
 MISSED_MM = 374.0
 SMALLEST_MM3 = 50
 DILATIONS = 3
-_MISSED = (0.0, MISSED_MM)  # Dice and distance
-_TOUCHING = ndimage.generate_binary_structure(3, 3)  # 26 neighbours: components
-_GROWING = ndimage.generate_binary_structure(3, 2)  # 18 neighbours: dilation
 
 Mask = NDArray[np.bool_]
 
 
 class LesionScores(NamedTuple):
-    """A case's scores in one region."""
+    """A case's scores of one target."""
 
     dice: float  # in [0, 1]; 1 where there is nothing to find and nothing was found
     hd95_mm: float  # 0 to 374
@@ -35,50 +33,68 @@ class LesionScores(NamedTuple):
     false: int  # predicted components that reach no lesion
 
 
-def lesion_scores(predicted: Mask, truth: Mask) -> LesionScores:
+class _Lesion(NamedTuple):
+    """One lesion of the truth."""
+
+    near: frozenset[int]  # the predicted components that reach it, by their numbers
+    score: tuple[float, float] | None  # Dice and HD95 in mm; None of a lesion that is too small to be scored
+
+
+def lesion_scores(predicted: Mask, truth: Mask, spacing: Spacing = 1.0) -> LesionScores:
     """Compare lesion by lesion.
 
     Args:
-        predicted: (X, Y, Z) in voxels of 1 mm.
+        predicted: bool (H, W) or (X, Y, Z).
         truth: of the same shape.
+        spacing: in mm.
     """
     predicted, truth = _boxed(predicted, truth)
-    components, count = ndimage.label(predicted, _TOUCHING)
-    lesions, number = _lesions(truth)
-    reached: set[int] = set()
-    pairs = []
-    for lesion in (lesions == n + 1 for n in range(number)):
-        near = {int(n) for n in np.unique(components[_grown(lesion)]) if n}
-        reached |= near
-        if lesion.sum() > SMALLEST_MM3:
-            pairs.append(_pair(np.isin(components, list(near)), lesion) if near else _MISSED)
-    false = count - len(reached)
-    scored = len(pairs) + false
+    components, count = ndimage.label(predicted, _touching(predicted.ndim))
+    lesions = [_lesion(mask, components, spacing) for mask in _masks(truth)]
+    false = count - len(frozenset().union(*(lesion.near for lesion in lesions)))
+    scores = [lesion.score for lesion in lesions if lesion.score is not None]
+    missed = sum(not lesion.near for lesion in lesions if lesion.score is not None)
+    scored = len(scores) + false
     if not scored:
         return LesionScores(1.0, 0.0, 0, 0, 0)
-    dice = sum(dice for dice, _ in pairs) / scored
-    distance = (sum(mm for _, mm in pairs) + false * MISSED_MM) / scored
-    return LesionScores(dice, distance, len(pairs), sum(pair is _MISSED for pair in pairs), false)
+    dice = sum(dice for dice, _ in scores) / scored
+    distance = (sum(mm for _, mm in scores) + false * MISSED_MM) / scored
+    return LesionScores(dice, distance, len(scores), missed, false)
 
 
-def _lesions(truth: Mask) -> tuple[NDArray[np.int32], int]:
-    """The truth's lesions, numbered from 1: voxels are of one lesion where dilation joins them."""
-    joined, number = ndimage.label(_grown(truth), _TOUCHING)
-    return np.where(truth, joined, 0), number
+def _masks(truth: Mask) -> Iterator[Mask]:
+    """The truth's lesions one after another: voxels are of one lesion where dilation joins them."""
+    joined, number = ndimage.label(_grown(truth), _touching(truth.ndim))
+    return (truth & (joined == lesion + 1) for lesion in range(number))
+
+
+def _lesion(mask: Mask, components: NDArray[np.int32], spacing: Spacing) -> _Lesion:
+    near = frozenset(int(n) for n in np.unique(components[_grown(mask)]) if n)
+    if mask.sum() * element_mm3(spacing, mask.ndim) <= SMALLEST_MM3:
+        return _Lesion(near, None)
+    return _Lesion(near, _compared(np.isin(components, list(near)), mask, spacing) if near else (0.0, MISSED_MM))
+
+
+def _touching(axes: int) -> Mask:
+    """All neighbours, 26 in 3D: these make a component."""
+    return np.asarray(ndimage.generate_binary_structure(axes, axes))
 
 
 def _grown(mask: Mask) -> Mask:
-    return np.asarray(ndimage.binary_dilation(mask, _GROWING, iterations=DILATIONS))
+    """Dilated three times to the neighbours at faces and edges, 18 in 3D."""
+    growing = ndimage.generate_binary_structure(mask.ndim, 2)
+    return np.asarray(ndimage.binary_dilation(mask, growing, iterations=DILATIONS))
 
 
-def _pair(predicted: Mask, lesion: Mask) -> tuple[float, float]:
+def _compared(predicted: Mask, lesion: Mask, spacing: Spacing) -> tuple[float, float]:
+    """Dice and HD95 in mm of one lesion and the components that reach it."""
     dice = 2 * np.count_nonzero(predicted & lesion) / (np.count_nonzero(predicted) + np.count_nonzero(lesion))
-    distance = hd95(torch.from_numpy(predicted)[None], torch.from_numpy(lesion)[None])
+    distance = hd95(torch.from_numpy(predicted)[None], torch.from_numpy(lesion)[None], spacing)
     return float(dice), float(distance)
 
 
 def _boxed(predicted: Mask, truth: Mask) -> tuple[Mask, Mask]:
-    """Both cut to the box around all that is in either, with room for the dilation: the same answer, much sooner."""
+    """Both cut to the box around all that is in either, with room for the dilation: the same result, much sooner."""
     found = ndimage.find_objects((predicted | truth).astype(np.uint8))
     if not found:
         return predicted, truth

@@ -1,4 +1,4 @@
-"""Dice of regions, by the published rule and by the challenge's. Pure functions."""
+"""Dice by the published rule and by the challenge's. Pure functions, in 2D and 3D."""
 
 import torch
 from monai.metrics import compute_dice
@@ -8,7 +8,7 @@ def region_dice(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Dice by the published rule: 2|P n T| / (|P| + |T|), NaN where the truth is empty.
 
     Args:
-        predicted: binary (B, C, ...), a channel a region.
+        predicted: binary (B, C, ...), a channel a target.
         truth: binary, of the same shape.
 
     Returns:

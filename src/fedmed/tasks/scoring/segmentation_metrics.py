@@ -1,14 +1,20 @@
-"""Everything that is said of a case's segmentation, region by region."""
+"""All figures of a case's segmentation, by target. Pure functions, in 2D and 3D."""
 
 import torch
 
-from fedmed.tasks.base import Metric
 from fedmed.tasks.scoring.lesion_metrics import LesionScores, lesion_scores
+from fedmed.tasks.scoring.metric import Metric
 from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
-from fedmed.tasks.scoring.surface_metrics import challenge_hd95, challenge_surface_dice, hd95, surface_dice
+from fedmed.tasks.scoring.surface_metrics import (
+    Spacing,
+    challenge_hd95,
+    challenge_surface_dice,
+    element_mm3,
+    hd95,
+    surface_dice,
+)
 
-ML = 1000
-"""Voxels of 1 mm in a ml."""
+MM3_IN_ML = 1000
 
 SEGMENTATION_METRICS = (
     Metric("dice", "Dice", "", "higher"),
@@ -29,33 +35,35 @@ SEGMENTATION_METRICS = (
 )
 
 
-def case_metrics(predicted: torch.Tensor, truth: torch.Tensor) -> dict[str, list[float]]:
-    """Each of :data:`SEGMENTATION_METRICS` for each region.
+def case_metrics(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0) -> dict[str, list[float]]:
+    """Each of :data:`SEGMENTATION_METRICS` for each target.
 
     Dice, HD95 and surface Dice come by two rules. The published one has no value, NaN, where the truth is empty; the
-    challenge's counts such a region as perfect if the prediction is empty too, and else as a miss. The volume error is
+    challenge's counts such a target as perfect if the prediction is empty too, and else as a miss. The volume error is
     the predicted volume less the true one.
 
     Args:
-        predicted: bool (C, X, Y, Z) in voxels of 1 mm, a channel a region.
+        predicted: bool (C, X, Y, Z), a channel a target; (C, H, W) has areas in place of volumes, as if 1 mm thick.
         truth: bool, of the same shape.
+        spacing: in mm.
     """
     values: dict[str, list[float]] = {
         "dice": region_dice(predicted[None], truth[None])[0].tolist(),
         "challenge_dice": challenge_dice(predicted[None], truth[None])[0].tolist(),
     }
     surfaces = (hd95, challenge_hd95, surface_dice, challenge_surface_dice)
-    values |= {rule.__name__: rule(predicted, truth).tolist() for rule in surfaces}
-    values |= _by_lesion(predicted, truth)
-    volume, found = ((mask.flatten(1).sum(dim=1).double() / ML) for mask in (truth, predicted))
+    values |= {rule.__name__: rule(predicted, truth, spacing).tolist() for rule in surfaces}
+    values |= _by_lesion(predicted, truth, spacing)
+    each = element_mm3(spacing, predicted.ndim - 1)
+    volume, found = (mask.flatten(1).sum(dim=1).double() * each / MM3_IN_ML for mask in (truth, predicted))
     values |= {"volume": volume.tolist(), "predicted_volume": found.tolist()}
     error = found - volume
     return values | {"volume_error": error.tolist(), "absolute_volume_error": error.abs().tolist()}
 
 
-def _by_lesion(predicted: torch.Tensor, truth: torch.Tensor) -> dict[str, list[float]]:
+def _by_lesion(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing) -> dict[str, list[float]]:
     pairs = zip(predicted.cpu().numpy(), truth.cpu().numpy(), strict=True)
-    scores: list[LesionScores] = [lesion_scores(p, t) for p, t in pairs]
+    scores: list[LesionScores] = [lesion_scores(p, t, spacing) for p, t in pairs]
     return {
         "lesion_dice": [each.dice for each in scores],
         "lesion_hd95": [each.hd95_mm for each in scores],

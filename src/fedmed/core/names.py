@@ -1,0 +1,76 @@
+"""Names that several rooms share: files, folders, environment variables and topics, each defined once."""
+
+from pathlib import Path
+
+# environment variables of a site
+DATASET_VARIABLE, DATALIST_VARIABLE, CACHE_VARIABLE = "DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT"
+"""The site's images, its datalists and its cache of prepared cases."""
+
+POLICY_VARIABLE = "PRIVACY_POLICY"
+"""The file of the site's privacy policy."""
+
+STATE_VARIABLE = "FEDMED_STATE"
+"""The folder where a site keeps what must outlive its process; a folder a site."""
+
+RUN_VARIABLE = "FEDMED_RUN"
+"""The run's name, where FLARE's job identifier does not tell runs apart."""
+
+REPORTS_VARIABLE = "FEDMED_REPORTS"
+"""The folder where a site writes the error that ended it, for the launcher on the same machine."""
+
+PERSISTENT_VARIABLE = "FEDMED_SITES_PERSIST"
+"""Set where each site of a simulation has a process of its own for the whole run."""
+
+# files of a run folder
+BEST, LAST = "best_global_model.pt", "last_global_model.pt"
+BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
+"""A site's own models, in the site's folder."""
+
+HISTORY = "training_history"
+ARTIFACTS = Path("artifacts")
+LOG = "training.log"
+SITES = "sites"
+"""The folder of a simulated run with a folder a site, and the server's, for state and ledgers."""
+
+RECORDS = "rounds.jsonl"
+"""One line a round, appended; the last one scores the final model."""
+
+CURVES = "curves.png"
+SUMMARY = "summary.txt"
+AUDIT = "data_audit.txt"
+LEDGER = "privacy_ledger.json"
+EVENTS = "tb_events"
+
+CROSS_SITE = "cross_site"
+"""The stem of the cross-site files: the scores (.json), all metrics (.csv), the matrix (.png)."""
+
+# the server's run directory in FLARE
+LAST_FILE, BEST_FILE = "FL_global_model.pt", "best_FL_global_model.pt"
+CROSS_SITE_RESULTS = Path("cross_site_val") / "cross_val_results.json"
+"""FLARE's scores of every model at every site, written at the end of the job."""
+
+SERVER = "server"
+"""The name of the server and of its folder; no site may have it."""
+
+SIMULATED = "simulate_job"
+"""The identifier that FLARE's simulator gives to every job."""
+
+STATE = "state"
+"""The folder, in a site's folder, of what the site needs to go on in another process."""
+
+# parts of a message
+PRIVACY = "privacy"
+"""In the meta of a site's result: the ledger's entry of the round."""
+
+EXTRAS = "extras"
+"""In the meta of a site's result: the arrays that its algorithm sends beside the update."""
+
+MESSAGE = "message"
+"""In the meta of the server's model: the arrays that its algorithm sends beside the weights."""
+
+TRAINING_CASES = "training_cases"
+"""In the meta of a site's result: the number of its training cases, where counts may leave the site."""
+
+HEARTBEAT_TOPIC = "fedmed.heartbeat"
+RECORDS_TOPIC = "fedmed.rounds"
+"""The app command by which a user of the federation asks for records."""

@@ -1,0 +1,197 @@
+"""The settings of a run that are no choice between plug-ins: training, performance, data, faults."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fedmed.core.errors import InputError
+from fedmed.core.names import CACHE_VARIABLE, DATALIST_VARIABLE, DATASET_VARIABLE, SERVER
+from fedmed.core.options import expect, expect_at_least, expect_positive, expect_share, option
+from fedmed.core.timing import TIMING
+
+CENTRAL_SITE = "site-All"
+
+
+@dataclass(frozen=True)
+class Training:
+    """The settings that decide the numbers, whatever the task and the algorithm."""
+
+    n_clients: int = option(4, "sites; 1 is centralised training on site-All.json. All take part in every round")
+    site_names: str | None = option(
+        None, "the sites' names, with commas between them (default: site-1, site-2, ...; site-All where it is one)"
+    )
+    num_rounds: int = option(600, "federated rounds")
+    aggregation_epochs: int = option(1, "local epochs a round")
+    learning_rate: float = option(1e-4, "Adam's learning rate")
+    weight_decay: float = option(1e-5, "Adam's weight decay")
+    batch_size: int = option(1, "cases in a training step")
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", "arithmetic of the forward pass; auto takes bf16 where the hardware computes in it, else fp32"
+    )
+    validate_every: int = option(1, "rounds from one validation of the global model to the next; the last is scored")
+    seed: int = option(0, "seed of the initial weights, the order of cases, the random transforms and dropout")
+
+    allow_overlap: bool = option(
+        False, "accept the same images or patient in training and validation; scores then say nothing of new patients"
+    )
+    cross_site: bool = option(
+        False, "score every site's own model and the global one at every site after the last round; own models leave"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size", "validate_every"):
+            expect_at_least(name, getattr(self, name), 1)
+        expect(self.n_clients <= 10_000, "n_clients", self.n_clients, "at most 10000")
+        if self.site_names is not None:
+            self._check_site_names(self.site_names)
+        expect_positive("learning_rate", self.learning_rate)
+        expect_at_least("weight_decay", self.weight_decay, 0)
+        expect(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2^32 - 1")
+
+    def _check_site_names(self, given: str) -> None:
+        for site in self.sites:
+            fits = bool(re.fullmatch("[A-Za-z0-9_-]+", site)) and site != SERVER
+            expect(fits, "site_names", given, "names of letters, digits, dashes and underscores, but not server")
+        expect(len(set(self.sites)) == len(self.sites), "site_names", given, "each name once")
+        expect(len(self.sites) == self.n_clients, "site_names", given, f"{self.n_clients} names, as --n_clients says")
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites' names, by which they find their datalists."""
+        if self.site_names is not None:
+            return tuple(name.strip() for name in self.site_names.split(","))
+        return (CENTRAL_SITE,) if self.n_clients == 1 else tuple(f"site-{i + 1}" for i in range(self.n_clients))
+
+
+@dataclass(frozen=True)
+class Performance:
+    """The settings that change the speed of a run but no numbers, except by the order in which floats are rounded."""
+
+    cache_dataset: float = option(0.0, "share of the cases held in memory after their fixed transforms")
+    cache_gb: float = option(
+        20.0, "most that a machine keeps on disk of cases after their fixed transforms, in GB; 0 keeps nothing"
+    )
+
+    validation: Literal["split", "every"] = option(
+        "split", "where all sites list the same validation cases: each is scored once, by one site, or by every site"
+    )
+    memory_format: Literal["auto", "contiguous", "channels_last"] = option(
+        "auto", "layout of images in the network; auto is channels_last on CPUs and contiguous on GPUs"
+    )
+    cpu_threads: int | None = option(None, "CPU threads of a site (default: the cores shared out among the sites)")
+    freed_memory: Literal["keep", "return"] = option(
+        "keep", "what a training step frees is kept for the next one, in huge pages, or returned; simulator only"
+    )
+    num_workers: int = option(0, "further processes of a site that prepare cases; 0 is a thread beside the training")
+    poll_s: float = option(
+        0.05, "seconds between two looks for a message, four times as many for a task; 0: FLARE's own"
+    )
+
+    def __post_init__(self) -> None:
+        expect_at_least("cache_gb", self.cache_gb, 0)
+        expect_share("cache_dataset", self.cache_dataset)
+        threads = self.cpu_threads
+        expect(threads is None or threads > 0, "cpu_threads", threads, "at least 1")
+        expect_at_least("num_workers", self.num_workers, 0)
+        expect(0 <= self.poll_s <= 10, "poll_s", self.poll_s, "a number of seconds from 0 to 10")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The places of a site's data. They never travel: every site has its own."""
+
+    dataset_base_dir: Path | None = option(None, "folder of the images (default: $DATASET_ROOT)")
+    datalist_json_path: Path | None = option(None, "folder of <site>.json, or one such file (default: $DATALIST_ROOT)")
+    cache_dir: Path | None = option(
+        None, "folder for prepared cases, shared by sites and runs (default: $CACHE_ROOT, or cache beside the runs)"
+    )
+
+    @classmethod
+    def of_this_site(cls) -> "Data":
+        """The places that this machine's environment variables DATASET_ROOT, DATALIST_ROOT and CACHE_ROOT name."""
+        return cls(*(_absolute(os.environ.get(name)) for name in (DATASET_VARIABLE, DATALIST_VARIABLE, CACHE_VARIABLE)))
+
+    @property
+    def names_a_dataset(self) -> bool:
+        """True where a dataset or a datalist is given."""
+        return self.dataset_base_dir is not None or self.datalist_json_path is not None
+
+    def resolved(self) -> tuple[Path, Path]:
+        """The dataset folder and the datalist path, absolute.
+
+        Raises:
+            InputError: one of them is not given or does not exist.
+        """
+        dataset = _existing(self.dataset_base_dir, "dataset_base_dir", DATASET_VARIABLE, advice_to_fill)
+        datalist = _existing(self.datalist_json_path, "datalist_json_path", DATALIST_VARIABLE)
+        if not dataset.is_dir():
+            raise InputError(f"--dataset_base_dir {dataset} is a file; give the folder that the lists' paths start in.")
+        return dataset, datalist
+
+
+@dataclass(frozen=True)
+class Faults:
+    """By default every site must answer in every round, and a run without one of them ends."""
+
+    min_clients: int | None = option(
+        None, "usable updates that a round needs; a site that dies, fails or is late is left out (default: all answer)"
+    )
+    round_timeout: int | None = option(
+        None, "seconds after which a round waits for no more answers (default: for ever)"
+    )
+    site_silence: float = option(
+        120.0, "seconds without a sign of life after which a site counts as lost, until it is heard again"
+    )
+    max_update_ratio: float = option(
+        100.0, "refuse an update that is more times larger than the median of the other sites'; 0 refuses none"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("min_clients", "round_timeout"):
+            if getattr(self, name) is not None:
+                expect_at_least(name, getattr(self, name), 1)
+        expect(
+            1 <= self.site_silence < 86_400, "site_silence", self.site_silence, "a number of seconds from 1 to 86400"
+        )
+        ratio = self.max_update_ratio
+        expect(ratio == 0 or 1 < ratio < float("inf"), "max_update_ratio", ratio, "0, or a finite number above 1")
+
+    def check_sites(self, sites: int) -> None:
+        """Refuse to wait for more sites than there are.
+
+        Raises:
+            InputError: ``min_clients`` is above their number.
+        """
+        given = self.min_clients
+        expect(given is None or given <= sites, "min_clients", given, f"at most the {sites} sites of the run")
+
+    def spares(self, sites: int) -> bool:
+        """Whether a round may end without one of so many sites."""
+        return self.min_clients is not None and self.min_clients < sites
+
+    @property
+    def heartbeat_every_s(self) -> float:
+        """Seconds from one heartbeat of a site to its next."""
+        return self.site_silence / TIMING.heartbeats_per_silence
+
+
+def _absolute(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _existing(path: Path | None, name: str, variable: str, remedy: Callable[[Path], str] | None = None) -> Path:
+    if path is None:
+        raise InputError(f"No --{name} is given; give it, or set the environment variable {variable}.")
+    if not path.exists():
+        first = f"{remedy(path)}, or " if remedy else ""
+        raise InputError(f"--{name} {path} does not exist; {first}give an existing path, or set {variable}.")
+    return path
+
+
+def advice_to_fill(base_dir: Path) -> str:
+    """The advice to fill a dataset folder, with the page that says how where the folder is one of this project's."""
+    ours = (base_dir.parent / "prepare.py").is_file()
+    return "put the data there" + (f", as {base_dir.parent / 'README.md'} says" if ours else "")

@@ -1,0 +1,43 @@
+"""A release entered in a site's ledger, refused where it would exceed the budget; and mechanisms from plain values."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fedmed.core import registry
+from fedmed.core.errors import InputError
+from fedmed.core.options import from_plain
+from fedmed.privacy.base import Mechanism, ReleaseContext, Released
+from fedmed.privacy.ledger import Entry, Ledger
+
+
+def rebuilt_mechanism(plain: Mapping[str, Any]) -> Mechanism:
+    """A mechanism from its name and options, as in the experiment file."""
+    options = dict(plain)
+    mechanism: Mechanism = from_plain(registry.find("privacy", options.pop("name")), options)
+    return mechanism
+
+
+def booked(
+    released: Released, context: ReleaseContext, ledger: Ledger, mechanism: Mechanism, passed: Sequence[str]
+) -> Entry:
+    """The entry of a release, added to the site's ledger.
+
+    Args:
+        passed: the entries of the model that leave as they are.
+
+    Raises:
+        InputError: it would exceed the budget, so it must not be sent.
+    """
+    of_round, total, after_next, delta = released.spent
+    if mechanism.budget is not None and (total is None or total > mechanism.budget):
+        raise InputError(
+            f"Round {context.round} would bring epsilon to {total:g} and the budget is {mechanism.budget:g}; "
+            "nothing is sent."
+        )
+    known = {name: value for name, value in released.diagnostics.items() if math.isfinite(value)}
+    diagnostics = {**dict.fromkeys(released.diagnostics), **known}  # JSON has no NaN
+    facts = {**released.facts, **({"passed_as_they_are": list(passed)} if passed else {})}
+    entry = Entry(context.site, context.round, of_round, total, after_next, delta, facts, diagnostics)
+    ledger.entries.append(entry)
+    return entry

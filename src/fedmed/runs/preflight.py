@@ -1,0 +1,165 @@
+"""The checks of a run on data of this machine, before anything starts: demonstration data, cache, audit, privacy."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fedmed.core.cli import echo
+from fedmed.core.code_version import REPOSITORY
+from fedmed.core.errors import InputError
+from fedmed.core.names import ARTIFACTS
+from fedmed.data.audit import audit_table
+from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.audit.finding import refuse_errors
+from fedmed.data.audit.site_audit import overlaps
+from fedmed.data.datalist import Datalist, datalist_path, open_datalist
+from fedmed.experiment import Experiment
+from fedmed.privacy.policy import enforce
+from fedmed.runs.run_folder import RunFolder
+
+Datalists = Mapping[str, Datalist]
+"""Each site's datalist, where the data lie on this machine; else none."""
+
+
+class Preflight(NamedTuple):
+    """The outcome of the checks.
+
+    Attributes:
+        experiment: on the data that it will run on.
+        datalists: of each site; empty where the data are the sites' own.
+        summaries: facts of each site's data, as JSON values.
+        tables: the tables of the audit, for a file.
+    """
+
+    experiment: Experiment
+    datalists: Datalists
+    summaries: dict[str, dict[str, Any]]
+    tables: str
+
+
+def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
+    """Check everything that can be checked here. Sites whose data are their own audit them themselves.
+
+    Args:
+        begun: the folder of the unfinished run with which to go on.
+
+    Raises:
+        InputError: something speaks against the run; nothing was started.
+    """
+    if not experiment.environment.DATA_IS_LOCAL:
+        experiment.environment.check_machine(experiment)
+        return Preflight(experiment, {}, {}, "")
+    experiment = _with_cache(_with_demo_data(experiment))
+    experiment.environment.check_machine(experiment)
+    datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
+    summaries, tables = _audited(experiment, datalists)
+    _check_privacy(experiment, datalists)
+    if begun:
+        _check_same_cases(begun, datalists)
+    return Preflight(experiment, datalists, summaries, tables)
+
+
+def splits_of(datalists: Datalists) -> dict[str, dict[str, list[str]]]:
+    """The names of each site's training and validation cases."""
+    return {
+        site: {split: [case.name for case in datalist.cases(split)] for split in ("training", "validation")}
+        for site, datalist in datalists.items()
+    }
+
+
+def _check_same_cases(begun: RunFolder, datalists: Datalists) -> None:
+    """Refuse to go on with a run on other cases than it began with.
+
+    Raises:
+        InputError: a site's list has changed.
+    """
+    if not (begun.path / "dataset_splits.json").is_file():
+        return
+    before, now = begun.read_json("dataset_splits"), splits_of(datalists)
+    changed = [site for site in now if now[site] != before.get(site)]
+    if changed:
+        raise InputError(
+            f"The datalist of {changed[0]} names other cases than when {begun.name} began; restore it, or start a new "
+            "run."
+        )
+
+
+def _with_demo_data(experiment: Experiment) -> Experiment:
+    """The experiment itself, or where it names no data the experiment on its task's demonstration, made once.
+
+    Raises:
+        InputError: the data cannot be made.
+    """
+    if experiment.data.names_a_dataset:
+        return experiment
+    folder = REPOSITORY / experiment.task.DEMO
+    if not folder.is_dir():
+        echo(f"No dataset is named: making the demonstration's data in {folder}")
+    experiment.task.demo_data(folder)
+    data = replace(experiment.data, dataset_base_dir=folder, datalist_json_path=folder / "datalist")
+    return experiment.with_data(data)
+
+
+def _with_cache(experiment: Experiment) -> Experiment:
+    """The experiment itself, or where it names no cache folder the experiment with one beside its run folders."""
+    if experiment.data.cache_dir is not None or experiment.performance.cache_gb == 0:
+        return experiment
+    folder = artifacts_of(experiment).absolute() / "cache"
+    return experiment.with_data(replace(experiment.data, cache_dir=folder))
+
+
+def artifacts_of(experiment: Experiment) -> Path:
+    """The folder of the experiment's run folders."""
+    return experiment.artifacts or REPOSITORY / ARTIFACTS
+
+
+def _datalist(experiment: Experiment, site: str) -> Datalist:
+    dataset, lists = experiment.data.resolved()
+    if lists.is_file() and len(experiment.training.sites) > 1:
+        sites = experiment.training.n_clients
+        raise InputError(f"--datalist_json_path {lists} is one file, but there are {sites} sites; give a folder.")
+    return open_datalist(datalist_path(lists, site), dataset)
+
+
+def _audited(experiment: Experiment, datalists: Datalists) -> tuple[dict[str, dict[str, Any]], str]:
+    """Audit every site's data with a line a site on the screen; facts by site, and the tables for a file.
+
+    Raises:
+        InputError: the data have errors, or an option of the task does not suit them.
+    """
+    task, allow_overlap, verbose = experiment.task, experiment.training.allow_overlap, experiment.environment.verbose
+    book = FactsBook(experiment.caching().disk)
+    audits, tables = [], []
+    for site, datalist in datalists.items():
+        progress = audit_table.audit_progress(site, echo)
+        audits.append(task.audit(site, datalist, allow_overlap, book=book, progress=progress))
+        tables.append(audit_table.site_table(audits[-1]))
+        found = audits[-1].findings
+        echo(tables[-1] if verbose or found else audit_table.site_line(audits[-1]))
+    across = overlaps(audits, allow_overlap)
+    if across:
+        tables.append(audit_table.across_text(across))
+        echo(tables[-1])
+    for audit in audits:
+        refuse_errors(audit.findings, f"the data of {audit.site}")
+    refuse_errors(across, "the sites together")
+    echo("")
+    described = {site: task.describe_data(datalist) for site, datalist in datalists.items()}
+    return {audit.site: {**described[audit.site], **audit.document()} for audit in audits}, "\n".join(tables) + "\n"
+
+
+def _check_privacy(experiment: Experiment, datalists: Datalists) -> None:
+    """Show the mechanism's warnings about the sites' numbers of patients.
+
+    Raises:
+        InputError: it cannot work with them, or this machine's policy demands more.
+    """
+    patients = {
+        site: len({experiment.task.patient_of(case) for case in datalist.training})
+        for site, datalist in datalists.items()
+    }
+    for warning in experiment.privacy.check_data(experiment, patients):
+        echo(f"warning: {warning}\n")
+    for site, count in patients.items():
+        enforce(experiment, site, count)

@@ -1,0 +1,86 @@
+"""One run from start to end: its folder, its environment, its result."""
+
+import contextlib
+import shlex
+import time
+
+from fedmed.core import locks, machine
+from fedmed.core.cli import echo
+from fedmed.core.errors import InputError, RunFailed, in_words
+from fedmed.core.names import AUDIT
+from fedmed.experiment import Experiment, new_run_id
+from fedmed.runs import console
+from fedmed.runs.preflight import Preflight, artifacts_of, checked, splits_of
+from fedmed.runs.resuming import refuse_finished
+from fedmed.runs.run_folder import RunFolder
+from fedmed.runs.run_monitor import RunMonitor
+from fedmed.runs.run_result import finish, title_of_data
+
+
+def check_and_run(experiment: Experiment, begun: RunFolder | None = None) -> None:
+    """Run an experiment if nothing speaks against it, and leave a complete run folder.
+
+    Args:
+        begun: the folder of the unfinished run with which to go on; None begins a new one.
+
+    Raises:
+        InputError: something speaks against it, and nothing was started; or the run of ``begun`` goes on elsewhere.
+        RunFailed: the run did not end well; its folder says ``failed`` and keeps what there was.
+    """
+    if not experiment.environment.DATA_IS_LOCAL and not begun:
+        experiment = experiment.named(new_run_id())
+    found = checked(experiment, begun)
+    folder = begun or RunFolder.create(artifacts_of(experiment), experiment.job_name)
+    with locks.held(folder.path):
+        refuse_finished(folder)
+        _run(found, folder)
+
+
+def _run(found: Preflight, folder: RunFolder) -> None:
+    folder.set_log_aside()
+    monitor = RunMonitor(folder, found.experiment)
+    started = time.monotonic()
+    try:
+        _describe(folder, found)
+        screen = console.settings(found.experiment, found.summaries, title_of_data(found.experiment))
+        echo(f"run        {folder.path}\n{screen}\n")
+        found.experiment.environment.run(found.experiment, folder, monitor)
+        finish(monitor, time.monotonic() - started)
+    except BaseException as error:
+        with contextlib.suppress(OSError, InputError):  # a full disk must not hide why
+            folder.write_status("failed", _reason(error))
+            monitor.book_unfinished()
+            folder.write_history()
+        echo(f"\nThe run failed; what there is of it is in {folder.path}")
+        echo(f"To go on after its last completed round: python job.py --resume {shlex.quote(str(folder.path))}")
+        if isinstance(error, InputError | OSError):
+            raise RunFailed(_reason(error)) from error
+        raise
+
+
+def _reason(error: BaseException) -> str:
+    return "stopped by the user" if isinstance(error, KeyboardInterrupt) else in_words(error) or type(error).__name__
+
+
+def _describe(folder: RunFolder, found: Preflight) -> None:
+    """Write down the experiment, its data, its model and the machine."""
+    experiment = found.experiment
+    folder.write_status("running")
+    folder.write_experiment(experiment)
+    earlier = [folder.read_json("environment")] if (folder.path / "environment.json").is_file() else []
+    folder.write_json("environment", {**machine.describe(), **({"earlier": earlier} if earlier else {})})
+    folder.write_json("dataset_stats", found.summaries)
+    if found.datalists:  # else they are known to the sites alone
+        folder.write_json("dataset_splits", splits_of(found.datalists))
+        folder.write_text(AUDIT, found.tables)
+    folder.write_json("label_map", experiment.task.label_map())
+    model = experiment.task.build_model()
+    folder.write_json(
+        "model_meta",
+        {
+            "class_path": f"{type(model).__module__}.{type(model).__name__}",
+            "args": model.arguments,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "trained_on": title_of_data(experiment),
+        },
+    )

@@ -1,0 +1,129 @@
+"""The updates of one round: unusable ones are refused by site, the others are combined in the order of the sites."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
+from fedmed.core import registry
+from fedmed.core.entries import Entries, only
+from fedmed.core.options import from_plain
+from fedmed.core.weights import Update, l2_norm
+from fedmed.server.buffers import combined_buffers
+from fedmed.server.update_guard import fault_of, oversized
+
+NO_UPDATE = "No update of this round could be used"
+
+
+class UnusableUpdate(ValueError):
+    """An update that is refused; the message names the site and the reason."""
+
+
+class Aggregation:
+    """A round's contributions, held until all are there, so that their sum does not depend on who came first.
+
+    Args:
+        algorithm: combines them.
+        entries: the entries of the model's state dict.
+        rounds: the number of rounds of the run.
+        max_update_ratio: largest allowed ratio of an update's norm to the median of the other sites'; 0 is no limit.
+    """
+
+    def __init__(self, algorithm: Algorithm, entries: Entries, rounds: int, max_update_ratio: float = 0.0) -> None:
+        self.algorithm, self.rounds = algorithm, rounds
+        self.entries = entries.shared(algorithm.private)
+        self.max_update_ratio = max_update_ratio
+        self._model: Mapping[str, np.ndarray] = {}
+        self._side: ServerSide | None = None
+        self._state: Mapping[str, Any] = {}
+        self.begin({})
+
+    def begin(self, model: Mapping[str, np.ndarray]) -> None:
+        """Begin a round with the global model that is about to be sent; nothing of the last round is left."""
+        self._model = {name: np.asarray(values) for name, values in model.items()} or self._model
+        self._contributions: dict[str, Contribution] = {}
+        self._buffers: dict[str, Update] = {}
+        self.refused: dict[str, str] = {}
+
+    @property
+    def side(self) -> ServerSide:
+        """The algorithm's server side, made when the first model is known, which states the shapes."""
+        if self._side is None:
+            shapes = {name: values.shape for name, values in only(self._model, self.entries.trainable).items()}
+            self._side = self.algorithm.server(ServerSetup(shapes, self.rounds))
+            self._side.restore(self._state) if self._state else None
+        return self._side
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Let the algorithm go on from the state of a checkpoint."""
+        self._state = state
+
+    @property
+    def usable(self) -> int:
+        """The number of updates that can be used so far."""
+        return len(self._contributions)
+
+    def refuse(self, site: str, why: str) -> None:
+        """Leave a site out of the round."""
+        self.refused[site] = why
+        self._contributions.pop(site, None)
+
+    def add(self, site: str, update: Update, steps: Any, cases: Any, extras: Mapping[str, Any]) -> None:
+        """Take a site's differences of all the entries that it shares, and its algorithm's extras.
+
+        Raises:
+            UnusableUpdate: something in them cannot be used.
+        """
+        fault = self._fault(update, steps, extras)
+        if fault:
+            self.refuse(site, fault)
+            raise UnusableUpdate(f"The update of {site} is refused: {fault}.")
+        known = isinstance(cases, int) and not isinstance(cases, bool) and cases > 0
+        arrays = {name: np.asarray(values) for name, values in extras.items()}
+        self._contributions[site] = Contribution(
+            site, only(update, self.entries.trainable), float(steps), float(cases if known else steps), arrays
+        )
+        self._buffers[site] = only(update, self.entries.statistics + self.entries.counters)
+
+    def _fault(self, update: Update, steps: Any, extras: Mapping[str, Any]) -> str | None:
+        if isinstance(steps, bool) or not isinstance(steps, int | float) or not 0 < steps < float("inf"):
+            return f"it states {steps!r} steps; expected a finite number above 0"
+        shapes = {name: np.shape(values) for name, values in only(self._model, self.entries.names).items()}
+        fault = fault_of(update, shapes)
+        if fault:
+            return fault
+        fault = fault_of(extras, self.side.expected_extras())
+        return f"of what its algorithm sends beside, {fault}" if fault else None
+
+    def refuse_oversized(self) -> None:
+        """Drop the updates that are far larger than the others; called when all that will come have come."""
+        if not self.max_update_ratio:
+            return
+        norms = {site: l2_norm(each.update) for site, each in self._contributions.items()}
+        steps = {site: each.steps for site, each in self._contributions.items()}
+        for site, fault in oversized(norms, steps, self.max_update_ratio).items():
+            self.refuse(site, fault)
+
+    def combined(self) -> dict[str, np.ndarray]:
+        """The update of the global model, and the end of the round's contributions.
+
+        Raises:
+            RuntimeError: no site's update was accepted. The job ends, the global model stays as it is.
+        """
+        if not self._contributions:
+            reasons = "; ".join(f"{site}: {fault}" for site, fault in sorted(self.refused.items()))
+            raise RuntimeError(f"{NO_UPDATE} ({reasons}); the global model stays as it was.")
+        contributions = [self._contributions[site] for site in sorted(self._contributions)]
+        buffers = [self._buffers[each.site] for each in contributions]
+        update = dict(self.side.combine(contributions))
+        update |= combined_buffers(self.entries, self._model, buffers, [each.cases for each in contributions])
+        self._contributions = {}
+        return update
+
+
+def rebuilt_algorithm(plain: Mapping[str, Any]) -> Algorithm:
+    """An algorithm from its name and options, as in the experiment file."""
+    options = dict(plain)
+    algorithm: Algorithm = from_plain(registry.find("algorithm", options.pop("name")), options)
+    return algorithm

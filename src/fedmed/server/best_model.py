@@ -1,0 +1,46 @@
+"""The choice of the best global model, by the mean of the key metric over the sites."""
+
+import math
+from collections.abc import Mapping
+
+from fedmed.core.site_scores import mean_over_sites, weight_of
+
+
+class BestModel:
+    """The best model so far.
+
+    Args:
+        metric: the key metric, as sites report it; higher is better.
+
+    Attributes:
+        score: its mean over the sites; minus infinity where none was chosen.
+        rounds: how many rounds made the model; None where none was chosen.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.score, self.rounds = -math.inf, None  # type: float, int | None
+
+    def restore(self, score: float, rounds: int) -> None:
+        """Go on from a checkpoint."""
+        self.score, self.rounds = score, rounds
+
+    def update(self, scores: Mapping[str, Mapping[str, float]], rounds: int) -> bool:
+        """Compare the model that ``rounds`` rounds made; True where it is the best so far.
+
+        The untrained model is no candidate. Of equal models the earlier one stays.
+
+        Args:
+            scores: metrics by site.
+        """
+        weighed = {site: report for site, report in scores.items() if _is_weight(weight_of(report, self.metric))}
+        mean = mean_over_sites(weighed).get(self.metric, -math.inf)
+        if rounds == 0 or not mean > self.score:
+            return False
+        self.score, self.rounds = mean, rounds
+        return True
+
+
+def _is_weight(value: object) -> bool:
+    """True for a number of values or cases by which a mean can weigh."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

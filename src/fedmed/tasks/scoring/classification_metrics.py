@@ -1,0 +1,201 @@
+"""Figures of classification, of one class among several or of several findings at once. Pure functions over rows.
+
+A case has three rows a target: ``score``, the probability of the target from 0 to 1; ``predicted``, 1 where the task's
+rule decides for it, else 0; and ``truth``, 1, 0 or NaN where it is not known, which leaves the pair of case and target
+out. Of one class among several the decision is for the highest score; of findings for scores above one half.
+
+Accuracy, precision, recall and F1 follow from counts that sites can add up; an area under a curve needs all rows.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedmed.core.site_scores import mean_of_values
+from fedmed.tasks.scoring.metric import Row, RowsMetric, Sums, SumsMetric
+
+SCORE, PREDICTED, TRUTH = "score", "predicted", "truth"
+THRESHOLD = 0.5
+"""Of findings: a score above this is a decision for the finding."""
+
+Pair = tuple[str, str]
+"""A case and a target."""
+
+
+def class_rows(case: str, targets: Sequence[str], scores: Sequence[float], truth: int) -> list[Row]:
+    """The rows of a case that is of one class.
+
+    Args:
+        scores: (K,) the classes' probabilities, in the order of ``targets``.
+        truth: the number of the case's class, 0 to K - 1.
+    """
+    decided = int(np.argmax(scores))
+    one_hot = [float(number == truth) for number in range(len(targets))]
+    return _rows(case, targets, scores, [float(number == decided) for number in range(len(targets))], one_hot)
+
+
+def finding_rows(case: str, targets: Sequence[str], scores: Sequence[float], truth: Sequence[float]) -> list[Row]:
+    """The rows of a case with any number of findings.
+
+    Args:
+        scores: (K,) the findings' probabilities, in the order of ``targets``.
+        truth: (K,) 1, 0, or NaN where it is not known whether the finding is there.
+    """
+    return _rows(case, targets, scores, [float(score > THRESHOLD) for score in scores], truth)
+
+
+def _rows(
+    case: str, targets: Sequence[str], scores: Sequence[float], predicted: Sequence[float], truth: Sequence[float]
+) -> list[Row]:
+    quantities = {SCORE: scores, PREDICTED: predicted, TRUTH: truth}
+    return [
+        Row(case, target, quantity, float(value))
+        for quantity, values in quantities.items()
+        for target, value in zip(targets, values, strict=True)
+    ]
+
+
+def auroc(rows: Sequence[Row]) -> float:
+    """The mean over targets of the area under the ROC curve, each target against all others.
+
+    A target whose cases are all positive or all negative has none; NaN where no target has one.
+    """
+    return _mean_over_targets(rows, "roc_auc_score")
+
+
+def weighted_auroc(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """:func:`auroc` of many draws of the rows, (draws,), without scikit-learn's loop over them.
+
+    Args:
+        weights: (draws, rows), the number of times that each row is drawn; of a case's rows of a target it is the same.
+    """
+    truth = {(row.case, row.target): row.value for row in rows if row.quantity == TRUTH}
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.quantity == SCORE and not math.isnan(truth.get((row.case, row.target), math.nan)):
+            places.setdefault(row.target, []).append(place)
+    areas = [_weighted_areas(rows, truth, found, weights[:, found]) for found in places.values()]
+    known = np.array(areas).reshape(-1, len(weights))
+    number = (~np.isnan(known)).sum(axis=0)
+    return np.where(number > 0, np.nansum(known, axis=0) / np.maximum(number, 1), math.nan)
+
+
+def _weighted_areas(
+    rows: Sequence[Row], truth: Mapping[Pair, float], places: Sequence[int], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The share of pairs of a positive and a negative case whose positive has the higher score; ties count half."""
+    scores = np.array([rows[place].value for place in places])
+    positive = np.array([truth[rows[place].case, rows[place].target] == 1 for place in places])
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    above, below = (np.add.reduceat((weights * mask)[:, order], starts, axis=1) for mask in (positive, ~positive))
+    pairs = above.sum(axis=1) * below.sum(axis=1)
+    lower = np.cumsum(below, axis=1) - below / 2
+    return np.where(pairs > 0, (above * lower).sum(axis=1) / np.where(pairs > 0, pairs, 1), math.nan)
+
+
+def average_precision(rows: Sequence[Row]) -> float:
+    """The mean over targets of the average precision, the area under the precision-recall curve. As :func:`auroc`."""
+    return _mean_over_targets(rows, "average_precision_score")
+
+
+def _mean_over_targets(rows: Sequence[Row], function: str) -> float:
+    import sklearn.metrics  # here, because it takes a second that sites of other tasks need not pay
+
+    score: Callable[[NDArray[np.float64], NDArray[np.float64]], float] = getattr(sklearn.metrics, function)
+    pairs = _by_target(rows, SCORE).values()
+    values = [score(truth, scores) for scores, truth in pairs if 0 < truth.sum() < len(truth)]
+    mean = mean_of_values(map(float, values))
+    return math.nan if mean is None else mean
+
+
+def _by_target(rows: Sequence[Row], quantity: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """The values of a quantity and the truth of each target, (N,) each, where the truth is known."""
+    truth: dict[Pair, float] = {(row.case, row.target): row.value for row in rows if row.quantity == TRUTH}
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        known = truth.get((row.case, row.target), math.nan) if row.quantity == quantity else math.nan
+        if not math.isnan(known):
+            found.setdefault(row.target, []).append((row.value, known))
+    return {target: _columns(pairs) for target, pairs in found.items()}
+
+
+def _columns(pairs: Iterable[tuple[float, float]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values, truth = np.asarray(list(pairs), dtype=np.float64).T
+    return values, truth
+
+
+def right_answers(rows: Sequence[Row]) -> dict[str, float]:
+    """``cases``, and of them ``right``: those decided as the truth is for every target whose truth is known."""
+    right: dict[str, bool] = {}
+    decided: dict[Pair, float] = {(row.case, row.target): row.value for row in rows if row.quantity == PREDICTED}
+    for row in rows:
+        if row.quantity == TRUTH and not math.isnan(row.value):
+            agrees = decided.get((row.case, row.target)) == row.value
+            right[row.case] = right.get(row.case, True) and agrees
+    return {"right": float(sum(right.values())), "cases": float(len(right))}
+
+
+def counts(rows: Sequence[Row]) -> dict[str, float]:
+    """By target the decisions for it that are right, ``hit <target>``, wrong, ``false <target>``, and those missed."""
+    sums: dict[str, float] = {}
+    for target, (predicted, truth) in _by_target(rows, PREDICTED).items():
+        sums[f"hit {target}"] = float((predicted * truth).sum())
+        sums[f"false {target}"] = float((predicted * (1 - truth)).sum())
+        sums[f"missed {target}"] = float(((1 - predicted) * truth).sum())
+    return sums
+
+
+def accuracy(sums: Sums) -> float:
+    """The share of right cases; NaN of none."""
+    return _share(sums.get("right", 0.0), sums.get("cases", 0.0))
+
+
+def macro_precision(sums: Sums) -> float:
+    """The mean over targets of the share of decisions for the target that are right; NaN where there are none."""
+    return _over_targets(sums, lambda hit, false, missed: _share(hit, hit + false))
+
+
+def macro_recall(sums: Sums) -> float:
+    """The mean over targets of the share of the target's cases that were found; NaN where there are none."""
+    return _over_targets(sums, lambda hit, false, missed: _share(hit, hit + missed))
+
+
+def macro_f1(sums: Sums) -> float:
+    """The mean over targets of F1, the harmonic mean of precision and recall.
+
+    A target that is neither true nor decided for in any case has no F1 and is left out.
+    """
+    return _over_targets(sums, lambda hit, false, missed: _share(2 * hit, 2 * hit + false + missed))
+
+
+def _over_targets(sums: Sums, of_counts: Callable[[float, float, float], float]) -> float:
+    targets = [key.removeprefix("hit ") for key in sums if key.startswith("hit ")]
+    values = [of_counts(*(sums[f"{kind} {target}"] for kind in ("hit", "false", "missed"))) for target in targets]
+    mean = mean_of_values(values)
+    return math.nan if mean is None else mean
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan
+
+
+_DECIDED = (PREDICTED, TRUTH)
+_SCORED = (SCORE, TRUTH)
+
+AUROC = RowsMetric("auroc", "AUROC", "", "higher", _SCORED, figure=auroc, weighted=weighted_auroc)
+AVERAGE_PRECISION = RowsMetric(
+    "average_precision", "average precision", "", "higher", _SCORED, figure=average_precision
+)
+ACCURACY = SumsMetric("accuracy", "accuracy", "", "higher", _DECIDED, sums=right_answers, of_sums=accuracy)
+F1 = SumsMetric("f1", "F1", "", "higher", _DECIDED, sums=counts, of_sums=macro_f1)
+PRECISION = SumsMetric("precision", "precision", "", "higher", _DECIDED, sums=counts, of_sums=macro_precision)
+RECALL = SumsMetric("recall", "recall", "", "higher", _DECIDED, sums=counts, of_sums=macro_recall)
+
+CLASS_METRICS = (ACCURACY, F1, PRECISION, RECALL, AUROC)
+"""Of one class among several, the best model by accuracy. A task may choose another order, and so another first."""
+
+FINDING_METRICS = (AUROC, AVERAGE_PRECISION, F1, PRECISION, RECALL)
+"""Of several findings at once, the best model by the mean AUROC of the findings."""
