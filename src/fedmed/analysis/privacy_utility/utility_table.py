@@ -15,7 +15,6 @@ from fedmed.analysis.evaluation.evaluation_text import headline
 from fedmed.analysis.evaluation.trained_model import open_model
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import to_plain
-from fedmed.core.site_scores import mean_of_values
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.phantoms.phantom import is_phantom
 from fedmed.experiment import Experiment
@@ -82,8 +81,8 @@ def _other_options(experiment: Experiment) -> dict[str, Any]:
     return {"algorithm": experiment.algorithm.name, **{name: options[name] for name in options if name != "seed"}}
 
 
-def scores(run: RunFolder) -> dict[str, float | None]:
-    """The final model's mean over all validation cases and targets, by each metric of the task's headline.
+def scores(run: RunFolder) -> dict[str, float]:
+    """The final model's figure over all validation cases, by each metric of the task's headline; NaN without a value.
 
     It is the last model, not the best: under a formal guarantee no scores leave the sites, so none is chosen.
     """
@@ -91,10 +90,7 @@ def scores(run: RunFolder) -> dict[str, float | None]:
     held = caching_after(experiment, run.name)
     listed = validation_cases(experiment, FactsBook(held.disk))
     rows = score(open_model(run.path, "last"), listed.cases, listed.label_scheme, held)
-    return {
-        metric.name: mean_of_values(row.value for row in rows if row.metric == metric.name)
-        for metric in headline(experiment.task.METRICS)
-    }
+    return {metric.name: metric.reduce(rows) for metric in headline(experiment.task.METRICS)}
 
 
 def data_in_words(runs: Sequence[RunFolder]) -> str:

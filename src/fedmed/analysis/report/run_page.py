@@ -12,7 +12,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.runs.run_folder import RunFolder
-from fedmed.tasks.base import Metric
+from fedmed.tasks.base import Metric, Pictures
 
 
 def run_page(run: RunFolder, request: EvaluationRequest, number: int) -> str:
@@ -72,9 +72,12 @@ def scored(run: RunFolder, request: EvaluationRequest) -> tuple[EvaluationFolder
 
 
 def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationRequest, number: int) -> list[Picture]:
-    """The worst and the best cases by the first metric, as pictures; none where the images are gone."""
+    """The worst and the best cases by the first metric, as pictures; none where the images are gone or the task draws
+    none."""
     source = source_of(run.path, run.name, request)
-    metric = source.task.METRICS[0]
+    task, metric = source.task, source.task.METRICS[0]
+    if not isinstance(task, Pictures):
+        return []
     held = caching_after(run.experiment(), run.name)
     try:
         listed = cases_of(source, request, FactsBook(held.disk))
@@ -87,9 +90,9 @@ def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationReques
             continue
         model = source.models.get(site) or source.models[""]
         with model.inference():
-            item = model.task.eval_set([by_name[name]], listed.label_scheme, held)[0]
+            item = source.task.eval_set([by_name[name]], listed.label_scheme, held)[0]
             caption = f"{title}: {name} ({site}), mean {metric.title} {value:.4f}"
-            drawn.append(Picture(caption, model.task.picture(model.network, item, model.device)))
+            drawn.append(Picture(caption, task.picture(model.network, item, model.device)))
     return drawn
 
 
