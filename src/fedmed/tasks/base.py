@@ -46,6 +46,9 @@ class Task(Plugin, ABC):
     KEY_METRIC: ClassVar[str]
     """The name under which sites report the first of :attr:`METRICS`, such as ``val_dice``."""
 
+    NOTES: ClassVar[tuple[str, ...]] = ()
+    """Sentences that a reader needs to understand :attr:`METRICS`, for the end of a table."""
+
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
     """The task's own values of options that are not the task's: rounds, learning rate, weight decay, batch size."""
 

@@ -29,7 +29,7 @@ from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, fit, largest, round_up
 from fedmed.tasks.base import Metric, Preset, Row, Task
 from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
-from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS, case_metrics
+from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS, SEGMENTATION_NOTE, case_metrics
 from fedmed.tasks.scoring.segmentation_picture import segmentation_picture
 
 PUBLISHED_ROI: Size = (224, 224, 144)
@@ -61,6 +61,7 @@ class Brats18(Task):
     KEY_METRIC: ClassVar[str] = "val_dice"
     TARGETS: ClassVar[tuple[str, ...]] = ("TC", "WT", "ET")
     METRICS: ClassVar[tuple[Metric, ...]] = SEGMENTATION_METRICS
+    NOTES: ClassVar[tuple[str, ...]] = (SEGMENTATION_NOTE,)
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "num_rounds": 600,
         "aggregation_epochs": 1,

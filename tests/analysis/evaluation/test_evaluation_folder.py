@@ -14,10 +14,10 @@ IDENTITY = {"weights_sha256": "ab", "split": "validation"}
 ABOUT = {**IDENTITY, "run": "r", "model": "best", "data": "d", "flips": False}
 ABOUT |= {"cases": ["NA"], "patients": {"NA": "p"}, "truth_sha256": {"NA": "cd"}}
 ROWS = [Row("a", "TC", "dice", 0.25), Row("a", "ET", "dice", math.nan)]
-CASES = pd.DataFrame([{"run": "r", "site": "s", "case": "NA", "region": "TC", "metric": "dice", "value": math.nan}])
+CASES = pd.DataFrame([{"run": "r", "site": "s", "case": "NA", "target": "TC", "quantity": "dice", "value": math.nan}])
 TABLE = pd.DataFrame(
     [("pooled", "TC", "dice", 1, 1, 0.5, 0.5, math.nan, 0.4, 0.6)],
-    columns=["site", "region", "metric", "cases", "patients", "mean", "median", "std", "low", "high"],
+    columns=["site", "target", "metric", "cases", "patients", "value", "median", "std", "low", "high"],
 )
 
 

@@ -42,13 +42,13 @@ def folder(tmp_path: Path) -> EvaluationFolder:
     values = {("site-1", "a"): 0.25, ("site-2", "b"): 0.75}
     results = {
         (site, case): [
-            Row(case, region, metric.name, value) for metric in SEGMENTATION_METRICS for region in ("TC", "ET")
+            Row(case, target, metric.name, value) for metric in SEGMENTATION_METRICS for target in ("TC", "ET")
         ]
         for (site, case), value in values.items()
     }
     cases, patients = long_table("run-001", results), {"a": "p", "b": "q"}
     folder.begin({})
-    table = summarize(cases, patients, [metric.name for metric in SEGMENTATION_METRICS])
+    table = summarize(cases, patients, SEGMENTATION_METRICS)
     about = {"model": "best", "split": "validation", "data": "set", "cases": ["a", "b"], "patients": patients}
     about |= {"run": "run-001", "weights_sha256": "ab", "flips": False, "truth_sha256": {"a": "c", "b": "d"}}
     folder.finish(cases, table, about)
@@ -87,7 +87,7 @@ def test_every_metric_and_site_has_a_row(folder: EvaluationFolder) -> None:
 
 
 def test_cases_stand_worst_first(folder: EvaluationFolder) -> None:
-    (table,) = report_sections.cases(folder, DICE, []).parts
+    (table,) = report_sections.cases(folder, SEGMENTATION_METRICS, []).parts
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == ["a", "b"]
     assert table.rows[0][2:] == ["0.2500", "0.2500", "0.2500"]

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 from torch import nn
-from torch.utils.data import Dataset
 
 from fedmed.analysis.attacks import membership_picture, membership_report, stated_privacy
-from fedmed.analysis.attacks.membership import CaseFit, Found, attack, case_fits, table_of
+from fedmed.analysis.attacks.membership import AttackResult, attack, case_fits, case_losses, table_of
 from fedmed.analysis.attacks.membership_cases import Subject
 from fedmed.analysis.attacks.stated_privacy import StatedPrivacy
 from fedmed.analysis.evaluation.trained_model import initial_network, model_file, network_of
@@ -24,7 +23,7 @@ class MembershipAudit(NamedTuple):
     """The numbers of every case, the attacks on them, and what the run's mechanism states."""
 
     table: pd.DataFrame
-    found: list[Found]
+    found: list[AttackResult]
     stated: StatedPrivacy | None
 
     def text(self) -> str:
@@ -74,15 +73,18 @@ def audit_membership(
         models: the network under attack, and the reference that sets a case's difficulty.
         seed: of the bootstrap.
     """
-    cases = experiment.task.eval_set([each.case for each in subjects], label_scheme, caching)
-    table = table_of(subjects, *(_fits(experiment, model, cases) for model in models))
+    task, precision = experiment.task, experiment.training.precision
+    cases = task.eval_set([each.case for each in subjects], label_scheme, caching)
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    target, reference = (_placed(experiment, model, device) for model in models)
+    fits = case_fits(task, target, cases, device, precision)
+    table = table_of(task, subjects, fits, case_losses(task, reference, cases, device, precision))
     return MembershipAudit(table, attack(table, seed=seed), stated)
 
 
-def _fits(experiment: Experiment, model: nn.Module, cases: Dataset[Any]) -> list[CaseFit]:
-    """A model's fit to each case, computed as at the sites."""
-    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+def _placed(experiment: Experiment, model: nn.Module, device: torch.device) -> nn.Module:
+    """A model on the device, in the memory format of the sites."""
     model.to(device)
     if channels_last(experiment.performance, device):
         use_channels_last(model)
-    return case_fits(experiment.task, model, cases, device, experiment.training.precision)
+    return model

@@ -81,8 +81,8 @@ def _other_options(experiment: Experiment) -> dict[str, Any]:
     return {"algorithm": experiment.algorithm.name, **{name: options[name] for name in options if name != "seed"}}
 
 
-def scores(run: RunFolder) -> dict[str, float]:
-    """The final model's figure over all validation cases, by each metric of the task's headline; NaN without a value.
+def scores(run: RunFolder) -> dict[str, float | None]:
+    """The final model's figure over all validation cases and targets, by each metric of the task's headline.
 
     It is the last model, not the best: under a formal guarantee no scores leave the sites, so none is chosen.
     """
@@ -90,7 +90,10 @@ def scores(run: RunFolder) -> dict[str, float]:
     held = caching_after(experiment, run.name)
     listed = validation_cases(experiment, FactsBook(held.disk))
     rows = score(open_model(run.path, "last"), listed.cases, listed.label_scheme, held)
-    return {metric.name: metric.reduce(rows) for metric in headline(experiment.task.METRICS)}
+    return {
+        metric.name: None if math.isnan(value := metric.reduce(rows)) else value
+        for metric in headline(experiment.task.METRICS)
+    }
 
 
 def data_in_words(runs: Sequence[RunFolder]) -> str:
