@@ -83,7 +83,7 @@ def exported(run: RunFolder, out: Path) -> tuple[TrainedModel, dict[str, Any]]:
 
 def masks(folder: Path, case: Case) -> torch.Tensor:
     """What the bundle wrote of a case, (3, X, Y, Z), oriented RAS; it lies on the grid of the case's files."""
-    written, source = nib.load(folder / f"{case.name}_regions.nii.gz"), nib.load(case.image[0])
+    written, source = nib.load(folder / f"{case.name}_regions.nii.gz"), nib.load(case.images[0])
     np.testing.assert_allclose(written.affine, source.affine)
     assert written.shape == (*source.shape, 3)
     assert written.get_data_dtype() == np.uint8
@@ -122,7 +122,7 @@ def apply(bundle: Path, folder: Path, out: Path) -> None:
 def test_monais_command_line_finds_the_same_masks(run: Callable[..., RunFolder], case: Case, tmp_path: Path) -> None:
     bundle, out = tmp_path / "bundle", tmp_path / "masks"
     model, _ = exported(run(), bundle)
-    apply(bundle, case.image[0].parent, out)
+    apply(bundle, case.images[0].parent, out)
     assert [path.name for path in out.iterdir()] == [f"{case.name}_regions.nii.gz"]
     assert_same(masks(out, case), probabilities(model, case))
 
@@ -131,8 +131,8 @@ def test_the_brains_box_and_small_windows_are_as_here(
     run: Callable[..., RunFolder], case: Case, tmp_path: Path
 ) -> None:
     model, _ = exported(run("--crop_to_brain", "--infer_roi_size", "24", "24", "24"), tmp_path / "bundle")
-    apply(tmp_path / "bundle", case.image[0].parent, tmp_path)
-    images = np.stack([nib.as_closest_canonical(nib.load(path)).get_fdata() for path in case.image])
+    apply(tmp_path / "bundle", case.images[0].parent, tmp_path)
+    images = np.stack([nib.as_closest_canonical(nib.load(path)).get_fdata() for path in case.images])
     _, *inside = np.nonzero(images)
     box = (slice(None), *(slice(axis.min(), axis.max() + 1) for axis in inside))
     found = masks(tmp_path, case)
@@ -145,7 +145,7 @@ def test_the_published_arithmetic_is_as_here(run: Callable[..., RunFolder], case
     """A window larger than the volume is what tells padding from fitting."""
     published = ("--windows", "padded", "--normalize", "crop", "--infer_roi_size", "72", "64", "40")
     model, _ = exported(run(*published), tmp_path / "bundle")
-    apply(tmp_path / "bundle", case.image[0].parent, tmp_path)
+    apply(tmp_path / "bundle", case.images[0].parent, tmp_path)
     found = masks(tmp_path, case)
     assert_same(found, mt.CenterSpatialCrop(found.shape[1:])(probabilities(model, case)))
 
@@ -155,7 +155,7 @@ def test_masks_lie_on_the_grid_of_the_files(run: Callable[..., RunFolder], case:
     folder = tmp_path / "thick"
     folder.mkdir()
     paths = [folder / f"thick-{part}.nii" for part in ("t1c", "t1n", "t2w", "t2f", "seg")]
-    for path, source in zip(paths, map(nib.load, (*case.image, case.label)), strict=True):
+    for path, source in zip(paths, map(nib.load, (*case.images, case.target)), strict=True):
         nib.save(nib.Nifti1Image(np.asarray(source.dataobj), source.affine @ np.diag([1, 1, 1.5, 1])), path)
     model, _ = exported(run(), tmp_path / "bundle")
     config = tmp_path / "bundle" / "configs" / "inference.json"
