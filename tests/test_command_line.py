@@ -10,7 +10,8 @@ from fedmed.command_line import DEFAULTS, SECTIONS, read_experiment
 from fedmed.core import registry
 from fedmed.core.errors import InputError
 from fedmed.core.options import option_names, to_plain
-from fedmed.experiment import Data, Experiment
+from fedmed.core.settings import Data
+from fedmed.experiment import Experiment
 from fedmed.tasks.base import Task
 from fedmed.tasks.brats18 import Brats18
 

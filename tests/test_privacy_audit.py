@@ -11,9 +11,10 @@ import torch
 
 from fedmed.analysis.evaluation.trained_model import initial_network
 from fedmed.core.cli import run_script
+from fedmed.core.weights import save_weights
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry, Ledger
-from fedmed.runs.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
 from result_stat import privacy_audit

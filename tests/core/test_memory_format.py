@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fedmed.core.memory_format import ChannelsLastGroupNorm, channels_last, use_channels_last
-from fedmed.experiment import Performance
+from fedmed.core.settings import Performance
 from model import BratsSegResNet
 
 SIZES = [(1, 16, 12, 8, 4), (2, 8, 5, 7, 3), (1, 64, 2, 2, 2), (3, 24, 1, 1, 1), (1, 8, 33, 17, 9)]

@@ -111,8 +111,8 @@ def open_datalist(path: Path, base_dir: Path) -> Datalist:
     if not any(file.is_file() for case in cases for file in (case.label, *case.image)):
         raise InputError(
             f"{base_dir} holds none of the {len(cases)} cases of {path}: {cases[0].label} and the others are not "
-            f"there; {advice_to_fill(base_dir)}, or give the folder that the list's paths start in with --dataset_base_dir "
-            "or the environment variable DATASET_ROOT."
+            f"there; {advice_to_fill(base_dir)}, or give the folder that the list's paths start in with "
+            "--dataset_base_dir or the environment variable DATASET_ROOT."
         )
     return found
 
