@@ -51,9 +51,7 @@ def test_shares_are_told_from_whole_lists(run: RunFolder) -> None:
     assert scored_shares(run.path)
     run.write_json("training_history", [{"round": 1, "site": site, "val_cases": 4} for site in ("a", "b")])
     assert not scored_shares(run.path)
-    run.write_json(
-        "training_history", [{"round": 1, "site": site, "val_cases": 0} for site in ("a", "b")]
-    )
+    run.write_json("training_history", [{"round": 1, "site": site, "val_cases": 0} for site in ("a", "b")])
     assert not scored_shares(run.path)
 
 
