@@ -154,8 +154,11 @@ def test_a_ledger_that_is_none_is_refused(small_run: RunFolder, capsys: pytest.C
     assert "no privacy ledger" in refused(capsys, small_run.path)
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--inversion_size", "12"), ("--inversion_size", "0"), ("--inversion_steps", "0"), ("--seed", "-1")]
-)
+@pytest.mark.parametrize("arguments", [("--inversion_size", "0"), ("--inversion_steps", "0"), ("--seed", "-1")])
 def test_values_out_of_range_are_refused(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert arguments[0] in refused(capsys, "/nowhere", *arguments)
+
+
+def test_a_crop_that_no_network_takes_is_refused(small_run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    told = refused(capsys, small_run.path, "--inversion", "--inversion_size", "12")
+    assert "--inversion_size is 12; expected a number of at least 8 that 8 divides" in told
