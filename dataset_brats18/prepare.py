@@ -7,20 +7,17 @@ python dataset_brats18/prepare.py picture TREE --out FILE     some cases of a tr
 """
 
 import argparse
-import io
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from fedmed.core.cli import Parser, absolute_path
-from fedmed.core.errors import InputError, counted, in_words
+from fedmed.core.cli import Parser, absolute_path, echo, run_script, warn
+from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
 from fedmed.core.options import add_options, option_names, to_plain
 from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
@@ -45,30 +42,10 @@ PUBLISHED = Path(__file__).resolve().parent / "datalist"
 """The published lists, which are part of the project."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; 0 when done, 2 when the user's input (or the disk) does not allow it, 130 when stopped."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half made is removed
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # paths may hold what the terminal cannot show
-    try:
-        args = parser().parse_args(arguments)
-        {"split": split, "audit": audit, "phantom": phantom, "picture": show}[args.command](args)
-    except (InputError, OSError) as error:
-        say(f"error: {in_words(error)}", sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        say("stopped", sys.stderr)
-        return 130
-    return 0
-
-
-def say(text: str, stream: TextIO | None = None) -> None:
-    """Show a line; that nobody reads any more (``prepare.py audit | head``) must not end the work."""
-    shown = stream or sys.stdout
-    try:
-        print(text, file=shown, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), shown.fileno())
+def main(arguments: Sequence[str]) -> None:
+    """Run one subcommand."""
+    args = parser().parse_args(arguments)
+    {"split": split, "audit": audit, "phantom": phantom, "picture": show}[args.command](args)
 
 
 def parser() -> Parser:
@@ -137,8 +114,8 @@ def split(args: argparse.Namespace) -> None:
     write_site_lists(args.out, parts.sites, validation, args.tree, cases[0].scheme, args.force, besides)
     unknown = [answer for answer in answers.values() if isinstance(answer, InputError)]
     for sentence in [*differing, *small_sites(parts), *_left_out(unknown)]:
-        say(f"warning: {sentence}", sys.stderr)
-    say(table(parts))
+        warn(sentence)
+    echo(table(parts))
     print_exports(args.tree, args.out)
 
 
@@ -218,11 +195,11 @@ def audit(args: argparse.Namespace) -> None:
         _require_place(args.json)
     at_this_site = os.environ.get("DATASET_ROOT")
     dataset = args.dataset_base_dir or (absolute_path(at_this_site) if at_this_site else None)
-    audits, across = audit_brats(args.what, dataset, args.allow_overlap, lambda site: audit_progress(site, say))
+    audits, across = audit_brats(args.what, dataset, args.allow_overlap, lambda site: audit_progress(site, echo))
     for found in audits:
-        say(site_table(found))
+        echo(site_table(found))
     if across:
-        say(across_text(across))
+        echo(across_text(across))
     if args.json:
         write_whole(args.json, as_json(sites_document(audits, across, key_of_this_site())))
     errors = sum(len(found.errors) for found in audits) + len(errors_of(across))
@@ -249,7 +226,7 @@ def phantom(args: argparse.Namespace) -> None:
     )  # fmt: skip
     validating = args.validation * (args.sites if args.validation_lists == "per_site" else 1)
     count = args.sites * args.cases + validating
-    say(f"Wrote {count} synthetic cases ({validating} of them for validation); no patient data.")
+    echo(f"Wrote {count} synthetic cases ({validating} of them for validation); no patient data.")
     print_exports(args.out, lists)
 
 
@@ -260,7 +237,7 @@ def show(args: argparse.Namespace) -> None:
     what = "synthetic phantoms, no patient data" if is_phantom(args.tree) else args.tree.name
     chosen = chosen_cases(find_cases(args.tree), args.cases)
     write_whole(args.out, case_picture(chosen, what, format))
-    say(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
+    echo(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
 
 
 def table(parts: Split[CaseFiles]) -> str:
@@ -286,9 +263,9 @@ def _grade_counts(cases: Sequence[CaseFiles]) -> tuple[str, ...]:
 
 def print_exports(dataset: Path, lists: Path) -> None:
     """Print the lines that tell the other scripts where the data are."""
-    say(f"export DATASET_ROOT={shlex.quote(str(dataset.resolve()))}")
-    say(f"export DATALIST_ROOT={shlex.quote(str(lists.resolve()))}")
+    echo(f"export DATASET_ROOT={shlex.quote(str(dataset.resolve()))}")
+    echo(f"export DATALIST_ROOT={shlex.quote(str(lists.resolve()))}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

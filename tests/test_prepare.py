@@ -348,7 +348,7 @@ def test_what_is_stopped_leaves_nothing(tmp_path: Path, sent: signal.Signals) ->
     while not list(tmp_path.rglob("*.nii.gz")) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(sent)
-    assert process.communicate(timeout=60) == ("", "stopped\n")
+    assert process.communicate(timeout=60) == ("", "stopped: nothing is left half-written\n")
     assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
 

@@ -200,14 +200,17 @@ def test_nothing_is_told_that_is_not_known(run: Callable[..., RunFolder], phanto
 
 
 def evaluation(run: RunFolder, name: str, **about: Any) -> Path:
-    """What an evaluation leaves, in its least form."""
+    """The least that an evaluation leaves, in the columns of earlier versions."""
     folder = run.path / "evaluation" / name
     folder.mkdir(parents=True)
     digest = hashlib.sha256((run.path / "best_global_model.pt").read_bytes()).hexdigest()
-    document = {"weights_sha256": digest, "flips": False, "data": DATA, "split": "test", "cases": ["a", "b"], **about}
+    document = {"weights_sha256": digest, "flips": False, "data": DATA, "split": "test", "cases": ["a", "b"]}
+    document |= {"run": run.name, "model": "best", "patients": {}, "truth_sha256": {}, **about}
     (folder / "evaluation.json").write_text(json.dumps(document))
     rows = [("pooled", "TC", "dice", 0.75), ("pooled", "ET", "dice", None), ("site-1", "TC", "dice", 0.5)]
-    pd.DataFrame(rows, columns=["site", "region", "metric", "mean"]).to_csv(folder / "table.csv", index=False)
+    table = pd.DataFrame(rows, columns=["site", "region", "metric", "mean"])
+    numbers = dict.fromkeys(("cases", "patients", "median", "std", "low", "high"), 1.0)
+    table.assign(**numbers).to_csv(folder / "table.csv", index=False)
     return folder
 
 
@@ -225,7 +228,7 @@ def test_scores_are_those_of_these_weights_without_flips(run: Callable[..., RunF
 def test_a_broken_evaluation_is_named_and_nothing_is_left(run: Callable[..., RunFolder], tmp_path: Path) -> None:
     folder = run()
     (evaluation(folder, "best-test") / "table.csv").write_text("")
-    with pytest.raises(InputError, match="holds no whole evaluation"):
+    with pytest.raises(InputError, match=r"table\.csv cannot be read"):
         exported(folder, tmp_path / "out" / "bundle")
     assert not (tmp_path / "out").exists()
 
