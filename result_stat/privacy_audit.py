@@ -16,6 +16,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
+from torch import nn
+
 from fedmed.analysis.attacks.membership_audit import audit_membership, networks
 from fedmed.analysis.attacks.membership_cases import Subject, subjects
 from fedmed.analysis.attacks.stated_privacy import stated_privacy_of
@@ -31,7 +33,6 @@ from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
-from model import BratsSegResNet
 from result_stat.evaluate import model_name
 
 DATA = ("dataset_base_dir", "datalist_json_path")
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     run = RunFolder.open(args.run)
     experiment, stated = with_data(run.experiment(), args), stated_privacy_of(run)
     models = networks(run, experiment, args.model, args.reference)
+    check_size(args.inversion_size, models[0])
     held = caching_after(experiment, run.name)
     people, scheme = subjects(experiment, experiment.data, FactsBook(held.disk))
     out = RunFolder(args.out or run.path)
@@ -112,10 +114,20 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: there is one.
     """
-    size = args.inversion_size
-    expect(size > 0 and size % BratsSegResNet.DIVISOR == 0, "inversion_size", size, "a number above 0 that 8 divides")
+    expect_at_least("inversion_size", args.inversion_size, 1)
     expect_at_least("inversion_steps", args.inversion_steps, 1)
     expect(0 <= args.seed < 2**32, "seed", args.seed, "a whole number from 0 to 2^32 - 1")
+
+
+def check_size(edge: int, network: nn.Module) -> None:
+    """Refuse a crop on which the network cannot work.
+
+    Raises:
+        InputError: the edge is not divisible as the network needs it, or too short.
+    """
+    divisor, least = (int(getattr(network, name, 1)) for name in ("DIVISOR", "LEAST_EDGE"))
+    ok = edge % divisor == 0 and edge >= least
+    expect(ok, "inversion_size", edge, f"a number of at least {least} that {divisor} divides")
 
 
 def with_data(experiment: Experiment, args: argparse.Namespace) -> Experiment:

@@ -114,7 +114,9 @@ def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> C
         run = RunFolder.create(tmp_path / "runs", "run")
         run.write_experiment(small_experiment(*arguments))
         run.write_status("finished")
-        run.write_json("training_history", [{"round": 0, "site": "site-1"}, {"round": 1, "site": "site-1", "round_seconds": 2.0}])
+        run.write_json(
+            "training_history", [{"round": 0, "site": "site-1"}, {"round": 1, "site": "site-1", "round_seconds": 2.0}]
+        )
         if ledger is not None:
             run.write_json("privacy_ledger", ledger)
         about = {

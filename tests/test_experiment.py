@@ -9,8 +9,8 @@ import pytest
 
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
-from fedmed.core.faults import Faults
-from fedmed.experiment import Data, Experiment, Performance, Training, new_run_id
+from fedmed.core.settings import Data, Faults, Performance, Training
+from fedmed.experiment import Experiment, new_run_id
 
 
 def experiment(*arguments: str) -> Experiment:

@@ -136,6 +136,25 @@ def test_bad_input_ends_with_one_sentence_and_code_2(
     assert not list((tmp_path / "artifacts").glob("run-*"))  # nothing was started
 
 
+@pytest.mark.parametrize("folder", [None, "training/HGG"], ids=["no folder", "an empty one"])
+def test_published_lists_without_their_data_end_with_where_to_get_them(
+    folder: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The dataset folder lies, as the project's own does, beside a prepare.py and its page."""
+    (tmp_path / "prepare.py").touch()
+    if folder:
+        (tmp_path / "dataset" / folder).mkdir(parents=True)
+    lists = Path(job.__file__).parent / "dataset_brats18" / "datalist"
+    data = ["--dataset_base_dir", str(tmp_path / "dataset"), "--datalist_json_path", str(lists)]
+    assert job.main(["--n_clients", "4", "--num_rounds", "600", "--gpu", "0", "--threads", "4", *data]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: ")
+    assert shown.err.count("\n") == 1
+    assert ("holds none of the 103 cases" if folder else "does not exist") in shown.err
+    assert f"put the data there, as {tmp_path / 'README.md'} says" in shown.err
+    assert "audited" not in shown.out
+
+
 def test_a_cross_site_evaluation_without_any_score_is_told(
     small_experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:

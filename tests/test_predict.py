@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from fedmed.core.cli import run_script
+from fedmed.core.names import BEST
+from fedmed.core.weights import save_weights
 from fedmed.data.brats.brats_layout import find_cases
 from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import BEST, RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder
 from result_stat import predict
 from tests import scripts
 

@@ -99,17 +99,17 @@ def test_phantom_of_sites_that_differ_is_split_by_them_again(tmp_path: Path) -> 
 
 def test_split_prints_a_table_and_writes_lists(tmp_path: Path) -> None:
     make_tree(tmp_path / "my tree")
-    result = prepare("split", "my tree", "--out", "my lists", cwd=tmp_path)
+    result = prepare("split", "my tree", "--out", "my lists", "--by", "iid", cwd=tmp_path)
     assert result.returncode == 0
     *small, volumes = result.stderr.splitlines()
     assert [line.split(", fewer")[0] for line in small] == [
-        f"warning: site-{i} has 4 training cases" for i in (1, 3, 4)
+        f"warning: site-{i} has 4 training cases" for i in (2, 3, 4)
     ]
     assert volumes.startswith("warning: the volumes of 20 tumours are unknown")  # the files are empty
     rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[:7]}
     assert rows["site"] == ["training", "HGG", "LGG", "validation"]
-    # 20 cases in the proportions 60, 61, 61, 60 and 43 of 285 are 4.21, 4.28, 4.28, 4.21 and 3.02
-    assert [int(rows[f"site-{i}"][0]) for i in (1, 2, 3, 4)] == [4, 5, 4, 4]
+    # 0.15 of 20 cases are 3, and 17 at four sites 4.25 at each
+    assert [int(rows[f"site-{i}"][0]) for i in (1, 2, 3, 4)] == [5, 4, 4, 4]
     assert (rows["site-All"][0], rows["site-All"][3]) == ("17", "3")
     assert int(rows["site-All"][1]) + int(rows["(validation)"][0]) == 15
     roots = exported(result.stdout)
@@ -127,12 +127,13 @@ def test_split_prints_a_table_and_writes_lists(tmp_path: Path) -> None:
 
 def test_split_keeps_lists_that_differ(tmp_path: Path) -> None:
     make_tree(tmp_path / "tree")
-    assert prepare("split", "tree", "--out", "lists", cwd=tmp_path).returncode == 0
+    usual = ("split", "tree", "--out", "lists", "--by", "iid")
+    assert prepare(*usual, cwd=tmp_path).returncode == 0
     first = {p.name: p.read_bytes() for p in (tmp_path / "lists").iterdir()}
-    assert prepare("split", "tree", "--out", "lists", cwd=tmp_path).returncode == 0
-    assert refused(prepare("split", "tree", "--out", "lists", "--seed", "1", cwd=tmp_path), "--force")
+    assert prepare(*usual, cwd=tmp_path).returncode == 0
+    assert refused(prepare(*usual, "--seed", "1", cwd=tmp_path), "--force")
     assert {p.name: p.read_bytes() for p in (tmp_path / "lists").iterdir()} == first
-    assert prepare("split", "tree", "--out", "lists", "--seed", "1", "--force", cwd=tmp_path).returncode == 0
+    assert prepare(*usual, "--seed", "1", "--force", cwd=tmp_path).returncode == 0
     assert {p.name: p.read_bytes() for p in (tmp_path / "lists").iterdir()} != first
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lists", "tree"]
 
@@ -140,7 +141,7 @@ def test_split_keeps_lists_that_differ(tmp_path: Path) -> None:
 def test_split_of_an_unusable_tree_writes_nothing(tmp_path: Path) -> None:
     assert refused(prepare("split", "nowhere", "--out", "lists", cwd=tmp_path), "nowhere does not exist")
     make_tree(tmp_path / "few", high=2, low=1)
-    assert refused(prepare("split", "few", "--out", "lists", cwd=tmp_path), "3 patients")
+    assert refused(prepare("split", "few", "--out", "lists", "--by", "iid", cwd=tmp_path), "3 patients")
     tree = make_tree(tmp_path / "broken")
     next((tree / "training" / "LGG").glob("*_3_1/*_seg.nii.gz")).unlink()
     assert refused(prepare("split", "broken", "--out", "lists", cwd=tmp_path), "Brats18_LGG_3_1 lacks seg")
@@ -347,7 +348,7 @@ def test_what_is_stopped_leaves_nothing(tmp_path: Path, sent: signal.Signals) ->
     while not list(tmp_path.rglob("*.nii.gz")) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(sent)
-    assert process.communicate(timeout=60) == ("", "stopped\n")
+    assert process.communicate(timeout=60) == ("", "stopped: nothing is left half-written\n")
     assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
 

@@ -11,9 +11,10 @@ import torch
 
 from fedmed.analysis.evaluation.trained_model import initial_network
 from fedmed.core.cli import run_script
+from fedmed.core.weights import save_weights
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry, Ledger
-from fedmed.runs.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
 from result_stat import privacy_audit
@@ -153,8 +154,11 @@ def test_a_ledger_that_is_none_is_refused(small_run: RunFolder, capsys: pytest.C
     assert "no privacy ledger" in refused(capsys, small_run.path)
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--inversion_size", "12"), ("--inversion_size", "0"), ("--inversion_steps", "0"), ("--seed", "-1")]
-)
+@pytest.mark.parametrize("arguments", [("--inversion_size", "0"), ("--inversion_steps", "0"), ("--seed", "-1")])
 def test_values_out_of_range_are_refused(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert arguments[0] in refused(capsys, "/nowhere", *arguments)
+
+
+def test_a_crop_that_no_network_takes_is_refused(small_run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    told = refused(capsys, small_run.path, "--inversion", "--inversion_size", "12")
+    assert "--inversion_size is 12; expected a number of at least 8 that 8 divides" in told

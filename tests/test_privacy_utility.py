@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from fedmed.core.cli import run_script
+from fedmed.core.weights import save_weights
 from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder
 from result_stat import privacy_utility
 from tests.ledgers import entry, ledger
 

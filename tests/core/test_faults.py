@@ -6,7 +6,7 @@ import math
 import pytest
 
 from fedmed.core.errors import InputError
-from fedmed.core.faults import Faults
+from fedmed.core.settings import Faults
 
 
 def test_by_default_no_site_can_be_spared() -> None:

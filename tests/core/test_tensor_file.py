@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedmed.core.tensor_file import write_tensors
+from fedmed.core.weights import write_tensors
 
 
 def test_what_was_written_is_read_without_executing_anything(tmp_path: Path) -> None:

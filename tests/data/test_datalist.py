@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedmed.core.errors import InputError
-from fedmed.data.datalist import datalist_path, load_datalist, load_split, write_datalist
+from fedmed.data.datalist import datalist_path, load_datalist, load_split, open_datalist, write_datalist
 
 ENTRY = {"image": ["HGG/a/a_t1ce.nii.gz", "HGG/a/a_t1.nii.gz"], "label": "HGG/a/a_seg.nii.gz", "patient": "p1"}
 OTHER = {"image": "b/b.nii.gz", "label": "b/b_seg.nii.gz"}
@@ -249,3 +249,29 @@ def test_a_case_has_the_same_name_read_alone_or_with_the_others(tmp_path: Path) 
     path = written(tmp_path, {"training": flat[:1], "validation": flat[1:]})
     assert load_split(path, tmp_path, "validation")[0] == load_datalist(path, tmp_path).validation
     assert load_split(path, tmp_path, "validation")[0][0].name == "b"
+
+
+def test_a_case_is_written_on_one_line(tmp_path: Path) -> None:
+    write_datalist(tmp_path / "site-1.json", [ENTRY, OTHER], [OTHER], "brats2018")
+    lines = (tmp_path / "site-1.json").read_text().splitlines()
+    assert [json.loads(line.rstrip(",")) for line in lines if "_seg" in line] == [ENTRY, OTHER, OTHER]
+    assert lines[1] == '  "label_scheme": "brats2018",'
+
+
+def test_a_list_is_opened_when_some_of_its_files_are_there(tmp_path: Path) -> None:
+    path = written(tmp_path, {"training": [ENTRY], "validation": [OTHER]})
+    with pytest.raises(InputError, match=r"holds none of the 2 cases of .*a_seg.nii.gz .* put the data there, or"):
+        open_datalist(path, tmp_path / "set")
+    (tmp_path / "prepare.py").touch()  # as beside a dataset folder of this project
+    with pytest.raises(InputError, match=r"put the data there, as .*README.md says, or"):
+        open_datalist(path, tmp_path / "set")
+    image = tmp_path / "set" / "b" / "b.nii.gz"
+    image.parent.mkdir(parents=True)
+    image.touch()
+    assert open_datalist(path, tmp_path / "set") == load_datalist(path, tmp_path / "set")
+
+
+def test_a_list_of_absolute_paths_is_opened_too(tmp_path: Path) -> None:
+    path = written(tmp_path, {"training": [entry("/nowhere/a_seg.nii")], "validation": [OTHER]})
+    with pytest.raises(InputError, match=r": /nowhere/a_seg.nii and the others are not there"):
+        open_datalist(path, tmp_path)

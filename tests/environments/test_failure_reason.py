@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fedmed.environments.failure_reason import told, told_by_server, told_by_sites
-from fedmed.server.quorum import RoundCall, RoundFailed
+from fedmed.server.quorum import RoundFailed, RoundQuorum
 
 
 def test_a_site_of_this_machine_is_heard_first(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_the_servers_log_tells_which_site_failed_unless_it_knows_more(tmp_path: 
 
 def too_few() -> str:
     """What the server says when a round lacks a site."""
-    call = RoundCall(["site-1", "site-2"], needed=2)
+    call = RoundQuorum(["site-1", "site-2"], needed=2)
     call.answered("site-1")
     call.close({"site-2": "no sign of life for 31 s"})
     with pytest.raises(RoundFailed) as caught:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fedmed.core.settings import Performance
 from fedmed.environments.shared_machine import cores_of, site_variables, workspace_of
-from fedmed.experiment import Experiment, Performance
+from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 
 

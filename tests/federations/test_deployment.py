@@ -19,6 +19,7 @@ import torch
 
 import job
 from fedmed.core.code_version import OTHER_CODE
+from fedmed.core.names import BEST, LAST
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.environments.flare.admin_session import admin_session
 from fedmed.environments.flare.federation_project import Federation
@@ -26,7 +27,7 @@ from fedmed.environments.flare.local_federation import free_port, running
 from fedmed.environments.flare.provisioning import provision
 from fedmed.environments.flare.startup_kit import user_kit
 from fedmed.environments.plain_paths import scratch_folder
-from fedmed.runs.run_folder import BEST, LAST, RunFolder
+from fedmed.runs.run_folder import RunFolder
 from tests.federations.simulator import launch
 
 pytestmark = pytest.mark.federation

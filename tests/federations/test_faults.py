@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import job
+from fedmed.core.names import BEST, LAST
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.environments.flare.admin_session import admin_session
 from fedmed.environments.flare.federation_project import Federation
@@ -23,7 +24,7 @@ from fedmed.environments.flare.local_federation import Members, free_port, runni
 from fedmed.environments.flare.provisioning import provision
 from fedmed.environments.flare.startup_kit import user_kit
 from fedmed.environments.plain_paths import scratch_folder
-from fedmed.runs.run_folder import BEST, LAST, RunFolder
+from fedmed.runs.run_folder import RunFolder
 from tests.federations.simulator import launch
 
 pytestmark = pytest.mark.federation

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from nvflare.apis.dxo import from_shareable
 
+from fedmed.core.names import PRIVACY, RUN_VARIABLE, STATE_VARIABLE
 from fedmed.core.options import to_plain
 from fedmed.environments.flare.privacy_filter import PrivacyFilter
-from fedmed.privacy.base import Mechanism, Update
-from fedmed.privacy.ledger import PRIVACY, RUN_VARIABLE, STATE_VARIABLE, Ledger, read_ledger, site_ledger
+from fedmed.privacy.base import Mechanism, PrivateUpdate
+from fedmed.privacy.ledger import Ledger, read_ledger, site_ledger
 from tests.privacy.results import context, result
 
 
@@ -27,7 +28,9 @@ def site_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def send(site_state: Path) -> Callable[..., SimpleNamespace]:
     """Sends an update through a new filter: what left (``update``, ``meta``), and the site's ``ledger`` afterwards."""
 
-    def sent(mechanism: Mechanism, update: Update, steps: int = 1, number: int = 0, seed: int = 0) -> SimpleNamespace:
+    def sent(
+        mechanism: Mechanism, update: PrivateUpdate, steps: int = 1, number: int = 0, seed: int = 0
+    ) -> SimpleNamespace:
         item = PrivacyFilter({"name": mechanism.name, **to_plain(mechanism)}, seed)
         shareable = item.process(result(update, steps=steps, number=number), context())
         dxo = from_shareable(shareable)
@@ -38,6 +41,6 @@ def send(site_state: Path) -> Callable[..., SimpleNamespace]:
 
 
 @pytest.fixture
-def update() -> Update:
+def update() -> PrivateUpdate:
     rng = np.random.default_rng(5)
     return {"conv.weight": rng.normal(size=(40, 50)).astype(np.float32), "bias": rng.normal(size=30).astype(np.float32)}

@@ -8,13 +8,13 @@ import pytest
 
 from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
-from fedmed.privacy.base import Update
+from fedmed.privacy.base import PrivateUpdate
 from fedmed.privacy.exclude_vars import ExcludeVars
 
 Send = Callable[..., SimpleNamespace]
 
 
-def test_what_matches_is_sent_as_no_change_and_named(update: Update, send: Send) -> None:
+def test_what_matches_is_sent_as_no_change_and_named(update: PrivateUpdate, send: Send) -> None:
     sent = send(ExcludeVars(exclude_vars="^conv"), update)
     assert not sent.update["conv.weight"].any()
     assert np.array_equal(sent.update["bias"], update["bias"])

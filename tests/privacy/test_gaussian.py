@@ -9,24 +9,25 @@ import pytest
 from scipy import stats
 
 from fedmed.core.errors import InputError
+from fedmed.core.weights import l2_norm
 from fedmed.experiment import Experiment
 from fedmed.privacy.accounting import epsilon_of
-from fedmed.privacy.base import Update
+from fedmed.privacy.base import PrivateUpdate
 from fedmed.privacy.gaussian import Gaussian
 from fedmed.privacy.ledger import Ledger
-from fedmed.privacy.update_statistics import clipped, l2_norm
+from fedmed.privacy.update_statistics import clipped
 
 Send = Callable[..., SimpleNamespace]
 
 
-def flat(update: Update) -> np.ndarray:
+def flat(update: PrivateUpdate) -> np.ndarray:
     return np.concatenate([update[name].astype(np.float64).ravel() for name in sorted(update)])
 
 
 @pytest.mark.parametrize(("clip", "multiplier"), [(1.0, 0.5), (0.2, 4.0), (1000.0, 0.001)])
 @pytest.mark.parametrize("secure", [False, True])
 def test_the_noise_has_the_stated_standard_deviation(
-    clip: float, multiplier: float, secure: bool, update: Update, send: Send
+    clip: float, multiplier: float, secure: bool, update: PrivateUpdate, send: Send
 ) -> None:
     mechanism = Gaussian(
         dp_clip=clip, dp_noise_multiplier=multiplier, dp_secure_noise=secure, insecure_seeded_noise=not secure
@@ -38,7 +39,7 @@ def test_the_noise_has_the_stated_standard_deviation(
     assert stats.kstest(noise / std, "norm").pvalue > 1e-6
 
 
-def test_without_noise_to_speak_of_the_clipped_update_is_sent(update: Update, send: Send) -> None:
+def test_without_noise_to_speak_of_the_clipped_update_is_sent(update: PrivateUpdate, send: Send) -> None:
     sent = send(Gaussian(dp_clip=0.5, dp_noise_multiplier=1e-9), update)
     assert l2_norm(sent.update) == pytest.approx(0.5, rel=1e-4)
     diagnostics = sent.ledger.entries[0].diagnostics
@@ -47,13 +48,13 @@ def test_without_noise_to_speak_of_the_clipped_update_is_sent(update: Update, se
     assert diagnostics["update_norm"] == pytest.approx(l2_norm(update))
 
 
-def test_an_update_within_the_clip_is_not_called_clipped(update: Update, send: Send) -> None:
+def test_an_update_within_the_clip_is_not_called_clipped(update: PrivateUpdate, send: Send) -> None:
     loose = send(Gaussian(dp_clip=1e9, dp_noise_multiplier=1e-18), update)
     assert loose.ledger.entries[0].diagnostics["clip_fraction"] == 0.0
     assert l2_norm(loose.update) == pytest.approx(l2_norm(update), rel=1e-4)
 
 
-def test_epsilon_over_rounds_is_the_librarys_own(update: Update, send: Send) -> None:
+def test_epsilon_over_rounds_is_the_librarys_own(update: PrivateUpdate, send: Send) -> None:
     mechanism = Gaussian(dp_noise_multiplier=1.3, dp_delta=1e-4)
     for number in range(4):
         ledger = send(mechanism, update, number=number).ledger
@@ -62,7 +63,7 @@ def test_epsilon_over_rounds_is_the_librarys_own(update: Update, send: Send) -> 
     assert sum(entry.epsilon_round or 0 for entry in ledger.entries) == pytest.approx(ledger.total)
 
 
-def test_noise_repeats_only_where_that_is_asked_for(update: Update, send: Send) -> None:
+def test_noise_repeats_only_where_that_is_asked_for(update: PrivateUpdate, send: Send) -> None:
     seeded = Gaussian(dp_noise_multiplier=1.0, insecure_seeded_noise=True)
     first = flat(send(seeded, update).update)
     assert np.array_equal(flat(send(seeded, update).update), first)
@@ -70,7 +71,7 @@ def test_noise_repeats_only_where_that_is_asked_for(update: Update, send: Send) 
     assert not np.array_equal(flat(send(seeded, update, seed=1).update), first)
 
 
-def test_noise_does_not_repeat_otherwise(update: Update, send: Send) -> None:
+def test_noise_does_not_repeat_otherwise(update: PrivateUpdate, send: Send) -> None:
     mechanism = Gaussian(dp_noise_multiplier=1.0)
     assert not np.array_equal(flat(send(mechanism, update).update), flat(send(mechanism, update).update))
 
@@ -182,7 +183,7 @@ def test_what_the_summary_says() -> None:
     assert "nothing was released" in mechanism.verdict([])
 
 
-def test_the_verdict_states_the_largest_epsilon(update: Update, send: Send) -> None:
+def test_the_verdict_states_the_largest_epsilon(update: PrivateUpdate, send: Send) -> None:
     mechanism = Gaussian(dp_noise_multiplier=1.0)
     entries = send(mechanism, update).ledger.entries
     assert f"epsilon {entries[0].epsilon_total:.4g} at delta 1e-05" in mechanism.verdict(entries)

@@ -7,18 +7,9 @@ from pathlib import Path
 import pytest
 
 from fedmed.core.errors import InputError
-from fedmed.privacy.ledger import (
-    RUN_VARIABLE,
-    STATE_VARIABLE,
-    Entry,
-    Ledger,
-    all_booked,
-    last_of_each,
-    open_site_ledger,
-    read_ledger,
-    site_folder,
-    site_ledger,
-)
+from fedmed.core.names import RUN_VARIABLE, STATE_VARIABLE
+from fedmed.core.site_folder import site_folder
+from fedmed.privacy.ledger import Entry, Ledger, all_booked, last_of_each, open_site_ledger, read_ledger, site_ledger
 
 MECHANISM = {"name": "gaussian", "parameters": {"dp_clip": 1.0}}
 

@@ -10,10 +10,11 @@ import torch
 from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.core.errors import InputError
+from fedmed.core.names import RUN_VARIABLE, STATE_VARIABLE
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.experiment import Experiment
 from fedmed.privacy.accounting import epsilon_of
-from fedmed.privacy.ledger import RUN_VARIABLE, STATE_VARIABLE, read_ledger, site_ledger
+from fedmed.privacy.ledger import read_ledger, site_ledger
 from fedmed.privacy.patient_level import PatientLevelTraining
 from fedmed.site.local_training import LocalSite
 from fedmed.tasks.brats18 import Brats18

@@ -13,9 +13,9 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
 from fedmed.core.errors import InputError
+from fedmed.core.names import PRIVACY, Policy, PolicyFilter, enforce
 from fedmed.experiment import Experiment
-from fedmed.privacy.ledger import PRIVACY, Entry
-from fedmed.privacy.policy import VARIABLE, Policy, PolicyFilter, enforce
+from fedmed.privacy.ledger import Entry
 
 Make = Callable[..., Experiment]
 DP = ("--privacy", "dpsgd", "--dp_target_epsilon", "8", "--num_rounds", "5")

@@ -9,7 +9,7 @@ import pytest
 
 from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
-from fedmed.privacy.base import Update
+from fedmed.privacy.base import PrivateUpdate
 from fedmed.privacy.svt import SVT
 
 Send = Callable[..., SimpleNamespace]
@@ -106,7 +106,7 @@ def test_a_budget_that_one_round_exceeds_is_refused(small_experiment: Callable[.
     small_experiment("--privacy", "svt", "--dp_max_epsilon", "1e7")
 
 
-def test_the_statement_promises_no_formal_guarantee(update: Update) -> None:
+def test_the_statement_promises_no_formal_guarantee(update: PrivateUpdate) -> None:
     assert (SVT.UNIT, SVT.GUARANTEE) == ("site's update", "heuristic")
     assert not SVT().withholds_metrics
     assert "0.001" in SVT().statement()

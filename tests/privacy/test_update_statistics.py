@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from fedmed.privacy.update_statistics import clipped, cosine, l2_norm, share_of_values, signal_to_noise
+from fedmed.core.weights import l2_norm
+from fedmed.privacy.update_statistics import clipped, cosine, share_of_values, signal_to_noise
 
 UPDATE = {"a": np.array([3.0, 0.0], np.float32), "b": np.array([[0.0], [4.0]], np.float32)}
 

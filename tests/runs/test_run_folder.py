@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from fedmed.core.errors import InputError
+from fedmed.core.names import BEST, LAST, SITES
+from fedmed.core.weights import load_weights, save_weights
 from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import BEST, LAST, SITES, RunFolder, load_weights, save_weights
+from fedmed.runs.run_folder import RunFolder
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.tensor([1.5, -2.5])}
 

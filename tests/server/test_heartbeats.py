@@ -5,7 +5,7 @@ from nvflare.apis.fl_constant import ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
-from fedmed.server.heartbeats import START_S, TOPIC, Attendance
+from fedmed.server.heartbeats import START_S, TOPIC, Heartbeats
 
 
 class Clock:
@@ -27,7 +27,7 @@ SITES = ["site-1", "site-2"]
 
 
 def test_a_site_that_was_heard_is_lost_after_its_silence_and_not_before(clock: Clock) -> None:
-    attendance = Attendance(30.0, clock)
+    attendance = Heartbeats(30.0, clock)
     for site in SITES:
         attendance.heard(site)
     clock.now += 20
@@ -42,7 +42,7 @@ def test_a_site_that_was_heard_is_lost_after_its_silence_and_not_before(clock: C
 
 
 def test_a_site_that_is_heard_again_is_there_again(clock: Clock) -> None:
-    attendance = Attendance(30.0, clock)
+    attendance = Heartbeats(30.0, clock)
     attendance.heard("site-1")
     clock.now += 1000
     assert attendance.lost(["site-1"]) == ["site-1"]
@@ -55,7 +55,7 @@ def test_a_site_that_is_heard_again_is_there_again(clock: Clock) -> None:
 def test_a_site_that_was_never_heard_has_the_time_that_a_start_takes(
     clock: Clock, silence: float, patience: float
 ) -> None:
-    attendance = Attendance(silence, clock)
+    attendance = Heartbeats(silence, clock)
     clock.now += patience
     assert attendance.lost(SITES) == []
     clock.now += 1
@@ -63,21 +63,21 @@ def test_a_site_that_was_never_heard_has_the_time_that_a_start_takes(
 
 
 def test_without_signs_of_life_nobody_is_ever_lost(clock: Clock) -> None:
-    attendance = Attendance(0.0, clock)
+    attendance = Heartbeats(0.0, clock)
     attendance.heard("site-1")
     clock.now += 1e9
     assert attendance.lost(SITES) == []
 
 
 def test_only_those_who_are_asked_about_are_named(clock: Clock) -> None:
-    attendance = Attendance(30.0, clock)
+    attendance = Heartbeats(30.0, clock)
     clock.now += 1000
     assert attendance.lost(["site-2"]) == ["site-2"]
     assert attendance.lost([]) == []
 
 
 def test_a_message_of_a_site_is_a_sign_of_that_site_alone(clock: Clock) -> None:
-    attendance = Attendance(30.0, clock)
+    attendance = Heartbeats(30.0, clock)
     clock.now += 1000
     peer, context = FLContext(), FLContext()
     peer.set_prop(ReservedKey.IDENTITY_NAME, "site-2", private=False)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from nvflare.app_common.abstract.fl_model import FLModel
 
-from fedmed.privacy.ledger import PRIVACY, Entry
+from fedmed.core.names import PRIVACY
+from fedmed.privacy.ledger import Entry
 from fedmed.server.round_record import RoundRecord
 
 

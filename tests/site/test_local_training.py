@@ -10,10 +10,10 @@ from nvflare.app_common.utils.fedprox_utils import set_fedprox_metadata
 
 import client
 from fedmed.core.errors import InputError
+from fedmed.core.names import STATE_VARIABLE
 from fedmed.core.site_scores import mean_over_sites
+from fedmed.core.weights import load_weights
 from fedmed.experiment import Experiment
-from fedmed.privacy.ledger import STATE_VARIABLE
-from fedmed.runs.run_folder import load_weights
 from fedmed.site.local_training import LocalSite, site_seeds
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet

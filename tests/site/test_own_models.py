@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from fedmed.runs.run_folder import BEST_OWN, LAST_OWN, load_weights
+from fedmed.core.names import BEST_OWN, LAST_OWN
+from fedmed.core.weights import load_weights
 from fedmed.site.own_models import OwnModels
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import job
-from fedmed.experiment import Data, Experiment
+from fedmed.core.settings import Data
+from fedmed.experiment import Experiment
 from fedmed.site.readiness import checks, report
 
 

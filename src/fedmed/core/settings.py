@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -124,7 +125,7 @@ class Data:
         Raises:
             InputError: one of them is not given or does not exist.
         """
-        dataset = _existing(self.dataset_base_dir, "dataset_base_dir", DATASET_VARIABLE)
+        dataset = _existing(self.dataset_base_dir, "dataset_base_dir", DATASET_VARIABLE, advice_to_fill)
         datalist = _existing(self.datalist_json_path, "datalist_json_path", DATALIST_VARIABLE)
         if not dataset.is_dir():
             raise InputError(f"--dataset_base_dir {dataset} is a file; give the folder that the lists' paths start in.")
@@ -181,9 +182,16 @@ def _absolute(text: str | None) -> Path | None:
     return Path(text).expanduser().absolute() if text else None
 
 
-def _existing(path: Path | None, name: str, variable: str) -> Path:
+def _existing(path: Path | None, name: str, variable: str, remedy: Callable[[Path], str] | None = None) -> Path:
     if path is None:
         raise InputError(f"No --{name} is given; give it, or set the environment variable {variable}.")
     if not path.exists():
-        raise InputError(f"--{name} {path} does not exist; give an existing path, or set {variable}.")
+        first = f"{remedy(path)}, or " if remedy else ""
+        raise InputError(f"--{name} {path} does not exist; {first}give an existing path, or set {variable}.")
     return path
+
+
+def advice_to_fill(base_dir: Path) -> str:
+    """The advice to fill a dataset folder, with the page that says how where the folder is one of this project's."""
+    ours = (base_dir.parent / "prepare.py").is_file()
+    return "put the data there" + (f", as {base_dir.parent / 'README.md'} says" if ours else "")

@@ -5,8 +5,8 @@
      "validation": [{"image": "b.png", "label": "pneumonia", "patient": "p7"}, {"image": "c.png", "label": [0, 3]}]}
 
 Paths are relative to the site's dataset folder. A label is a file, a class by its name or its number, or a list of
-classes. The published BraTS18 lists are in this form without ``label_scheme``; a list that does not state one gets the
-task's default.
+classes. NVIDIA FLARE's own BraTS18 lists are in this form without ``label_scheme``; a list that does not state one gets
+the task's default.
 """
 
 import json
@@ -19,12 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.core.errors import InputError
+from fedmed.core.settings import advice_to_fill
 from fedmed.data.targets import FORMS, Target, read_target
 
 SPLITS = ("training", "validation")
 
 TESTING = "testing"
-"""Where a list has the cases that no site trains or validates on."""
+"""The key of a list's cases that no site trains or validates on."""
+
+TEST_LIST = "test.json"
+"""The file of the cases that no site trains or validates on."""
+
+ALL_SITES = "site-All"
+"""The site that trains on every site's cases: the centralized baseline."""
 
 FILE_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 """The ending of a file's name."""
@@ -82,7 +89,7 @@ class Datalist:
 
 
 def datalist_path(root: Path, site: str) -> Path:
-    """Where ``site`` finds its list: ``root/<site>.json``, or ``root`` itself when it is a file."""
+    """The list of ``site``: ``root/<site>.json``, or ``root`` itself when it is a file."""
     if root.is_file():
         return root
     if not root.is_dir():
@@ -109,6 +116,23 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
     return Datalist(path, _renamed(training, folders), _renamed(validation, folders), _scheme(document, path))
 
 
+def open_datalist(path: Path, base_dir: Path) -> Datalist:
+    """Read one list whose data are there, at least some of them: the audit names single files that are missing.
+
+    Raises:
+        InputError: as :func:`load_datalist`, or ``base_dir`` holds no file of any case.
+    """
+    found = load_datalist(path, base_dir)
+    cases = found.all_cases
+    if not any(file.is_file() for case in cases for file in case.files):
+        raise InputError(
+            f"{base_dir} holds none of the {len(cases)} cases of {path}: {cases[0].files[-1]} and the others are not "
+            f"there; {advice_to_fill(base_dir)}, or give the folder that the list's paths start in with "
+            "--dataset_base_dir or the environment variable DATASET_ROOT."
+        )
+    return found
+
+
 def load_split(path: Path, base_dir: Path, split: str) -> tuple[tuple[Case, ...], str | None]:
     """Read one split of a list that need not have the others, such as ``testing``; the cases and the label scheme.
 
@@ -132,7 +156,19 @@ def write_datalist(
     scheme = {} if label_scheme is None else {"label_scheme": label_scheme}
     document = {**scheme, "training": list(training), "validation": list(validation)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    path.write_bytes(list_json(document))
+
+
+def list_json(document: Mapping[str, Any]) -> bytes:
+    """A list as JSON, with a case a line."""
+    fields = (f"  {json.dumps(key)}: {_value(value)}" for key, value in document.items())
+    return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
+
+
+def _value(value: Any) -> str:
+    if not isinstance(value, list):
+        return json.dumps(value)
+    return "[\n" + ",\n".join(f"    {json.dumps(entry)}" for entry in value) + "\n  ]"
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from fedmed.data.audit import audit_table
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.finding import refuse_errors
 from fedmed.data.audit.site_audit import overlaps
-from fedmed.data.datalist import Datalist, datalist_path, load_datalist
+from fedmed.data.datalist import Datalist, datalist_path, open_datalist
 from fedmed.experiment import Experiment
 from fedmed.privacy.policy import enforce
 from fedmed.runs.run_folder import RunFolder
@@ -119,7 +119,7 @@ def _datalist(experiment: Experiment, site: str) -> Datalist:
     if lists.is_file() and len(experiment.training.sites) > 1:
         sites = experiment.training.n_clients
         raise InputError(f"--datalist_json_path {lists} is one file, but there are {sites} sites; give a folder.")
-    return load_datalist(datalist_path(lists, site), dataset)
+    return open_datalist(datalist_path(lists, site), dataset)
 
 
 def _audited(experiment: Experiment, datalists: Datalists) -> tuple[dict[str, dict[str, Any]], str]:

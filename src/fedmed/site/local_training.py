@@ -23,7 +23,7 @@ from fedmed.core.weights import Weights
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import Share, answer, key_of_this_site, order_of
 from fedmed.data.audit.finding import refuse_errors
-from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.data.datalist import datalist_path, open_datalist
 from fedmed.data.prepared.seeded_order import seeded_batches
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry
@@ -63,7 +63,7 @@ class LocalSite:
         self.task, self.training = experiment.task, experiment.training
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
         dataset, lists = experiment.data.resolved()
-        self._datalist = load_datalist(datalist_path(lists, site), dataset)
+        self._datalist = open_datalist(datalist_path(lists, site), dataset)
         patients = [self.task.patient_of(case) for case in self._datalist.training]
         enforce(experiment, site, len(set(patients)))
         self._caching, speed = experiment.caching(self.device), experiment.performance

@@ -20,7 +20,7 @@ from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.data.audit.finding import refuse_errors
 from fedmed.data.audit.fingerprint import keyed
-from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.data.datalist import datalist_path, open_datalist
 from fedmed.experiment import Experiment
 from fedmed.privacy.policy import policy_of_this_site
 
@@ -103,14 +103,14 @@ def _data(experiment: Experiment) -> tuple[Level, str]:
 def _datalist(experiment: Experiment, site: str) -> tuple[Level, str]:
     dataset, lists = experiment.data.resolved()
     path = datalist_path(lists, site)
-    found = load_datalist(path, dataset)
+    found = open_datalist(path, dataset)
     return "ok", f"{path}: {len(found.training)} training and {len(found.validation)} validation cases"
 
 
 def _audit(experiment: Experiment, site: str) -> tuple[Level, str]:
     dataset, lists = experiment.data.resolved()
     book = FactsBook(experiment.caching().disk)
-    found = load_datalist(datalist_path(lists, site), dataset)
+    found = open_datalist(datalist_path(lists, site), dataset)
     audit = experiment.task.audit(site, found, experiment.training.allow_overlap, book=book)
     refuse_errors(audit.findings, f"the data of {site}")
     return "warning" if audit.findings else "ok", f"{site_line(audit)}; prepare.py audit shows all of it"

@@ -24,10 +24,11 @@ from fedmed.analysis.bundle.bundle_export import export_bundle
 from fedmed.analysis.bundle.bundle_metadata import RUNNERS
 from fedmed.analysis.evaluation.trained_model import TrainedModel, open_model
 from fedmed.core.errors import InputError
+from fedmed.core.weights import save_weights
 from fedmed.data.datalist import Case, load_datalist
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.brats18 import Brats18
 
 EXTRA = Path(sys.prefix) / "bundle"

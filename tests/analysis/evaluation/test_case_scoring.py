@@ -11,9 +11,9 @@ from fedmed.analysis.evaluation.evaluation_cases import EvaluationCases, validat
 from fedmed.analysis.evaluation.evaluation_folder import ScoringJournal
 from fedmed.analysis.evaluation.trained_model import TrainedModel, open_model
 from fedmed.core.errors import InputError
+from fedmed.core.weights import save_weights
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import save_weights
 from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS
 
 Make = Callable[..., Experiment]

@@ -8,8 +8,9 @@ import torch
 
 from fedmed.analysis.evaluation.trained_model import model_file, open_model
 from fedmed.core.errors import InputError
+from fedmed.core.weights import save_weights
 from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import RunFolder, save_weights
+from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.brats18 import Brats18
 
 Make = Callable[..., Experiment]

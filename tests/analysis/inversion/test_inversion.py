@@ -26,10 +26,10 @@ from fedmed.analysis.inversion.gradient_inversion import (
 from fedmed.analysis.inversion.inversion_picture import picture
 from fedmed.analysis.inversion.protection import gaussian, of_run
 from fedmed.core.errors import InputError
+from fedmed.core.weights import l2_norm
 from fedmed.data.datalist import load_datalist
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
-from fedmed.privacy.update_statistics import l2_norm
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
 

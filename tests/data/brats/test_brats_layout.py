@@ -202,7 +202,7 @@ def two_cases(tree: Path) -> tuple[CaseFiles, CaseFiles]:
 
 def test_site_lists_can_be_read_back(tmp_path: Path) -> None:
     one, two = two_cases(tmp_path / "data")
-    write_site_lists(tmp_path / "new" / "lists", {"site-1": [one]}, [two], tmp_path / "data")
+    write_site_lists(tmp_path / "new" / "lists", {"site-1": [one]}, [two], tmp_path / "data", "brats2018")
     assert sorted(p.name for p in (tmp_path / "new").rglob("*")) == ["lists", "site-1.json", "site-All.json"]
     for site in ("site-1", "site-All"):
         read = load_datalist(tmp_path / "new" / "lists" / f"{site}.json", tmp_path / "data")
@@ -219,7 +219,7 @@ def test_different_lists_stay_unless_replaced(tmp_path: Path) -> None:
     (lists / "site-All.json").write_text("{}")
     (lists / "other.txt").write_text("kept")
     with pytest.raises(InputError, match=r"other lists: site-All\.json"):
-        write_site_lists(lists, {"site-1": [one]}, [two], tmp_path / "data")
+        write_site_lists(lists, {"site-1": [one]}, [two], tmp_path / "data", "brats2018")
     assert sorted(p.name for p in lists.iterdir()) == ["other.txt", "site-All.json"]
     assert (lists / "site-All.json").read_text() == "{}"
     write_site_lists(lists, {"site-1": [one]}, [two], tmp_path / "data", replace=True)

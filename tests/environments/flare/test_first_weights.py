@@ -11,9 +11,9 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 
 from fedmed.core.code_version import OTHER_CODE, code_here
+from fedmed.core.weights import save_weights
 from fedmed.environments.flare.first_weights import FirstWeights
 from fedmed.environments.flare.job_folder import CONFIG, FIRST_WEIGHTS
-from fedmed.runs.run_folder import save_weights
 
 WEIGHTS = {"conv.weight": torch.randn(2, 3), "norm.bias": torch.randn(4)}
 

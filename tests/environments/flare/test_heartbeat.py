@@ -17,14 +17,14 @@ from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.client.client_run_manager import ClientRunManager
 from nvflare.private.fed.utils.fed_utils import get_return_code
 
-from fedmed.environments.flare.heartbeat import Presence
-from fedmed.server.heartbeats import Attendance
+from fedmed.environments.flare.heartbeat import Heartbeat
+from fedmed.server.heartbeats import Heartbeats
 
 
 class Line:
     """A site's way to its server, where an attendance is taken; it may be cut."""
 
-    def __init__(self, attendance: Attendance, folder: Path) -> None:
+    def __init__(self, attendance: Heartbeats, folder: Path) -> None:
         (folder / "startup").mkdir()
         (folder / "local").mkdir()
         (folder / "job-1").mkdir()
@@ -59,11 +59,11 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def line(tmp_path: Path) -> Line:
-    return Line(Attendance(1.0, lambda: 0.0), tmp_path)
+    return Line(Heartbeats(1.0, lambda: 0.0), tmp_path)
 
 
 def test_a_site_gives_signs_until_its_job_ends_be_the_line_cut_for_a_while(line: Line) -> None:
-    presence = Presence(0.01, spared=False)
+    presence = Heartbeat(0.01, spared=False)
     with line.new_context() as context:
         presence.handle_event(EventType.START_RUN, context)
         wait_until(lambda: line.signs >= 3)
@@ -80,7 +80,7 @@ def test_a_site_gives_signs_until_its_job_ends_be_the_line_cut_for_a_while(line:
 
 
 def test_between_two_signs_it_waits(line: Line) -> None:
-    presence = Presence(60.0, spared=False)
+    presence = Heartbeat(60.0, spared=False)
     with line.new_context() as context:
         presence.handle_event(EventType.START_RUN, context)
         wait_until(lambda: line.signs == 1)
@@ -91,7 +91,7 @@ def test_between_two_signs_it_waits(line: Line) -> None:
 
 @pytest.mark.parametrize(("spared", "code"), [(True, JobReturnCode.UNKNOWN), (False, -9)])
 def test_the_death_of_a_site_is_reported_unless_it_can_be_spared(line: Line, spared: bool, code: int) -> None:
-    presence = Presence(60.0, spared)
+    presence = Heartbeat(60.0, spared)
     with line.new_context() as context:
         assert context.get_prop(ReservedKey.ENGINE) is line
         presence.handle_event(EventType.START_RUN, context)

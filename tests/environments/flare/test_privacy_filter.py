@@ -12,12 +12,13 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable
 
 from fedmed.core import registry
+from fedmed.core.names import RUN_VARIABLE
 from fedmed.core.options import to_plain
 from fedmed.environments.flare.privacy_filter import PrivacyFilter
-from fedmed.privacy.base import Mechanism, Update
+from fedmed.privacy.base import Mechanism, PrivateUpdate
 from fedmed.privacy.exclude_vars import ExcludeVars
 from fedmed.privacy.gaussian import Gaussian
-from fedmed.privacy.ledger import RUN_VARIABLE, read_ledger, site_ledger
+from fedmed.privacy.ledger import read_ledger, site_ledger
 from fedmed.privacy.percentile import Percentile
 from fedmed.privacy.svt import SVT
 from tests.privacy.results import context, result
@@ -39,7 +40,7 @@ def test_every_mechanism_on_updates_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("mechanism", ALL, ids=lambda m: m.name)
-def test_what_was_given_stays_as_it_was(mechanism: Mechanism, update: Update, site_state: Path) -> None:
+def test_what_was_given_stays_as_it_was(mechanism: Mechanism, update: PrivateUpdate, site_state: Path) -> None:
     given = result({name: values.copy() for name, values in update.items()} | {"counter": np.int64(3)}, steps=2)
     passed = PrivacyFilter({"name": mechanism.name, **to_plain(mechanism)}).process(given, context())
     before, after = from_shareable(given), from_shareable(passed)
@@ -53,7 +54,9 @@ def test_what_was_given_stays_as_it_was(mechanism: Mechanism, update: Update, si
 
 
 @pytest.mark.parametrize("mechanism", ALL, ids=lambda m: m.name)
-def test_every_release_is_booked_at_the_site_before_it_leaves(mechanism: Mechanism, update: Update, send: Send) -> None:
+def test_every_release_is_booked_at_the_site_before_it_leaves(
+    mechanism: Mechanism, update: PrivateUpdate, send: Send
+) -> None:
     for number in range(3):
         sent = send(mechanism, update, number=number)
     entries = sent.ledger.entries
@@ -102,7 +105,9 @@ def test_a_failed_result_passes_as_what_it_is() -> None:
         from_shareable(passed)
 
 
-def test_nothing_unknown_leaves_beside_an_update_with_a_formal_guarantee(update: Update, site_state: Path) -> None:
+def test_nothing_unknown_leaves_beside_an_update_with_a_formal_guarantee(
+    update: PrivateUpdate, site_state: Path
+) -> None:
     given = result(update, steps=4)
     dxo = from_shareable(given)
     dxo.set_meta_prop("scaffold_c_diff", {"w": np.ones(3)})
@@ -110,7 +115,7 @@ def test_nothing_unknown_leaves_beside_an_update_with_a_formal_guarantee(update:
     assert set(from_shareable(passed).meta) == {"NUM_STEPS_CURRENT_ROUND", "privacy"}
 
 
-def test_a_sites_own_scope_keeps_a_ledger_beside_the_jobs(update: Update, site_state: Path) -> None:
+def test_a_sites_own_scope_keeps_a_ledger_beside_the_jobs(update: PrivateUpdate, site_state: Path) -> None:
     plain = {"name": "gaussian", **to_plain(ALL[0])}
     by_site = PrivacyFilter(plain, ledger_name="of_the_site.json").process(result(update), context())
     passed = PrivacyFilter({"name": "svt", **to_plain(SVT())}).process(by_site, context())
@@ -119,7 +124,9 @@ def test_a_sites_own_scope_keeps_a_ledger_beside_the_jobs(update: Update, site_s
     assert read_ledger(site_ledger("site-1", "job", "of_the_site.json")).mechanism["name"] == "gaussian"
 
 
-def test_in_a_sites_own_scope_scores_stay_where_the_mechanism_withholds_them(update: Update, site_state: Path) -> None:
+def test_in_a_sites_own_scope_scores_stay_where_the_mechanism_withholds_them(
+    update: PrivateUpdate, site_state: Path
+) -> None:
     def passed(mechanism: Mechanism, shareable: Shareable) -> DXO:
         site_ledger("site-1", "job").unlink(missing_ok=True)
         item = PrivacyFilter({"name": mechanism.name, **to_plain(mechanism)})
@@ -138,14 +145,14 @@ def test_in_a_sites_own_scope_scores_stay_where_the_mechanism_withholds_them(upd
     assert MetaKey.INITIAL_METRICS in passed(Percentile(), trained).meta
 
 
-def test_an_edited_ledger_stops_the_site(update: Update, send: Send) -> None:
+def test_an_edited_ledger_stops_the_site(update: PrivateUpdate, send: Send) -> None:
     send(ALL[0], update)
     path = site_ledger("site-1", "job")
     path.write_text(path.read_text().replace('"round": 1', '"round": 0'))
     assert "changed after it was written" in refused(result(update))
 
 
-def test_no_release_exceeds_the_budget(update: Update, send: Send) -> None:
+def test_no_release_exceeds_the_budget(update: PrivateUpdate, send: Send) -> None:
     one = send(Gaussian(dp_noise_multiplier=2.0, dp_max_epsilon=100.0), update).ledger.total
     site_ledger("site-1", "job").unlink()
     tight = Gaussian(dp_noise_multiplier=2.0, dp_max_epsilon=one * 1.001)
@@ -160,7 +167,7 @@ def test_the_filter_can_be_exported_by_flare() -> None:
 
 
 def test_the_jobs_of_one_run_share_a_ledger_and_other_runs_have_their_own(
-    update: Update, site_state: Path, monkeypatch: pytest.MonkeyPatch
+    update: PrivateUpdate, site_state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(RUN_VARIABLE)  # as at a site of a federation, where FLARE names each job anew
     plain = {"name": "gaussian", **to_plain(ALL[0])}
@@ -176,7 +183,7 @@ def test_the_jobs_of_one_run_share_a_ledger_and_other_runs_have_their_own(
     assert not (site_state / "job-1").exists()
 
 
-def test_a_run_of_no_plain_name_lets_nothing_leave(update: Update, site_state: Path) -> None:
+def test_a_run_of_no_plain_name_lets_nothing_leave(update: PrivateUpdate, site_state: Path) -> None:
     item = PrivacyFilter({"name": "svt", **to_plain(SVT())}, run_id="../up")
     with pytest.raises(ContentBlockedException, match="The run is called"):
         item.process(result(update), context())

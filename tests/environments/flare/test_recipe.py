@@ -11,7 +11,7 @@ import job
 from fedmed.command_line import read_experiment
 from fedmed.experiment import new_run_id
 
-HEARTBEAT = "fedmed.environments.flare.heartbeat.Presence"
+HEARTBEAT = "fedmed.environments.flare.heartbeat.Heartbeat"
 
 
 def exported(folder: Path, *arguments: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -109,7 +109,7 @@ def test_what_a_round_does_about_faults_reaches_the_server_and_the_sites(tmp_pat
     assert told == {"needed_updates": 3, "round_timeout": 60, "site_silence": 30.0, "run_id": name}
     assert controller["args"]["aggregator"]["args"]["max_update_ratio"] == 50.0
     (presence,) = [
-        part for part in client["components"] if part["path"] == "fedmed.environments.flare.heartbeat.Presence"
+        part for part in client["components"] if part["path"] == "fedmed.environments.flare.heartbeat.Heartbeat"
     ]
     assert presence["args"] == {"every_s": 5.0, "spared": True}
     assert client["task_result_filters"][0]["filters"][0]["args"]["run_id"] == name
@@ -122,7 +122,7 @@ def test_by_default_all_must_answer_and_none_is_spared(tmp_path: Path) -> None:
     (controller,) = server["workflows"]
     assert controller["args"].get("needed_updates") is controller["args"].get("round_timeout") is None
     (presence,) = [
-        part for part in client["components"] if part["path"] == "fedmed.environments.flare.heartbeat.Presence"
+        part for part in client["components"] if part["path"] == "fedmed.environments.flare.heartbeat.Heartbeat"
     ]
     assert presence["args"]["spared"] is False
     (meta,) = [json.loads(path.read_text()) for path in tmp_path.rglob("meta.json")]

@@ -11,8 +11,9 @@ import torch
 from matplotlib.image import imread
 from nvflare.apis.dxo import from_file
 
+from fedmed.core.weights import load_weights
 from fedmed.data.phantoms.phantom import make_phantom
-from fedmed.runs.run_folder import RunFolder, load_weights
+from fedmed.runs.run_folder import RunFolder
 from model import BratsSegResNet
 from tests.federations.simulator import launch
 

@@ -13,9 +13,10 @@ import psutil
 import pytest
 import torch
 
+from fedmed.core.names import BEST, LAST, LEDGER
 from fedmed.data.phantoms.phantom import make_phantom
-from fedmed.privacy.ledger import LEDGER, read_ledger
-from fedmed.runs.run_folder import BEST, LAST, RunFolder
+from fedmed.privacy.ledger import read_ledger
+from fedmed.runs.run_folder import RunFolder
 from tests.federations.simulator import launch
 
 NOISE = ["--privacy", "gaussian", "--dp_clip", 1, "--dp_noise_multiplier", 0.02, "--dp_release_metrics"]

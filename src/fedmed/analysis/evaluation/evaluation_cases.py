@@ -9,8 +9,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.finding import refuse_errors
 from fedmed.data.audit.site_audit import audit_site
-from fedmed.data.brats.brats_layout import TEST_LIST
-from fedmed.data.datalist import TESTING, Case, datalist_path, load_split
+from fedmed.data.datalist import TEST_LIST, TESTING, Case, datalist_path, load_split
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.experiment import Experiment
 from fedmed.tasks.base import Task

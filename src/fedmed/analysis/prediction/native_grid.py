@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import InputError
-from fedmed.data.brats.brats_layout import LabelScheme
-from fedmed.data.phantoms.glioma import NECROSIS, OEDEMA
+from fedmed.data.brats.brats_layout import NECROSIS, OEDEMA, LabelScheme
 from fedmed.tasks.base import NativeGrid
 
 REGIONS = ("TC", "WT", "ET")

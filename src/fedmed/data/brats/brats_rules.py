@@ -10,22 +10,20 @@ from fedmed.data.audit.finding import Finding
 from fedmed.data.audit.site_audit import Progress, SiteAudit, audit_site, overlaps
 from fedmed.data.brats.brats_checks import one_brain_mask, skull_stripped, tumour_in_brain
 from fedmed.data.brats.brats_layout import (
-    ALL_SITES,
     MODALITIES,
-    TEST_LIST,
     find_cases,
     label_scheme,
     part_in_name,
     patient_id,
 )
-from fedmed.data.datalist import TESTING, Case, load_datalist, load_split
+from fedmed.data.datalist import ALL_SITES, TEST_LIST, TESTING, Case, load_split, open_datalist
 
 ProgressOf = Callable[[str], Progress]
 """Makes the progress of a site from its name."""
 
 
 def brats_rules(label_scheme_name: str | None) -> Rules:
-    """The form of a BraTS case; the scheme is the one of that name, or that of the published lists.
+    """The form of a BraTS case; the scheme is the one of that name, or where it is None BraTS 2018's.
 
     Raises:
         InputError: no scheme has that name.
@@ -90,7 +88,7 @@ def _lists(path: Path) -> list[Path]:
 
 
 def _audit_list(file: Path, dataset: Path, allow_overlap: bool, book: FactsBook, progress: Progress) -> SiteAudit:
-    datalist = load_datalist(file, dataset)
+    datalist = open_datalist(file, dataset)
     rules = brats_rules(datalist.label_scheme)
     return audit_site(file.stem, datalist.splits, rules, patient_of, allow_overlap, book, progress)
 

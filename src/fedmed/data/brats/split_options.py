@@ -1,4 +1,4 @@
-"""What can be said about a split on the command line: the ways, their options, and which way uses which option."""
+"""The options of a split on the command line: the ways, and the options that each way uses."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ from fedmed.core.options import expect, expect_at_least, expect_positive, option
 
 Way = Literal["published", "iid", "institution", "grade", "tumour_volume", "quantity", "dirichlet"]
 
-_HELD_OUT = frozenset({"validation", "validation_share", "test"})
+_DRAWN = frozenset({"validation", "validation_share", "test", "seed"})
 
 USES: Mapping[str, frozenset[str]] = {
     "published": frozenset(),
-    "iid": _HELD_OUT | {"sites"},
-    "institution": _HELD_OUT,
-    "grade": _HELD_OUT | {"sites"},
-    "tumour_volume": _HELD_OUT | {"sites"},
-    "quantity": _HELD_OUT | {"sites", "power"},
-    "dirichlet": _HELD_OUT | {"sites", "alpha", "over"},
+    "iid": _DRAWN | {"sites"},
+    "institution": _DRAWN,
+    "grade": _DRAWN | {"sites"},
+    "tumour_volume": _DRAWN | {"sites"},
+    "quantity": _DRAWN | {"sites", "power"},
+    "dirichlet": _DRAWN | {"sites", "alpha", "over"},
 }
-"""The options that each way makes use of, besides the seed."""
+"""The options that each way makes use of."""
 
 DEFAULTS: Mapping[str, Any] = {
     "sites": 4,
@@ -29,12 +29,13 @@ DEFAULTS: Mapping[str, Any] = {
     "power": 1.0,
     "validation": "shared",
     "validation_share": 0.15,
+    "seed": 0,
 }
 
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How to split. None means: not said, so the default where the way uses the option; ``completed`` fills it in."""
+    """The choices of a split. None is the default where the way uses the option; ``completed`` fills it in."""
 
     by: Way = option("published", "what the sites differ in")
     sites: int | None = option(None, "number of sites (default: 4; institution: as many as there are)")
@@ -46,16 +47,16 @@ class SplitOptions:
     )
     validation_share: float | None = option(None, "share of patients for validation, after --test (default: 0.15)")
     test: float | None = option(None, "share of patients that no site gets, for test.json (default: none)")
-    seed: int = option(0, "another seed gives another split")
+    seed: int | None = option(None, "another seed gives another split (default: 0)")
 
     @property
     def needs_volumes(self) -> bool:
-        """Whether the split depends on the volumes of the tumours."""
+        """True where the split depends on the volumes of the tumours."""
         return self.by == "tumour_volume" or (self.by == "dirichlet" and self.over == "volume")
 
     @property
     def needs_grades(self) -> bool:
-        """Whether the split goes by the grades."""
+        """True where the split goes by the grades."""
         return self.by == "grade" or (self.by == "dirichlet" and self.over == "grade")
 
     def completed(self) -> "SplitOptions":
@@ -70,15 +71,15 @@ class SplitOptions:
                 users = ", ".join(way for way in USES if name in USES[way])
                 unused = f"no value with --by {self.by}, which makes no use of it (used by {users}); leave it out"
                 expect(getattr(self, name) is None, name, getattr(self, name), unused)
-        unsaid = {name: DEFAULTS[name] for name in used & set(DEFAULTS) if getattr(self, name) is None}
-        complete = dataclasses.replace(self, **unsaid)
+        unset = {name: DEFAULTS[name] for name in used & set(DEFAULTS) if getattr(self, name) is None}
+        complete = dataclasses.replace(self, **unset)
         complete._check_ranges()
         return complete
 
     def _check_ranges(self) -> None:
-        expect_at_least("seed", self.seed, 0)
-        if self.sites is not None:
-            expect_at_least("sites", self.sites, 1)
+        for name, least in (("seed", 0), ("sites", 1)):
+            if getattr(self, name) is not None:
+                expect_at_least(name, getattr(self, name), least)
         if self.alpha is not None:
             expect_positive("alpha", self.alpha)
         if self.power is not None:
