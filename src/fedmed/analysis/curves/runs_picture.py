@@ -16,7 +16,7 @@ from fedmed.analysis.curves.run_groups import Group
 from fedmed.core.errors import InputError
 from fedmed.runs.training_curves import line_style
 
-MOST_COLUMNS = 4
+PANELS_IN_ROW = 4
 """Panels side by side where the sites of one tag, or many tags, take several rows."""
 
 Shared = Literal["all", "row", "none"]
@@ -28,7 +28,7 @@ MOST_PANELS = 120
 
 @dataclass(frozen=True)
 class CurveStyle:
-    """How curves are drawn: smoothed with ``weight``, and each site's apart or their mean."""
+    """The style of curves: smoothed with ``weight``, and each site's apart or their mean."""
 
     weight: float
     by_site: bool
@@ -67,8 +67,8 @@ def draw(
 def _columns(tags: int, sites: int) -> tuple[int, Shared]:
     """The number of panels side by side, and the axes that they share."""
     if tags == 1:
-        return min(sites, MOST_COLUMNS), "all"
-    return (sites, "row") if sites > 1 or tags <= MOST_COLUMNS else (MOST_COLUMNS, "none")
+        return min(sites, PANELS_IN_ROW), "all"
+    return (sites, "row") if sites > 1 or tags <= PANELS_IN_ROW else (PANELS_IN_ROW, "none")
 
 
 def _points(table: pd.DataFrame, tag: str, site: str | None) -> pd.DataFrame:
@@ -127,7 +127,7 @@ def _finish(axes: Axes, tag: str, site: str | None, first: bool, last: bool) -> 
 
 
 def _reading(groups: Sequence[Group], style: CurveStyle) -> str:
-    """How to read the lines, in words."""
+    """The reading of the lines, in words."""
     several = any(len(group.runs) > 1 for group in groups)
     what = "Each site's own value" if style.by_site else "Mean over sites"
     smoothed = f"smoothed with {style.weight:g} (faint: as it is)" if style.weight else "not smoothed"
