@@ -19,7 +19,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.names import EXTRAS, MESSAGE, PRIVACY, REPORTS_VARIABLE, SIMULATED, TRAINING_CASES
 from fedmed.core.settings import Data
 from fedmed.core.site_folder import run_name
-from fedmed.core.site_scores import CASES, is_score
+from fedmed.core.site_scores import CASES, is_figure
 from fedmed.data.audit import duplicates_exchange
 from fedmed.environments.flare import polling
 from fedmed.environments.step_progress import StepReport
@@ -136,7 +136,7 @@ class Events:
     def write_scores(self, metrics: Mapping[str, float], rounds: int) -> None:
         """Write the figures of the model that ``rounds`` rounds made."""
         for name, value in metrics.items():
-            if is_score(name):
+            if is_figure(name):
                 self._writer.add_scalar(name, value, global_step=rounds)
 
     def write_losses(self, trained: Trained, rounds: int) -> None:

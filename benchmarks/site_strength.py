@@ -19,8 +19,7 @@ from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.command_line import read_experiment
 from fedmed.core.cli import Parser, echo, run_script
-from fedmed.data.brats.brats_layout import ALL_SITES
-from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.data.datalist import ALL_SITES, datalist_path, load_datalist
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.data.phantoms.smooth_noise import Size
 from fedmed.data.prepared.cache import Caching

@@ -21,22 +21,22 @@ from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
 from fedmed.core.options import add_options, option_names, to_plain
 from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
-from fedmed.data.audit.case_picture import case_picture, chosen_cases, picture_format
 from fedmed.data.audit.duplicates_exchange import key_of_this_site
 from fedmed.data.audit.finding import errors_of
-from fedmed.data.brats.brats_layout import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, label_scheme
+from fedmed.data.brats.brats_layout import GRADES, NAMINGS, CaseFiles, find_cases, label_scheme
 from fedmed.data.brats.brats_rules import audit_brats, sites_document
-from fedmed.data.datalist import list_json
+from fedmed.data.brats.brats_split import GRADE, INSTITUTION, VOLUME, Volumes, facts_with, split_cases
+from fedmed.data.brats.case_picture import case_picture, chosen_cases, picture_format
+from fedmed.data.brats.published_split import differences, published_split, read_assignment
+from fedmed.data.brats.split_options import SplitOptions
+from fedmed.data.brats.tumour_volume import tumour_ml
+from fedmed.data.datalist import ALL_SITES, TEST_LIST, list_json
 from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phantom
 from fedmed.data.splits.partition import Split
-from fedmed.data.splits.partition_options import SplitOptions
-from fedmed.data.splits.partition_ways import Volumes
-from fedmed.data.splits.published import differences, published_split, read_assignment
 from fedmed.data.splits.site_lists import write_site_lists
-from fedmed.data.splits.split_cases import small_sites, split_cases
-from fedmed.data.splits.split_picture import picture
+from fedmed.data.splits.split_cases import small_sites
+from fedmed.data.splits.split_picture import Drawn, picture
 from fedmed.data.splits.split_record import as_json, holdout_document, split_document
-from fedmed.data.volumes import tumour_ml
 
 PUBLISHED = Path(__file__).resolve().parent / "datalist"
 """The published lists, which are part of the project."""
@@ -114,7 +114,7 @@ def split(args: argparse.Namespace) -> None:
         volumes = known(answers, needed=False)
     validation = parts.validation if parts.own_validation is None else parts.own_validation
     besides = companions(parts, options, volumes, args.tree)
-    write_site_lists(args.out, parts.sites, validation, root=args.tree, replace=args.force, besides=besides)
+    write_site_lists(args.out, parts.sites, validation, args.tree, cases[0].scheme, args.force, besides)
     unknown = [answer for answer in answers.values() if isinstance(answer, InputError)]
     for sentence in [*differing, *small_sites(parts), *_left_out(unknown)]:
         warn(sentence)
@@ -161,16 +161,22 @@ def _left_out(unknown: Sequence[InputError]) -> list[str]:
     return [f"the {tumours} unknown and left out of record and picture: {unknown[0]}"]
 
 
-def companions(parts: Split, options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
+DRAWN = Drawn(GRADE, VOLUME, "whole-tumour volume", "ml", GRADES)
+"""The facts in the picture of a split."""
+
+
+def companions(parts: Split[CaseFiles], options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
     """The files that go with the lists: the record, the picture and, if there are test cases, their list."""
     said = to_plain(options)
     title = "split " + ", ".join(f"{name} {said[name]}" for name in said if said[name] is not None)
-    caption = "synthetic phantom, no patient data" if is_phantom(tree) else f"{len(cases_of(parts))} cases"
+    caption = "synthetic phantom, no patient data" if is_phantom(tree) else f"{len(parts.cases)} cases"
+    facts_of = facts_with(volumes)
     files = {
-        "split.json": as_json(split_document(parts, options, volumes)),
-        "split.png": picture(parts, volumes, title, caption),
+        "split.json": as_json(split_document(parts, to_plain(options.completed()), facts_of, INSTITUTION)),
+        "split.png": picture(parts, facts_of, DRAWN, title, caption),
     }
-    return {**files, TEST_LIST: list_json(holdout_document(parts, tree))} if parts.test else files
+    held_out = holdout_document(parts, tree, parts.test[0].scheme) if parts.test else None
+    return {**files, TEST_LIST: list_json(held_out)} if held_out else files
 
 
 def audit(args: argparse.Namespace) -> None:
@@ -224,23 +230,18 @@ def show(args: argparse.Namespace) -> None:
     echo(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
 
 
-def table(parts: Split) -> str:
+def table(parts: Split[CaseFiles]) -> str:
     """A row for each site: its training cases, how many of each grade, and the validation cases; then the rest."""
     everyone = tuple(case for cases in parts.sites.values() for case in cases)
     rows: list[tuple[str, ...]] = [("site", "training", *GRADES, "validation")]
     for site, cases in {**parts.sites, ALL_SITES: everyone}.items():
-        name = f"{site} {parts.institutions.get(site, '')}".strip()
+        name = f"{site} {parts.groups.get(site, '')}".strip()
         rows.append((name, str(len(cases)), *_grade_counts(cases), str(len(parts.validation_of(site)))))
     rows.append(("(validation)", "", *_grade_counts(parts.validation), ""))
     if parts.test:
         rows.append((f"(test: {len(parts.test)})", "", *_grade_counts(parts.test), ""))
     width = max(12, *(len(row[0]) for row in rows))
     return "\n".join(f"{row[0]:<{width}}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows)
-
-
-def cases_of(parts: Split) -> list[CaseFiles]:
-    """Every case of a split."""
-    return [case for cases in (*parts.sites.values(), parts.validation, parts.test) for case in cases]
 
 
 def _grade_counts(cases: Sequence[CaseFiles]) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ from fedmed.analysis.prediction.prediction_report import as_text
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_together
-from fedmed.data.audit.case_picture import FORMATS
 from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, label_scheme
+from fedmed.data.brats.case_picture import FORMATS
 
 OF_A_PREDICTION = ("input", *MODALITIES, *ENDINGS, "label_scheme", "flips", "accept_skull")
 

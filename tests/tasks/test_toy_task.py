@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from nvflare.app_common.abstract.fl_model import FLModel
 from torch import nn
 
 from fedmed.core import registry
 from fedmed.core.errors import InputError
+from fedmed.core.names import STATE_VARIABLE
 from fedmed.core.site_scores import mean_over_sites
 from fedmed.experiment import Experiment
-from fedmed.privacy.ledger import STATE_VARIABLE
 from fedmed.site.local_training import LocalSite
 from fedmed.tasks.base import Flips, NativeGrid, Pictures, Task
 
@@ -30,10 +29,6 @@ def site(experiment: Experiment, name: str = "site-1") -> LocalSite:
     made = LocalSite(experiment, name, "run")
     made.begin(made.weights(), 0)
     return made
-
-
-def message(number: int) -> FLModel:
-    return FLModel(params={}, current_round=number, meta={})
 
 
 def test_it_is_found_by_its_name_and_travels(toy_experiment: Make) -> None:
@@ -59,7 +54,7 @@ def test_a_site_audits_trains_and_scores_it(toy_experiment: Make) -> None:
     assert not local.audit.errors
     before, losses = local.evaluate(), list[float]()
     for number in range(4):
-        losses += local.train(message(number)).epoch_losses
+        losses += local.train(number).epoch_losses
     after = local.evaluate()
     assert losses[-1] < 0.8 * losses[0]
     assert after["val_auroc"] > 0.85
@@ -80,7 +75,7 @@ def test_an_unknown_network_is_refused_with_the_names_of_those_there_are(toy_exp
 
 def test_batch_norm_has_its_running_statistics_in_the_weights(toy_experiment: Make) -> None:
     local = site(toy_experiment("--batch_norm"))
-    local.train(message(0))
+    local.train(0)
     weights = local.weights()
     assert any(isinstance(module, nn.BatchNorm2d) for module in local.model.modules())
     assert int(weights["layers.1.num_batches_tracked"]) == 2  # batches of four of eight cases

@@ -40,8 +40,9 @@ class ToyNetwork(Rebuildable, nn.Module):
         super().__init__()
         norm = nn.BatchNorm2d(width) if batch_norm else nn.Identity()
         self.layers = nn.Sequential(
-            nn.Conv2d(1, width, 3, padding=1), norm, nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(width, 2 * width, 3), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2 * width, len(CLASSES)),
+            nn.Conv2d(1, width, 3, padding=1), norm, nn.ReLU(), nn.AvgPool2d(2),
+            nn.Conv2d(width, 2 * width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(2 * width, len(CLASSES)),
         )  # fmt: skip
         self._store({"width": width, "batch_norm": batch_norm})
 

@@ -49,6 +49,9 @@ logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what is wrong 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
+ENDINGS = (".nii", ".nii.gz", *PICTURES)
+"""How the names of files end that can be read, in lower case."""
+
 
 @dataclass(frozen=True)
 class ImageFile:

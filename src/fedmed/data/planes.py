@@ -49,3 +49,8 @@ def add_letters(axes: Axes, plane: Plane) -> None:
     axes.set_facecolor("black")
     for (x, y, across, along), letter in zip(EDGES, (plane.left, plane.right, plane.top, plane.bottom), strict=True):
         axes.text(x, y, letter, transform=axes.transAxes, color="w", fontsize=9, ha=across, va=along)
+
+
+def drawable(text: str) -> str:
+    """Text of a path, which need not be UTF-8, as fonts can draw it."""
+    return text.encode("utf-8", "replace").decode("utf-8")

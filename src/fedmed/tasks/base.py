@@ -38,7 +38,7 @@ class Task(Plugin, ABC):
     network: str | None = option(None, "network of the task (default: the task's first)")
 
     TARGETS: ClassVar[tuple[str, ...]]
-    """What is scored separately (regions, classes or findings), in the order of the network's output channels."""
+    """Regions, classes or findings that are scored apart, in the order of the network's output channels."""
 
     METRICS: ClassVar[tuple[Metric, ...]]
     """The figures that :meth:`measure` gives rows for. The first one chooses the best model; higher is better."""
@@ -87,7 +87,7 @@ class Task(Plugin, ABC):
 
     @abstractmethod
     def rules(self, label_scheme: str | None) -> Rules:
-        """What the audit expects of a case's files.
+        """The form that the audit expects of a case's files.
 
         Raises:
             InputError: no label scheme has that name.
@@ -158,11 +158,13 @@ class Task(Plugin, ABC):
 
         A metric without any value is left out. :mod:`fedmed.core.site_scores` describes the names.
         """
-        read = [(metric, metric.read(rows)) for metric in self.METRICS]
-        report = {name: value for metric, found in read for name, value in metric.report(found).items()}
-        key, found = read[0]
+        key, *others = self.METRICS
+        of_key = key.read(rows)
+        report = key.report(of_key)
         for target in self.TARGETS:
-            report |= key.report([row for row in found if row.target == target], target)
+            report |= key.report([row for row in of_key if row.target == target], target)
+        for metric in others:
+            report |= metric.report(metric.read(rows))
         return report
 
     def figures(self) -> Figures:

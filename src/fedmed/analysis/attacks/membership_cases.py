@@ -55,11 +55,11 @@ def _datalists(experiment: Experiment, data: Data, book: FactsBook | None) -> It
         yield site, datalist
 
 
-def _listed(cases: dict[str, Sequence[Case]], *, member: bool) -> dict[Path, Subject]:
-    """The cases of all sites by their label file."""
-    found: dict[Path, Subject] = {}
+def _listed(cases: dict[str, Sequence[Case]], *, member: bool) -> dict[tuple[Path, ...], Subject]:
+    """The cases of all sites by their images."""
+    found: dict[tuple[Path, ...], Subject] = {}
     for site, listed in cases.items():
         for case in listed:
-            sites = found[case.label].sites if case.label in found else ()
-            found[case.label] = Subject(case, tuple(dict.fromkeys((*sites, site))), member)
+            sites = found[case.images].sites if case.images in found else ()
+            found[case.images] = Subject(case, tuple(dict.fromkeys((*sites, site))), member)
     return found

@@ -9,8 +9,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.finding import refuse_errors
 from fedmed.data.audit.site_audit import audit_site
-from fedmed.data.brats.brats_layout import TEST_LIST
-from fedmed.data.datalist import TESTING, Case, datalist_path, load_split
+from fedmed.data.datalist import TEST_LIST, TESTING, Case, datalist_path, load_split
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.experiment import Experiment
 from fedmed.tasks.base import Task
@@ -116,13 +115,13 @@ def _distinct(cases: Sequence[Case]) -> tuple[Case, ...]:
     Raises:
         InputError: two cases have one name.
     """
-    by_label = {case.label: case for case in cases}
+    by_images = {case.images: case for case in cases}
     by_name: dict[str, Case] = {}
-    for case in by_label.values():
+    for case in by_images.values():
         other = by_name.setdefault(case.name, case)
         if other is not case:
             raise InputError(
-                f"Two cases are called {case.name} ({other.label} and {case.label}), so their numbers could not be "
-                "told apart; rename one."
+                f"Two cases are called {case.name} ({other.images[0]} and {case.images[0]}), so their numbers could "
+                "not be told apart; rename one."
             )
-    return tuple(by_label.values())
+    return tuple(by_images.values())

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fedmed.core.site_scores import mean_of_values
 from fedmed.tasks.scoring.metric import Row, RowsMetric, Sums, SumsMetric
@@ -62,7 +63,7 @@ def auroc(rows: Sequence[Row]) -> float:
 
     A target whose cases are all positive or all negative has none; NaN where no target has one.
     """
-    return _mean_over_targets(rows, "roc_auc_score")
+    return _mean_over_targets(rows, roc_auc_score)
 
 
 def weighted_auroc(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,16 +99,12 @@ def _weighted_areas(
 
 def average_precision(rows: Sequence[Row]) -> float:
     """The mean over targets of the average precision, the area under the precision-recall curve. As :func:`auroc`."""
-    return _mean_over_targets(rows, "average_precision_score")
+    return _mean_over_targets(rows, average_precision_score)
 
 
-def _mean_over_targets(rows: Sequence[Row], function: str) -> float:
-    import sklearn.metrics  # here, because it takes a second that sites of other tasks need not pay
-
-    score: Callable[[NDArray[np.float64], NDArray[np.float64]], float] = getattr(sklearn.metrics, function)
+def _mean_over_targets(rows: Sequence[Row], area: Callable[..., float]) -> float:
     pairs = _by_target(rows, SCORE).values()
-    values = [score(truth, scores) for scores, truth in pairs if 0 < truth.sum() < len(truth)]
-    mean = mean_of_values(map(float, values))
+    mean = mean_of_values(float(area(truth, scores)) for scores, truth in pairs if 0 < truth.sum() < len(truth))
     return math.nan if mean is None else mean
 
 

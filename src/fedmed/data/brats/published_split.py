@@ -25,7 +25,7 @@ Assignment = Mapping[str, tuple[str, ...]]
 """The names of the cases of each part, in the published order."""
 
 SHOWN = 3
-"""So many names stand in a sentence."""
+"""The most names in a sentence."""
 
 
 def read_assignment(folder: Path) -> Assignment:
@@ -53,7 +53,7 @@ def read_assignment(folder: Path) -> Assignment:
     return assignment
 
 
-def published_split(cases: Sequence[CaseFiles], assignment: Assignment) -> Split:
+def published_split(cases: Sequence[CaseFiles], assignment: Assignment) -> Split[CaseFiles]:
     """Give each part those of its published cases that are there; cases that were not published go to no part.
 
     Raises:
