@@ -32,6 +32,11 @@ def test_the_worst_cases_come_first_then_the_best_each_once() -> None:
     assert Extreme("site-1", "b", 0.2, "worst").caption([DICE]) == "worst: b (site-1), mean Dice 0.2000"
 
 
+def test_the_worst_of_a_metric_where_lower_is_better_is_the_largest() -> None:
+    distance = Metric("dice", "distance", "mm", "lower")
+    assert [each.case for each in extremes(CASES, [distance], 1)] == ["a", "b"]
+
+
 def test_cases_of_classes_are_ranked_by_the_probability_of_the_truth() -> None:
     scores = {"sure": (0.9, 0.1), "wrong": (0.2, 0.8), "unsure": (0.5, 0.5)}
     rows = [("r", "s", *row) for case, score in scores.items() for row in class_rows(case, ("A", "B"), score, 0)]

@@ -12,7 +12,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Data, Experiment
-from fedmed.tasks.base import Flips, Row
+from fedmed.tasks.base import Flips, Row, Task
 
 OnCase = Callable[[Key], object]
 """Called with the key of each case that is done."""
@@ -64,7 +64,7 @@ def measure(
         on_case: called for each unit, also for one that was measured before.
 
     Raises:
-        InputError: a prediction holds NaN, or the task has no mirrored copies.
+        InputError: a prediction holds NaN.
     """
     for weights, group in groupby(units, key=lambda unit: unit.weights):
         model = models[weights]
@@ -76,16 +76,23 @@ def measure(
             on_case(unit.key)
 
 
-def measured(model: TrainedModel, item: Mapping[str, Any], flips: bool) -> list[Row]:
-    """The rows of one item of the task's ``eval_set``.
+def check_flips(task: Task) -> None:
+    """Refuse mirrored copies of a task that does not average over them.
 
     Raises:
-        InputError: as :func:`measure`.
+        InputError: it does not.
+    """
+    if not isinstance(task, Flips):
+        raise InputError(f"--flips averages over mirrored copies, which --task {task.name} does not; leave it out.")
+
+
+def measured(model: TrainedModel, item: Mapping[str, Any], flips: bool) -> list[Row]:
+    """The rows of one item of the task's ``eval_set``; with ``flips`` the task must pass :func:`check_flips`.
+
+    Raises:
+        InputError: the prediction holds NaN.
     """
     if not flips:
         return model.task.measure(model.network, item, model.device)
-    if not isinstance(model.task, Flips):
-        raise InputError(
-            f"--flips averages over mirrored copies, which --task {model.task.name} does not; leave it out."
-        )
+    assert isinstance(model.task, Flips)
     return model.task.measure_flipped(model.network, item, model.device)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
-from fedmed.analysis.evaluation.case_scoring import ScoringUnit, caching_after, measure
+from fedmed.analysis.evaluation.case_scoring import ScoringUnit, caching_after, check_flips, measure
 from fedmed.analysis.evaluation.evaluation_cases import EvaluationCases
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import (
@@ -72,6 +72,8 @@ def evaluate(path: Path, label: str, request: EvaluationRequest) -> Evaluated:
         InputError: it cannot be scored, or was scored with other settings and ``force`` is not given.
     """
     source = source_of(path, label, request)
+    if request.flips:
+        check_flips(source.task)
     caching = caching_after(source.run.experiment() if source.run else None, label)
     listed = cases_of(source, request, FactsBook(caching.disk))
     folder = folder_of(source, request)

@@ -23,7 +23,7 @@ from fedmed.analysis.evaluation.patient_bootstrap import rows_of
 from fedmed.analysis.report.report_page import Listing, Part, Picture, Section, Table, Text
 from fedmed.core import machine
 from fedmed.core.errors import InputError
-from fedmed.core.site_scores import CASES, is_score
+from fedmed.core.site_scores import CASES, is_figure
 from fedmed.data.audit.duplicates_exchange import OVERLAPS
 from fedmed.data.phantoms.phantom import PHANTOMS
 from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
@@ -121,7 +121,7 @@ def training(run: RunFolder, task: Task) -> Section:
     """The curves, and the last scores that each site reported."""
     parts = _picture(run, "curves.png", "loss and score over the rounds")
     history = run.history()
-    columns = [str(name) for name in history.columns if is_score(str(name)) or name == CASES]
+    columns = [str(name) for name in history.columns if is_figure(str(name)) or name == CASES]
     scored = history.dropna(subset=[task.KEY_METRIC]) if task.KEY_METRIC in history else history.iloc[:0]
     if scored.empty:
         return Section("Training", [*parts, Text("No scores left the sites, so there are none of single rounds here.")])
@@ -180,7 +180,8 @@ def ranked_cases(cases: pd.DataFrame, metrics: Sequence[Metric]) -> pd.DataFrame
         by_target = {target: case_score(metrics, [row for row in rows if row.target == target]) for target in targets}
         found.append({"site": site, "case": case, "score": case_score(metrics, rows), **by_target})
     columns = ["site", "case", "score", *targets]
-    return pd.DataFrame(found, columns=columns).dropna(subset=["score"]).sort_values("score", kind="stable")
+    ranked = pd.DataFrame(found, columns=columns).dropna(subset=["score"])
+    return ranked.sort_values("score", ascending=metrics[0].better != "lower", kind="stable")
 
 
 def privacy(run: RunFolder) -> Section:
