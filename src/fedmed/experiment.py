@@ -33,7 +33,7 @@ RUN_ID = "[0-9]{8}-[0-9]{6}-[0-9a-f]{8}"
 E = TypeVar("E", bound="Experiment")
 
 
-class Environment(Protocol):
+class EnvironmentView(Protocol):
     """The place where a job's server and sites run; the contract itself is ``environments.base``."""
 
     DATA_IS_LOCAL: bool
@@ -68,7 +68,7 @@ class Experiment:
     task: Task
     algorithm: Algorithm
     privacy: Mechanism
-    environment: Environment
+    environment: EnvironmentView
     training: Training = field(default_factory=Training)
     performance: Performance = field(default_factory=Performance)
     data: Data = field(default_factory=Data)
@@ -151,7 +151,7 @@ class Experiment:
         one_model = not self.algorithm.has_own_models
         return self.performance.validation == "split" and one_model and self.task.validation_can_be_split
 
-    def choices(self) -> dict[str, Task | Algorithm | Mechanism | Environment]:
+    def choices(self) -> dict[str, Task | Algorithm | Mechanism | EnvironmentView]:
         """The four choices by the name of their option."""
         return {"task": self.task, "algorithm": self.algorithm, "privacy": self.privacy, "env": self.environment}
 
