@@ -436,3 +436,11 @@ def test_seeds_differ_between_sites_rounds_and_uses() -> None:
     assert len(set(every)) == len(every) == 2 * 3 * 5 * 2
     assert all(0 <= value < 2**32 for value in every)
     assert site_seeds(0, "site-1", 2) == site_seeds(0, "site-1", 2)
+
+
+def test_a_site_refuses_arithmetic_that_its_cpu_emulates(
+    make_site: Callable[..., LocalSite], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedmed.core.precision._cpu_multiplies_bf16", lambda: False)
+    with pytest.raises(InputError, match="--precision bf16 was given, but the CPU of this machine"):
+        make_site("--precision", "bf16")

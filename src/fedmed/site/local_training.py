@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 from fedmed.algorithms.base import Extras, SiteSetup
 from fedmed.core.entries import Entries, only
 from fedmed.core.errors import InputError
-from fedmed.core.memory_format import channels_last, use_channels_last
+from fedmed.core.memory_format import prepare_network
 from fedmed.core.names import STATE
-from fedmed.core.precision import autocast
+from fedmed.core.precision import autocast, check_precision
 from fedmed.core.site_folder import site_folder
 from fedmed.core.site_scores import CASES, VALUES
 from fedmed.core.weights import Weights
@@ -55,13 +55,15 @@ class LocalSite:
         keep_state: whether what the next round needs is kept on disk too, for another process.
 
     Raises:
-        InputError: the site's datalist, a file that it names or its cache folder cannot be used.
+        InputError: the site's datalist, a file that it names or its cache folder cannot be used, or this machine cannot
+            train in the arithmetic asked for.
     """
 
     def __init__(self, experiment: Experiment, site: str, job_id: str = "job", *, keep_state: bool = True) -> None:
         self.experiment, self.site, self.job_id = experiment, site, job_id
         self.task, self.training = experiment.task, experiment.training
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        check_precision(self.training.precision, self.device)
         dataset, lists = experiment.data.resolved()
         self._datalist = open_datalist(datalist_path(lists, site), dataset)
         patients = [self.task.patient_of(case) for case in self._datalist.training]
@@ -76,8 +78,7 @@ class LocalSite:
         self.order, self.batches = seeded_batches(train_set, batch_size, speed.num_workers)  # type: ignore[arg-type]
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
         self.model = self.task.build_model().to(self.device)
-        if channels_last(speed, self.device):
-            use_channels_last(self.model)
+        prepare_network(self.model, speed, self.device)
         rates = self.training.learning_rate, self.training.weight_decay
         self.optimizer = self.task.optimizer(self.model.parameters(), *rates)
         self.loss = self.task.loss()
