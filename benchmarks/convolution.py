@@ -1,4 +1,4 @@
-"""What the quick forms of a convolution give, layer by layer of SegResNet and for a whole training step.
+"""The gain of the quick forms of a convolution, layer by layer of SegResNet and for a whole training step.
 
 python benchmarks/convolution.py --threads 1
 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python benchmarks/convolution.py --threads 1

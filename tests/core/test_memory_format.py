@@ -152,14 +152,3 @@ def test_a_network_is_prepared_for_its_device(device: torch.device, layer: type)
     assert any(isinstance(each, ChannelsLastGroupNorm) for each in network.modules()) == (device == CPU)
     assert before.keys() == network.state_dict().keys()
     assert all(torch.equal(values, network.state_dict()[name]) for name, values in before.items())
-
-
-@pytest.mark.parametrize(("device", "layer"), [(CPU, QuickConv3d), (GPU, nn.Conv3d)], ids=str)
-def test_a_network_is_prepared_for_its_device(device: torch.device, layer: type) -> None:
-    network = BratsSegResNet()
-    before = {name: values.clone() for name, values in network.state_dict().items()}
-    prepare_network(network, Performance(), device)
-    assert {type(each) for each in network.modules() if isinstance(each, nn.Conv3d)} == {layer}
-    assert any(isinstance(each, ChannelsLastGroupNorm) for each in network.modules()) == (device == CPU)
-    assert before.keys() == network.state_dict().keys()
-    assert all(torch.equal(values, network.state_dict()[name]) for name, values in before.items())
