@@ -69,7 +69,7 @@ BOTH: Mapping[str, tuple[object, ...]] = {
 
 def main(arguments: Sequence[str]) -> None:
     """Print a table; with ``--out`` write its numbers, the machine and a figure too."""
-    args = _parser().parse_args(arguments)
+    args = read_arguments(arguments)
     ways = steps() if args.steps else BOTH
     ways = {name: way for name, way in ways.items() if name in (args.ways or ways)}
     with TemporaryDirectory(prefix="round-time-") as folder:
@@ -82,7 +82,8 @@ def main(arguments: Sequence[str]) -> None:
         write(found, args, args.out)
 
 
-def _parser() -> Parser:
+def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
     parser = Parser(description=__doc__.partition("\n")[0])
     for name, default, what in (
         ("sites", 4, "sites"),
@@ -100,7 +101,7 @@ def _parser() -> Parser:
     parser.add_argument("--steps", action="store_true", help="measure one change after another instead")
     parser.add_argument("--ways", nargs="+", help="only these rows of the table")
     parser.add_argument("--out", type=absolute_path, help="write OUT.json and OUT.png")
-    return parser
+    return parser.parse_args(arguments)
 
 
 def steps() -> dict[str, tuple[object, ...]]:

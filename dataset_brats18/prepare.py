@@ -101,10 +101,7 @@ def parser() -> Parser:
 
 def split(args: argparse.Namespace) -> None:
     """Write the lists of a BraTS tree with a record and a picture, and print who got what."""
-    said = {name: getattr(args, name) for name in option_names(SplitOptions)}
-    options = SplitOptions(**{name: value for name, value in said.items() if value is not None}).completed()
-    if args.out.resolve() == PUBLISHED and options.by != "published":
-        raise InputError(f"{args.out} is for the published lists alone; choose another folder for --by {options.by}.")
+    options = split_options(args)
     cases = find_cases(args.tree)
     answers = measured(cases) if options.needs_volumes else {}
     volumes = known(answers, options.needs_volumes)
@@ -120,6 +117,19 @@ def split(args: argparse.Namespace) -> None:
         warn(sentence)
     echo(table(parts))
     print_exports(args.tree, args.out)
+
+
+def split_options(args: argparse.Namespace) -> SplitOptions:
+    """The options of the split that are given, and the defaults of the others.
+
+    Raises:
+        InputError: they cannot be used, or not in this folder.
+    """
+    given = {name: getattr(args, name) for name in option_names(SplitOptions)}
+    options = SplitOptions(**{name: value for name, value in given.items() if value is not None}).completed()
+    if args.out.resolve() == PUBLISHED and options.by != "published":
+        raise InputError(f"{args.out} is for the published lists alone; choose another folder for --by {options.by}.")
+    return options
 
 
 def divided(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> tuple[Split, list[str]]:
