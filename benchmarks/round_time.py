@@ -35,7 +35,7 @@ from fedmed.experiment import Experiment
 CORES = len(os.sched_getaffinity(0))
 
 PUBLISHED = (
-    *("--preset", "published", "--cache_gb", 0, "--num_workers", 1, "--cpu_threads", CORES, "--sites_at_once", 10_000),
+    *("--preset", "published", "--cache_gb", 0, "--num_workers", 1, "--cpu_threads", CORES),
     *("--memory_format", "contiguous", "--poll_s", 0, "--freed_memory", "return"),
 )
 """The published arithmetic, and the published way: nothing kept, one loader process, every core for every site."""
@@ -43,7 +43,6 @@ PUBLISHED = (
 STEPS: Mapping[str, tuple[object, ...]] = {
     "published": (),
     "threads = cores / sites": ("--cpu_threads", max(1, CORES // 4)),
-    "sites beyond the cores wait": ("--sites_at_once", max(1, CORES)),
     "bf16": ("--precision", "auto"),
     "normalised before the crop, kept on disk": ("--normalize", "volume", "--cache_gb", 20),
     "a thread instead of a loader process": ("--num_workers", 0),

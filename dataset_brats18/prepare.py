@@ -120,10 +120,10 @@ def split(args: argparse.Namespace) -> None:
 
 
 def split_options(args: argparse.Namespace) -> SplitOptions:
-    """The options of the split that are given, and the defaults of the others.
+    """The options of a split, with the defaults of its way.
 
     Raises:
-        InputError: they cannot be used, or not in this folder.
+        InputError: an option is wrong, or another split shall go into the folder of the published one.
     """
     given = {name: getattr(args, name) for name in option_names(SplitOptions)}
     options = SplitOptions(**{name: value for name, value in given.items() if value is not None}).completed()
@@ -132,8 +132,8 @@ def split_options(args: argparse.Namespace) -> SplitOptions:
     return options
 
 
-def divided(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> tuple[Split, list[str]]:
-    """The split, and how the tree differs from what it is made for."""
+def divided(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> tuple[Split[CaseFiles], list[str]]:
+    """The split, and a sentence on each difference between the tree and the published cases."""
     if options.by != "published":
         return split_cases(cases, options, volumes), []
     assignment = read_assignment(PUBLISHED)
@@ -177,8 +177,8 @@ DRAWN = Drawn(GRADE, VOLUME, "whole-tumour volume", "ml", GRADES)
 
 def companions(parts: Split[CaseFiles], options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
     """The files that go with the lists: the record, the picture and, if there are test cases, their list."""
-    said = to_plain(options)
-    title = "split " + ", ".join(f"{name} {said[name]}" for name in said if said[name] is not None)
+    given = to_plain(options)
+    title = "split " + ", ".join(f"{name} {given[name]}" for name in given if given[name] is not None)
     caption = "synthetic phantom, no patient data" if is_phantom(tree) else f"{len(parts.cases)} cases"
     facts_of = facts_with(volumes)
     files = {
@@ -255,7 +255,7 @@ def table(parts: Split[CaseFiles]) -> str:
 
 
 def _grade_counts(cases: Sequence[CaseFiles]) -> tuple[str, ...]:
-    """How many cases are of each grade; a dash where the tree states no grade at all."""
+    """The number of cases of each grade; a dash where the tree states no grade at all."""
     if all(case.grade is None for case in cases):
         return tuple("-" for _ in GRADES)
     return tuple(str(sum(case.grade == grade for case in cases)) for grade in GRADES)

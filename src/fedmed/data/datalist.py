@@ -117,7 +117,7 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
 
 
 def open_datalist(path: Path, base_dir: Path) -> Datalist:
-    """Read one list whose data are there, at least some of them: the audit tells of single files that are missing.
+    """Read one list whose data are there, at least some of them: the audit names single files that are missing.
 
     Raises:
         InputError: as :func:`load_datalist`, or ``base_dir`` holds no file of any case.

@@ -42,19 +42,23 @@ def class_numbers(target: Target, classes: Sequence[str], several: bool = False)
     Raises:
         InputError: the target is a file, a class is unknown or stated twice, or not exactly one is stated.
     """
-    expected = f"{'classes' if several else 'one class'} of {', '.join(classes)} (or numbers from 0)"
+    expected = f"{'classes' if several else 'one class'} of {', '.join(classes)} (or numbers from 0): correct the list."
     if isinstance(target, Path):
-        raise InputError(f"the target is the file {target}; expected {expected}: correct the list.")
+        raise InputError(f"the target is the file {target}; expected {expected}")
     stated = target if isinstance(target, tuple) else (target,)
     if not several and len(stated) != 1:
-        raise InputError(f"the target is {shown_target(target)}; expected {expected}: correct the list.")
-    numbers = [classes.index(each) if each in classes else each for each in stated]
-    unknown = [each for each in numbers if not isinstance(each, int) or not 0 <= each < len(classes)]
-    if unknown:
-        raise InputError(f"the class {unknown[0]!r} is not known; expected {expected}: correct the list.")
+        raise InputError(f"the target is {shown_target(target)}; expected {expected}")
+    numbers = [_number(each, classes, expected) for each in stated]
     if len(set(numbers)) < len(numbers):
         raise InputError(f"the target {shown_target(target)} states a class twice; state each once in the list.")
-    return tuple(sorted(int(number) for number in numbers))
+    return tuple(sorted(numbers))
+
+
+def _number(stated: Class, classes: Sequence[str], expected: str) -> int:
+    number = classes.index(stated) if isinstance(stated, str) and stated in classes else stated
+    if isinstance(number, str) or not 0 <= number < len(classes):
+        raise InputError(f"the class {stated!r} is not known; expected {expected}")
+    return number
 
 
 def target_digest(target: Target) -> str:

@@ -42,7 +42,7 @@ class Trained:
     entry: Entry | None = None  # of the privacy ledger, where a mechanism acts while training
 
     def report(self) -> dict[str, float]:
-        """As metrics: the last epoch's mean loss over its steps, and the time."""
+        """Metrics of the round: the last epoch's mean loss over its steps, and the time."""
         loss = self.epoch_losses[-1]
         return {"train_loss": loss, f"train_loss{VALUES}": self.steps, "train_seconds": self.seconds}
 
@@ -92,6 +92,7 @@ class LocalSite:
         self._own_models = OwnModels(folder) if algorithm.has_own_models else None
         self._state = SiteState(folder / STATE) if keep_state else None
         self.on_step: Callable[[int, int], None] | None = None  # gets the steps of the round so far, and of all of it
+        self._done = self._of = 0  # steps of the round so far, and of all of it
         self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
         self.private = experiment.privacy.training(self, patients)
 

@@ -97,7 +97,6 @@ class Task(Plugin, ABC):
         """The case's patient: the one that its list states, else the case's own name."""
         return str(case.extra.get("patient", case.name))
 
-    @abstractmethod
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         """Facts of a run on these cases, which passed the audit: at least ``training`` and ``validation``, numbers of
         cases, and for the screen ``crops``, the training crop in words, where there is one.
@@ -105,6 +104,7 @@ class Task(Plugin, ABC):
         Raises:
             InputError: an option of the task does not suit them.
         """
+        return {"training": len(datalist.training), "validation": len(datalist.validation)}
 
     def demo_data(self, folder: Path) -> None:
         """Make the demonstration's images in ``folder`` and its lists in ``folder/datalist``, unless they are there.
@@ -137,9 +137,13 @@ class Task(Plugin, ABC):
     def loss(self) -> nn.Module:
         """The training loss of (network output, label)."""
 
-    @abstractmethod
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
-        """Score every case as in a round. The caller sets eval mode, inference mode and precision."""
+        """Score every case as in a round: by :meth:`measure`, unless a task has a quicker way.
+
+        The caller sets eval mode, inference mode and precision.
+        """
+        items = (cases[place] for place in range(len(cases)))  # type: ignore[arg-type]
+        return [row for item in items for row in self.measure(model, item, device)]
 
     @abstractmethod
     def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
@@ -149,9 +153,9 @@ class Task(Plugin, ABC):
             InputError: the prediction holds NaN.
         """
 
-    @abstractmethod
     def label_map(self) -> dict[str, Any]:
         """The meaning of the network's channels, for whoever opens the weights later."""
+        return {"output_channels": list(self.TARGETS)}
 
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         """The plain numbers that a site reports of its rows: every metric that has rows, the first by target too.

@@ -14,10 +14,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from fedmed.data.image_file import read_image
 from fedmed.data.prepared.cache import Cache
 from fedmed.data.prepared.cached_transform import CachedTransform
-from fedmed.data.prepared.compact import PARTS, Compact
+from fedmed.data.prepared.compact import PARTS, Compact, Expand
 
 SHAPE = (20, 18, 16)
 FORK = multiprocessing.get_context("fork")
@@ -50,6 +52,40 @@ def entries(folder: Path) -> list[Path]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache", 10**9)
+
+
+def make_picture(folder: Path, target: Any) -> dict[str, Any]:
+    """A coloured picture in a black frame, whose label is a class or several."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = np.zeros((12, 15, 3), np.uint8)
+    values[3:9, 2:11] = np.random.default_rng(0).integers(1, 256, (6, 9, 3))
+    Image.fromarray(values).save(folder / "a.png")
+    return {"image": [str(folder / "a.png")], "label": target, "case": "a"}
+
+
+class Loaded(mt.Transform):
+    """A picture as (C, H, W)."""
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        values = read_image(Path(item["image"][0])).voxels.copy()
+        return {**item, "image": torch.from_numpy(values).movedim(-1, 0).float()}
+
+
+@pytest.mark.parametrize("target", [2, "glioma", [0, 3]])
+def test_a_picture_with_classes_is_cached_without_them(tmp_path: Path, disk: Cache, target: Any) -> None:
+    item = make_picture(tmp_path / "p", target)
+    fixed = [Loaded(), Compact(keys=("image",))]
+    plain, cold, warm = (CachedTransform(fixed, cache, ("image",))(item) for cache in (None, disk, disk))
+    other = CachedTransform(fixed, disk, ("image",))({**item, "label": 7})
+    assert len(entries(disk.folder)) == 1
+    assert plain["image"].shape == (3, 6, 9)
+    for each in (plain, cold, warm):
+        whole = Expand(keys=("image",))(each)
+        assert whole["label"] == target
+        assert whole["case"] == "a"
+        assert torch.equal(whole["image"], Loaded()(item)["image"].half())
+    assert other["label"] == 7
+    assert torch.equal(other["image"], warm["image"])
 
 
 def test_computed_stored_and_read_are_one(tmp_path: Path, disk: Cache) -> None:

@@ -6,6 +6,7 @@ from statistics import median
 
 from fedmed.core.errors import counted
 from fedmed.data.audit.case_facts import CaseFacts, ImageFacts
+from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.finding import Finding, errors_of
 from fedmed.data.audit.site_audit import Progress, SiteAudit
 from fedmed.data.targets import class_numbers
@@ -20,15 +21,18 @@ MANY_CASES = 50
 def site_table(audit: SiteAudit) -> str:
     """The whole text of a site: its line, a row a modality, one for the targets, then errors and warnings."""
     facts = [audited.facts for audited in {a.case.images: a for a in audit.cases}.values() if audited.facts]
-    rows = [_heads(audit.rules.dimensions)]
-    rows += [
-        _image_row(modality, [case.images[modality] for case in facts]) or (modality, *("-" for _ in rows[0][1:]))
-        for modality in audit.rules.modalities
-    ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     targets = [*_label_line(facts, audit.rules.labels), *_class_line(audit)]
-    return "\n".join([site_line(audit), *lines, *targets, *findings_text(audit.findings)])
+    return "\n".join([site_line(audit), *_table(facts, audit.rules), *targets, *findings_text(audit.findings)])
+
+
+def _table(facts: Sequence[CaseFacts], rules: Rules) -> list[str]:
+    """The lines of a table with a row a modality."""
+    rows = [_heads(rules.dimensions)]
+    for modality in rules.modalities:
+        row = _image_row(modality, [case.images[modality] for case in facts])
+        rows.append(row or (modality, *("-" for _ in rows[0][1:])))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def site_line(audit: SiteAudit) -> str:

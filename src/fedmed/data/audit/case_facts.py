@@ -204,7 +204,7 @@ def label_facts(voxels: NDArray[Any], tissue: NDArray[np.bool_] | None) -> Label
 
 
 def shown_value(value: Any) -> str:
-    """A label's value as text that tells any two values apart: whole numbers without a point."""
+    """A label's value as text, another for any other value: whole numbers without a point."""
     number = float(value)
     return str(int(number)) if number.is_integer() else repr(number)
 

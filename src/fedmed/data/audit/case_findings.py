@@ -17,7 +17,7 @@ from fedmed.data.image_file import SAME_PLACE_MM, SAME_SPACING
 from fedmed.data.targets import Target, class_numbers, shown_target
 
 LOADABLE_MM = 1e-8
-"""How far the affines of a case's images may differ: MONAI stacks them only if numpy calls their affines close."""
+"""The most by which the affines of a case's images may differ, so that MONAI stacks them: numpy calls them close."""
 
 LEAST_EXTENT_MM = 10
 """A volume that is shorter along an axis shows no organ: its spacing is wrong."""

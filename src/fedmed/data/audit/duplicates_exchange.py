@@ -47,7 +47,7 @@ class Comparison:
     silent: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The comparison as JSON values."""
         found = [finding.document() for finding in self.findings]
         return {"compared": list(self.compared), "without_key": list(self.silent), "findings": found}
 
@@ -99,14 +99,15 @@ def _cases(audit: SiteAudit, key: str) -> list[str]:
 
 def compare(answers: Mapping[str, Any]) -> Comparison:
     """The images that the answers of all sites have in common; an answer in another form is an error by the site."""
-    wrong = [site for site in sorted(answers) if not _well_formed(answers[site])]
-    hashes = {site: answers[site] for site in sorted(answers) if site not in wrong and answers[site]}
+    right = {site: given for site, given in sorted(answers.items()) if _well_formed(given)}
+    hashes = {site: given for site, given in right.items() if given}
+    wrong = sorted(answers.keys() - right.keys())
     findings = [Finding("error", "exchange", f"{site} sent an answer of another form; update it.") for site in wrong]
     findings += _different_keys(hashes) or across_sites(
         {site: _named(given) for site, given in hashes.items()}, allow_overlap=False
     )
-    silent = tuple(site for site in sorted(answers) if site not in hashes and site not in wrong)
-    return Comparison(tuple(findings), tuple(hashes), silent)
+    silent = sorted(right.keys() - hashes.keys())
+    return Comparison(tuple(findings), tuple(hashes), tuple(silent))
 
 
 def _different_keys(hashes: Mapping[str, Mapping[str, list[str]]]) -> list[Finding]:

@@ -42,6 +42,9 @@ LABEL_SCHEMES: Mapping[str, LabelScheme] = {
 
 DEFAULT_SCHEME = "brats2018"
 
+NECROSIS, OEDEMA = 1, 2
+"""Labels that are the same in every scheme."""
+
 
 @dataclass(frozen=True)
 class Naming:
@@ -283,7 +286,7 @@ def _case_folders(tree: Path) -> Iterator[Path]:
 
 
 def _holds_a_case(files: Sequence[str]) -> bool:
-    """Whether a file that is not hidden follows one of the namings."""
+    """True where a file that is not hidden follows one of the namings."""
     visible = [name for name in files if not name.startswith(".")]
     return any(_follows(name, naming) for name in visible for naming in NAMINGS.values())
 

@@ -48,7 +48,7 @@ def chosen_cases(cases: Sequence[CaseFiles], names: Sequence[str] | None) -> lis
 
 
 def picture_format(path: Path) -> str:
-    """The format that the name of a picture says.
+    """The format that the name of a picture states.
 
     Raises:
         InputError: it is none that is written here.
@@ -85,9 +85,9 @@ def case_picture(cases: Sequence[CaseFiles], caption: str, format: str = "png") 
     )  # fmt: skip
     voxels = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes))
     patients = len({case.patient for case in cases})
-    told = f"{caption}; {patients} different patients" if patients > 1 else caption
-    said = drawable(f"{told}, {voxels} voxels, axial slices")
-    figure.supxlabel(said, fontsize=8, color="0.35", parse_math=False)
+    who = f"{caption}; {patients} different patients" if patients > 1 else caption
+    text = drawable(f"{who}, {voxels} voxels, axial slices")
+    figure.supxlabel(text, fontsize=8, color="0.35", parse_math=False)
     buffer = BytesIO()
     figure.savefig(buffer, format=format, dpi=110)
     return buffer.getvalue()

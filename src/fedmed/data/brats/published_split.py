@@ -1,7 +1,7 @@
 """The published assignment of BraTS 2018's 285 cases, as the lists in ``dataset_brats18/datalist`` have it.
 
 The lists are the only copy of the assignment. It is read from them for trees in which the cases lie, or are named,
-otherwise than the lists say.
+otherwise than in the lists.
 """
 
 from collections.abc import Mapping, Sequence

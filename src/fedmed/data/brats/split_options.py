@@ -51,12 +51,12 @@ class SplitOptions:
 
     @property
     def needs_volumes(self) -> bool:
-        """Whether the split depends on the volumes of the tumours."""
+        """True where the split depends on the volumes of the tumours."""
         return self.by == "tumour_volume" or (self.by == "dirichlet" and self.over == "volume")
 
     @property
     def needs_grades(self) -> bool:
-        """Whether the split goes by the grades."""
+        """True where the split goes by the grades."""
         return self.by == "grade" or (self.by == "dirichlet" and self.over == "grade")
 
     def completed(self) -> "SplitOptions":

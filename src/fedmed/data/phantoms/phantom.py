@@ -1,7 +1,7 @@
 """Synthetic BraTS-like datasets, so that everything can be tried and tested without patient data.
 
 A case is a simulated glioma in a bent copy of a healthy average brain, pictured by a simulated scanner. It has the
-difficulties of real cases and the form of the real files. It says nothing about how well a method segments
+difficulties of real cases and the form of the real files. It is no evidence of how well a method segments
 real tumours.
 """
 
@@ -20,13 +20,14 @@ from fedmed.core.files import staging_folder
 from fedmed.data.brats.brats_layout import (
     LABEL_SCHEMES,
     NAMINGS,
+    NECROSIS,
     PHANTOM_MARKER,
     CaseFiles,
     LabelScheme,
     find_case_files,
 )
 from fedmed.data.phantoms.anatomy import random_anatomy
-from fedmed.data.phantoms.glioma import NECROSIS, random_glioma
+from fedmed.data.phantoms.glioma import random_glioma
 from fedmed.data.phantoms.mr_contrasts import image_case
 from fedmed.data.phantoms.site_profile import COMMON, SiteProfile, site_profile
 from fedmed.data.phantoms.smooth_noise import Size, Volume
@@ -129,7 +130,7 @@ def make_phantom(
 
 
 def is_phantom(dataset: Path) -> bool:
-    """Whether a dataset folder holds phantoms, so that no result on it is taken for one on patients."""
+    """True where a dataset folder holds phantoms, so that no result on it is taken for one on patients."""
     return (dataset / PHANTOM_MARKER).is_file()
 
 

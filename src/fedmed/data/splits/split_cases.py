@@ -97,13 +97,20 @@ def hold_out(
     wanted = max(1, int(share * len(patients) + 0.5)) if share else 0
     owners = [group(patient) for patient in patients]
     left = Counter(owners)
-    of_patients = [str(patient.strata.get(stratify) or "") for patient in patients]
-    strata = [[i for i, found in enumerate(of_patients) if found == one] for one in sorted(set(of_patients))]
+    strata = _places_by_stratum(patients, stratify)
     drawn: set[int] = set()
-    for stratum, count in zip(strata, apportion(wanted, [len(stratum) for stratum in strata]), strict=True):
+    for stratum, count in zip(strata, apportion(wanted, [*map(len, strata)]), strict=True):
         drawn |= _drawn(rng.permutation(stratum).tolist(), count, owners, left, keep)
     inside = [patient for i, patient in enumerate(patients) if i in drawn]
     return inside, [patient for i, patient in enumerate(patients) if i not in drawn]
+
+
+def _places_by_stratum(patients: Sequence[Patient[C]], stratify: str) -> list[list[int]]:
+    """The places of the patients of each stratum, in alphabetical order of the strata."""
+    places: dict[str, list[int]] = {}
+    for i, patient in enumerate(patients):
+        places.setdefault(str(patient.strata.get(stratify) or ""), []).append(i)
+    return [places[stratum] for stratum in sorted(places)]
 
 
 def small_sites(split: Split[C]) -> list[str]:

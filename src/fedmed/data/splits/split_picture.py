@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from fedmed.data.splits.partition import C, Fact, FactsOf, Split
 
@@ -117,22 +118,35 @@ def _colours(bars: Sequence[_Bar], drawn: Drawn) -> dict[Any, str]:
 
 
 def _draw_counts(axes: Axes, bars: Sequence[_Bar], drawn: Drawn, colours: Mapping[Any, str]) -> None:
-    places, foot = range(len(bars)), np.zeros(len(bars))
+    foot = np.zeros(len(bars))
     for text, colour in colours.items():
         for hatch, parts in (("", [bar.training for bar in bars]), (OWN_VALIDATION, [bar.own for bar in bars])):
-            counts = [sum(facts.get(drawn.stratum) == text for facts in part) for part in parts]
-            if any(counts):
-                axes.bar(places, counts, bottom=foot, color=colour, hatch=hatch, edgecolor="white")
-            foot += counts
-    for place, total in zip(places, foot, strict=True):
+            foot += _stack(axes, foot, [_count(part, drawn.stratum, text) for part in parts], colour, hatch)
+    for place, total in enumerate(foot):
         axes.text(place, total, f"{total:.0f}", ha="center", va="bottom", fontsize=8)
+    axes.set_ylim(0, 1.28 * foot.max())  # room for the legend
+    axes.legend(handles=_handles(bars, drawn, colours), fontsize=8, ncols=3, loc="upper center")
+    axes.set_title(f"cases by {drawn.stratum}", fontsize=10)
+    axes.set_ylabel("cases")
+
+
+def _handles(bars: Sequence[_Bar], drawn: Drawn, colours: Mapping[Any, str]) -> list[Patch]:
+    """The entries of the legend."""
     handles = [Patch(color=colour, label=text or f"{drawn.stratum} unknown") for text, colour in colours.items()]
     if any(bar.own for bar in bars):
         handles.append(Patch(facecolor="0.6", edgecolor="white", hatch=OWN_VALIDATION, label="validation"))
-    axes.set_ylim(0, 1.28 * foot.max())  # room for the legend
-    axes.legend(handles=handles, fontsize=8, ncols=3, loc="upper center")
-    axes.set_title(f"cases by {drawn.stratum}", fontsize=10)
-    axes.set_ylabel("cases")
+    return handles
+
+
+def _stack(axes: Axes, foot: NDArray[np.float64], counts: Sequence[int], colour: str, hatch: str) -> NDArray[np.int64]:
+    """Draw one layer of the bars on those below it; its heights."""
+    if any(counts):
+        axes.bar(range(len(counts)), counts, bottom=foot, color=colour, hatch=hatch, edgecolor="white")
+    return np.asarray(counts)
+
+
+def _count(part: Sequence[Mapping[str, Fact]], stratum: str, text: Fact) -> int:
+    return sum(facts.get(stratum) == text for facts in part)
 
 
 def _draw_values(axes: Axes, bars: Sequence[_Bar], drawn: Drawn, colours: Mapping[Any, str]) -> None:
