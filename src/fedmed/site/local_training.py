@@ -93,6 +93,7 @@ class LocalSite:
         self._own_models = OwnModels(folder) if algorithm.has_own_models else None
         self._state = SiteState(folder / STATE) if keep_state else None
         self.on_step: Callable[[int, int], None] | None = None  # gets the steps of the round so far, and of all of it
+        self._done = self._of = 0  # steps of the round so far, and of all of it
         self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
         self.private = experiment.privacy.training(self, patients)
 
