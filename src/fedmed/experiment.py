@@ -130,7 +130,7 @@ class Experiment:
         """
         try:
             document = {"faults": {}, "run_id": None, **json.loads(text)}  # runs of earlier versions have none
-            choices = {kind: _choice(kind, dict(document[kind])) for kind in registry.KINDS}
+            choices = {kind: registry.rebuilt(kind, document[kind]) for kind in registry.KINDS}
             sections: dict[str, Any] = {
                 name: from_plain(section, _without_retired(name, document[name])) for name, section in SECTIONS.items()
             }
@@ -178,10 +178,6 @@ class Experiment:
         disk = Cache(folder, limit) if folder is not None and limit > 0 else None
         apart = self.performance.num_workers > 0  # processes that prepare cases have no GPU
         return Caching(self.performance.cache_dataset, disk, None if apart else device)
-
-
-def _choice(kind: str, values: dict[str, Any]) -> Any:
-    return from_plain(registry.find(kind, values.pop("name")), values)
 
 
 def _without_retired(section: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedmed.server.update_guard import fault_of, oversized
+from fedmed.server.update_guard import fault_of, fault_of_kind, oversized
 
 SHAPES = {"w": (2, 3), "b": ()}
 GOOD = {"w": np.ones((2, 3), np.float32), "b": np.float32(0.5)}
@@ -34,13 +34,22 @@ def test_a_value_that_is_not_finite_is_a_fault_with_its_parameter(bad: float) ->
         ({**GOOD, "w": np.full((2, 3), "x")}, ["w", "type", "numbers"]),
         ({**GOOD, "w": np.full((2, 3), None)}, ["w", "object", "numbers"]),
         ({**GOOD, "w": np.ones((2, 3), bool)}, ["w", "bool", "numbers"]),
+        ({**GOOD, "w": np.ones((2, 3), complex)}, ["w", "complex", "numbers"]),
+        ({**GOOD, "w": np.full((2, 3), 1e39)}, ["w holds 6 values"]),  # infinite in single precision
     ],
-    ids=["shape", "scalar", "missing", "extra", "empty", "text", "objects", "bool"],
+    ids=["shape", "scalar", "missing", "extra", "empty", "text", "objects", "bool", "complex", "too large"],
 )
 def test_a_fault_is_named(update: dict[str, np.ndarray], said: list[str]) -> None:
     fault = fault_of(update, SHAPES)
     assert fault is not None
     assert all(words in fault for words in said), fault
+
+
+@pytest.mark.parametrize("whole", [np.int64(3), np.int32(3), np.uint8(3)])
+def test_a_counter_must_be_whole_and_all_else_must_not(whole: np.generic) -> None:
+    assert fault_of_kind({**GOOD, "n": whole}, {"n"}) is None
+    assert fault_of_kind({**GOOD, "n": np.float32(3)}, {"n"}) == "n is of type float32; expected whole numbers"
+    assert fault_of_kind({**GOOD, "b": whole}, {"n"}) == f"b is of type {whole.dtype}; expected floats"
 
 
 @pytest.mark.parametrize("sites", [2, 3, 4])

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
-from fedmed.core import registry
 from fedmed.core.entries import Entries, only
-from fedmed.core.options import from_plain
 from fedmed.core.weights import Update, l2_norm
 from fedmed.server.buffers import combined_buffers, fault_of_variances
 from fedmed.server.update_guard import fault_of, fault_of_kind, oversized
@@ -141,10 +139,3 @@ class Aggregation:
         if self._uncounted.isdisjoint(self._contributions):
             return found
         return [replace(each, cases=each.steps) for each in found]
-
-
-def rebuilt_algorithm(plain: Mapping[str, Any]) -> Algorithm:
-    """An algorithm from its name and options, as in the experiment file."""
-    options = dict(plain)
-    algorithm: Algorithm = from_plain(registry.find("algorithm", options.pop("name")), options)
-    return algorithm

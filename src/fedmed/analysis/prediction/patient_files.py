@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import MODALITIES, NAMINGS, SUFFIXES, read_name, refuse_dicom
-from fedmed.data.datalist import LABEL_ENDING
+from fedmed.data.datalist import FILE_ENDING
 
 FILES_SHOWN = 8
 """The most names of files in a message."""
@@ -53,7 +53,7 @@ def files_by_name(inputs: Sequence[Path]) -> PatientFiles:
 
 
 def _images(files: Sequence[Path]) -> list[tuple[str, str, Path]]:
-    """Case, modality and path of every file whose name says that it is an image of a modality."""
+    """Case, modality and path of every file that is an image of a modality by its name."""
     named = [(*read, path) for path in files if (read := read_name(path.name))]
     return [(case, modality, path) for case, modality, path in named if modality in MODALITIES]
 
@@ -62,7 +62,7 @@ def named_files(given: Mapping[str, Path]) -> PatientFiles:
     """The files that the options of the modalities name; the patient is called by the t1ce's name.
 
     Raises:
-        InputError: a modality is missing, a file does not exist, or a name says that it is another modality.
+        InputError: a modality is missing, a file does not exist, or its name is that of another modality.
     """
     missing = [modality for modality in MODALITIES if modality not in given]
     if missing:
@@ -77,7 +77,7 @@ def named_files(given: Mapping[str, Path]) -> PatientFiles:
             )
     first = given[MODALITIES[0]]
     case = read_name(first.name)
-    name = case[0] if case else LABEL_ENDING.sub("", first.name)
+    name = case[0] if case else FILE_ENDING.sub("", first.name)
     return _in_order(name, given)
 
 

@@ -15,8 +15,8 @@ from fedmed.analysis.prediction.overlay import overlay
 from fedmed.analysis.prediction.patient_files import PatientFiles
 from fedmed.analysis.prediction.prediction_report import Prediction, document
 from fedmed.analysis.prediction.volume_file import is_compressed, volume_bytes
-from fedmed.data.audit.case_picture import FORMATS, picture_format
 from fedmed.data.brats.brats_layout import SUFFIXES, LabelScheme
+from fedmed.data.brats.case_picture import FORMATS, picture_format
 from fedmed.data.image_file import read_image
 from fedmed.data.phantoms.phantom import PHANTOMS
 
@@ -53,7 +53,7 @@ def predicted(
 def _of_phantoms(model: TrainedModel) -> Sequence[str]:
     if PHANTOMS not in model.data:
         return ()
-    return (f"{model.label} was trained on {model.data}: what it says of a patient has no meaning.",)
+    return (f"{model.label} was trained on {model.data}: its output for a patient has no meaning.",)
 
 
 def contents(prediction: Prediction, outputs: Mapping[str, Path]) -> dict[Path, bytes]:
@@ -63,8 +63,8 @@ def contents(prediction: Prediction, outputs: Mapping[str, Path]) -> dict[Path, 
         outputs: paths by the names of :data:`ENDINGS`.
     """
 
-    def volume(voxels: NDArray[Any], says: str, path: Path) -> bytes:
-        return volume_bytes(voxels, prediction.patient.reference, says, is_compressed(path))
+    def volume(voxels: NDArray[Any], description: str, path: Path) -> bytes:
+        return volume_bytes(voxels, prediction.patient.reference, description, is_compressed(path))
 
     channels_last = np.moveaxis(prediction.probabilities, 0, -1)
     make: Mapping[str, Callable[[Path], bytes]] = {
