@@ -117,6 +117,9 @@ class SiteSide:
     def after_step(self) -> None:
         """Called after every step of the optimiser."""
 
+    def end_round(self, steps: int) -> None:
+        """Called after the last of a round's steps, before :meth:`state`, :meth:`outgoing` and :meth:`extras`."""
+
     def outgoing(self, trained: Weights, received: Weights) -> Weights:
         """The weights whose difference to ``received`` is the site's update, after training led to ``trained``."""
         return trained

@@ -225,6 +225,7 @@ class LocalSite:
         self.side.start_round(message or {})
         self.model.train()
         steps, losses, entry = self._epochs(rounds + 1)
+        self.side.end_round(steps)
         self.own = self.weights()
         if self._own_models is not None:
             self._own_models.keep(self.own)
