@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from torch import nn
+
 from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, expect_positive, option
@@ -78,15 +80,23 @@ class FormalMechanism(Mechanism):
         return min(given, default=None)
 
     def check(self, experiment: ExperimentView) -> None:
-        """Also refuses a network whose running statistics would leave without noise."""
+        """Also refuses a network that the mechanism cannot train, or whose running statistics would leave unnoised."""
         super().check(experiment)
         model = experiment.task.build_model()
+        self.check_network(model)
         statistics = Entries.of(model).shared(experiment.algorithm.private).statistics
         if statistics:
             raise InputError(
                 f"--privacy {self.name} cannot cover {type(model).__name__}: {statistics[0]} is computed from patients "
                 "and leaves without noise; build the layer without running statistics, such as GroupNorm."
             )
+
+    def check_network(self, model: nn.Module) -> None:
+        """Refuse a network that the mechanism cannot train.
+
+        Raises:
+            InputError: it cannot.
+        """
 
     def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
         """Also states where delta is too large to mean anything."""

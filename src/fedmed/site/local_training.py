@@ -11,7 +11,7 @@ import torch
 from monai.utils import convert_to_tensor
 from torch.utils.data import Dataset
 
-from fedmed.algorithms.base import Extras, SiteSetup
+from fedmed.algorithms.base import Extras, SiteSetup, SiteSide
 from fedmed.core.entries import Entries, only
 from fedmed.core.errors import InputError
 from fedmed.core.memory_format import prepare_network
@@ -86,7 +86,7 @@ class LocalSite:
         algorithm = experiment.algorithm
         self._private = [name for name in self.entries.names if algorithm.private(name)]
         setup = SiteSetup(self.model, self.optimizer, self.training.learning_rate, len(self._datalist.training))
-        self.side = algorithm.site(setup)
+        self.side: SiteSide = algorithm.site(setup)
         self.fresh_optimizer = False  # of a site that goes on without the optimiser's state of its earlier process
         self.own: Weights | None = None  # the weights after the last local training, whatever was loaded since
         folder = site_folder(site, job_id)
@@ -120,6 +120,7 @@ class LocalSite:
                 f"{self.site} keeps nothing of its own model after round {rounds}, with which it would go on; "
                 "restore its state, or start a new run."
             )
+        self.side = self.experiment.algorithm.site(self.side.setup)  # a lost round must leave nothing in it
         if found is None:
             self.optimizer.state.clear()
             self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
@@ -171,8 +172,18 @@ class LocalSite:
         return only(self.side.outgoing(self.own_model(), received), shared.names)
 
     def extras(self) -> Extras:
-        """The arrays that the algorithm sends beside the update."""
-        return self.side.extras()
+        """The arrays that the algorithm sends beside the update.
+
+        Raises:
+            InputError: there are some, and the algorithm declares none, so that no privacy mechanism was asked.
+        """
+        extras, algorithm = self.side.extras(), self.experiment.algorithm
+        if extras and not algorithm.SENDS_EXTRAS:
+            raise InputError(
+                f"--algorithm {algorithm.name} sends {', '.join(sorted(extras))} beside the update without declaring "
+                "it; name it in SENDS_EXTRAS."
+            )
+        return extras
 
     def own_model(self) -> Weights:
         """The weights after the last local training.
@@ -185,10 +196,10 @@ class LocalSite:
         return self.own
 
     def score(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
-        """:meth:`evaluate` for what a round begins with; a model of the site's own is kept if it is its best."""
+        """:meth:`evaluate` for what a round begins with; it is kept if it is the best of the site's own models."""
         metrics = self.evaluate(shares)
         if self._own_models is not None and self.own is not None:
-            self._own_models.keep_if_best(self.own, metrics.get(self.task.KEY_METRIC))
+            self._own_models.keep_if_best(self.weights(), metrics.get(self.task.KEY_METRIC))
         return metrics
 
     def evaluate(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
@@ -216,6 +227,7 @@ class LocalSite:
         self.side.start_round(message or {})
         self.model.train()
         steps, losses, entry = self._epochs(rounds + 1)
+        self.side.end_round(steps)
         self.own = self.weights()
         if self._own_models is not None:
             self._own_models.keep(self.own)
@@ -277,10 +289,7 @@ class LocalSite:
 
 
 def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int]:
-    """Two independent 32-bit seeds, the same in every process that asks for the same site and round.
-
-    NumPy's global generator stays unseeded on purpose: FLARE's privacy filter draws its noise from it.
-    """
+    """Two independent 32-bit seeds, the same in every process that asks for the same site and round."""
     sequence = np.random.SeedSequence([seed, round_number, *site.encode()])
     first, second = (int(value) for value in sequence.generate_state(2))
     return first, second
