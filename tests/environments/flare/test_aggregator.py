@@ -143,6 +143,15 @@ def test_the_algorithm_is_rebuilt_with_its_options() -> None:
     assert made.algorithm == {"name": "fedprox", "fedproxloss_mu": 0.1}
 
 
+def test_what_an_algorithm_does_not_expect_beside_an_update_is_refused() -> None:
+    made = aggregator()
+    model = answer("site-7")
+    model.meta[EXTRAS] = {"control": np.ones(3)}
+    with pytest.raises(ValueError, match=r"site-7 is refused: of what its algorithm sends beside, .*unknown"):
+        made.accept_model(model)
+    assert made.aggregation.usable == 0
+
+
 def scaled(sites: dict[str, float]) -> list[FLModel]:
     return [answer(site, {name: v + factor for name, v in GLOBAL.items()}) for site, factor in sites.items()]
 
