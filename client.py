@@ -19,7 +19,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.names import EXTRAS, MESSAGE, PRIVACY, REPORTS_VARIABLE, SIMULATED, TRAINING_CASES
 from fedmed.core.settings import Data
 from fedmed.core.site_folder import run_name
-from fedmed.core.site_scores import CASES, is_score
+from fedmed.core.site_scores import CASES, is_figure
 from fedmed.data.audit import duplicates_exchange
 from fedmed.environments.flare import polling
 from fedmed.environments.step_progress import StepReport
@@ -94,8 +94,7 @@ def _images(site: LocalSite) -> flare.FLModel:
 
 def _round(site: LocalSite, received: flare.FLModel, events: "Events") -> flare.FLModel:
     """Score the model that the round begins with, and train it; after the last round, only score."""
-    rounds, privacy = received.current_round or 0, site.experiment.privacy
-    withheld = privacy.withholds_metrics
+    rounds, withheld = received.current_round or 0, site.experiment.privacy.withholds_metrics
     site.begin(received.params, rounds)
     due = _due(site.experiment, rounds) and not withheld
     metrics = site.score(received.meta.get(duplicates_exchange.SHARES)) if due else {CASES: 0}
@@ -107,14 +106,19 @@ def _round(site: LocalSite, received: flare.FLModel, events: "Events") -> flare.
     if not withheld:
         events.write_losses(trained, rounds)
         metrics = {**metrics, **trained.report(), **site.take_notes()}
+    return flare.FLModel(params=site.outgoing(received.params), metrics=metrics, meta=_meta(site, trained))
+
+
+def _meta(site: LocalSite, trained: Trained) -> dict[str, Any]:
+    """Steps, the ledger's entry, the number of cases where counts may leave the site, and the algorithm's extras."""
+    privacy = site.experiment.privacy
     meta: dict[str, Any] = {FLMetaKey.NUM_STEPS_CURRENT_ROUND: trained.steps}
     if trained.entry is not None:
         meta[PRIVACY] = trained.entry.travelling(privacy.dp_send_diagnostics)
-    if not withheld:
+    if not privacy.withholds_metrics:
         meta[TRAINING_CASES] = site.side.setup.cases
     extras = {name: np.asarray(values) for name, values in site.extras().items()}
-    meta |= {EXTRAS: extras} if extras else {}
-    return flare.FLModel(params=site.outgoing(received.params), metrics=metrics, meta=meta)
+    return {**meta, **({EXTRAS: extras} if extras else {})}
 
 
 def _due(experiment: Experiment, rounds: int) -> bool:
@@ -132,7 +136,7 @@ class Events:
     def write_scores(self, metrics: Mapping[str, float], rounds: int) -> None:
         """Write the figures of the model that ``rounds`` rounds made."""
         for name, value in metrics.items():
-            if is_score(name):
+            if is_figure(name):
                 self._writer.add_scalar(name, value, global_step=rounds)
 
     def write_losses(self, trained: Trained, rounds: int) -> None:

@@ -1,1 +1,1 @@
-"""What the project costs, measured; a package of its own, since another distribution has one of this name."""
+"""Measurements of the project's time and memory; a package, since another distribution has one of its name."""

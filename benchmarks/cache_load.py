@@ -1,4 +1,4 @@
-"""How long a kept case takes to write and to read in some file formats, and what a training item costs in each way.
+"""The time to write and read a cached case in some file formats, and the cost of a training item in each way.
 
 python benchmarks/cache_load.py             formats, for a case of BraTS's size and for a phantom's
 python benchmarks/cache_load.py --items     training items of 20 phantoms: nothing kept, cold disk, warm disk, memory
@@ -12,7 +12,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import numpy as np
 import psutil
 import torch
 
+from fedmed.core.cli import Parser, echo, run_script
 from fedmed.data.datalist import load_datalist
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.data.prepared.cache import Cache, Caching
@@ -34,12 +35,12 @@ TURNS, CASES, MIB = 9, 8, 2**20
 Item = dict[str, torch.Tensor]
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--items", action="store_true")
     parser.add_argument("--memory", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         if args.items:
@@ -127,7 +128,7 @@ def memory(folder: Path) -> None:
     for number in range(CASES):
         np.save(folder / f"{number}.npy", item["image"].numpy())
     for title, mode in (("read", None), ("mapped", "r")):
-        print(f"{title:<10}{held(folder, mode) / MIB:8.0f} MiB in four processes with {CASES} cases each")
+        echo(f"{title:<10}{held(folder, mode) / MIB:8.0f} MiB in four processes with {CASES} cases each")
 
 
 def held(folder: Path, mode: Any) -> float:
@@ -165,10 +166,10 @@ def timed(ways: Mapping[str, Callable[[], Any]], turns: int = TURNS) -> dict[str
 
 def table(title: str, seconds: Mapping[str, float], base: str) -> None:
     """A row a way: milliseconds and the ratio to ``base``."""
-    print(f"\n{title:<32}{'ms':>10}{'ratio':>8}")
+    echo(f"\n{title:<32}{'ms':>10}{'ratio':>8}")
     for name, value in seconds.items():
-        print(f"{name:<32}{value * 1e3:>10.1f}{value / seconds[base]:>8.2f}")
+        echo(f"{name:<32}{value * 1e3:>10.1f}{value / seconds[base]:>8.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main))

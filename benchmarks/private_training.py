@@ -1,4 +1,4 @@
-"""What privacy mechanisms cost in time and memory, beside plain training, in turn on the same phantoms.
+"""The cost of privacy mechanisms in time and memory, beside plain training, in turn on the same phantoms.
 
 python benchmarks/private_training.py --rounds 4        the result is in benchmarks/README.md
 """
@@ -15,8 +15,7 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 from benchmarks.watched_run import Watched, watch
 from fedmed.core import machine
-from fedmed.core.cli import Parser
-from fedmed.core.errors import InputError
+from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.data.phantoms.phantom import make_phantom
 
 WAYS: Mapping[str, tuple[object, ...]] = {
@@ -33,25 +32,20 @@ WAYS: Mapping[str, tuple[object, ...]] = {
 """A patient passes once an epoch in each: one a step in plain training, four a step on average under dpsgd."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> None:
     """Print a table; with ``--out`` write its numbers and the machine too."""
-    try:
-        args = _parser().parse_args(arguments)
-        with TemporaryDirectory(prefix="private-") as folder:
-            data = Path(folder) / "data"
-            how = {"sites": 2, "cases": args.patients, "validation": 1, "size": tuple(args.size)}
-            make_phantom(data, data / "datalist", **how)
-            found = {name: _watched(way, args, Path(folder), data) for name, way in WAYS.items()}
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(table(found))
+    args = _parser().parse_args(arguments)
+    with TemporaryDirectory(prefix="private-") as folder:
+        data = Path(folder) / "data"
+        size = (args.size[0], args.size[1], args.size[2])
+        make_phantom(data, data / "datalist", sites=2, cases=args.patients, validation=1, size=size)
+        found = {name: _watched(way, args, Path(folder), data) for name, way in WAYS.items()}
+    echo(table(found))
     if args.out:
         numbers = {name: {"round_s": run.usual_round_s, "peak": run.peak} for name, run in found.items()}
         settings = {name: value for name, value in vars(args).items() if name != "out"}
         document = {"settings": settings, "machine": machine.describe(), "found": numbers}
         args.out.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
-    return 0
 
 
 def _parser() -> Parser:
@@ -60,7 +54,7 @@ def _parser() -> Parser:
     parser.add_argument("--rounds", type=int, default=4, help="the first is left out (default: %(default)s)")
     parser.add_argument("--size", type=int, nargs=3, default=(80, 80, 72), help="voxels (default: %(default)s)")
     parser.add_argument("--roi_size", type=int, nargs=3, default=(64, 64, 64), help="voxels (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="write OUT.json")
+    parser.add_argument("--out", type=absolute_path, help="write OUT.json")
     return parser
 
 
@@ -87,4 +81,4 @@ def table(found: Mapping[str, Watched]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

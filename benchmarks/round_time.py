@@ -1,4 +1,4 @@
-"""What a federated round costs: the published recipe's settings and this project's, in turn on the same phantoms.
+"""The cost of a federated round: the published recipe's settings and this project's, in turn on the same phantoms.
 
 python benchmarks/round_time.py --seeds 3 --rounds 8 --out benchmarks/round_time     published against ours
 python benchmarks/round_time.py --steps                                              one change after another
@@ -28,8 +28,7 @@ from benchmarks.bare_loop import bare
 from benchmarks.watched_run import Watched, watch
 from fedmed.command_line import read_experiment
 from fedmed.core import machine
-from fedmed.core.cli import Parser
-from fedmed.core.errors import InputError
+from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.experiment import Experiment
 
@@ -68,24 +67,19 @@ BOTH: Mapping[str, tuple[object, ...]] = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> None:
     """Print a table; with ``--out`` write its numbers, the machine and a figure too."""
-    try:
-        args = _parser().parse_args(arguments)
-        ways = steps() if args.steps else BOTH
-        ways = {name: way for name, way in ways.items() if name in (args.ways or ways)}
-        with TemporaryDirectory(prefix="round-time-") as folder:
-            place = Path(folder)
-            sites = {"sites": args.sites, "cases": args.cases, "validation": args.validation}
-            make_phantom(place / "data", place / "data" / "datalist", size=tuple(args.size), **sites)
-            found = in_turn(ways, args, place)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(table(found))
+    args = _parser().parse_args(arguments)
+    ways = steps() if args.steps else BOTH
+    ways = {name: way for name, way in ways.items() if name in (args.ways or ways)}
+    with TemporaryDirectory(prefix="round-time-") as folder:
+        place = Path(folder)
+        sites = {"sites": args.sites, "cases": args.cases, "validation": args.validation}
+        make_phantom(place / "data", place / "data" / "datalist", size=tuple(args.size), **sites)
+        found = in_turn(ways, args, place)
+    echo(table(found))
     if args.out:
         write(found, args, args.out)
-    return 0
 
 
 def _parser() -> Parser:
@@ -105,7 +99,7 @@ def _parser() -> Parser:
     parser.add_argument("--gpu", help="GPU of all sites (default: none)")
     parser.add_argument("--steps", action="store_true", help="measure one change after another instead")
     parser.add_argument("--ways", nargs="+", help="only these rows of the table")
-    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.png")
+    parser.add_argument("--out", type=absolute_path, help="write OUT.json and OUT.png")
     return parser
 
 
@@ -124,8 +118,8 @@ def in_turn(ways: Mapping[str, Sequence[object]], args: argparse.Namespace, plac
     for seed in range(args.seeds):
         for name, way in ways.items():
             runs[name].append(measured(way, args, place, seed))
-            told = runs[name][-1]
-            print(f"{name}, seed {seed}: {told['round_s']:.1f} s a round, Dice {told['dice'][-1]:.3f}", file=sys.stderr)
+            last = runs[name][-1]
+            echo(f"{name}, seed {seed}: {last['round_s']:.1f} s a round, Dice {last['dice'][-1]:.3f}", sys.stderr)
     return {name: pooled(each) for name, each in runs.items()}
 
 
@@ -232,4 +226,4 @@ def draw(found: Mapping[str, Mapping[str, Any]], where: str, path: Path) -> None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -1,4 +1,4 @@
-"""How a run's time and memory grow with sites, with cases and with rounds; on small phantoms.
+"""Growth of a run's time and memory with sites, with cases and with rounds; on small phantoms.
 
 python benchmarks/scaling.py --out benchmarks/scaling        the result is in benchmarks/README.md
 """
@@ -19,29 +19,22 @@ from matplotlib.figure import Figure
 
 from benchmarks.watched_run import Watched, watch
 from fedmed.core import machine
-from fedmed.core.cli import Parser
-from fedmed.core.errors import InputError
+from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.data.phantoms.phantom import make_phantom
 
 FEW_ROUNDS = 3
 WINDOW = ("--roi_size", 32, 32, 32, "--infer_roi_size", 48, 48, 48)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> None:
     """Print a table for sites, one for cases, and how memory grows with rounds."""
-    try:
-        args = _parser().parse_args(arguments)
-        rows = [row(args, sites, args.few_cases, FEW_ROUNDS) for sites in args.sites]
-        rows += [row(args, args.few_sites, cases, FEW_ROUNDS) for cases in args.cases]
-        long = row(args, args.few_sites, args.few_cases, args.rounds)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(table(rows))
-    print(f"\n{growth_told(long['peak_by_round'])}")
+    args = _parser().parse_args(arguments)
+    rows = [row(args, sites, args.few_cases, FEW_ROUNDS) for sites in args.sites]
+    rows += [row(args, args.few_sites, cases, FEW_ROUNDS) for cases in args.cases]
+    long = row(args, args.few_sites, args.few_cases, args.rounds)
+    echo(f"{table(rows)}\n\n{growth_in_words(long['peak_by_round'])}")
     if args.out:
         write(rows, long, args)
-    return 0
 
 
 def _parser() -> Parser:
@@ -52,7 +45,7 @@ def _parser() -> Parser:
     parser.add_argument("--few_sites", type=int, default=2, help="while cases or rounds grow (default: %(default)s)")
     parser.add_argument("--few_cases", type=int, default=2, help="while sites or rounds grow (default: %(default)s)")
     parser.add_argument("--size", type=int, nargs=3, default=(48, 48, 40), help="voxels (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.png")
+    parser.add_argument("--out", type=absolute_path, help="write OUT.json and OUT.png")
     return parser
 
 
@@ -64,7 +57,7 @@ def row(args: argparse.Namespace, sites: int, cases: int, rounds: int) -> dict[s
         make_phantom(data, data / "datalist", sites=sites, cases=cases, validation=2, size=tuple(args.size))
         paths = ("--dataset_base_dir", data, "--datalist_json_path", data / "datalist")
         run: Watched = watch([*paths, "--n_clients", sites, "--num_rounds", rounds, *WINDOW], runs)
-    print(f"{sites} sites, {cases} cases each: {run.usual_round_s:.1f} s a round", file=sys.stderr)
+    echo(f"{sites} sites, {cases} cases each: {run.usual_round_s:.1f} s a round", sys.stderr)
     numbers = {"round_s": run.usual_round_s, "startup_s": run.startup_s, "peak": run.peak}
     return {"sites": sites, "cases": cases, **numbers, "peak_by_round": run.peak_by_round}
 
@@ -75,7 +68,8 @@ def growth(peak_by_round: Sequence[int]) -> float:
     return float(np.polyfit(range(len(half)), half, 1)[0]) if len(half) > 1 else 0.0
 
 
-def growth_told(peak_by_round: Sequence[int]) -> str:
+def growth_in_words(peak_by_round: Sequence[int]) -> str:
+    """A sentence on the growth of memory."""
     rounds = len(peak_by_round) - 1
     return f"Memory over {rounds} rounds: {growth(peak_by_round) / 1e6:+.1f} MB a round in the second half of them."
 
@@ -122,4 +116,4 @@ def write(rows: Sequence[dict[str, Any]], long: dict[str, Any], args: argparse.N
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

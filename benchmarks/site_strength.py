@@ -1,4 +1,4 @@
-"""How much a phantom's site strength matters: models trained at one site alone, scored at every site.
+"""The effect of a phantom's site strength: models trained at one site alone, scored at every site.
 
 python benchmarks/site_strength.py        minutes on two cores; the result is in benchmarks/README.md
 """
@@ -18,9 +18,8 @@ import torch
 from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.command_line import read_experiment
-from fedmed.core.cli import Parser
-from fedmed.data.brats.brats_layout import ALL_SITES
-from fedmed.data.datalist import datalist_path, load_datalist
+from fedmed.core.cli import Parser, echo, run_script
+from fedmed.data.datalist import ALL_SITES, datalist_path, load_datalist
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.data.phantoms.smooth_noise import Size
 from fedmed.data.prepared.cache import Caching
@@ -32,9 +31,9 @@ CROP = 48
 STRENGTHS = (0.0, 1.0)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> None:
     """Print a table for each strength."""
-    parser = Parser(description="What site strength does to models trained at one site alone.")
+    parser = Parser(description="The effect of site strength on models trained at one site alone.")
     for name, default, what in (
         ("sites", 3, "sites"),
         ("cases", 16, "training cases at each site"),
@@ -51,8 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 data, data / "datalist", args.sites, args.cases, args.validation, SIZE, args.seed,
                 site_strength=strength, validation_lists="per_site",
             )  # fmt: skip
-            print(f"\n{table(strength, measure(data, args))}", flush=True)
-    return 0
+            echo(f"\n{table(strength, measure(data, args))}")
 
 
 def measure(data: Path, args: argparse.Namespace) -> np.ndarray:
@@ -86,7 +84,7 @@ def trained_at(experiment: Experiment, site: str, scored: Sequence[str]) -> list
             cases = local.task.eval_set(datalist.validation, datalist.label_scheme, Caching())
             metrics = local.task.metrics(local.task.evaluate(local.model, cases, local.device))
             dice.append(metrics[local.task.KEY_METRIC])
-    print(f"{site}: " + " ".join(f"{value:.3f}" for value in dice), file=sys.stderr, flush=True)
+    echo(f"{site}: " + " ".join(f"{value:.3f}" for value in dice), sys.stderr)
     return dice
 
 
@@ -111,4 +109,4 @@ def table(strength: float, dice: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -12,6 +13,9 @@ from statistics import median
 
 import psutil
 
+from fedmed.core.cli import echo
+from fedmed.core.errors import RunFailed
+
 HERE = Path(__file__).resolve().parent
 LOOK_S = 1.0  # a look reads all of /proc; more of them would slow down what is watched
 GPU_QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
@@ -19,7 +23,7 @@ GPU_QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader
 
 @dataclass
 class Watched:
-    """What a run took. Memory is the resident sizes of all processes added up, in bytes."""
+    """The time and memory of a run. Memory is the resident sizes of all processes added up, in bytes."""
 
     startup_s: float = 0.0
     round_s: list[float] = field(default_factory=list)
@@ -38,7 +42,7 @@ def watch(arguments: Sequence[object], artifacts: Path, key_metric: str = "val_d
     """Run job.py to its end.
 
     Raises:
-        SystemExit: the run failed; its output was shown.
+        RunFailed: the run failed.
     """
     command = [sys.executable, str(HERE.parent / "job.py"), *map(str, arguments), "--artifacts", str(artifacts)]
     began, seen = time.time(), Watched()
@@ -49,7 +53,9 @@ def watch(arguments: Sequence[object], artifacts: Path, key_metric: str = "val_d
             time.sleep(LOOK_S)
         output.seek(0)
         if process.returncode != 0:
-            raise SystemExit(f"{' '.join(command)}\n{output.read()}")
+            words = output.read()
+            echo(words, sys.stderr)
+            raise RunFailed(f"{shlex.join(command)} ended with exit code {process.returncode}; its output is above.")
     run = next(artifacts.glob("run-*"))
     history = json.loads((run / "training_history.json").read_text())
     seen.round_s = _by_round(history, "round_seconds")[1:]

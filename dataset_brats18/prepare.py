@@ -7,68 +7,45 @@ python dataset_brats18/prepare.py picture TREE --out FILE     some cases of a tr
 """
 
 import argparse
-import io
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TextIO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from fedmed.core.cli import Parser, absolute_path
-from fedmed.core.errors import InputError, counted, in_words
+from fedmed.core.cli import Parser, absolute_path, echo, run_script, warn
+from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
 from fedmed.core.options import add_options, option_names, to_plain
 from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
-from fedmed.data.audit.case_picture import case_picture, chosen_cases, picture_format
 from fedmed.data.audit.duplicates_exchange import key_of_this_site
 from fedmed.data.audit.finding import errors_of
-from fedmed.data.brats.brats_layout import ALL_SITES, GRADES, NAMINGS, TEST_LIST, CaseFiles, find_cases, label_scheme
+from fedmed.data.brats.brats_layout import GRADES, NAMINGS, CaseFiles, find_cases, label_scheme
 from fedmed.data.brats.brats_rules import audit_brats, sites_document
-from fedmed.data.datalist import list_json
+from fedmed.data.brats.brats_split import GRADE, INSTITUTION, VOLUME, Volumes, facts_with, split_cases
+from fedmed.data.brats.case_picture import case_picture, chosen_cases, picture_format
+from fedmed.data.brats.published_split import differences, published_split, read_assignment
+from fedmed.data.brats.split_options import SplitOptions
+from fedmed.data.brats.tumour_volume import tumour_ml
+from fedmed.data.datalist import ALL_SITES, TEST_LIST, list_json
 from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phantom
 from fedmed.data.splits.partition import Split
-from fedmed.data.splits.partition_options import SplitOptions
-from fedmed.data.splits.partition_ways import Volumes
-from fedmed.data.splits.published import differences, published_split, read_assignment
 from fedmed.data.splits.site_lists import write_site_lists
-from fedmed.data.splits.split_cases import small_sites, split_cases
-from fedmed.data.splits.split_picture import picture
+from fedmed.data.splits.split_cases import small_sites
+from fedmed.data.splits.split_picture import Drawn, picture
 from fedmed.data.splits.split_record import as_json, holdout_document, split_document
-from fedmed.data.volumes import tumour_ml
 
 PUBLISHED = Path(__file__).resolve().parent / "datalist"
 """The published lists, which are part of the project."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; 0 when done, 2 when the user's input (or the disk) does not allow it, 130 when stopped."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half made is removed
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # paths may hold what the terminal cannot show
-    try:
-        args = parser().parse_args(arguments)
-        {"split": split, "audit": audit, "phantom": phantom, "picture": show}[args.command](args)
-    except (InputError, OSError) as error:
-        say(f"error: {in_words(error)}", sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        say("stopped", sys.stderr)
-        return 130
-    return 0
-
-
-def say(text: str, stream: TextIO | None = None) -> None:
-    """Show a line; that nobody reads any more (``prepare.py audit | head``) must not end the work."""
-    shown = stream or sys.stdout
-    try:
-        print(text, file=shown, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), shown.fileno())
+def main(arguments: Sequence[str]) -> None:
+    """Run one subcommand."""
+    args = parser().parse_args(arguments)
+    {"split": split, "audit": audit, "phantom": phantom, "picture": show}[args.command](args)
 
 
 def parser() -> Parser:
@@ -124,10 +101,7 @@ def parser() -> Parser:
 
 def split(args: argparse.Namespace) -> None:
     """Write the lists of a BraTS tree with a record and a picture, and print who got what."""
-    said = {name: getattr(args, name) for name in option_names(SplitOptions)}
-    options = SplitOptions(**{name: value for name, value in said.items() if value is not None}).completed()
-    if args.out.resolve() == PUBLISHED and options.by != "published":
-        raise InputError(f"{args.out} is for the published lists alone; choose another folder for --by {options.by}.")
+    options = split_options(args)
     cases = find_cases(args.tree)
     answers = measured(cases) if options.needs_volumes else {}
     volumes = known(answers, options.needs_volumes)
@@ -137,16 +111,29 @@ def split(args: argparse.Namespace) -> None:
         volumes = known(answers, needed=False)
     validation = parts.validation if parts.own_validation is None else parts.own_validation
     besides = companions(parts, options, volumes, args.tree)
-    write_site_lists(args.out, parts.sites, validation, root=args.tree, replace=args.force, besides=besides)
+    write_site_lists(args.out, parts.sites, validation, args.tree, cases[0].scheme, args.force, besides)
     unknown = [answer for answer in answers.values() if isinstance(answer, InputError)]
     for sentence in [*differing, *small_sites(parts), *_left_out(unknown)]:
-        say(f"warning: {sentence}", sys.stderr)
-    say(table(parts))
+        warn(sentence)
+    echo(table(parts))
     print_exports(args.tree, args.out)
 
 
-def divided(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> tuple[Split, list[str]]:
-    """The split, and how the tree differs from what it is made for."""
+def split_options(args: argparse.Namespace) -> SplitOptions:
+    """The options of a split, with the defaults of its way.
+
+    Raises:
+        InputError: an option is wrong, or another split shall go into the folder of the published one.
+    """
+    given = {name: getattr(args, name) for name in option_names(SplitOptions)}
+    options = SplitOptions(**{name: value for name, value in given.items() if value is not None}).completed()
+    if args.out.resolve() == PUBLISHED and options.by != "published":
+        raise InputError(f"{args.out} is for the published lists alone; choose another folder for --by {options.by}.")
+    return options
+
+
+def divided(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> tuple[Split[CaseFiles], list[str]]:
+    """The split, and a sentence on each difference between the tree and the published cases."""
     if options.by != "published":
         return split_cases(cases, options, volumes), []
     assignment = read_assignment(PUBLISHED)
@@ -184,16 +171,22 @@ def _left_out(unknown: Sequence[InputError]) -> list[str]:
     return [f"the {tumours} unknown and left out of record and picture: {unknown[0]}"]
 
 
-def companions(parts: Split, options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
+DRAWN = Drawn(GRADE, VOLUME, "whole-tumour volume", "ml", GRADES)
+"""The facts in the picture of a split."""
+
+
+def companions(parts: Split[CaseFiles], options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
     """The files that go with the lists: the record, the picture and, if there are test cases, their list."""
-    said = to_plain(options)
-    title = "split " + ", ".join(f"{name} {said[name]}" for name in said if said[name] is not None)
-    caption = "synthetic phantom, no patient data" if is_phantom(tree) else f"{len(cases_of(parts))} cases"
+    given = to_plain(options)
+    title = "split " + ", ".join(f"{name} {given[name]}" for name in given if given[name] is not None)
+    caption = "synthetic phantom, no patient data" if is_phantom(tree) else f"{len(parts.cases)} cases"
+    facts_of = facts_with(volumes)
     files = {
-        "split.json": as_json(split_document(parts, options, volumes)),
-        "split.png": picture(parts, volumes, title, caption),
+        "split.json": as_json(split_document(parts, to_plain(options.completed()), facts_of, INSTITUTION)),
+        "split.png": picture(parts, facts_of, DRAWN, title, caption),
     }
-    return {**files, TEST_LIST: list_json(holdout_document(parts, tree))} if parts.test else files
+    held_out = holdout_document(parts, tree, parts.test[0].scheme) if parts.test else None
+    return {**files, TEST_LIST: list_json(held_out)} if held_out else files
 
 
 def audit(args: argparse.Namespace) -> None:
@@ -202,11 +195,11 @@ def audit(args: argparse.Namespace) -> None:
         _require_place(args.json)
     at_this_site = os.environ.get("DATASET_ROOT")
     dataset = args.dataset_base_dir or (absolute_path(at_this_site) if at_this_site else None)
-    audits, across = audit_brats(args.what, dataset, args.allow_overlap, lambda site: audit_progress(site, say))
+    audits, across = audit_brats(args.what, dataset, args.allow_overlap, lambda site: audit_progress(site, echo))
     for found in audits:
-        say(site_table(found))
+        echo(site_table(found))
     if across:
-        say(across_text(across))
+        echo(across_text(across))
     if args.json:
         write_whole(args.json, as_json(sites_document(audits, across, key_of_this_site())))
     errors = sum(len(found.errors) for found in audits) + len(errors_of(across))
@@ -233,7 +226,7 @@ def phantom(args: argparse.Namespace) -> None:
     )  # fmt: skip
     validating = args.validation * (args.sites if args.validation_lists == "per_site" else 1)
     count = args.sites * args.cases + validating
-    say(f"Wrote {count} synthetic cases ({validating} of them for validation); no patient data.")
+    echo(f"Wrote {count} synthetic cases ({validating} of them for validation); no patient data.")
     print_exports(args.out, lists)
 
 
@@ -244,15 +237,15 @@ def show(args: argparse.Namespace) -> None:
     what = "synthetic phantoms, no patient data" if is_phantom(args.tree) else args.tree.name
     chosen = chosen_cases(find_cases(args.tree), args.cases)
     write_whole(args.out, case_picture(chosen, what, format))
-    say(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
+    echo(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
 
 
-def table(parts: Split) -> str:
+def table(parts: Split[CaseFiles]) -> str:
     """A row for each site: its training cases, how many of each grade, and the validation cases; then the rest."""
     everyone = tuple(case for cases in parts.sites.values() for case in cases)
     rows: list[tuple[str, ...]] = [("site", "training", *GRADES, "validation")]
     for site, cases in {**parts.sites, ALL_SITES: everyone}.items():
-        name = f"{site} {parts.institutions.get(site, '')}".strip()
+        name = f"{site} {parts.groups.get(site, '')}".strip()
         rows.append((name, str(len(cases)), *_grade_counts(cases), str(len(parts.validation_of(site)))))
     rows.append(("(validation)", "", *_grade_counts(parts.validation), ""))
     if parts.test:
@@ -261,13 +254,8 @@ def table(parts: Split) -> str:
     return "\n".join(f"{row[0]:<{width}}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows)
 
 
-def cases_of(parts: Split) -> list[CaseFiles]:
-    """Every case of a split."""
-    return [case for cases in (*parts.sites.values(), parts.validation, parts.test) for case in cases]
-
-
 def _grade_counts(cases: Sequence[CaseFiles]) -> tuple[str, ...]:
-    """How many cases are of each grade; a dash where the tree states no grade at all."""
+    """The number of cases of each grade; a dash where the tree states no grade at all."""
     if all(case.grade is None for case in cases):
         return tuple("-" for _ in GRADES)
     return tuple(str(sum(case.grade == grade for case in cases)) for grade in GRADES)
@@ -275,9 +263,9 @@ def _grade_counts(cases: Sequence[CaseFiles]) -> tuple[str, ...]:
 
 def print_exports(dataset: Path, lists: Path) -> None:
     """Print the lines that tell the other scripts where the data are."""
-    say(f"export DATASET_ROOT={shlex.quote(str(dataset.resolve()))}")
-    say(f"export DATALIST_ROOT={shlex.quote(str(lists.resolve()))}")
+    echo(f"export DATASET_ROOT={shlex.quote(str(dataset.resolve()))}")
+    echo(f"export DATALIST_ROOT={shlex.quote(str(lists.resolve()))}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -1,4 +1,4 @@
-"""Whether FLARE is up in this container: exit code 0, or 1 and a sentence.
+"""The health check of a container: exit code 0 where FLARE is up, or 1 and a sentence (Docker reserves 2).
 
 A server is up when it completes a TLS handshake with the federation's certificates; a site when its process holds a
 connection to the server, which only a site with a certificate of the federation gets, and its heartbeats are accepted,
@@ -23,11 +23,11 @@ PATIENCE = 5.0
 
 REFUSED = "Failed to send heartbeat"
 RECENT = 30.0
-"""Seconds; FLARE tries again, and says so, every 5."""
+"""Seconds after which a failed heartbeat no longer counts; FLARE tries again, and logs it, every 5."""
 
 
 def main() -> int:
-    """Look, and say what is wrong."""
+    """Print the fault on stderr, if there is one."""
     startup = WORKSPACE / "startup"
     try:
         is_server = (startup / "fed_server.json").exists()
@@ -40,7 +40,11 @@ def main() -> int:
 
 
 def fault_of_server(startup: Path) -> str | None:
-    """None where the server answers on its port as itself; raises what it says otherwise."""
+    """None where the server answers on its port as itself.
+
+    Raises:
+        OSError: it does not.
+    """
     host, port = target(startup / "fed_server.json")
     context = ssl.create_default_context(cafile=startup / "rootCA.pem")
     context.load_cert_chain(startup / "server.crt", startup / "server.key")
@@ -66,14 +70,14 @@ def fault_of_site(startup: Path) -> str | None:
 
 
 def last_refusal(log: Path) -> float | None:
-    """When the end of FLARE's log last says that a heartbeat failed, as seconds since the epoch."""
+    """The time of the last failed heartbeat in the end of FLARE's log, in seconds since the epoch; None without one."""
     if not log.exists():
         return None
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 2**16))
         lines = file.read().decode(errors="replace").splitlines()
-    said = [line.split(",")[0] for line in lines if REFUSED in line]
-    return datetime.strptime(said[-1], "%Y-%m-%d %H:%M:%S").timestamp() if said else None
+    refusals = [line.split(",")[0] for line in lines if REFUSED in line]
+    return datetime.strptime(refusals[-1], "%Y-%m-%d %H:%M:%S").timestamp() if refusals else None
 
 
 def connected_ports(process: psutil.Process) -> set[int]:

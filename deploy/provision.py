@@ -13,8 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
-from fedmed.core.cli import Parser, absolute_path
-from fedmed.core.errors import InputError, in_words
+from fedmed.core.cli import Parser, absolute_path, echo, run_script
+from fedmed.core.errors import InputError
 from fedmed.environments.flare.federation_project import PARTICIPANTS, Project, filled, read_project
 from fedmed.environments.flare.provisioning import PROJECT_FILE, join, make_kits
 
@@ -22,16 +22,11 @@ PROJECT = HERE / PROJECT_FILE
 STORAGE = Path("/var/lib/fedmed/storage")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the kits and say who gets which; 0 when done, 2 when something given cannot be used."""
-    try:
-        args = parser().parse_args(arguments)
-        kits = joined(args) if args.join else founded(args)
-        print(handed_out(read_project(args.out / PROJECT_FILE), kits))
-    except (InputError, OSError) as error:
-        print(f"error: {' '.join(in_words(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+def main(arguments: Sequence[str]) -> None:
+    """Write the kits and print who gets which."""
+    args = parser().parse_args(arguments)
+    kits = joined(args) if args.join else founded(args)
+    echo(handed_out(read_project(args.out / PROJECT_FILE), kits))
 
 
 def parser() -> Parser:
@@ -58,7 +53,7 @@ def founded(args: Namespace) -> dict[str, Path]:
 
 
 def joined(args: Namespace) -> dict[str, Path]:
-    """The kits of sites that come later.
+    """The kits of sites that join a federation that is there.
 
     Raises:
         InputError: an option is given that only a new federation has.
@@ -70,7 +65,7 @@ def joined(args: Namespace) -> dict[str, Path]:
 
 
 def handed_out(project: Project, kits: Mapping[str, Path]) -> str:
-    """A line a kit: which folder goes to whom, and what is for nobody."""
+    """A line a kit with its owner and its folder, and a line for the root key, which is handed to nobody."""
     titles = {"server": "server", "client": "site"}
     rows = [
         (titles.get(each["type"], each.get("role")), each["name"], kits[each["name"]])
@@ -83,4 +78,4 @@ def handed_out(project: Project, kits: Mapping[str, Path]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

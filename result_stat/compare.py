@@ -17,7 +17,7 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 from fedmed.analysis.comparison.compared_run import metric_of, read_runs
 from fedmed.analysis.comparison.comparison_files import contents, refuse_unwritable
-from fedmed.analysis.comparison.comparison_report import compared, sections
+from fedmed.analysis.comparison.comparison_report import blocks, compared
 from fedmed.analysis.comparison.table_document import markdown
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.files import write_whole
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     found = compared(runs, metric_of(runs, args.metric or runs[0].experiment.task.METRICS[0].name))
     for path, content in contents(found, args.out).items():
         write_whole(path, content)
-    echo(markdown(sections(found)).removesuffix("\n"))
+    echo(markdown(blocks(found)).removesuffix("\n"))
 
 
 def parser() -> Parser:

@@ -26,7 +26,7 @@ from fedmed.analysis.curves.plotted_runs import (
     read_runs,
     runs_with_events,
 )
-from fedmed.analysis.curves.runs_picture import Look
+from fedmed.analysis.curves.runs_picture import CurveStyle
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
@@ -41,8 +41,8 @@ def main(arguments: Sequence[str]) -> None:
     out = writable(args.out or args.artifacts / "curves.png", args.force)
     runs = labelled(args.runs or runs_with_events(args.artifacts))
     table, tags = chosen(read_runs(runs), args.tag or [key_metric(list(runs.values()))])
-    look, form = Look(args.smooth, args.sites), out.suffix[1:]
-    content = long_table(table, args.smooth) if form == "csv" else picture(table, tags, runs, look, form)
+    style, form = CurveStyle(args.smooth, args.sites), out.suffix[1:]
+    content = long_table(table, args.smooth) if form == "csv" else picture(table, tags, runs, style, form)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, content)
     echo(f"{out}: {', '.join(tags)} of {counted(table['run'].nunique(), 'run')}, smoothed with {args.smooth:g}")

@@ -21,14 +21,14 @@ from fedmed.analysis.evaluation.trained_model import TrainedModel, open_model
 from fedmed.analysis.prediction.fitness import check_fitness
 from fedmed.analysis.prediction.native_grid import brain_tumour_task
 from fedmed.analysis.prediction.outputs import check_outputs
-from fedmed.analysis.prediction.patient_files import PatientFiles, named_files, told_files
+from fedmed.analysis.prediction.patient_files import PatientFiles, files_by_name, named_files
 from fedmed.analysis.prediction.patient_prediction import ENDINGS, contents, predicted
 from fedmed.analysis.prediction.prediction_report import as_text
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_together
-from fedmed.data.audit.case_picture import FORMATS
 from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, label_scheme
+from fedmed.data.brats.case_picture import FORMATS
 
 OF_A_PREDICTION = ("input", *MODALITIES, *ENDINGS, "label_scheme", "flips", "accept_skull")
 
@@ -76,7 +76,8 @@ def predict(args: argparse.Namespace) -> None:
     patient = patient_of(args)
     check_outputs(outputs, ENDINGS, patient.images.values(), args.force)
     model = opened(args)
-    warnings = check_fitness(patient, brain_tumour_task(model).rules(None), args.accept_skull)
+    brain_tumour_task(model)
+    warnings = check_fitness(patient, model.task.rules(None), args.accept_skull)
     echo(f"{patient.name}: {model.label}, {model.weights.name} on {model.device}")
     prediction = predicted(patient, model, label_scheme(args.label_scheme), warnings, flips=args.flips)
     write_together(contents(prediction, outputs))
@@ -95,7 +96,7 @@ def patient_of(args: argparse.Namespace) -> PatientFiles:
         raise InputError(
             f"{found} options of single modalities are given; name the patient's files in one of these ways."
         )
-    return named_files(given) if given else told_files(args.input)
+    return named_files(given) if given else files_by_name(args.input)
 
 
 def opened(args: argparse.Namespace) -> TrainedModel:

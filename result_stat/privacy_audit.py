@@ -1,4 +1,4 @@
-"""What a finished run gives away of the patients it was trained on: attacks beside what its privacy promised.
+"""Attacks on a finished run, beside the privacy that it states: what its model and updates give away of its patients.
 
 python result_stat/privacy_audit.py artifacts/run-001                membership inference on the best model
 python result_stat/privacy_audit.py artifacts/run-001 --inversion    and an image from a site's first update
@@ -16,55 +16,83 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-import pandas as pd
-import torch
 from torch import nn
-from torch.utils.data import Dataset
 
-from fedmed.analysis.attacks import audit_report, inversion_picture, membership_picture, stated_privacy
-from fedmed.analysis.attacks.exposure import Exposure, crop_of, expose
-from fedmed.analysis.attacks.inversion import Search
-from fedmed.analysis.attacks.membership import Found, Treated, attack, table_of, treated
-from fedmed.analysis.attacks.membership_cases import subjects
-from fedmed.analysis.attacks.network import initial_network
-from fedmed.analysis.attacks.protection import Protect, gaussian, of_run
-from fedmed.analysis.attacks.stated_privacy import Promise, promise_of
+from fedmed.analysis.attacks.membership_audit import audit_membership, networks
+from fedmed.analysis.attacks.membership_cases import Subject, subjects
+from fedmed.analysis.attacks.stated_privacy import stated_privacy_of
 from fedmed.analysis.evaluation.case_scoring import caching_after
-from fedmed.analysis.evaluation.trained_model import model_file, network_of
-from fedmed.core.cli import Parser, absolute_path
-from fedmed.core.errors import InputError, in_words
+from fedmed.analysis.inversion import inversion_picture
+from fedmed.analysis.inversion.exposure import crop_of
+from fedmed.analysis.inversion.gradient_inversion import Search
+from fedmed.analysis.inversion.inversion_audit import audit_inversion, exposure_document, exposure_text
+from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.files import write_whole
-from fedmed.core.memory_format import channels_last, use_channels_last
 from fedmed.core.options import expect, expect_at_least
 from fedmed.data.audit.case_facts import FactsBook
+from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
-from model import BratsSegResNet
+from result_stat.evaluate import model_name
 
 DATA = ("dataset_base_dir", "datalist_json_path")
 NAME, PICTURE = "privacy_audit", "privacy_inversion.png"
-UNPROTECTED = "no privacy"
-NOISE = 1.0
-"""z of the Gaussian mechanism that an inversion is shown with."""
+STAY = "The .csv names cases: it stays on this machine, like the list of cases itself."
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Attack, print and save; 0 when done, 2 when something given cannot be used."""
-    try:
-        args = parser().parse_args(arguments)
-        check(args)
-        audit(args)
-    except (InputError, OSError) as error:
-        print(f"error: {' '.join(in_words(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+def main(arguments: Sequence[str]) -> None:
+    """Attack, print and save."""
+    args = parser().parse_args(arguments)
+    check(args)
+    run = RunFolder.open(args.run)
+    experiment, stated = with_data(run.experiment(), args), stated_privacy_of(run)
+    models = networks(run, experiment, args.model, args.reference)
+    check_size(args.inversion_size, models[0])
+    held = caching_after(experiment, run.name)
+    people, scheme = subjects(experiment, experiment.data, FactsBook(held.disk))
+    out = RunFolder(args.out or run.path)
+    out.path.mkdir(parents=True, exist_ok=True)
+    echo(f"{run.name}: {len(people)} cases, each through the model and the reference")
+    audit = audit_membership(experiment, models, people, scheme, held, stated, args.seed)
+    echo(f"\n{audit.text()}")
+    out.write_text(f"{NAME}.csv", audit.table.to_csv(index=False))
+    write_whole(out.path / f"{NAME}.png", audit.picture(f"{run.name}, {Path(args.model).name} model"))
+    reference = str(args.reference or "the run's first weights")
+    document = {"run": run.name, "model": args.model, "reference": reference, "seed": args.seed, **audit.document()}
+    if args.inversion:
+        document["inversion"] = inverted(run.name, experiment, people[0], scheme, held, out, args)
+    out.write_json(NAME, document)
+    echo(f"\n{out.path / NAME}.json, .csv and .png{f', {PICTURE}' if args.inversion else ''}\n{STAY}")
+
+
+def inverted(
+    label: str,
+    experiment: Experiment,
+    subject: Subject,
+    scheme: str | None,
+    held: Caching,
+    out: RunFolder,
+    args: argparse.Namespace,
+) -> dict[str, Any]:
+    """Invert a first update on a crop of one subject, print how well that went and draw it; its numbers."""
+    edge, search = args.inversion_size, Search(steps=args.inversion_steps, seed=args.seed)
+    crop = crop_of(experiment, subject.case, scheme, held, (edge, edge, edge))
+    echo(f"\ninversion of a first update on {edge}^3 voxels, label known to the attacker")
+    exposure = audit_inversion(experiment, crop, search)
+    echo(exposure_text(exposure))
+    caption = f"{label}: a site's first update on one crop of {edge}^3, label known"
+    modalities = experiment.task.label_map()["input_channels"]
+    write_whole(out.path / PICTURE, inversion_picture.picture(exposure, modalities, caption))
+    return exposure_document(exposure, edge, search)
 
 
 def parser() -> Parser:
     """The command line."""
     parser = Parser(description="Attacks on a finished run, beside what its privacy promised.")
     parser.add_argument("run", type=absolute_path, help="run folder")
-    parser.add_argument("--model", type=_model, default="best", help="best, last or a .pt file (default: %(default)s)")
+    parser.add_argument(
+        "--model", type=model_name, default="best", help="best, last or a .pt file (default: %(default)s)"
+    )
     parser.add_argument(
         "--reference",
         type=absolute_path,
@@ -86,105 +114,20 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: there is one.
     """
-    size = args.inversion_size
-    expect(size > 0 and size % BratsSegResNet.DIVISOR == 0, "inversion_size", size, "a number above 0 that 8 divides")
+    expect_at_least("inversion_size", args.inversion_size, 1)
     expect_at_least("inversion_steps", args.inversion_steps, 1)
     expect(0 <= args.seed < 2**32, "seed", args.seed, "a whole number from 0 to 2^32 - 1")
 
 
-def audit(args: argparse.Namespace) -> None:
-    """Everything: read the run, attack it, print the table and leave the files."""
-    run = RunFolder.open(args.run)
-    experiment, promised = with_data(run.experiment(), args), promise_of(run)
-    target, reference = networks(run, experiment, args)
-    held = caching_after(experiment, run.name)
-    people, scheme = subjects(experiment, experiment.data, FactsBook(held.disk))
-    out = folder(args.out or run.path)
-    print(f"{run.name}: {len(people)} cases, each through the model and the reference", flush=True)
-    cases = experiment.task.eval_set([each.case for each in people], scheme, held)
-    table = table_of(people, *(treated_by(experiment, model, cases) for model in (target, reference)))
-    found = attack(table, seed=args.seed)
-    print(f"\n{audit_report.as_text(found, promised)}\n\n{stated_privacy.in_words(promised)}", flush=True)
-    write_membership(out, table, found, promised, f"{run.name}, {Path(args.model).name} model")
-    told = document(args, run, found, promised)
-    if args.inversion:
-        edge = args.inversion_size
-        crop = crop_of(experiment, people[0].case, scheme, held, (edge, edge, edge))
-        exposure = exposed(experiment, crop, args)
-        told["inversion"] = inversion_document(exposure, args)
-        caption = f"{run.name}: a site's first update on one crop of {args.inversion_size}^3, label known"
-        modalities = experiment.task.label_map()["input_channels"]
-        write_whole(out.path / PICTURE, inversion_picture.picture(exposure, modalities, caption))
-    out.write_json(NAME, told)
-    print(f"\n{out.path / NAME}.json, .csv and .png{f', {PICTURE}' if args.inversion else ''}\n{STAY}")
-
-
-def networks(run: RunFolder, experiment: Experiment, args: argparse.Namespace) -> tuple[nn.Module, nn.Module]:
-    """The network under attack and the reference.
+def check_size(edge: int, network: nn.Module) -> None:
+    """Refuse a crop on which the network cannot work.
 
     Raises:
-        InputError: there are no such weights, or they are of another network.
+        InputError: the edge is not divisible as the network needs it, or too short.
     """
-    target = network_of(experiment.task, model_file(run, args.model))
-    if args.reference is None:
-        return target, initial_network(experiment)
-    other = model_file(RunFolder.open(args.reference), "best") if args.reference.is_dir() else args.reference
-    return target, network_of(experiment.task, other)
-
-
-def exposed(experiment: Experiment, crop: Exposure, args: argparse.Namespace) -> Exposure:
-    """Invert the first update on a crop, and say how well that went."""
-    protections: dict[str, Protect | None] = {UNPROTECTED: None}
-    own = of_run(experiment)
-    if own is not None:
-        protections[f"the run's {experiment.privacy.name}"] = own
-    protections[f"Gaussian z = {NOISE:g}"] = gaussian(None, NOISE, args.seed)
-    print(f"\ninversion of a first update on {args.inversion_size}^3 voxels, label known to the attacker", flush=True)
-    exposure = expose(experiment, crop, protections, Search(steps=args.inversion_steps, seed=args.seed))
-    for each in exposure.attempts:
-        told = f"PSNR {each.psnr:5.1f} dB  correlation {each.correlation:5.2f}"
-        print(f"  {each.observed:<12} {each.protection:<16} {told}")
-    print(exposure.verdict(UNPROTECTED))
-    return exposure
-
-
-def treated_by(experiment: Experiment, model: nn.Module, cases: Dataset[Any]) -> list[Treated]:
-    """How a model does on each case, computed as at the sites."""
-    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    model.to(device)
-    if channels_last(experiment.performance, device):
-        use_channels_last(model)
-    return treated(experiment.task, model, cases, device, experiment.training.precision)
-
-
-def write_membership(
-    out: RunFolder, table: pd.DataFrame, found: Sequence[Found], promised: Promise | None, caption: str
-) -> None:
-    """Leave the table of the cases and the picture."""
-    bound = promised.of_patients() if promised else None
-    out.write_text(f"{NAME}.csv", table.to_csv(index=False))
-    write_whole(out.path / f"{NAME}.png", membership_picture.picture(table, found, bound, caption))
-
-
-def inversion_document(exposure: Exposure, args: argparse.Namespace) -> dict[str, Any]:
-    """An inversion's numbers as JSON values."""
-    attempts = [{k: v for k, v in each._asdict().items() if k != "image"} for each in exposure.attempts]
-    verdict = exposure.verdict(UNPROTECTED).splitlines()
-    return {"size": args.inversion_size, "steps": args.inversion_steps, "attempts": attempts, "verdict": verdict}
-
-
-def document(
-    args: argparse.Namespace, run: RunFolder, found: Sequence[Found], promised: Promise | None
-) -> dict[str, Any]:
-    """What was attacked, and what came out, as JSON values without any case's name."""
-    return {
-        "run": run.name,
-        "model": args.model,
-        "reference": str(args.reference or "the run's first weights"),
-        "seed": args.seed,
-        "attacks": [audit_report.as_json(each, promised) for each in found],
-        "promise": stated_privacy.as_json(promised),
-    }
+    divisor, least = (int(getattr(network, name, 1)) for name in ("DIVISOR", "LEAST_EDGE"))
+    ok = edge % divisor == 0 and edge >= least
+    expect(ok, "inversion_size", edge, f"a number of at least {least} that {divisor} divides")
 
 
 def with_data(experiment: Experiment, args: argparse.Namespace) -> Experiment:
@@ -193,21 +136,5 @@ def with_data(experiment: Experiment, args: argparse.Namespace) -> Experiment:
     return experiment.with_data(dataclasses.replace(experiment.data, **named))
 
 
-def folder(path: Path) -> RunFolder:
-    """Where the results go, made if it is not there.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    path.mkdir(parents=True, exist_ok=True)
-    return RunFolder(path)
-
-
-def _model(text: str) -> str:
-    return text if text in ("best", "last") else str(absolute_path(text))
-
-
-STAY = "The .csv names cases: it stays on this machine, like the list of cases itself."
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(main))

@@ -1,7 +1,9 @@
-"""What the tests share: a small federation of phantoms, and a machine that names no data of its own."""
+"""Fixtures of all tests: small federations of phantoms and of the toy task, on a machine that names no data."""
 
+import importlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
-from fedmed.analysis.evaluation.evaluation_table import COLUMNS
+import fedmed.tasks
+from fedmed.analysis.evaluation.evaluation_folder import LONG_COLUMNS, EvaluationFolder
 from fedmed.command_line import read_experiment
+from fedmed.core import registry
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
+from fedmed.tasks.base import Task
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,6 +63,36 @@ def small_experiment(phantom: Path) -> Callable[..., Experiment]:
 
 
 @pytest.fixture
+def toy_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Task]]:
+    """The task of ``tests/toy``, two classes of 2D pictures, which is found by its name as the package's own are."""
+    folder = Path(__file__).parent / "toy"
+    monkeypatch.setattr(fedmed.tasks, "__path__", [*fedmed.tasks.__path__, str(folder)])
+    importlib.invalidate_caches()
+    yield registry.find("task", "toy_task")
+    sys.modules.pop("fedmed.tasks.toy_task", None)
+    vars(fedmed.tasks).pop("toy_task", None)
+
+
+@pytest.fixture
+def toy_data(toy_task: type[Task], tmp_path: Path) -> Path:
+    """Pictures of two sites with eight training cases each and six shared validation cases; lists in ``datalist``."""
+    toy_task().demo_data(tmp_path / "toy")
+    return tmp_path / "toy"
+
+
+@pytest.fixture
+def toy_experiment(toy_data: Path) -> Callable[..., Experiment]:
+    """Makes an experiment of two sites with the toy task; takes further command-line arguments, which win."""
+
+    def make(*arguments: str) -> Experiment:
+        usual = ["--task", "toy_task", "--dataset_base_dir", str(toy_data)]
+        usual += ["--datalist_json_path", str(toy_data / "datalist"), "--n_clients", "2"]
+        return read_experiment([*usual, *arguments])
+
+    return make
+
+
+@pytest.fixture
 def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> Callable[..., Path]:
     """Makes a finished run folder, with the evaluation of one of its models on made-up values.
 
@@ -80,7 +114,9 @@ def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> C
         run = RunFolder.create(tmp_path / "runs", "run")
         run.write_experiment(small_experiment(*arguments))
         run.write_status("finished")
-        run.write_history([{"round": 0, "site": "site-1"}, {"round": 1, "site": "site-1", "round_seconds": 2.0}])
+        run.write_json(
+            "training_history", [{"round": 0, "site": "site-1"}, {"round": 1, "site": "site-1", "round_seconds": 2.0}]
+        )
         if ledger is not None:
             run.write_json("privacy_ledger", ledger)
         about = {
@@ -101,7 +137,7 @@ def scored_run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> C
         ]
         folder = EvaluationFolder(run.path / "evaluation" / f"{model}-{split}")
         folder.begin(about)
-        folder.finish(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(), about)
+        folder.finish(pd.DataFrame(rows, columns=list(LONG_COLUMNS)), pd.DataFrame(), about)
         return run.path
 
     return make

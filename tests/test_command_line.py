@@ -12,7 +12,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.options import option_names, to_plain
 from fedmed.core.settings import Data
 from fedmed.experiment import Experiment
-from fedmed.tasks.base import Task
+from fedmed.tasks.base import Preset, Task
 from fedmed.tasks.brats18 import Brats18
 
 PRESETS = Brats18.PRESETS
@@ -288,3 +288,45 @@ def test_a_cross_site_evaluation_without_a_time_limit_waits_for_sites_that_a_rou
     with pytest.raises(InputError, match="give --round_timeout"):
         read("--cross_site --min_clients 1")
     assert read("--cross_site --min_clients 1 --round_timeout 60").training.cross_site
+
+
+def test_a_network_is_chosen_by_name_and_an_unknown_one_is_refused_with_the_names() -> None:
+    assert facts(read(DATA))["network"] is None
+    assert facts(read(f"{DATA} --network unet"))["network"] == "unet"
+    with pytest.raises(InputError, match="--network is vnet; expected one of segresnet, unet"):
+        read(f"{DATA} --network vnet")
+
+
+def test_an_unknown_preset_is_refused_with_the_tasks_own() -> None:
+    with pytest.raises(InputError, match="--preset is fast; expected one of demo, published, standard"):
+        read("--preset fast")
+
+
+def test_help_lists_the_presets_and_the_networks_of_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read("--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(f"{name}: {preset.purpose}" in text for name, preset in PRESETS.items())
+    assert "segresnet, unet" in text
+
+
+def test_of_several_tasks_help_says_whose_presets_and_networks_they_are(
+    toy_task: type[Task], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        read("--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "brats18: segresnet, unet | toy_task: tiny, small" in text
+    assert f"toy_task: demo: {toy_task.PRESETS['demo'].purpose}" in text
+
+
+def test_what_is_given_comes_before_the_preset_the_tasks_own_and_the_defaults(
+    toy_task: type[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy_task, "PRESETS", {"standard": Preset(""), "quick": Preset("", {"num_rounds": 4})})
+    line = f"{DATA} --task toy_task"
+    training = read(line).training
+    assert (training.num_rounds, training.batch_size, training.aggregation_epochs) == (3, 4, 1)
+    training = read(f"{line} --preset quick --batch_size 2").training
+    assert (training.num_rounds, training.batch_size, training.aggregation_epochs) == (4, 2, 1)
+    assert read("--task toy_task").training.num_rounds == 3  # it has no demonstration of its own

@@ -51,7 +51,7 @@ def test_runs_are_compared_and_every_kind_of_file_is_written(scored_run: MakeRun
     )
     assert (numbers["seconds"] == 2).all()
     tests = pd.read_csv(tmp_path / "out-tests.csv")
-    assert tests["region"].tolist() == ["overall", "TC", "WT", "ET"]
+    assert tests["target"].tolist() == ["overall", "TC", "WT", "ET"]
     assert (tests["rank_biserial"] == -1).all()
     assert tests["p"].tolist() == pytest.approx([2 / 2**12] * 4)
     assert tests["p_holm"].tolist() == pytest.approx([8 / 2**12] * 4)

@@ -1,13 +1,15 @@
-"""The network: the published size, GroupNorm only, and rebuilt from what it stores of itself."""
+"""The networks: of the published size, without running statistics, and rebuilt from the arguments they store."""
 
 import inspect
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from model import BratsSegResNet
+from model import BratsSegResNet, BratsUNet, Rebuildable
 
 OTHER = {
     "in_channels": 2,
@@ -60,3 +62,42 @@ def test_equal_seeds_give_equal_weights() -> None:
 
     assert all(torch.equal(a, b) for a, b in zip(fresh(1), fresh(1), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(fresh(1), fresh(2), strict=True))
+
+
+OTHER_UNET = {
+    "in_channels": 2,
+    "out_channels": 5,
+    "channels": [4, 8, 16],
+    "strides": [2, 2],
+    "num_res_units": 1,
+    "dropout": 0.25,
+}
+
+
+def test_the_u_net_is_of_a_size_with_the_published_network_and_has_no_running_statistics() -> None:
+    network = BratsUNet()
+    assert sum(p.numel() for p in network.parameters()) == 4_810_074
+    assert {type(module) for module in network.modules() if "norm" in type(module).__name__.lower()} == {
+        nn.InstanceNorm3d
+    }
+    assert not list(network.buffers())
+
+
+@pytest.mark.parametrize("arguments", [{}, OTHER_UNET], ids=["default", "other"])
+def test_the_u_net_is_rebuilt_from_its_stored_arguments(arguments: dict[str, Any]) -> None:
+    original = BratsUNet(**arguments)
+    rebuilt = BratsUNet(**json.loads(json.dumps(original.arguments)))
+    shapes = {name: values.shape for name, values in original.state_dict().items()}
+    assert {name: values.shape for name, values in rebuilt.state_dict().items()} == shapes
+    assert set(original.arguments) == set(inspect.signature(BratsUNet).parameters) == set(OTHER_UNET)
+    assert {name: getattr(original, name) for name in original.arguments} == original.arguments
+
+
+@pytest.mark.parametrize("network", [BratsSegResNet, BratsUNet])
+def test_every_network_takes_the_smallest_input_that_it_states(network: Callable[[], Rebuildable]) -> None:
+    made: Any = network()
+    edges = (made.LEAST_EDGE, made.DIVISOR, made.DIVISOR)
+    output = made.train()(torch.randn(1, 4, *edges))
+    assert output.shape == (1, 3, *edges)
+    output.square().mean().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in made.parameters())

@@ -61,7 +61,7 @@ def test_phantom_in_a_path_with_a_space(tmp_path: Path) -> None:
     for site, cases in (("site-1", 1), ("site-2", 1), ("site-All", 2)):
         read = load_datalist(Path(roots["lists"]) / f"{site}.json", Path(roots["dataset"]))
         assert (len(read.training), len(read.validation)) == (cases, 1)
-        assert all(path.is_file() for case in read.all_cases for path in (*case.image, case.label))
+        assert all(path.is_file() for case in read.all_cases for path in (*case.images, case.target))
     assert [p.name for p in (tmp_path / "my data").iterdir()] == ["it's"]
     before = sorted(tmp_path.rglob("*"))
     assert refused(prepare("phantom", "my data/it's", *options, cwd=tmp_path), "nothing is overwritten")
@@ -94,7 +94,7 @@ def test_phantom_of_sites_that_differ_is_split_by_them_again(tmp_path: Path) -> 
     for site in ("site-1", "site-2"):
         made = load_datalist(tmp_path / "set" / "datalist" / f"{site}.json", tmp_path / "set")
         split = load_datalist(tmp_path / "lists" / f"{site}.json", tmp_path / "set")
-        assert {case.label for case in made.all_cases} == {case.label for case in split.all_cases}
+        assert {case.target for case in made.all_cases} == {case.target for case in split.all_cases}
 
 
 def test_split_prints_a_table_and_writes_lists(tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_split_prints_a_table_and_writes_lists(tmp_path: Path) -> None:
         "split.png",
     ]
     read = load_datalist(Path(roots["lists"]) / "site-All.json", Path(roots["dataset"]))
-    assert len({case.label for case in read.all_cases}) == 20
-    assert all(path.is_file() for case in read.all_cases for path in (*case.image, case.label))
+    assert len({case.target for case in read.all_cases}) == 20
+    assert all(path.is_file() for case in read.all_cases for path in (*case.images, case.target))
     assert read.label_scheme == "brats2018"
 
 
@@ -169,7 +169,7 @@ def test_split_by_tumour_volume_with_a_test_set(tiny: Path, tmp_path: Path) -> N
     assert tested["label_scheme"] == "brats2018"
     labels = [tiny / case["label"] for case in tested["testing"]]
     assert len(labels) == len(record["test"]) == 2
-    assert not set(labels) & {case.label for case in everyone.all_cases}
+    assert not set(labels) & {case.target for case in everyone.all_cases}
     assert (len(everyone.training), len(everyone.validation)) == (15, 3)
     assert imread(tmp_path / "lists" / "split.png").shape[2] == 4
     # another split of fewer sites leaves no list of this one behind
@@ -348,7 +348,7 @@ def test_what_is_stopped_leaves_nothing(tmp_path: Path, sent: signal.Signals) ->
     while not list(tmp_path.rglob("*.nii.gz")) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(sent)
-    assert process.communicate(timeout=60) == ("", "stopped\n")
+    assert process.communicate(timeout=60) == ("", "stopped: nothing is left half-written\n")
     assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
 

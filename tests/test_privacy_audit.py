@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
+from fedmed.analysis.evaluation.trained_model import initial_network
+from fedmed.core.cli import run_script
 from fedmed.core.weights import save_weights
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry, Ledger
@@ -50,7 +52,7 @@ def small_run(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one sentence with which the script ends."""
-    assert privacy_audit.main([*map(str, arguments)]) == 2
+    assert run_script(privacy_audit.main, [*map(str, arguments)]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: ")
     assert len(told.strip().splitlines()) == 1
@@ -75,7 +77,7 @@ def test_a_run_is_audited_and_leaves_numbers_cases_and_a_picture(run: RunFolder)
 
 def test_the_ledger_stands_beside_the_table(small_run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     LEDGER.save(small_run.path / "privacy_ledger.json")
-    assert privacy_audit.main([str(small_run.path), "--out", str(small_run.path / "audit")]) == 0
+    assert run_script(privacy_audit.main, [str(small_run.path), "--out", str(small_run.path / "audit")]) == 0
     told = capsys.readouterr().out
     assert "promised by dpsgd (unit: patient): formal" in told
     assert "site-2, round 2: epsilon 1 at delta 0.001" in told
@@ -87,15 +89,13 @@ def test_a_heuristic_ledger_promises_no_number(small_run: RunFolder, capsys: pyt
     mechanism = {"name": "percentile", "unit": "site's update", "guarantee": "heuristic"}
     ledger = Ledger("run-001", mechanism, [Entry("site-1", 1, None, None, None, None)])
     ledger.save(small_run.path / "privacy_ledger.json")
-    assert privacy_audit.main([str(small_run.path)]) == 0
+    assert run_script(privacy_audit.main, [str(small_run.path)]) == 0
     told = capsys.readouterr().out
     assert "no epsilon, the mechanism is heuristic" in told
     assert "promised (1%)" not in told
 
 
 def test_the_first_weights_are_the_jobs(small_run: RunFolder, tmp_path: Path) -> None:
-    from fedmed.analysis.attacks.network import initial_network
-
     experiment = small_run.experiment()
     torch.manual_seed(experiment.training.seed)
     expected = experiment.task.build_model().state_dict()
@@ -105,7 +105,7 @@ def test_the_first_weights_are_the_jobs(small_run: RunFolder, tmp_path: Path) ->
 
 
 def test_another_run_can_be_the_reference(small_run: RunFolder) -> None:
-    assert privacy_audit.main([str(small_run.path), "--reference", str(small_run.path)]) == 0
+    assert run_script(privacy_audit.main, [str(small_run.path), "--reference", str(small_run.path)]) == 0
     table = pd.read_csv(small_run.path / "privacy_audit.csv")
     pd.testing.assert_series_equal(table["loss"], table["reference_loss"], check_names=False)
 
@@ -114,7 +114,7 @@ def test_an_inversion_is_drawn_and_says_whether_it_failed(
     small_run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = ["--inversion", "--inversion_size", "8", "--inversion_steps", "2"]
-    assert privacy_audit.main([str(small_run.path), *few]) == 0
+    assert run_script(privacy_audit.main, [str(small_run.path), *few]) == 0
     assert "which proves nothing about protection" in capsys.readouterr().out
     assert (small_run.path / "privacy_inversion.png").read_bytes().startswith(b"\x89PNG")
     document = json.loads((small_run.path / "privacy_audit.json").read_text())["inversion"]
@@ -154,8 +154,11 @@ def test_a_ledger_that_is_none_is_refused(small_run: RunFolder, capsys: pytest.C
     assert "no privacy ledger" in refused(capsys, small_run.path)
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--inversion_size", "12"), ("--inversion_size", "0"), ("--inversion_steps", "0"), ("--seed", "-1")]
-)
+@pytest.mark.parametrize("arguments", [("--inversion_size", "0"), ("--inversion_steps", "0"), ("--seed", "-1")])
 def test_values_out_of_range_are_refused(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert arguments[0] in refused(capsys, "/nowhere", *arguments)
+
+
+def test_a_crop_that_no_network_takes_is_refused(small_run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    told = refused(capsys, small_run.path, "--inversion", "--inversion_size", "12")
+    assert "--inversion_size is 12; expected a number of at least 8 that 8 divides" in told

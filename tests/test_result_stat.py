@@ -44,12 +44,12 @@ def test_every_run_is_scored_and_its_cases_are_kept(artifacts: Path, capsys: pyt
     for run in ("run-001", "run-002"):
         folder = artifacts / run / "evaluation" / "best-validation"
         cases = pd.read_csv(folder / "cases.csv")
-        assert list(cases.columns) == ["run", "site", "case", "region", "metric", "value"]
-        assert set(cases["region"]) == {"TC", "WT", "ET"}
-        overall = cases[cases["metric"] == "dice"]["value"].mean()
+        assert list(cases.columns) == ["run", "site", "case", "target", "quantity", "value"]
+        assert set(cases["target"]) == {"TC", "WT", "ET"}
+        overall = cases[cases["quantity"] == "dice"]["value"].mean()
         assert f"{overall:.4f}" in printed
-        table = pd.read_csv(folder / "table.csv").set_index(["site", "region", "metric"])
-        assert table.loc[("pooled", "overall", "dice"), "mean"] == pytest.approx(overall)
+        table = pd.read_csv(folder / "table.csv").set_index(["site", "target", "metric"])
+        assert table.loc[("pooled", "overall", "dice"), "value"] == pytest.approx(overall)
         about = json.loads((folder / "evaluation.json").read_text())
         assert (about["run"], about["model"], about["split"]) == (run, "best", "validation")
         assert set(about["patients"]) == set(cases["case"]) == set(about["truth_sha256"])
@@ -132,7 +132,7 @@ def test_the_picture_names_seeds_and_says_that_sites_scored_different_cases(arti
     for number in (1, 2):
         run = RunFolder(artifacts / f"run-00{number}")
         run.write_json("dataset_splits", {"site-1": {"training": [], "validation": ["a", "b"]}})
-        run.write_history([{"round": 1, "site": "site-1", "val_cases": 1}])
+        run.write_json("training_history", [{"round": 1, "site": "site-1", "val_cases": 1}])
     out = artifacts / "new folder" / "runs.svg"
     assert curves("--artifacts", artifacts, "--sites", "--out", out) == 0
     words = " ".join(out.read_text().split())

@@ -4,12 +4,13 @@ import copy
 
 import pytest
 import torch
+from monai.networks.nets import ResNet
 from torch import nn
 from torch.nn import functional as F
 
 from fedmed.core.memory_format import ChannelsLastGroupNorm, channels_last, use_channels_last
 from fedmed.core.settings import Performance
-from model import BratsSegResNet
+from model import BratsSegResNet, BratsUNet
 
 SIZES = [(1, 16, 12, 8, 4), (2, 8, 5, 7, 3), (1, 64, 2, 2, 2), (3, 24, 1, 1, 1), (1, 8, 33, 17, 9)]
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
@@ -87,6 +88,45 @@ def test_a_network_keeps_its_parameters_and_its_output() -> None:
         assert one.grad is not None
         assert other.grad is not None
         assert float((one.grad - other.grad).norm()) < 1e-2 * max(float(other.grad.norm()), 1e-5), name
+
+
+def outputs_in_both_layouts(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    plain, quick = network.eval(), copy.deepcopy(network).eval()
+    use_channels_last(quick)
+    assert list(quick.state_dict()) == list(plain.state_dict())
+    return quick(x), plain(x)
+
+
+def test_a_2d_network_has_the_format_of_pictures() -> None:
+    torch.manual_seed(0)
+    network = ResNet("basic", [1, 1, 1, 1], [8, 16, 16, 16], spatial_dims=2, n_input_channels=1, num_classes=2)
+    found, expected = outputs_in_both_layouts(network, torch.randn(2, 1, 32, 32))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    use_channels_last(network)
+    assert network.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Sequential(nn.Conv1d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv1d(8, 2, 1)),
+        nn.Sequential(nn.Linear(12, 6), nn.ReLU()),
+        nn.ModuleList([nn.Conv2d(1, 2, 1), nn.Conv3d(1, 2, 1), nn.GroupNorm(1, 2)]),
+    ],
+    ids=["1D", "no convolution", "mixed"],
+)
+def test_a_network_of_one_dimension_or_of_several_is_left_alone(network: nn.Module) -> None:
+    before = [(type(module), id(module)) for module in network.modules()]
+    use_channels_last(network)
+    assert [(type(module), id(module)) for module in network.modules()] == before
+    assert all(parameter.is_contiguous() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("network", [BratsSegResNet, BratsUNet])
+def test_every_network_of_the_project_takes_it(network: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    found, expected = outputs_in_both_layouts(network(), torch.randn(1, 4, 32, 16, 16))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,23 @@
-"""Means over cases and sites."""
+"""Means over cases and sites, and figures from the sum of the sites' sums."""
 
 import math
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from fedmed.core.site_scores import CASES, mean_of_values, mean_over_sites, report_of_values
+from fedmed.core.site_scores import (
+    CASES,
+    KeyScore,
+    is_figure,
+    mean_of_values,
+    mean_over_sites,
+    report_of_cases,
+    report_of_values,
+    score_name,
+)
 
 
 def test_the_mean_leaves_nan_out() -> None:
@@ -56,3 +69,41 @@ def test_a_report_has_means_and_how_many_values_they_are_of() -> None:
 def test_sites_that_state_no_cases_weigh_the_same() -> None:
     assert mean_over_sites({"a": {"x": 1.0}, "b": {"x": 2.0}}) == {"x": 1.5}
     assert mean_over_sites({}) == {}
+
+
+def ratio(sums: Mapping[str, float]) -> float:
+    return sums["part"] / sums["whole"] if sums["whole"] else math.nan
+
+
+def test_a_figure_from_sums_is_that_of_the_sites_sums_together() -> None:
+    sites = {
+        "a": report_of_cases("val_r", 0.5, 3, {"part": 1, "whole": 2}),
+        "b": report_of_cases("val_r", 0.9, 3, {"part": 9, "whole": 10}),
+        "c": report_of_cases("val_r", math.nan, 2, {"part": 0, "whole": 0}),
+    }
+    assert "val_r" not in sites["c"]
+    assert mean_over_sites(sites, {"val_r": ratio}) == {"val_r": pytest.approx(10 / 12)}
+    assert mean_over_sites(sites) == {"val_r": pytest.approx(0.7)}  # who does not know the figure averages it
+    assert mean_over_sites({"c": sites["c"]}, {"val_r": ratio}) == {}
+
+
+def test_only_a_figure_of_a_validation_is_one() -> None:
+    names = ["val_x", "val_x_values", "val_x_sum_part", "val_cases", "val_seconds", "train_loss", "val_x_tc"]
+    assert [name for name in names if is_figure(name)] == ["val_x", "val_x_tc"]
+
+
+def test_the_name_of_a_figure_is_in_lower_case_without_spaces() -> None:
+    assert score_name("auroc") == "val_auroc"
+    assert score_name("auroc", "Pleural Thickening") == "val_auroc_pleural_thickening"
+    assert KeyScore("val_auroc", "AUROC", ("Pleural Thickening",)).of("Pleural Thickening") == (
+        "val_auroc_pleural_thickening"
+    )
+
+
+def test_it_needs_neither_monai_nor_scipy() -> None:
+    code = "import sys; import fedmed.core.site_scores; print({'monai', 'scipy', 'torch'} & set(sys.modules))"
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": f"{root}/src"}
+    )
+    assert done.stdout.strip() == "set()", done.stderr

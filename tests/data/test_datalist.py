@@ -10,7 +10,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.datalist import datalist_path, load_datalist, load_split, open_datalist, write_datalist
 
 ENTRY = {"image": ["HGG/a/a_t1ce.nii.gz", "HGG/a/a_t1.nii.gz"], "label": "HGG/a/a_seg.nii.gz", "patient": "p1"}
-OTHER = {"image": "b/b_t1.nii.gz", "label": "b/b_seg.nii.gz"}
+OTHER = {"image": "b/b.nii.gz", "label": "b/b_seg.nii.gz"}
 
 
 def written(folder: Path, document: Any) -> Path:
@@ -24,11 +24,11 @@ def test_a_list_is_read_with_absolute_paths(tmp_path: Path) -> None:
     document = {"label_scheme": "brats2023", "training": [ENTRY, OTHER], "validation": [OTHER]}
     found = load_datalist(written(tmp_path, document), base)
     first, second = found.training
-    assert first.image == (base / "HGG/a/a_t1ce.nii.gz", base / "HGG/a/a_t1.nii.gz")
-    assert first.label == base / "HGG/a/a_seg.nii.gz"
+    assert first.images == (base / "HGG/a/a_t1ce.nii.gz", base / "HGG/a/a_t1.nii.gz")
+    assert first.target == base / "HGG/a/a_seg.nii.gz"
     assert first.extra == {"patient": "p1"}
     assert first.name == "a"
-    assert second.image == (base / "b/b_t1.nii.gz",)
+    assert second.images == (base / "b/b.nii.gz",)
     assert found.label_scheme == "brats2023"
     assert found.all_cases == found.training + found.validation
     assert found.cases("training") == found.training
@@ -84,7 +84,10 @@ def test_a_file_that_is_no_list_of_cases_is_refused_by_name(tmp_path: Path, docu
         {"image": ["a.nii.gz"]},
         {"label": "a.nii.gz"},
         {"image": [], "label": "a.nii.gz"},
-        {"image": ["a.nii.gz"], "label": 3},
+        {"image": ["a.nii.gz"], "label": True},
+        {"image": ["a.nii.gz"], "label": 0.5},
+        {"image": ["a.nii.gz"], "label": ""},
+        {"image": ["a.nii.gz"], "label": [1, None]},
         {"image": ["a.nii.gz", 3], "label": "b.nii.gz"},
         {"image": ["a.nii.gz"], "label": ["b.nii.gz"]},
         {"image": 3, "label": "b.nii.gz"},
@@ -135,11 +138,79 @@ def entry(label: str, **more: Any) -> dict[str, Any]:
     return {"image": ["x.nii.gz"], "label": label, **more}
 
 
-def test_cases_whose_labels_share_a_folder_are_called_by_their_labels(tmp_path: Path) -> None:
-    training = [entry("labelsTr/BRATS_001.nii.gz"), entry("labelsTr/BRATS 1.2 ä.nii")]
-    document = {"training": training, "validation": [entry("labelsTr/BRATS_003.NII.GZ"), entry("own/seg.nii.gz")]}
-    found = load_datalist(written(tmp_path, document), tmp_path)
-    assert [case.name for case in found.all_cases] == ["BRATS_001", "BRATS 1.2 ä", "BRATS_003", "own"]
+def pictures(*names: str, label: Any = 0) -> list[dict[str, Any]]:
+    return [{"image": name, "label": label} for name in names]
+
+
+def names_of(tmp_path: Path, training: list[dict[str, Any]]) -> list[str]:
+    path = written(tmp_path, {"training": training, "validation": [ENTRY]})
+    return [case.name for case in load_datalist(path, tmp_path).training]
+
+
+def test_cases_in_one_folder_are_called_by_their_images(tmp_path: Path) -> None:
+    flat = ["imagesTr/BRATS_001.nii.gz", "imagesTr/BRATS 1.2 ä.nii", "imagesTr/BRATS_003.NII.GZ", "own/x.nii.gz"]
+    assert names_of(tmp_path, pictures(*flat)) == ["BRATS_001", "BRATS 1.2 ä", "BRATS_003", "x"]
+
+
+@pytest.mark.parametrize(
+    ("images", "name"),
+    [
+        (["f/c_t1ce.nii.gz", "f/c_t1.nii.gz", "f/c_t2.nii.gz"], "c"),
+        (["f/c_t1ce.nii.gz", "f/c_t1.nii.gz"], "c"),
+        (["f/BraTS-GLI-00005-000-t1c.nii.gz", "f/BraTS-GLI-00005-000-t1n.nii.gz"], "BraTS-GLI-00005-000"),
+        (["imagesTr/h_01_0000.nii.gz", "imagesTr/h_01_0001.nii.gz"], "h_01"),
+        (["f/t1.nii.gz", "f/t2.nii.gz"], "f"),
+    ],
+)
+def test_several_images_name_their_case_by_what_they_have_in_common(
+    tmp_path: Path, images: list[str], name: str
+) -> None:
+    assert names_of(tmp_path, [{"image": images, "label": "seg.nii.gz"}]) == [name]
+
+
+def test_a_name_that_several_cases_would_have_gives_way_to_their_folders(tmp_path: Path) -> None:
+    assert names_of(tmp_path, pictures("p1/scan.png", "p2/scan.png", "p2/other.png")) == ["p1", "p2", "other"]
+
+
+def test_a_stated_name_stays(tmp_path: Path) -> None:
+    stated = {"image": "p2/scan.png", "label": 1, "name": "second"}
+    assert names_of(tmp_path, [*pictures("p1/scan.png", "p3/scan.png"), stated]) == ["p1", "p3", "second"]
+
+
+def test_no_name_comes_from_a_label_file(tmp_path: Path) -> None:
+    one, other = (pictures("z.png", label=label) for label in ("masks/m1.png", "masks/m2.png"))
+    assert names_of(tmp_path, one) == names_of(tmp_path, other) == ["z"]
+
+
+@pytest.mark.parametrize(
+    ("label", "target"),
+    [
+        (3, 3),
+        (0, 0),
+        ("pneumonia", "pneumonia"),
+        ("no tumour", "no tumour"),
+        ([0, "effusion"], (0, "effusion")),
+        ([], ()),
+    ],
+)
+def test_a_label_may_be_a_class_or_several(tmp_path: Path, label: Any, target: Any) -> None:
+    path = written(tmp_path, {"training": pictures("a.png", label=label), "validation": [ENTRY]})
+    case = load_datalist(path, tmp_path).training[0]
+    assert case.target == target
+    assert case.files == (tmp_path / "a.png",)
+
+
+@pytest.mark.parametrize("label", ["mask.png", "MASK.TIF", "a_seg.nii.gz", "masks/a", "a.jpeg"])
+def test_a_label_that_is_called_as_files_are_is_one(tmp_path: Path, label: str) -> None:
+    path = written(tmp_path, {"training": pictures("a.png", label=label), "validation": [ENTRY]})
+    case = load_datalist(path, tmp_path).training[0]
+    assert case.target == tmp_path / label
+    assert case.files == (tmp_path / "a.png", tmp_path / label)
+
+
+def test_a_list_without_a_scheme_states_none(tmp_path: Path) -> None:
+    write_datalist(tmp_path / "site-1.json", pictures("a.png"), pictures("b.png"))
+    assert load_datalist(tmp_path / "site-1.json", tmp_path).label_scheme is None
 
 
 def test_a_case_in_both_splits_shares_its_folder_with_nobody(tmp_path: Path) -> None:
@@ -167,13 +238,13 @@ def test_one_split_is_read_alone(tmp_path: Path) -> None:
     cases, scheme = load_split(
         written(tmp_path, {"label_scheme": "brats2023", "testing": [ENTRY]}), tmp_path, "testing"
     )
-    assert (cases[0].name, cases[0].label, scheme) == ("a", tmp_path / "HGG/a/a_seg.nii.gz", "brats2023")
+    assert (cases[0].name, cases[0].target, scheme) == ("a", tmp_path / "HGG/a/a_seg.nii.gz", "brats2023")
     with pytest.raises(InputError, match=r"The testing list of .* is missing"):
         load_split(written(tmp_path, {"training": [ENTRY]}), tmp_path, "testing")
 
 
 def test_a_case_has_the_same_name_read_alone_or_with_the_others(tmp_path: Path) -> None:
-    """In a folder of many labels a case is named after its label file, though only one of them is in the split."""
+    """In a folder of many images a case is named after its image, though only one of them is in the split."""
     flat = [{"image": [f"images/{name}.nii.gz"], "label": f"labels/{name}.nii.gz"} for name in ("a", "b")]
     path = written(tmp_path, {"training": flat[:1], "validation": flat[1:]})
     assert load_split(path, tmp_path, "validation")[0] == load_datalist(path, tmp_path).validation
@@ -194,7 +265,7 @@ def test_a_list_is_opened_when_some_of_its_files_are_there(tmp_path: Path) -> No
     (tmp_path / "prepare.py").touch()  # as beside a dataset folder of this project
     with pytest.raises(InputError, match=r"put the data there, as .*README.md says, or"):
         open_datalist(path, tmp_path / "set")
-    image = tmp_path / "set" / "b" / "b_t1.nii.gz"
+    image = tmp_path / "set" / "b" / "b.nii.gz"
     image.parent.mkdir(parents=True)
     image.touch()
     assert open_datalist(path, tmp_path / "set") == load_datalist(path, tmp_path / "set")

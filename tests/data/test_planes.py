@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fedmed.data.audit.case_picture import canonical
+from fedmed.data.brats.case_picture import canonical
 from fedmed.data.image_file import ImageFile
 from fedmed.data.planes import PLANES, largest_slice, seen
 

@@ -1,4 +1,4 @@
-"""A case's sizes: its volume against what MONAI loads, its tumour by hand."""
+"""A case's sizes: its volume against what MONAI loads, its picture by hand."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.prepared.cache import Caching
-from fedmed.data.volumes import tumour_ml, volume_size
+from fedmed.data.volumes import picture_size, volume_size
 from fedmed.tasks.brats18 import Brats18
 
 SHAPE = (12, 10, 8)
@@ -37,60 +38,43 @@ def test_the_volumes_size_is_that_of_the_image_that_the_network_sees(tmp_path: P
 
 def test_the_volumes_size_is_in_mm_along_the_patients_axes(tmp_path: Path) -> None:
     affine = np.array([[0, 0, 2.0, 0], [3, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
-    case = Case((), save(tmp_path / "a b ä.nii", np.zeros((5, 9, 4), np.uint8), affine), {})
+    case = Case((save(tmp_path / "a b ä.nii", np.zeros((5, 9, 4), np.uint8), affine),), 0, {})
     assert volume_size(case) == (3 * 2 + 1, 4 * 3 + 1, 8 + 1)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"This is a text.", b"\x1f\x8b\x08\x00 broken"])
-def test_a_label_whose_header_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_an_image_whose_header_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "seg ä.nii.gz"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match="again") as caught:
-        volume_size(Case((), path, {}))
+        volume_size(Case((path,), 0, {}))
     assert str(path) in str(caught.value)
 
 
-def test_a_label_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_an_image_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "seg.mgz", np.zeros(SHAPE, np.uint8), kind=nib.MGHImage)
     with pytest.raises(InputError, match=r"seg\.mgz"):
-        volume_size(Case((), path, {}))
+        volume_size(Case((path,), 0, {}))
 
 
-def test_a_4d_label_is_refused(tmp_path: Path) -> None:
+def test_a_4d_image_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "seg.nii", np.zeros((*SHAPE, 2), np.uint8))
     with pytest.raises(InputError, match=r"seg\.nii"):
-        volume_size(Case((), path, {}))
+        volume_size(Case((path,), 0, {}))
 
 
-def test_the_tumours_volume_is_that_of_its_voxels(tmp_path: Path) -> None:
-    label = np.zeros(SHAPE, np.uint8)
-    label[3, 3, 3:8] = (1, 2, 4, 4, 1)
-    assert tumour_ml(save(tmp_path / "a.nii.gz", label, np.diag([-2.0, 3, 2, 1]))) == pytest.approx(5 * 12 / 1000)
-    assert tumour_ml(save(tmp_path / "b.nii.gz", label.astype(np.float32))) == pytest.approx(0.005)
-    assert tumour_ml(save(tmp_path / "c.nii.gz", np.zeros(SHAPE, np.uint8))) == 0
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".tif"])
+def test_the_size_of_a_picture_is_height_and_width(tmp_path: Path, ending: str) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / f"a{ending}")
+    assert picture_size(Case((tmp_path / f"a{ending}",), 1, {})) == (20, 30)
 
 
-def test_a_label_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.nii.gz", np.zeros(SHAPE, np.uint8))
-    path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(InputError, match=r"a\.nii\.gz.*copy it again"):
-        tumour_ml(path)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda label: label[..., None].repeat(2, -1), "4 dimensions; expected a 3D volume"),
-        (lambda label: label[..., 0], "2 dimensions"),
-        (lambda label: np.where(label == 4, np.nan, label), "NaN or infinite"),
-        (lambda label: np.where(label == 4, 3, label), "holds the label values 3; expected 0, 1, 2, 4 alone"),
-        (lambda label: label - 1.5, r"values -1.5, -0.5, 0.5, \.\.\.;"),
-    ],
-)
-def test_what_is_no_label_has_no_volume(tmp_path: Path, change: Any, said: str) -> None:
-    label = np.zeros(SHAPE, np.float32)
-    label[3, 3, 3:8] = (1, 2, 4, 4, 1)
-    path = save(tmp_path / "a.nii.gz", change(label).astype(np.float32))
-    with pytest.raises(InputError, match=rf"a\.nii\.gz .*{said}"):
-        tumour_ml(path, (0, 1, 2, 4))
+@pytest.mark.parametrize("content", [None, b"", b"This is a text."])
+def test_a_picture_whose_header_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a ä.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="again") as caught:
+        picture_size(Case((path,), 1, {}))
+    assert str(path) in str(caught.value)

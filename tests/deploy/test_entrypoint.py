@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from deploy import provision
+from fedmed.core.cli import run_script
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 ENTRYPOINT = DEPLOY / "entrypoint.sh"
@@ -27,7 +28,10 @@ def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         port = str(free.getsockname()[1])
     storage = str(place / "storage")
     assert (
-        provision.main(["localhost", "--out", str(place / "k"), "--sites", "a", "--port", port, "--storage", storage])
+        run_script(
+            provision.main,
+            ["localhost", "--out", str(place / "k"), "--sites", "a", "--port", port, "--storage", storage],
+        )
         == 0
     )
     return place / "k/fedmed/prod_00"

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from deploy import provision
+from fedmed.core.cli import run_script
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOST = "fl.hospital-1.example.org"
@@ -17,7 +18,7 @@ HOST = "fl.hospital-1.example.org"
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("provision") / "kits"
-    assert provision.main([HOST, "--out", str(out), "--port", "8443", "--storage", "/srv/store"]) == 0
+    assert run_script(provision.main, [HOST, "--out", str(out), "--port", "8443", "--storage", "/srv/store"]) == 0
     return out
 
 
@@ -78,7 +79,7 @@ def test_no_site_sends_its_log_or_lets_its_files_be_read(out: Path, tmp_path: Pa
     sites, kits = ["site-1", "site-2", "site-3", "site-4"], out / "fedmed/prod_00"
     if chosen:
         sites, kits = chosen, tmp_path / "own/fedmed/prod_00"
-        assert provision.main(["localhost", "--out", str(tmp_path / "own"), "--sites", *chosen]) == 0
+        assert run_script(provision.main, ["localhost", "--out", str(tmp_path / "own"), "--sites", *chosen]) == 0
     assert sorted(kit.name for kit in kits.iterdir() if (kit / "startup/fed_client.json").exists()) == sites
     for site in sites:
         resources = json.loads((kits / site / "local/resources.json.default").read_text())
@@ -90,7 +91,7 @@ def test_no_site_sends_its_log_or_lets_its_files_be_read(out: Path, tmp_path: Pa
 
 
 def test_it_says_who_gets_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert provision.main(["localhost", "--out", str(tmp_path / "kits"), "--sites", "only"]) == 0
+    assert run_script(provision.main, ["localhost", "--out", str(tmp_path / "kits"), "--sites", "only"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == ["server", "site", "project_admin", "lead", "member", "nobody"]
     assert all(Path(line.split()[-1]).is_dir() for line in lines[:-1])
@@ -101,9 +102,9 @@ def test_a_site_that_joins_gets_a_kit_beside_those_that_are_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = ["--out", str(tmp_path / "kits")]
-    assert provision.main(["fl", *made, "--sites", "north", "--port", "8443"]) == 0
+    assert run_script(provision.main, ["fl", *made, "--sites", "north", "--port", "8443"]) == 0
     capsys.readouterr()
-    assert provision.main([*made, "--join", "west", "east"]) == 0
+    assert run_script(provision.main, [*made, "--join", "west", "east"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[:2] for line in lines[:2]] == [["site", "west"], ["site", "east"]]
     assert [line[0] for line in lines[2:]] == ["nobody", "Each"]
@@ -153,7 +154,7 @@ def test_what_cannot_be_used_is_refused_in_a_sentence_and_leaves_nothing(
         person = f"  - {{name: a@b.org, type: admin, {rest}}}\n"
         Path(f"{lacking}.yml").write_text(whole.replace("\nbuilders", person + "\nbuilders"))
     before = set(tmp_path.iterdir())
-    assert provision.main([*arguments, "--out", "made/kits"]) == 2
+    assert run_script(provision.main, [*arguments, "--out", "made/kits"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert words in said.err
@@ -163,7 +164,7 @@ def test_what_cannot_be_used_is_refused_in_a_sentence_and_leaves_nothing(
 
 def test_kits_that_are_there_are_kept(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    assert provision.main([HOST, "--out", str(out)]) == 2
+    assert run_script(provision.main, [HOST, "--out", str(out)]) == 2
     assert "is there already, and keys are never overwritten" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 

@@ -1,4 +1,4 @@
-"""What a person reads: the settings, a line a round, the time left and the result."""
+"""The screen: the settings, a line a round, a bar within it, the time left and the result."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from fedmed.core.site_scores import KeyScore
 from fedmed.experiment import Experiment
-from fedmed.runs.console import clock, header, own_table, result_table, round_line, settings, time_left
+from fedmed.runs.console import clock, header, own_table, progress_line, result_table, round_line, settings, time_left
 
 KEY = "val_dice"
 SCORE = KeyScore(KEY, "Dice", ("TC", "WT"))
@@ -162,3 +162,67 @@ def test_the_settings_tell_what_is_about_to_run(small_experiment: Callable[..., 
     parts = ("brats18", "24 24 24", "fedavg", experiment.privacy.statement(), "site-1 60+43", "site-2 61+43")
     for part in (*parts, "17 rounds", "0.0003", "precision auto", "seed 0"):
         assert part in text
+
+
+FINDINGS = tuple(f"Finding {number}" for number in range(1, 15))
+AUROC = KeyScore("val_auroc", "AUROC", FINDINGS)
+
+
+def of_findings(mean: float, cases: int = 2) -> dict[str, float]:
+    report = {AUROC.of(name): 0.5 + number / 100 for number, name in enumerate(FINDINGS)}
+    return {"val_cases": cases, "val_auroc": mean, **report}
+
+
+def test_of_many_targets_a_line_names_the_lowest_and_the_highest() -> None:
+    line = round_line(record(0, {"site-1": of_findings(0.7)}), 5, AUROC, 60)
+    assert "val_auroc 0.7000 (lowest Finding 1 0.5000, highest Finding 14 0.6300)" in line
+    assert len(line) < 120
+    assert "val_auroc      -  " in round_line(record(0, {"site-1": {"val_cases": 1}}), 5, AUROC, 60)
+
+
+def test_of_many_targets_a_table_has_two_columns_and_says_where_the_others_are() -> None:
+    lines = result_table([record(1, {"site-1": of_findings(0.7)}, best=True)], AUROC).splitlines()
+    assert lines[0].split() == ["model", "cases", "val_auroc", "lowest", "highest"]
+    assert lines[1].split()[-3:] == ["0.7000", "0.5000", "0.6300"]
+    assert lines[-1] == "lowest and highest of 14 targets; training_history.csv has every one"
+    assert max(map(len, lines)) < 80
+
+
+def test_columns_are_as_wide_as_the_names_of_the_targets() -> None:
+    classes = KeyScore("val_accuracy", "accuracy", ("glioma", "meningioma", "no tumour"))
+    report = {"val_cases": 4, "val_accuracy": 0.5, **{classes.of(name): 0.25 for name in classes.targets}}
+    lines = result_table([record(1, {"site-1": report}, best=True)], classes).splitlines()
+    ends = [lines[0].index(name) + len(name) for name in classes.targets]
+    assert all(line[:end][-6:] == "0.2500" for line in lines[1:] for end in ends)
+
+
+def test_a_figure_from_sums_is_shown_as_that_of_all_cases_together() -> None:
+    key = KeyScore("val_x", "x", (), figures={"val_x": lambda sums: sums["part"] / sums["whole"]})
+    sites = {
+        "site-1": {"val_x": 0.5, "val_x_values": 3, "val_x_sum_part": 1.0, "val_x_sum_whole": 2.0, "val_cases": 3},
+        "site-2": {"val_x": 0.9, "val_x_values": 3, "val_x_sum_part": 9.0, "val_x_sum_whole": 10.0, "val_cases": 3},
+    }
+    assert "val_x 0.8333" in round_line(record(0, sites), 5, key, 60)
+    assert result_table([record(1, sites, best=True)], key).splitlines()[1].split()[-1] == "0.8333"
+
+
+@pytest.mark.parametrize(
+    ("counts", "line"),
+    [
+        ((2, 5, 3, 4, 12, 24), "round 2/5 [#####.....] 3 of 4 sites answered, step 12/24"),
+        ((1, 5, 0, 4), "round 1/5 [..........] 0 of 4 sites answered"),
+        ((1, 5, 4, 4), "round 1/5 [##########] 4 of 4 sites answered"),
+        ((7, 100, 1, 4, 1, 24), "round   7/100 [..........] 1 of 4 sites answered, step 1/24"),
+        ((2, 5, 4, 4, 24, 24), "round 2/5 [##########] 4 of 4 sites answered, step 24/24"),
+        ((2, 5, 0, 0), "round 2/5 [..........] 0 of 0 sites answered"),
+    ],
+)
+def test_the_bar_of_a_round_shows_its_steps_or_its_sites(counts: tuple[int, ...], line: str) -> None:
+    assert progress_line(*counts) == line
+
+
+def test_the_settings_name_the_network_and_the_optimiser(small_experiment: Callable[..., Experiment]) -> None:
+    sizes = ("--roi_size", "32", "32", "32", "--infer_roi_size", "48", "48", "32")
+    text = settings(small_experiment("--network", "unet", *sizes), {}, "data")
+    assert "brats18, unet" in text
+    assert "Adam 0.0001" in text

@@ -130,3 +130,14 @@ def test_the_numbers_survive_the_csv(tmp_path: Any) -> None:
 def test_where_only_the_sites_know_their_cases_nothing_is_claimed_of_them() -> None:
     told = sentences(matrix(results(), SITES, SCORE), KEY, {})
     assert not any("same validation cases" in line for line in told)
+
+
+def test_the_mean_of_a_score_from_sums_is_that_of_all_cases_together() -> None:
+    key = KeyScore("val_x", "x", (), figures={"val_x": lambda sums: sums["part"] / sums["whole"]})
+    sums = {"site-1": (1.0, 2.0), "site-2": (9.0, 10.0)}
+    told = {
+        site: {"site-1": {"val_x": part / whole, "val_x_sum_part": part, "val_x_sum_whole": whole, "val_cases": 1}}
+        for site, (part, whole) in sums.items()
+    }
+    assert matrix(told, tuple(sums), key).loc["site-1", "mean"] == pytest.approx(10 / 12)
+    assert set(table(told, tuple(sums))["metric"]) == {"val_x"}

@@ -43,7 +43,8 @@ def test_a_png_is_drawn_without_a_screen(tmp_path: Path) -> None:
 def test_the_picture_names_sites_regions_the_best_round_and_its_source(tmp_path: Path) -> None:
     draw(history(), DICE, 2, "run-001: fedavg", tmp_path / "curves.svg")
     text = (tmp_path / "curves.svg").read_text()
-    for part in ("site-1", "site-2", "mean", "TC", "WT", "best: round 2", "run-001: fedavg", "training loss"):
+    for part in ("site-1", "site-2", "mean", "TC", "WT", "best: round 2", "run-001: fedavg", "training loss",
+                 "Dice at each site", "Dice by target, mean over sites"):  # fmt: skip
         assert f"<!-- {part} -->" in text
 
 
@@ -69,3 +70,33 @@ def test_a_score_is_averaged_by_cases_and_a_loss_is_not() -> None:
     )
     assert weighted_mean(table, "val_dice").to_dict() == {1: pytest.approx(0.7), 2: pytest.approx(0.5)}
     assert weighted_mean(table, "train_loss").to_dict() == {1: pytest.approx(1.5), 2: pytest.approx(3.0)}
+
+
+def test_fourteen_targets_are_all_named(tmp_path: Path) -> None:
+    key = KeyScore("val_auroc", "AUROC", tuple(f"finding {number}" for number in range(14)))
+    table = pd.DataFrame(
+        [{"round": n, "site": "a", "val_auroc": 0.5, **{key.of(t): 0.5 + n / 10 for t in key.targets}} for n in (0, 1)]
+    )
+    draw(table, key, 1, "", tmp_path / "curves.svg")
+    text = (tmp_path / "curves.svg").read_text()
+    assert all(f"<!-- {target} -->" in text for target in key.targets)
+
+
+def test_a_figure_from_sums_is_drawn_from_them() -> None:
+    rows = [("a", 0.5, 1.0, 2.0), ("b", 0.9, 9.0, 10.0)]
+    table = pd.DataFrame(
+        [
+            {
+                "round": 1,
+                "site": site,
+                "val_x": value,
+                "val_x_values": 3,
+                "val_x_sum_part": part,
+                "val_x_sum_whole": whole,
+            }
+            for site, value, part, whole in rows
+        ]
+    )
+    figures = {"val_x": lambda sums: sums["part"] / sums["whole"]}
+    assert weighted_mean(table, "val_x", figures).to_dict() == {1: pytest.approx(10 / 12)}
+    assert weighted_mean(table, "val_x").to_dict() == {1: pytest.approx(0.7)}

@@ -14,10 +14,12 @@ from monai.data import CacheDataset
 from torch import nn
 
 from fedmed.core.errors import InputError
+from fedmed.data.brats.brats_layout import PHANTOM_MARKER
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Cache, Caching
-from fedmed.tasks.base import Row
+from fedmed.tasks.base import Flips, NativeGrid, Pictures, Row
 from fedmed.tasks.brats18 import Brats18
+from model import BratsSegResNet, BratsUNet
 
 CPU = torch.device("cpu")
 
@@ -93,7 +95,7 @@ def test_regions_made_at_the_end_are_those_made_at_the_beginning(tmp_path: Path)
             mt.Spacingd("label", pixdim=(1.0, 1.0, 1.0), mode="nearest"),
             mt.Orientationd("label", axcodes="RAS", labels=None),
         ]
-    )({"label": case.label})["label"]
+    )({"label": case.target})["label"]
     assert torch.equal(seen(case)["label"].bool(), first.as_tensor().bool())
 
 
@@ -246,6 +248,77 @@ def test_a_size_that_the_network_cannot_halve_is_refused(name: str, size: tuple[
         Brats18(**{name: size})
 
 
+def test_its_networks_are_chosen_by_name_and_the_published_one_is_the_default() -> None:
+    assert isinstance(Brats18().build_model(), BratsSegResNet)
+    assert isinstance(Brats18(network="segresnet").build_model(), BratsSegResNet)
+    assert isinstance(Brats18(network="unet").build_model(), BratsUNet)
+    with pytest.raises(InputError, match="--network is vnet; expected one of segresnet, unet"):
+        Brats18(network="vnet")
+
+
+@pytest.mark.parametrize(
+    ("size", "found"), [((40, 40, 40), "divisible by 16"), ((16, 16, 16), "one edge of 32 voxels or more")]
+)
+@pytest.mark.parametrize("name", ["roi_size", "infer_roi_size"])
+def test_sizes_are_those_of_the_chosen_network(name: str, size: tuple[int, ...], found: str) -> None:
+    Brats18(**{name: size})
+    with pytest.raises(InputError, match=f"--{name} is .*{found}"):
+        Brats18(network="unet", **{name: size})
+
+
+def test_volumes_that_are_too_small_for_the_network_are_refused(tmp_path: Path) -> None:
+    small = listed(make_case(tmp_path, noise((12, 12, 12))))
+    assert Brats18().describe_data(small)["roi_size"] == (16, 16, 16)
+    with pytest.raises(InputError, match=r"at most 12x12x12 voxels; .* needs 32 .* --network segresnet"):
+        Brats18(network="unet").describe_data(small)
+
+
+def test_windows_fit_the_divisor_of_the_network() -> None:
+    image = torch.zeros(1, 4, 40, 24, 33)
+    windows: list[torch.Size] = []
+
+    def network(part: torch.Tensor) -> torch.Tensor:
+        windows.append(part.shape[2:])
+        return part[:, :3]
+
+    Brats18().infer(network, image)  # type: ignore[arg-type]
+    Brats18(network="unet").infer(network, image)  # type: ignore[arg-type]
+    assert [tuple(size) for size in windows] == [(40, 24, 40), (48, 32, 48)]
+
+
+def test_its_optimiser_is_the_published_one() -> None:
+    made = Brats18().optimizer([nn.Parameter(torch.zeros(1))], 0.5, 0.25)
+    assert type(made) is torch.optim.Adam
+    assert (made.defaults["lr"], made.defaults["weight_decay"]) == (0.5, 0.25)
+    assert Brats18().optimizer_name == "Adam"
+
+
+def test_it_can_mirror_draw_and_lead_back_to_the_files_grid() -> None:
+    assert all(isinstance(Brats18(), capability) for capability in (Flips, Pictures, NativeGrid))
+
+
+def test_its_demonstration_is_made_once_and_left_alone_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Path] = []
+
+    def make(folder: Path, lists: Path) -> None:
+        calls.append(lists)
+        folder.mkdir()
+        (folder / PHANTOM_MARKER).write_text("{}")
+
+    monkeypatch.setattr("fedmed.tasks.brats18.make_phantom", make)
+    for _ in range(2):
+        Brats18().demo_data(tmp_path / "demo")
+    assert calls == [tmp_path / "demo" / "datalist"]
+
+
+def test_a_demonstration_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"No phantoms can be made in .*file.*name a dataset"):
+        Brats18().demo_data(tmp_path / "file" / "demo")
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
 def test_a_share_of_foreground_crops_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(InputError, match="--foreground_crops"):
@@ -259,7 +332,7 @@ def test_a_crop_larger_than_every_padded_volume_is_refused(tmp_path: Path) -> No
         Brats18(roi_size=(64, 64, 40)).describe_data(datalist)
 
 
-def test_the_description_tells_what_is_there(tmp_path: Path) -> None:
+def test_the_description_holds_the_sizes_of_the_data(tmp_path: Path) -> None:
     cases = [make_case(tmp_path / str(n), noise((10 + n, 10, 9))) for n in range(3)]
     found = Brats18().describe_data(listed(*cases, scheme="brats2023"))
     assert found == {

@@ -58,7 +58,7 @@ def of_target(figure: str, target: str) -> str:
     return f"{figure}_{target.lower().replace(' ', '_')}"
 
 
-def is_score(name: str) -> bool:
+def is_figure(name: str) -> bool:
     """True for a figure of a validation; False for counts, sums and times beside it, and for what training reports."""
     beside = name in (CASES, SECONDS) or name.endswith(VALUES) or SUM in name
     return name.startswith(VALIDATION) and not beside
@@ -103,7 +103,7 @@ def mean_over_sites(scores: Mapping[str, Mapping[str, float]], figures: Figures 
         figures: the figures that are made from sums. One that is not here is averaged.
     """
     reports = list(scores.values())
-    names = {name for report in reports for name in report if _is_figure(name)}
+    names = {name for report in reports for name in report if _has_mean(name)}
     means = {name: mean for name in names if (mean := weighted_mean(reports, name)) is not None}
     return {**means, **_from_sums(reports, figures or {})}
 
@@ -115,7 +115,7 @@ def weighted_mean(reports: Iterable[Mapping[str, float]], name: str) -> float | 
     return sum(value * weight for value, weight in pairs) / total if total else None
 
 
-def _is_figure(name: str) -> bool:
+def _has_mean(name: str) -> bool:
     return name != CASES and not name.endswith(VALUES) and SUM not in name
 
 

@@ -82,7 +82,7 @@ def mean_interval(values: ArrayLike, clusters: Sequence[str], seed: int = 0) -> 
         paired=True,
         vectorized=True,
         n_resamples=RESAMPLES,
-        confidence_level=_level(len(counts)),
+        confidence_level=expanded_level(len(counts)),
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval
@@ -94,7 +94,7 @@ def _ratio(sums: NDArray[np.float64], counts: NDArray[np.float64], axis: int = -
     return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
 
 
-def _level(clusters: int) -> float:
+def expanded_level(clusters: int) -> float:
     """The level at which a bootstrap interval of so many clusters covers as a 95 % interval of Student's does."""
     quantile = stats.t.ppf((1 + CONFIDENCE) / 2, clusters - 1) * math.sqrt(clusters / (clusters - 1))
     return min(float(1 - 2 * stats.norm.sf(quantile)), 1 - 2 / RESAMPLES)  # of two to four, all that was drawn

@@ -2,48 +2,65 @@
 
     {"label_scheme": "brats2018",
      "training":   [{"image": ["a_t1ce.nii.gz", "a_t1.nii.gz", ...], "label": "a_seg.nii.gz"}, ...],
-     "validation": [...]}
+     "validation": [{"image": "b.png", "label": "pneumonia", "patient": "p7"}, {"image": "c.png", "label": [0, 3]}]}
 
-Paths are relative to the site's dataset folder. NVIDIA FLARE's own BraTS18 lists are in this form without
-``label_scheme``; a list that does not state one gets the task's default.
+Paths are relative to the site's dataset folder. A label is a file, a class by its name or its number, or a list of
+classes. NVIDIA FLARE's own BraTS18 lists are in this form without ``label_scheme``; a list that does not state one gets
+the task's default.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from fedmed.core.errors import InputError
 from fedmed.core.settings import advice_to_fill
+from fedmed.data.targets import FORMS, Target, read_target
 
 SPLITS = ("training", "validation")
 
 TESTING = "testing"
-"""Where a list has the cases that no site trains or validates on."""
+"""The key of a list's cases that no site trains or validates on."""
 
-LABEL_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
-"""What a file's name has behind the case's."""
+TEST_LIST = "test.json"
+"""The file of the cases that no site trains or validates on."""
+
+ALL_SITES = "site-All"
+"""The site that trains on every site's cases: the centralized baseline."""
+
+FILE_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
+"""The ending of a file's name."""
+
+SEPARATORS = "_-. "
+"""Characters between a case's name and its image's in the name of a file."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One case: its image files (one a modality, in the task's order) and its label file.
+    """One case: its image files (one a modality, in the task's order) and its target.
 
-    Any further keys of the entry (patient, grade, fold ...) are kept in ``extra``; a patient is text that is not empty.
+    ``extra`` holds the further keys of the list's entry (patient, grade, fold ...); a patient is text that is not
+    empty. ``name`` identifies the case for people. Where none is given it is what the names of its image files have in
+    common, or the name of their folder if that is nothing.
     """
 
-    image: tuple[Path, ...]
-    label: Path
+    images: tuple[Path, ...]
+    target: Target
     extra: Mapping[str, Any]
-    shares_folder: bool = False  # with labels of other cases, as in the Decathlon's labelsTr
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or _common_stem(self.images) or _folder_name(self.images))
 
     @property
-    def name(self) -> str:
-        """By what people know the case: the folder that holds it, or its label file where cases share a folder."""
-        return LABEL_ENDING.sub("", self.label.name) if self.shares_folder else self.label.parent.name
+    def files(self) -> tuple[Path, ...]:
+        """Every file of the case: its images and, where its target is one, the target's."""
+        return (*self.images, self.target) if isinstance(self.target, Path) else self.images
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,7 @@ class Datalist:
 
 
 def datalist_path(root: Path, site: str) -> Path:
-    """Where ``site`` finds its list: ``root/<site>.json``, or ``root`` itself when it is a file."""
+    """The list of ``site``: ``root/<site>.json``, or ``root`` itself when it is a file."""
     if root.is_file():
         return root
     if not root.is_dir():
@@ -95,22 +112,21 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
     """
     document = _read_object(path)
     training, validation = (_cases(document, split, path, base_dir) for split in SPLITS)
-    folders = _shared_folders((*training, *validation))
-    named = [tuple(_named(case, folders) for case in cases) for cases in (training, validation)]
-    return Datalist(path, named[0], named[1], _scheme(document, path))
+    folders = _named_by_folder((*training, *validation))
+    return Datalist(path, _renamed(training, folders), _renamed(validation, folders), _scheme(document, path))
 
 
 def open_datalist(path: Path, base_dir: Path) -> Datalist:
-    """Read one list whose data are there, at least some of them: the audit tells of single files that are missing.
+    """Read one list whose data are there, at least some of them: the audit names single files that are missing.
 
     Raises:
         InputError: as :func:`load_datalist`, or ``base_dir`` holds no file of any case.
     """
     found = load_datalist(path, base_dir)
     cases = found.all_cases
-    if not any(file.is_file() for case in cases for file in (case.label, *case.image)):
+    if not any(file.is_file() for case in cases for file in case.files):
         raise InputError(
-            f"{base_dir} holds none of the {len(cases)} cases of {path}: {cases[0].label} and the others are not "
+            f"{base_dir} holds none of the {len(cases)} cases of {path}: {cases[0].files[-1]} and the others are not "
             f"there; {advice_to_fill(base_dir)}, or give the folder that the list's paths start in with "
             "--dataset_base_dir or the environment variable DATASET_ROOT."
         )
@@ -126,18 +142,19 @@ def load_split(path: Path, base_dir: Path, split: str) -> tuple[tuple[Case, ...]
     document = _read_object(path)
     cases = _cases(document, split, path, base_dir)
     others = [_cases(document, other, path, base_dir) for other in (*SPLITS, TESTING) if document.get(other)]
-    folders = _shared_folders(case for each in others for case in each)  # so that a case's name is that of the run
-    return tuple(_named(case, folders) for case in cases), _scheme(document, path)
+    folders = _named_by_folder(case for each in others for case in each)  # so that a case's name is that of the run
+    return _renamed(cases, folders), _scheme(document, path)
 
 
 def write_datalist(
     path: Path,
     training: Iterable[Mapping[str, Any]],
     validation: Iterable[Mapping[str, Any]],
-    label_scheme: str,
+    label_scheme: str | None = None,
 ) -> None:
     """Write a list of entries whose paths are already relative to the dataset folder."""
-    document = {"label_scheme": label_scheme, "training": list(training), "validation": list(validation)}
+    scheme = {} if label_scheme is None else {"label_scheme": label_scheme}
+    document = {**scheme, "training": list(training), "validation": list(validation)}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(list_json(document))
 
@@ -179,31 +196,60 @@ def _scheme(document: Mapping[str, Any], path: Path) -> str | None:
     return scheme
 
 
-def _shared_folders(cases: Iterable[Case]) -> set[Path]:
-    """The folders that hold the labels of several cases, and so name none of them."""
-    counts = Counter(label.parent for label in {case.label for case in cases})
-    return {folder for folder, count in counts.items() if count > 1}
+def _common_stem(images: Sequence[Path]) -> str:
+    """The part that the names of a case's image files have in common, up to a separator; "" where that is nothing."""
+    stems = [FILE_ENDING.sub("", path.name) for path in images]
+    if len(stems) == 1:
+        return stems[0]
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*stems, strict=False))
+    common = "".join(letters[0] for letters in same)
+    cut = max((common.rfind(separator) for separator in SEPARATORS), default=-1)
+    return common[: max(cut, 0)].rstrip(SEPARATORS)
 
 
-def _named(case: Case, shared_folders: set[Path]) -> Case:
-    return replace(case, shares_folder=case.label.parent in shared_folders)
+def _folder_name(images: Sequence[Path]) -> str:
+    return images[0].parent.name if images else ""
+
+
+def _named_by_folder(cases: Iterable[Case]) -> set[str]:
+    """The names that the file names of several cases give, so that their folders must name these cases."""
+    counts = Counter(name for _, name in {(case.images, case.name) for case in cases if "name" not in case.extra})
+    return {name for name, count in counts.items() if count > 1}
+
+
+def _renamed(cases: Iterable[Case], names: set[str]) -> tuple[Case, ...]:
+    """The cases, those of the given names called by their folders; a name that the list states stays."""
+    return tuple(
+        replace(case, name=_folder_name(case.images)) if case.name in names and "name" not in case.extra else case
+        for case in cases
+    )
 
 
 def _case(entry: Any, base_dir: Path, where: str) -> Case:
-    image = entry.get("image") if isinstance(entry, dict) else None
-    label = entry.get("label") if isinstance(entry, dict) else None
-    images = [image] if isinstance(image, str) else image
-    listed = isinstance(images, list) and images and all(isinstance(i, str) for i in images)
-    if not isinstance(label, str) or not isinstance(images, list) or not listed:
-        raise InputError(f'{where} is {entry!r:.120}; expected {{"image": [file, ...], "label": file}}.')
-    extra = {key: value for key, value in entry.items() if key not in ("image", "label", "patient")}
-    extra |= _patient(entry.get("patient"), f"{where} ({label})")
-    return Case(tuple(base_dir / i for i in images), base_dir / label, extra)
+    stated = entry if isinstance(entry, dict) else {}
+    images = _images(stated.get("image"))
+    target = read_target(stated.get("label"), base_dir)
+    if not images or target is None:
+        raise InputError(f'{where} is {entry!r:.120}; expected {{"image": [file, ...], "label": {FORMS}}}.')
+    where = f"{where} ({stated['label']})" if isinstance(target, Path) else f"{where} ({images[0]})"
+    name = _text(stated, "name", where)
+    extra = {key: value for key, value in stated.items() if key not in ("image", "label", "patient", "name")}
+    return Case(
+        tuple(base_dir / image for image in images), target, {**extra, **_text(stated, "patient", where), **name},
+        name.get("name", ""),
+    )  # fmt: skip
 
 
-def _patient(value: Any, where: str) -> dict[str, str]:
-    """The patient as an entry states it; nothing where it states none, so that the case's name says it."""
+def _images(value: Any) -> list[str]:
+    """The image files of an entry; none where it does not state them as a file or a list of files."""
+    images = [value] if isinstance(value, str) else value
+    return images if isinstance(images, list) and all(isinstance(image, str) for image in images) else []
+
+
+def _text(entry: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
+    """The patient or name that an entry states, by its key; nothing where it states none."""
+    value = entry.get(key)
     if isinstance(value, bool) or not (value is None or isinstance(value, str | int)):
-        raise InputError(f"{where} has the patient {value!r:.80}; expected text or a whole number: correct it there.")
+        raise InputError(f"{where} has the {key} {value!r:.80}; expected text or a whole number: correct it there.")
     text = "" if value is None else str(value).strip()
-    return {"patient": text} if text else {}
+    return {key: text} if text else {}

@@ -19,10 +19,10 @@ from PIL import UnidentifiedImageError
 from fedmed.core.errors import InputError
 
 NIFTI_2 = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
-"""How a file of the second version begins: the length of its header, 540, in either order of bytes."""
+"""The first bytes of a file of the second version: the length of its header, 540, in either order of bytes."""
 
 DICOM = b"DICM"
-"""What stands after the first 128 bytes of a DICOM file (PS3.10, section 7.1)."""
+"""The word after the first 128 bytes of a DICOM file (PS3.10, section 7.1)."""
 
 MOST_PIXELS = 89_478_485
 """A picture with more is none of medicine's; Pillow's own limit, from which on it only warns."""
@@ -31,7 +31,7 @@ warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
 GZIP = b"\x1f\x8b"
 
 NIFTI_MAGIC = {348: slice(344, 348), 540: slice(4, 8)}
-"""Where the word for NIfTI stands in a header of either length."""
+"""The place of the word for NIfTI in a header of either length."""
 
 NO_MM = {1: "metres", 3: "micrometres"}
 """The units of length that NIfTI knows besides mm (2) and not stated (0), by their codes."""
@@ -40,14 +40,17 @@ LEAST_INDEPENDENT = 0.01
 """The volume that an affine gives a voxel, as a share of the product of its edges: 1 where all angles are right."""
 
 SAME_PLACE_MM = 0.01
-"""How far what two headers say of a place may differ, for the rounding of what wrote them."""
+"""The most by which two headers may differ about one place, for the rounding of the programs that wrote them."""
 
 SAME_SPACING = 1e-3
 """The same of two spacings, as a share: half a voxel in 500."""
 
-logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what is wrong with a header is said here
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # errors in a header are raised here
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+ENDINGS = (".nii", ".nii.gz", *PICTURES)
+"""The endings, in lower case, of the names of files that can be read."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def read_image(path: Path) -> ImageFile:
 
     Raises:
         InputError: the file is missing, damaged, truncated, of a kind that is not read here, named as another kind, or
-            its header does not say where its voxels lie in mm.
+            its header does not place its voxels in mm.
     """
     try:
         content = path.read_bytes()
@@ -86,7 +89,7 @@ def read_image(path: Path) -> ImageFile:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file, whatever its name, is DICOM."""
+    """True for a DICOM file of any name."""
     with path.open("rb") as file:
         return file.read(132)[128:] == DICOM
 
@@ -136,7 +139,7 @@ def _require_voxels(path: Path, image: Any, size: int) -> None:
 
 
 def _require_place(path: Path, image: Any, pixdim: NDArray[Any]) -> None:
-    """Refuse a header that does not say where the voxels lie in the patient, in mm."""
+    """Refuse a header that does not place the voxels in the patient, in mm."""
     header = image.header
     unit = NO_MM.get(int(header["xyzt_units"]) % 8)
     if unit:
@@ -155,7 +158,7 @@ def _require_place(path: Path, image: Any, pixdim: NDArray[Any]) -> None:
 
 
 def _affine(path: Path, image: Any, zooms: tuple[float, ...]) -> NDArray[np.float64]:
-    """Where training will find the voxels: by the qform if the spacing is not exactly the affine's, as MONAI does."""
+    """The affine by which training places the voxels: as in MONAI the qform, unless the spacing is the affine's."""
     affine = np.asarray(image.affine, dtype=np.float64)
     edges = np.linalg.norm(affine[:3, : len(zooms)], axis=0)
     if np.allclose(zooms, edges):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Plane(NamedTuple):
-    """A plane. ``axis`` is the one across it, of right, anterior and superior; the letters say what lies where."""
+    """A plane. ``axis`` is the one across it, of right, anterior and superior; the letters name the sides."""
 
     name: str
     axis: int
@@ -26,11 +26,11 @@ PLANES = (
 
 EDGES = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"), (0.5, 0.98, "center", "top"),
          (0.5, 0.02, "center", "bottom"))  # fmt: skip
-"""Where a plane's letters stand, in shares of its size, and by which of their sides: left, right, top, bottom."""
+"""The places of a plane's letters, in shares of its size, and their alignment: left, right, top, bottom."""
 
 
 def seen(volume: NDArray, axis: int, place: int) -> NDArray:
-    """A slice across an axis of a volume (X, Y, Z, ...), whose axes run right, front and up, as it is looked at.
+    """A slice across an axis of a volume (X, Y, Z, ...), with axes to the right, front and up, as radiologists view it.
 
     Rows run from the front to the back, or from above to below; columns from right to left, or from the front.
     """
@@ -44,8 +44,13 @@ def largest_slice(region: NDArray, axis: int) -> int:
 
 
 def add_letters(axes: Axes, plane: Plane) -> None:
-    """Write what lies at each edge, and nothing else beside the axes."""
+    """Write the letters at the edges, and nothing else beside the axes."""
     axes.set(xticks=[], yticks=[])
     axes.set_facecolor("black")
     for (x, y, across, along), letter in zip(EDGES, (plane.left, plane.right, plane.top, plane.bottom), strict=True):
         axes.text(x, y, letter, transform=axes.transAxes, color="w", fontsize=9, ha=across, va=along)
+
+
+def drawable(text: str) -> str:
+    """Text of a path, which need not be UTF-8, as fonts can draw it."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,55 +1,58 @@
-"""Sizes of what a case holds: its volume in voxels of 1 mm, its tumour in ml."""
+"""Sizes of cases as a network sees them: volumes in voxels of 1 mm, pictures in pixels; and volumes turned to RAS."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
-from fedmed.data.image_file import read_image
+from fedmed.data.image_file import ImageFile
 from fedmed.data.windows import Size
 
 
 def volume_size(case: Case) -> Size:
-    """A case's size in mm along right, anterior and superior: its voxels once it is oriented RAS at 1 mm.
+    """The size (X, Y, Z) of a case's first image in mm along right, anterior and superior.
+
+    These are its voxels once it is oriented RAS at 1 mm. Only the header is read.
 
     Raises:
-        InputError: the label's header cannot be read.
+        InputError: the header cannot be read, or the file is no 3D NIfTI volume.
     """
+    path = case.images[0]
     try:
-        image = nib.load(case.label)
+        image = nib.load(path)
     except Exception as error:  # nibabel raises many kinds for what is no NIfTI file
-        raise InputError(f"{case.label} cannot be read as NIfTI ({error}); export or copy it again.") from error
+        raise InputError(f"{path} cannot be read as NIfTI ({error}); export or copy it again.") from error
     if not isinstance(image, nib.Nifti1Image) or len(image.shape) != 3:
         found = f"{type(image).__name__} of shape {getattr(image, 'shape', '?')}"
-        raise InputError(f"{case.label} is a {found}; expected a 3D NIfTI volume: export it again.")
+        raise InputError(f"{path} is a {found}; expected a 3D NIfTI volume: export it again.")
     order = nib.orientations.io_orientation(image.affine)[:, 0].argsort()
     gaps = np.multiply(np.subtract(image.shape, 1), image.header.get_zooms()[:3])  # between the outer voxels' centres
     x, y, z = (round(float(gaps[axis]) + 1) for axis in order)
     return x, y, z
 
 
-def tumour_ml(label: Path, labels: Sequence[int] | None = None) -> float:
-    """The volume of the whole tumour in ml: the label's voxels above 0, times the volume of a voxel (stated in mm).
-
-    Args:
-        label: the segmentation.
-        labels: the values that it may hold, if they are known.
+def picture_size(case: Case) -> tuple[int, int]:
+    """The size (H, W) of a case's first image in pixels. Only the header is read.
 
     Raises:
-        InputError: the label cannot be read, is not 3D, or holds what is no label.
+        InputError: the header cannot be read.
     """
-    image = read_image(label)
-    if image.dimensions != 3:
-        raise InputError(f"{label} has {image.dimensions} dimensions; expected a 3D volume: export it again.")
-    values = np.unique(image.voxels)
-    if not np.isfinite(values).all():
-        raise InputError(f"{label} holds voxels that are NaN or infinite; give each its label, or export it again.")
-    strange = [] if labels is None else [f"{value:g}" for value in values[~np.isin(values, labels)]]
-    if strange:
-        shown = ", ".join(strange[:3]) + (", ..." if len(strange) > 3 else "")
-        expected = ", ".join(map(str, labels or ()))
-        raise InputError(f"{label} holds the label values {shown}; expected {expected} alone: correct the file.")
-    return int(np.count_nonzero(image.voxels > 0)) * float(np.prod(image.spacing)) / 1000
+    path: Path = case.images[0]
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except Exception as error:  # Pillow raises many kinds for what is no picture
+        raise InputError(f"{path} cannot be read as an image ({error}); export or copy it again.") from error
+
+
+def canonical(image: ImageFile) -> tuple[NDArray[np.float32], tuple[float, ...]]:
+    """A volume's voxels (X, Y, Z) with axes nearest to right, anterior and superior, and their spacing in mm."""
+    with np.errstate(over="ignore"):
+        stored = nib.Nifti1Image(image.voxels.astype(np.float32), image.affine)
+    turned = nib.as_closest_canonical(stored)
+    spacing = np.linalg.norm(turned.affine[:3, :3], axis=0)
+    return np.asarray(turned.dataobj, dtype=np.float32), tuple(map(float, spacing))

@@ -169,6 +169,7 @@ class FollowedSimulation:
         self._log_offset, self._records_offset = self.log.stat().st_size, 0
         self._awaited = server / CROSS_SITE_RESULTS if experiment.training.cross_site else None
         self._scored, self._dead, self._next_scan = False, None, 0.0  # type: bool, str | None, float
+        self._deadline = 0.0  # of the simulator's own end, once its work is done
 
     def follow(self, *, spares: bool) -> None:
         """Follow the simulator to its end.
@@ -179,17 +180,19 @@ class FollowedSimulation:
         Raises:
             RunFailed: it ended before its work was done.
         """
-        deadline = float("inf")
-        while time.monotonic() < deadline:
-            ended = self.tree.root.poll() is not None
-            self._look()
-            if self._complete and deadline == float("inf"):
-                deadline = time.monotonic() + TIMING.simulator_end_s
-            if ended or (self._dead and not spares and not self._complete):
-                break
+        while not self._is_over(spares):
             time.sleep(TIMING.follow_s)
         if not self._complete or (self._awaited and any(self.scratch.glob("*.error"))):
             raise RunFailed(self._reason())
+
+    def _is_over(self, spares: bool) -> bool:
+        """Look once more; True where the simulator has ended, is too slow to end, or waits for a dead site."""
+        ended = self.tree.root.poll() is not None
+        self._look()
+        if not self._complete:
+            return ended or (self._dead is not None and not spares)
+        self._deadline = self._deadline or time.monotonic() + TIMING.simulator_end_s
+        return ended or time.monotonic() > self._deadline
 
     @property
     def _complete(self) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fedmed.data.prepared.seeded_order import Place
+from fedmed.data.prepared.seeded_order import SeededItem
 from fedmed.privacy import noise
 from fedmed.privacy.base import LocalTrainer, ReleaseContext, Released
 from fedmed.privacy.booking import booked
@@ -60,7 +60,7 @@ class PatientLevelTraining:
         chosen = source.random((self.steps, len(self.items))) < self.rate
         return [np.flatnonzero(row).tolist() for row in chosen]
 
-    def _places(self, seed: int | None, number: int, step: int, sample: Sequence[int]) -> list[list[Place]]:
+    def _places(self, seed: int | None, number: int, step: int, sample: Sequence[int]) -> list[list[SeededItem]]:
         """By patient, the items and what their crops and dropout follow from.
 
         That must not depend on who else was sampled, or one patient's presence would change the others' gradients and
@@ -69,7 +69,7 @@ class PatientLevelTraining:
         site = self.trainer.site
         return [
             [
-                Place(item, noise.item_seed(seed, site, number, step, self.names[patient], place))
+                SeededItem(item, noise.item_seed(seed, site, number, step, self.names[patient], place))
                 for place, item in enumerate(self.items[patient])
             ]
             for patient in sample
@@ -91,7 +91,7 @@ class PatientLevelTraining:
         return optimizer
 
     def _add_patient(
-        self, optimizer: "DPOptimizer", coming: Iterator[Any], places: Sequence[Place], seen: "_GradientRecord"
+        self, optimizer: "DPOptimizer", coming: Iterator[Any], places: Sequence[SeededItem], seen: "_GradientRecord"
     ) -> float:
         """Clip one patient's gradient and add it to the step's; one that is not finite counts as zero."""
         optimizer.zero_grad(set_to_none=True)

@@ -30,22 +30,27 @@ def split_update(data: Any, statistics: Collection[str], *, formal: bool) -> Spl
     """
     if not isinstance(data, Mapping) or not data:
         raise InputError("The result holds no weight difference at all.")
-    arrays = {name: _array(name, given) for name, given in data.items()}
-    counters = {n: v for n, v in arrays.items() if v.ndim == 0 and np.issubdtype(v.dtype, np.integer)}
-    floats = {name: values for name, values in arrays.items() if name not in counters}
-    for name, values in floats.items():
-        if values.dtype not in FLOATS:
-            raise InputError(
-                f"{name} is of type {values.dtype} and shape {values.shape}; expected floats, or a single whole number."
-            )
-    running = {name: values for name, values in floats.items() if name in statistics}
-    if running and formal:
-        raise InputError(f"{next(iter(running))} is computed from patients, and no noise covers it.")
-    trainable = {name: values for name, values in floats.items() if name not in running}
-    if not trainable:
+    found = SplitUpdate({}, {})
+    for name, given in data.items():
+        passes = _passes(name, values := _array(name, given), statistics, formal)
+        (found.passed if passes else found.trainable)[name] = values
+    if not found.trainable:
         raise InputError("The result holds counters alone and no weight difference.")
-    refuse_not_finite(floats)
-    return SplitUpdate(trainable, {**running, **counters})
+    refuse_not_finite({**found.trainable, **found.passed})
+    return found
+
+
+def _passes(name: str, values: np.ndarray, statistics: Collection[str], formal: bool) -> bool:
+    """True for an entry that leaves as it is: a counter, or running statistics behind a heuristic mechanism."""
+    if values.ndim == 0 and np.issubdtype(values.dtype, np.integer):
+        return True
+    if values.dtype not in FLOATS:
+        raise InputError(
+            f"{name} is of type {values.dtype} and shape {values.shape}; expected floats, or a single whole number."
+        )
+    if name in statistics and formal:
+        raise InputError(f"{name} is computed from patients, and no noise covers it.")
+    return name in statistics
 
 
 def refuse_not_finite(update: Mapping[str, np.ndarray]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from fedmed.core.site_scores import CASES, KeyScore, is_score
+from fedmed.core.site_scores import CASES, KeyScore, is_figure
 
 CROSS_SITE = "cross_site"
 """The stem of the files in the run folder: FLARE's results (.json), all metrics (.csv), the matrix (.png)."""
@@ -48,7 +48,7 @@ def table(results: Results, sites: Sequence[str]) -> pd.DataFrame:
         for model, at_sites in scores(results, sites).items()
         for site, report in at_sites.items()
         for metric, value in report.items()
-        if is_score(metric)
+        if is_figure(metric)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

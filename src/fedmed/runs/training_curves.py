@@ -36,7 +36,7 @@ def draw(
         key: the score to draw, over all targets at each site, and by target.
         best: the round whose model was chosen, marked by a vertical line.
         caption: the figure's source, printed under it.
-        split: True where sites scored different cases, so that their curves say nothing of the sites.
+        split: True where sites scored different cases, so that their curves do not compare the sites.
     """
     spent = "epsilon" in history
     figure = Figure(figsize=(16 if spent else 12, 4), layout="constrained")
@@ -64,7 +64,7 @@ def draw(
 def _legend(axes: Axes) -> None:
     lines = len(axes.lines)
     if 0 < lines <= MOST_IN_LEGEND:
-        axes.legend(fontsize=8 if lines < 8 else 6, ncols=1 if lines < 8 else 2)
+        axes.legend(fontsize=8 if lines < 8 else 6, ncols=1 if lines < 8 else 2, handlelength=2.5)
 
 
 def line_style(number: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from fedmed.core.code_version import REPOSITORY, code_here
 from fedmed.core.errors import InputError, in_words
 from fedmed.core.names import POLICY_VARIABLE, STATE_VARIABLE
-from fedmed.data.audit.audit_table import heading
+from fedmed.data.audit.audit_table import site_line
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.data.audit.finding import refuse_errors
@@ -113,7 +113,7 @@ def _audit(experiment: Experiment, site: str) -> tuple[Level, str]:
     found = open_datalist(datalist_path(lists, site), dataset)
     audit = experiment.task.audit(site, found, experiment.training.allow_overlap, book=book)
     refuse_errors(audit.findings, f"the data of {site}")
-    return "warning" if audit.findings else "ok", f"{heading(audit)}; prepare.py audit shows all of it"
+    return "warning" if audit.findings else "ok", f"{site_line(audit)}; prepare.py audit shows all of it"
 
 
 def _cache(experiment: Experiment) -> tuple[Level, str]:

@@ -38,13 +38,16 @@ class Task(Plugin, ABC):
     network: str | None = option(None, "network of the task (default: the task's first)")
 
     TARGETS: ClassVar[tuple[str, ...]]
-    """What is scored separately (regions, classes or findings), in the order of the network's output channels."""
+    """Regions, classes or findings that are scored apart, in the order of the network's output channels."""
 
     METRICS: ClassVar[tuple[Metric, ...]]
     """The figures that :meth:`measure` gives rows for. The first one chooses the best model; higher is better."""
 
     KEY_METRIC: ClassVar[str]
     """The name under which sites report the first of :attr:`METRICS`, such as ``val_dice``."""
+
+    NOTES: ClassVar[tuple[str, ...]] = ()
+    """Sentences that a reader needs to understand :attr:`METRICS`, for the end of a table."""
 
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
     """The task's own values of options that are not the task's: rounds, learning rate, weight decay, batch size."""
@@ -84,7 +87,7 @@ class Task(Plugin, ABC):
 
     @abstractmethod
     def rules(self, label_scheme: str | None) -> Rules:
-        """What the audit expects of a case's files.
+        """The form that the audit expects of a case's files.
 
         Raises:
             InputError: no label scheme has that name.
@@ -94,7 +97,6 @@ class Task(Plugin, ABC):
         """The case's patient: the one that its list states, else the case's own name."""
         return str(case.extra.get("patient", case.name))
 
-    @abstractmethod
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         """Facts of a run on these cases, which passed the audit: at least ``training`` and ``validation``, numbers of
         cases, and for the screen ``crops``, the training crop in words, where there is one.
@@ -102,6 +104,7 @@ class Task(Plugin, ABC):
         Raises:
             InputError: an option of the task does not suit them.
         """
+        return {"training": len(datalist.training), "validation": len(datalist.validation)}
 
     def demo_data(self, folder: Path) -> None:
         """Make the demonstration's images in ``folder`` and its lists in ``folder/datalist``, unless they are there.
@@ -134,9 +137,13 @@ class Task(Plugin, ABC):
     def loss(self) -> nn.Module:
         """The training loss of (network output, label)."""
 
-    @abstractmethod
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
-        """Score every case as in a round. The caller sets eval mode, inference mode and precision."""
+        """Score every case as in a round: by :meth:`measure`, unless a task has a quicker way.
+
+        The caller sets eval mode, inference mode and precision.
+        """
+        items = (cases[place] for place in range(len(cases)))  # type: ignore[arg-type]
+        return [row for item in items for row in self.measure(model, item, device)]
 
     @abstractmethod
     def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
@@ -146,20 +153,22 @@ class Task(Plugin, ABC):
             InputError: the prediction holds NaN.
         """
 
-    @abstractmethod
     def label_map(self) -> dict[str, Any]:
         """The meaning of the network's channels, for whoever opens the weights later."""
+        return {"output_channels": list(self.TARGETS)}
 
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         """The plain numbers that a site reports of its rows: every metric that has rows, the first by target too.
 
         A metric without any value is left out. :mod:`fedmed.core.site_scores` describes the names.
         """
-        read = [(metric, metric.read(rows)) for metric in self.METRICS]
-        report = {name: value for metric, found in read for name, value in metric.report(found).items()}
-        key, found = read[0]
+        key, *others = self.METRICS
+        of_key = key.read(rows)
+        report = key.report(of_key)
         for target in self.TARGETS:
-            report |= key.report([row for row in found if row.target == target], target)
+            report |= key.report([row for row in of_key if row.target == target], target)
+        for metric in others:
+            report |= metric.report(metric.read(rows))
         return report
 
     def figures(self) -> Figures:

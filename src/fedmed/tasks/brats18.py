@@ -22,6 +22,7 @@ from fedmed.data.brats import brats_transforms
 from fedmed.data.brats.brats_layout import LABEL_SCHEMES, MODALITIES, label_scheme
 from fedmed.data.brats.brats_rules import brats_rules, patient_of
 from fedmed.data.brats.brats_transforms import BOTH, PADDING, Normalize
+from fedmed.data.brats.case_picture import PARTS
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.phantoms.phantom import is_phantom, make_phantom
 from fedmed.data.prepared.cache import Caching
@@ -29,12 +30,19 @@ from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, fit, largest, round_up
 from fedmed.tasks.base import Metric, Preset, Row, Task
 from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
-from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS, case_metrics
-from fedmed.tasks.scoring.segmentation_picture import segmentation_picture
+from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS, SEGMENTATION_NOTE, case_metrics
+from fedmed.tasks.scoring.segmentation_picture import Layer, segmentation_picture
 
 PUBLISHED_ROI: Size = (224, 224, 144)
 PUBLISHED_INFER_ROI: Size = (240, 240, 160)
 Blend = Literal["constant", "gaussian"]
+
+CORE, WHOLE, ENHANCING = range(3)
+LAYERS = tuple(
+    Layer(channel, part, PARTS[part])
+    for channel, part in ((WHOLE, "oedema"), (CORE, "necrosis"), (ENHANCING, "enhancing"))
+)
+"""The inner region is painted over the outer one."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class Brats18(Task):
     KEY_METRIC: ClassVar[str] = "val_dice"
     TARGETS: ClassVar[tuple[str, ...]] = ("TC", "WT", "ET")
     METRICS: ClassVar[tuple[Metric, ...]] = SEGMENTATION_METRICS
+    NOTES: ClassVar[tuple[str, ...]] = (SEGMENTATION_NOTE,)
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "num_rounds": 600,
         "aggregation_epochs": 1,
@@ -155,7 +164,7 @@ class Brats18(Task):
 
     def _dataset(self, cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
         """In memory and on disk lie the compact cases; ``after`` sees their volumes."""
-        before = brats_transforms.before_chance(self.normalize, caching, self.crop_to_brain)
+        before = brats_transforms.deterministic(self.normalize, caching, self.crop_to_brain)
         return CacheDataset(
             _items(cases), [*before, *after], cache_rate=caching.share_in_memory, num_workers=1, progress=False,
             copy_cache=self.normalize == "crop",  # else what follows makes tensors of its own
@@ -239,7 +248,7 @@ class Brats18(Task):
         image, truth = (convert_to_tensor(item[k], track_meta=False, device=device) for k in BOTH)
         predicted = self.probabilities(model, image[None])[0] > 0.5
         flair = image[MODALITIES.index("flair")].float().cpu().numpy()
-        return segmentation_picture(flair, truth.bool().cpu().numpy(), predicted.cpu().numpy())
+        return segmentation_picture(flair, truth.bool().cpu().numpy(), predicted.cpu().numpy(), LAYERS, WHOLE)
 
     def label_map(self) -> dict[str, Any]:
         return {
@@ -285,4 +294,4 @@ def _one_by_one(cases: Dataset[Any]) -> Iterator[Any]:
 
 
 def _items(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    return [{"image": [str(p) for p in c.image], "label": str(c.label), "case": c.name} for c in cases]
+    return [{"image": [str(p) for p in c.images], "label": str(c.target), "case": c.name} for c in cases]

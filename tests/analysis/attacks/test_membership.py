@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,16 @@ import pytest
 import torch
 from torch import nn
 
-from fedmed.analysis.attacks.membership import POOLED, CaseFit, Found, attack, case_fits, scores, table_of
+from fedmed.analysis.attacks.membership import (
+    ALL_SITES,
+    AttackResult,
+    CaseFit,
+    attack,
+    case_fits,
+    case_losses,
+    scores,
+    table_of,
+)
 from fedmed.analysis.attacks.membership_cases import Subject, subjects
 from fedmed.analysis.attacks.membership_report import as_json, as_text, limit_of
 from fedmed.analysis.attacks.stated_privacy import SiteSpending, StatedPrivacy
@@ -46,11 +56,11 @@ def people(folder: Path) -> tuple[Subject, ...]:
 
 
 @pytest.fixture(scope="module")
-def cases(folder: Path, people: Sequence[Subject]) -> list[dict[str, torch.Tensor]]:
+def cases(folder: Path, people: Sequence[Subject]) -> list[dict[str, Any]]:
     """The tumours and what is around them, small enough to be learnt by heart within seconds."""
     experiment = experiment_on(folder)
     crops = [crop_of(experiment, each.case, "brats2018", Caching(), (16, 16, 16)) for each in people]
-    return [{"image": crop.image[0], "label": crop.label[0]} for crop in crops]
+    return [{"image": crop.image[0], "label": crop.label[0], "case": "a"} for crop in crops]
 
 
 def fresh() -> BratsSegResNet:
@@ -58,12 +68,12 @@ def fresh() -> BratsSegResNet:
     return BratsSegResNet(init_filters=8, blocks_down=(1, 1, 1, 1)).eval()
 
 
-def step_loss(model: nn.Module, item: dict[str, torch.Tensor]) -> torch.Tensor:
+def step_loss(model: nn.Module, item: dict[str, Any]) -> torch.Tensor:
     loss: torch.Tensor = Brats18().loss()(model(item["image"][None]), item["label"][None])
     return loss
 
 
-def by_heart(members: Sequence[dict[str, torch.Tensor]], epochs: int = 30) -> nn.Module:
+def by_heart(members: Sequence[dict[str, Any]], epochs: int = 30) -> nn.Module:
     """Trained without random transforms or dropout, until the cases are known."""
     model = fresh()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -75,9 +85,7 @@ def by_heart(members: Sequence[dict[str, torch.Tensor]], epochs: int = 30) -> nn
     return model
 
 
-def by_dp_sgd(
-    members: Sequence[dict[str, torch.Tensor]], steps: int = 12, clip: float = 1.0, noise: float = 4.0
-) -> nn.Module:
+def by_dp_sgd(members: Sequence[dict[str, Any]], steps: int = 12, clip: float = 1.0, noise: float = 4.0) -> nn.Module:
     """Abadi et al. 2016, algorithm 1, with all patients in every step: each one's gradient clipped, then noise."""
     model, generator = fresh(), torch.Generator().manual_seed(0)
     parameters = list(model.parameters())
@@ -94,39 +102,40 @@ def by_dp_sgd(
 
 
 @pytest.fixture(scope="module")
-def found(people: Sequence[Subject], cases: list[dict[str, torch.Tensor]]) -> Callable[..., dict[str, Found]]:
+def found(people: Sequence[Subject], cases: list[dict[str, Any]]) -> Callable[..., dict[str, AttackResult]]:
     """Attacks a model; by attack and group."""
 
-    def of(model: nn.Module) -> dict[str, Found]:
-        measured = [case_fits(Brats18(), each.eval(), cases, CPU, "fp32") for each in (model, fresh())]
-        return {f"{each.attack} {each.site}": each for each in attack(table_of(people, *measured))}
+    def of(model: nn.Module) -> dict[str, AttackResult]:
+        fits = case_fits(Brats18(), model.eval(), cases, CPU, "fp32")
+        table = table_of(Brats18(), people, fits, case_losses(Brats18(), fresh(), cases, CPU, "fp32"))
+        return {f"{each.attack} {each.site}": each for each in attack(table)}
 
     return of
 
 
-def members_of(people: Sequence[Subject], cases: list[dict[str, torch.Tensor]]) -> list[dict[str, torch.Tensor]]:
+def members_of(people: Sequence[Subject], cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [item for each, item in zip(people, cases, strict=True) if each.member]
 
 
 def test_cases_learnt_by_heart_are_told_from_others(
-    people: Sequence[Subject], cases: list[dict[str, torch.Tensor]], found: Callable[..., dict[str, Found]]
+    people: Sequence[Subject], cases: list[dict[str, Any]], found: Callable[..., dict[str, AttackResult]]
 ) -> None:
     known = found(by_heart(members_of(people, cases)))
-    assert {each.site for each in known.values()} == {POOLED, "site-1", "site-2"}
+    assert {each.site for each in known.values()} == {ALL_SITES, "site-1", "site-2"}
     for name in ("loss", "dice", "calibrated loss"):
-        each = known[f"{name} {POOLED}"]
+        each = known[f"{name} {ALL_SITES}"]
         assert each.auc.value >= 0.8, name
         assert each.auc.low > 0.5, name
         assert (each.members, each.others) == (8, 8)
     assert known["loss site-1"].members == 4
-    assert known[f"loss {POOLED}"].tpr[0.1].value > 0
+    assert known[f"loss {ALL_SITES}"].tpr[0.1].value > 0
 
 
 def test_cases_behind_dp_sgd_with_much_noise_are_not(
-    people: Sequence[Subject], cases: list[dict[str, torch.Tensor]], found: Callable[..., dict[str, Found]]
+    people: Sequence[Subject], cases: list[dict[str, Any]], found: Callable[..., dict[str, AttackResult]]
 ) -> None:
     hidden = found(by_dp_sgd(members_of(people, cases)))
-    each = hidden[f"calibrated loss {POOLED}"]
+    each = hidden[f"calibrated loss {ALL_SITES}"]
     assert each.auc.low <= 0.5 <= each.auc.high
 
 
@@ -195,5 +204,5 @@ def test_a_case_without_any_region_has_the_challenges_dice() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.full((1, 3, *x.shape[2:]), -9.0)
 
-    empty = [{"image": torch.zeros(4, 8, 8, 8), "label": torch.zeros(3, 8, 8, 8, dtype=torch.uint8)}]
+    empty = [{"image": torch.zeros(4, 8, 8, 8), "label": torch.zeros(3, 8, 8, 8, dtype=torch.uint8), "case": "a"}]
     assert case_fits(Brats18(), Silent(), empty, CPU, "fp32") == [CaseFit(pytest.approx(1.0), 1.0)]

@@ -84,7 +84,7 @@ def exported(run: RunFolder, out: Path) -> tuple[TrainedModel, dict[str, Any]]:
 
 def masks(folder: Path, case: Case) -> torch.Tensor:
     """What the bundle wrote of a case, (3, X, Y, Z), oriented RAS; it lies on the grid of the case's files."""
-    written, source = nib.load(folder / f"{case.name}_regions.nii.gz"), nib.load(case.image[0])
+    written, source = nib.load(folder / f"{case.name}_regions.nii.gz"), nib.load(case.images[0])
     np.testing.assert_allclose(written.affine, source.affine)
     assert written.shape == (*source.shape, 3)
     assert written.get_data_dtype() == np.uint8
@@ -123,7 +123,7 @@ def apply(bundle: Path, folder: Path, out: Path) -> None:
 def test_monais_command_line_finds_the_same_masks(run: Callable[..., RunFolder], case: Case, tmp_path: Path) -> None:
     bundle, out = tmp_path / "bundle", tmp_path / "masks"
     model, _ = exported(run(), bundle)
-    apply(bundle, case.image[0].parent, out)
+    apply(bundle, case.images[0].parent, out)
     assert [path.name for path in out.iterdir()] == [f"{case.name}_regions.nii.gz"]
     assert_same(masks(out, case), probabilities(model, case))
 
@@ -132,8 +132,8 @@ def test_the_brains_box_and_small_windows_are_as_here(
     run: Callable[..., RunFolder], case: Case, tmp_path: Path
 ) -> None:
     model, _ = exported(run("--crop_to_brain", "--infer_roi_size", "24", "24", "24"), tmp_path / "bundle")
-    apply(tmp_path / "bundle", case.image[0].parent, tmp_path)
-    images = np.stack([nib.as_closest_canonical(nib.load(path)).get_fdata() for path in case.image])
+    apply(tmp_path / "bundle", case.images[0].parent, tmp_path)
+    images = np.stack([nib.as_closest_canonical(nib.load(path)).get_fdata() for path in case.images])
     _, *inside = np.nonzero(images)
     box = (slice(None), *(slice(axis.min(), axis.max() + 1) for axis in inside))
     found = masks(tmp_path, case)
@@ -146,7 +146,7 @@ def test_the_published_arithmetic_is_as_here(run: Callable[..., RunFolder], case
     """A window larger than the volume is what tells padding from fitting."""
     published = ("--windows", "padded", "--normalize", "crop", "--infer_roi_size", "72", "64", "40")
     model, _ = exported(run(*published), tmp_path / "bundle")
-    apply(tmp_path / "bundle", case.image[0].parent, tmp_path)
+    apply(tmp_path / "bundle", case.images[0].parent, tmp_path)
     found = masks(tmp_path, case)
     assert_same(found, mt.CenterSpatialCrop(found.shape[1:])(probabilities(model, case)))
 
@@ -156,7 +156,7 @@ def test_masks_lie_on_the_grid_of_the_files(run: Callable[..., RunFolder], case:
     folder = tmp_path / "thick"
     folder.mkdir()
     paths = [folder / f"thick-{part}.nii" for part in ("t1c", "t1n", "t2w", "t2f", "seg")]
-    for path, source in zip(paths, map(nib.load, (*case.image, case.label)), strict=True):
+    for path, source in zip(paths, map(nib.load, (*case.images, case.target)), strict=True):
         nib.save(nib.Nifti1Image(np.asarray(source.dataobj), source.affine @ np.diag([1, 1, 1.5, 1])), path)
     model, _ = exported(run(), tmp_path / "bundle")
     config = tmp_path / "bundle" / "configs" / "inference.json"
@@ -200,14 +200,17 @@ def test_nothing_is_told_that_is_not_known(run: Callable[..., RunFolder], phanto
 
 
 def evaluation(run: RunFolder, name: str, **about: Any) -> Path:
-    """What an evaluation leaves, in its least form."""
+    """The least that an evaluation leaves, in the columns of earlier versions."""
     folder = run.path / "evaluation" / name
     folder.mkdir(parents=True)
     digest = hashlib.sha256((run.path / "best_global_model.pt").read_bytes()).hexdigest()
-    document = {"weights_sha256": digest, "flips": False, "data": DATA, "split": "test", "cases": ["a", "b"], **about}
+    document = {"weights_sha256": digest, "flips": False, "data": DATA, "split": "test", "cases": ["a", "b"]}
+    document |= {"run": run.name, "model": "best", "patients": {}, "truth_sha256": {}, **about}
     (folder / "evaluation.json").write_text(json.dumps(document))
     rows = [("pooled", "TC", "dice", 0.75), ("pooled", "ET", "dice", None), ("site-1", "TC", "dice", 0.5)]
-    pd.DataFrame(rows, columns=["site", "region", "metric", "mean"]).to_csv(folder / "table.csv", index=False)
+    table = pd.DataFrame(rows, columns=["site", "region", "metric", "mean"])
+    numbers = dict.fromkeys(("cases", "patients", "median", "std", "low", "high"), 1.0)
+    table.assign(**numbers).to_csv(folder / "table.csv", index=False)
     return folder
 
 
@@ -225,7 +228,7 @@ def test_scores_are_those_of_these_weights_without_flips(run: Callable[..., RunF
 def test_a_broken_evaluation_is_named_and_nothing_is_left(run: Callable[..., RunFolder], tmp_path: Path) -> None:
     folder = run()
     (evaluation(folder, "best-test") / "table.csv").write_text("")
-    with pytest.raises(InputError, match="holds no whole evaluation"):
+    with pytest.raises(InputError, match=r"table\.csv cannot be read"):
         exported(folder, tmp_path / "out" / "bundle")
     assert not (tmp_path / "out").exists()
 

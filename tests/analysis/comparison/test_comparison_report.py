@@ -10,11 +10,11 @@ import pytest
 from fedmed.analysis.comparison.compared_run import metric_of, read_runs
 from fedmed.analysis.comparison.comparison_report import (
     Compared,
+    blocks,
     compared,
     comparison_numbers,
     epsilon_text,
     runs_numbers,
-    sections,
 )
 from fedmed.analysis.comparison.table_document import markdown
 from fedmed.privacy.ledger import Entry, Ledger
@@ -65,7 +65,7 @@ def test_epsilon_is_that_of_the_site_that_spent_most_or_none_that_means_anything
 
 def test_a_run_whose_last_model_stands_for_the_best_is_marked(scored_run: MakeRun) -> None:
     paths = [scored_run(dice()), scored_run(dice(), *GAUSSIAN, model="last", ledger=ledger("site's update", 1.0))]
-    text = markdown(sections(found_in(paths)))
+    text = markdown(blocks(found_in(paths)))
     assert "| run-002, last model |" in text
     assert "No best model was chosen of run-002, as scores stay at the sites" in text
     assert "A best model was chosen by its scores on validation cases, which flatters it" in text
@@ -80,11 +80,11 @@ def test_sites_are_compared_where_they_have_cases_of_their_own(scored_run: MakeR
     assert row["worst_site_mean"] == pytest.approx(values[0])
     assert row["site_gap"] == pytest.approx(values[2] - values[0])
     assert row["site_std"] == pytest.approx(values.std(ddof=1))
-    assert f"| run-001 | site-1 | {values[0]:.4f} | site-3 |" in markdown(sections(found))
+    assert f"| run-001 | site-1 | {values[0]:.4f} | site-3 |" in markdown(blocks(found))
 
 
 def test_of_shared_cases_one_sentence_says_that_there_is_nothing_to_say(scored_run: MakeRun) -> None:
-    text = markdown(sections(found_in([scored_run(dice()), scored_run(dice(-0.1))])))
+    text = markdown(blocks(found_in([scored_run(dice()), scored_run(dice(-0.1))])))
     assert text.count("prepare.py split --validation per_site") == 1
     assert "- run-001, run-002: Every case is on several sites' lists" in text
     assert "worst site" not in text
@@ -94,7 +94,7 @@ def test_what_weakens_a_comparison_is_said(scored_run: MakeRun) -> None:
     few = {case: "one of two" if n % 2 else "the other" for n, case in enumerate(CASES)}
     paths = [scored_run(dice(), patient=few), scored_run(dice(-0.1), patient=few)]
     (paths[1] / "status.json").write_text('{"status": "failed", "reason": "a site died"}')
-    text = markdown(sections(found_in(paths)))
+    text = markdown(blocks(found_in(paths)))
     assert "2 patients are few" in text
     assert "Several cases are of one patient" in text
     assert "run-002 did not finish, it is failed." in text
@@ -110,5 +110,5 @@ def test_the_numbers_of_the_tests_are_those_of_the_table(scored_run: MakeRun) ->
     ]
     assert table["mean_difference"].tolist() == pytest.approx([-0.1] * 3 + [0.05] * 3 + [0.15] * 3)
     assert (table["tests"] == 9).all()
-    text = markdown(sections(found))
+    text = markdown(blocks(found))
     assert "| run-003 - run-002 | WT | 12 | 0.1500 [0.1500, 0.1500] | 0.1500 | 1.00 | < 0.001 | 0.004 |" in text

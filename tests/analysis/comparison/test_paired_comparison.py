@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fedmed.analysis.comparison.paired_comparison import Comparison, by_case, compare, means, sentence
-from fedmed.analysis.evaluation.evaluation_table import COLUMNS
+from fedmed.analysis.comparison.paired_comparison import RunDifference, by_case, compare, figures, sentence
+from fedmed.analysis.evaluation.evaluation_folder import LONG_COLUMNS
 from fedmed.core.statistics import Estimate, PairedTest, holm, mean_interval, paired_test
 from fedmed.tasks.base import Metric
 
@@ -17,10 +17,20 @@ DICE, HD95 = Metric("dice", "Dice", "", "higher"), Metric("hd95", "HD95", "mm", 
 NAMES = {"a": "run-a (fedavg)", "b": "run-b (svt)"}
 
 
-def table(values: np.ndarray, regions: tuple[str, ...] = ("TC", "WT", "ET")) -> pd.DataFrame:
+def table(values: np.ndarray, targets: tuple[str, ...] = ("TC", "WT", "ET")) -> pd.DataFrame:
     """Cases case-0, case-1, ... in rows."""
     index = pd.Index([f"case-{n}" for n in range(len(values))], name="case")
-    return pd.DataFrame(values, index=index, columns=pd.Index(regions, name="region"))
+    return pd.DataFrame(values, index=index, columns=pd.Index(targets, name="target"))
+
+
+def long(values: pd.DataFrame, quantity: str = "dice") -> pd.DataFrame:
+    """The same values, a row each."""
+    rows = [("r", "s", case, target, quantity, row[target]) for case, row in values.iterrows() for target in values]
+    return pd.DataFrame(rows, columns=list(LONG_COLUMNS))
+
+
+def compared(runs: dict[str, pd.DataFrame]) -> list[RunDifference]:
+    return compare({label: long(values) for label, values in runs.items()}, DICE, own_patients(runs["a"]))
 
 
 def own_patients(values: pd.DataFrame) -> dict[str, str]:
@@ -46,7 +56,7 @@ def test_the_long_table_becomes_a_row_a_case_and_models_of_several_sites_are_ave
         ("run", "site-1", "y", "TC", "dice", 0.5),
         ("run", "site-1", "y", "TC", "hd95", 7.0),
     ]
-    found = by_case(pd.DataFrame(rows, columns=list(COLUMNS)), "dice")
+    found = by_case(pd.DataFrame(rows, columns=list(LONG_COLUMNS)), "dice")
     assert list(found.columns) == ["TC", "ET"]
     assert found.loc["x", "TC"] == pytest.approx(0.3)
     assert found.loc["y"].tolist() == [0.5, 0.9]
@@ -55,7 +65,7 @@ def test_the_long_table_becomes_a_row_a_case_and_models_of_several_sites_are_ave
 
 def test_means_are_over_all_values_and_over_those_of_each_region(runs: dict[str, pd.DataFrame]) -> None:
     a = runs["a"]
-    found = means(a, own_patients(a))
+    found = figures(long(a), DICE, own_patients(a))
     assert list(found) == ["overall", "TC", "WT", "ET"]
     assert found["overall"].value == pytest.approx(np.nanmean(a.to_numpy()))
     assert found["ET"].value == pytest.approx(np.nanmean(a["ET"]))
@@ -64,17 +74,17 @@ def test_means_are_over_all_values_and_over_those_of_each_region(runs: dict[str,
 
 def test_cases_of_one_patient_are_drawn_together(runs: dict[str, pd.DataFrame]) -> None:
     twice = pd.concat([runs["a"], runs["a"].rename(index=lambda case: f"{case} again")])
-    once = means(runs["a"], own_patients(runs["a"]))["overall"]
+    once = figures(long(runs["a"]), DICE, own_patients(runs["a"]))["overall"]
     patients = {case: case.removesuffix(" again") for case in twice.index}
-    assert means(twice, patients)["overall"] == pytest.approx(once)
-    apart = means(twice, own_patients(twice))["overall"]
+    assert figures(long(twice), DICE, patients)["overall"] == pytest.approx(once)
+    apart = figures(long(twice), DICE, own_patients(twice))["overall"]
     assert apart.high - apart.low < 0.85 * (once.high - once.low)
 
 
 def test_every_pair_is_tested_overall_and_by_region_in_one_family(runs: dict[str, pd.DataFrame]) -> None:
-    found = compare(runs, own_patients(runs["a"]))
+    found = compared(runs)
     assert [(each.subject, each.reference) for each in found[::4]] == [("b", "a"), ("c", "a"), ("c", "b")]
-    assert [each.region for each in found] == ["overall", "TC", "WT", "ET"] * 3
+    assert [each.target for each in found] == ["overall", "TC", "WT", "ET"] * 3
     assert [each.p for each in found] == holm([each.test.p for each in found]).tolist()
     first = found[0]
     assert first.test == paired_test(runs["b"].mean(axis=1), runs["a"].mean(axis=1))
@@ -85,32 +95,33 @@ def test_every_pair_is_tested_overall_and_by_region_in_one_family(runs: dict[str
 
 def test_a_difference_is_that_of_the_means_that_are_shown(runs: dict[str, pd.DataFrame]) -> None:
     patients = own_patients(runs["a"])
-    shown = {label: means(values, patients) for label, values in runs.items()}
-    for each in compare(runs, patients):
-        ours, theirs = shown[each.subject][each.region].value, shown[each.reference][each.region].value
+    shown = {label: figures(long(values), DICE, patients) for label, values in runs.items()}
+    for each in compared(runs):
+        ours, theirs = shown[each.subject][each.target].value, shown[each.reference][each.target].value
         assert each.difference.value == pytest.approx(ours - theirs)
         assert each.difference.low <= each.difference.value <= each.difference.high
 
 
 def test_the_order_of_cases_and_regions_does_not_matter(runs: dict[str, pd.DataFrame]) -> None:
     a, b = runs["a"], runs["b"]
-    turned = compare({"a": a, "b": b.iloc[::-1][["ET", "TC", "WT"]]}, own_patients(a))
-    straight = compare({"a": a, "b": b}, own_patients(a))
-    assert {each.region: each.test.effect for each in turned} == {each.region: each.test.effect for each in straight}
+    turned = compared({"a": a, "b": b.iloc[::-1][["ET", "TC", "WT"]]})
+    straight = compared({"a": a, "b": b})
+    assert {each.target: each.test.effect for each in turned} == {each.target: each.test.effect for each in straight}
 
 
 def test_a_case_without_a_value_in_one_of_two_runs_is_left_out_of_both() -> None:
     a, b = table(np.array([[0.5, 0.1, 0.5]] * 4)), table(np.array([[0.5, 0.1, 0.5]] * 4))
     b.loc["case-0", "WT"] = math.nan  # without it the case's mean would rise from 0.37 to 0.5
     b.loc["case-1"] = math.nan
-    found = {each.region: each.test for each in compare({"a": a, "b": b}, own_patients(a))}
+    found = {each.target: each.test for each in compared({"a": a, "b": b})}
     assert found["overall"] == PairedTest(3, 0.0, 0.0, 1.0, 0.25)
     assert found["WT"].pairs == 2
 
 
-def comparison(value: float, p: float, effect: float, pairs: int = 43, least_p: float = 0.001) -> Comparison:
+def comparison(value: float, p: float, effect: float, pairs: int = 43, least_p: float = 0.001) -> RunDifference:
     test = PairedTest(pairs, value, effect, p / 4, least_p / 4)
-    return Comparison("b", "a", "overall", Estimate(value, value - 0.01, value + 0.01), test, p, least_p)
+    interval = Estimate(value, value - 0.01, value + 0.01)
+    return RunDifference("b", "a", "overall", pairs, interval, test, "Wilcoxon", p, least_p)
 
 
 def test_a_difference_is_told_with_its_size_and_its_certainty() -> None:
@@ -138,7 +149,7 @@ def test_no_difference_is_not_called_equality() -> None:
 def test_too_few_cases_are_called_so() -> None:
     """Of four cases the least p is 1/8, and over four tests Holm's correction makes it 1/2."""
     a = table(np.linspace(0.1, 0.9, 12).reshape(4, 3))
-    found = compare({"a": a, "b": a - table(np.linspace(0.01, 0.02, 12).reshape(4, 3))}, own_patients(a))
+    found = compared({"a": a, "b": a - table(np.linspace(0.01, 0.02, 12).reshape(4, 3))})
     assert [each.least_p for each in found] == [0.5] * 4
     told = sentence(found[0], NAMES, DICE, len(found))
     assert told.startswith("4 cases are too few to tell run-b (svt) from run-a (fedavg) in Dice: even if all")
@@ -155,5 +166,5 @@ def test_no_comparison_can_have_a_smaller_p_than_its_least() -> None:
     generator = np.random.default_rng(8)
     for cases in (3, 5, 8):
         runs = {name: table(generator.random((cases, 3))) for name in "abc"}
-        assert all(each.p >= each.least_p for each in compare(runs, own_patients(runs["a"])))
+        assert all(each.p >= each.least_p for each in compared(runs))
     assert all(many <= few for few, many in pairwise([holm([2.0 ** (1 - n)] * 8)[0] for n in (3, 5, 8)]))

@@ -5,11 +5,11 @@ import re
 import pandas as pd
 import pytest
 
-from fedmed.analysis.comparison.table_document import Section, escaped, latex, markdown
+from fedmed.analysis.comparison.table_document import Block, escaped, latex, markdown
 
 SECTIONS = [
-    Section("Dice & co", pd.DataFrame({"run": ["a|b", "run_2"], "mean": ["0.5 [0.4, 0.6]", "-0.1"]}), ["p < 0.001"]),
-    Section("Notes", items=["95 % interval"]),
+    Block("Dice & co", pd.DataFrame({"run": ["a|b", "run_2"], "mean": ["0.5 [0.4, 0.6]", "-0.1"]}), ["p < 0.001"]),
+    Block("Notes", items=["95 % interval"]),
 ]
 
 

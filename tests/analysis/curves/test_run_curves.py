@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> RunFolder:
         with SummaryWriter(str(folder.path / "tb_events" / site)) as writer:
             writer.add_scalar("val_dice", dice, 1)
         rows.append({"round": 1, "site": site, "val_cases": cases, "val_dice": dice, "val_dice_values": 3 * cases})
-    folder.write_history(rows)
+    folder.write_json("training_history", rows)
     return folder
 
 
@@ -49,9 +49,9 @@ def test_without_a_history_every_site_counts_the_same(run: RunFolder) -> None:
 
 def test_shares_are_told_from_whole_lists(run: RunFolder) -> None:
     assert scored_shares(run.path)
-    run.write_history([{"round": 1, "site": site, "val_cases": 4} for site in ("a", "b")])
+    run.write_json("training_history", [{"round": 1, "site": site, "val_cases": 4} for site in ("a", "b")])
     assert not scored_shares(run.path)
-    run.write_history([{"round": 1, "site": site, "val_cases": 0} for site in ("a", "b")])  # a round without validation
+    run.write_json("training_history", [{"round": 1, "site": site, "val_cases": 0} for site in ("a", "b")])
     assert not scored_shares(run.path)
 
 

@@ -14,10 +14,10 @@ IDENTITY = {"weights_sha256": "ab", "split": "validation"}
 ABOUT = {**IDENTITY, "run": "r", "model": "best", "data": "d", "flips": False}
 ABOUT |= {"cases": ["NA"], "patients": {"NA": "p"}, "truth_sha256": {"NA": "cd"}}
 ROWS = [Row("a", "TC", "dice", 0.25), Row("a", "ET", "dice", math.nan)]
-CASES = pd.DataFrame([{"run": "r", "site": "s", "case": "NA", "region": "TC", "metric": "dice", "value": math.nan}])
+CASES = pd.DataFrame([{"run": "r", "site": "s", "case": "NA", "target": "TC", "quantity": "dice", "value": math.nan}])
 TABLE = pd.DataFrame(
     [("pooled", "TC", "dice", 1, 1, 0.5, 0.5, math.nan, 0.4, 0.6)],
-    columns=["site", "region", "metric", "cases", "patients", "mean", "median", "std", "low", "high"],
+    columns=["site", "target", "metric", "cases", "patients", "value", "median", "std", "low", "high"],
 )
 
 
@@ -111,3 +111,18 @@ def test_a_document_that_is_spoiled_is_told_of(folder: EvaluationFolder, text: s
 def test_no_evaluation_is_told_of(folder: EvaluationFolder) -> None:
     with pytest.raises(InputError, match=r"evaluate\.py"):
         folder.document()
+
+
+def test_a_folder_of_an_earlier_version_is_opened(folder: EvaluationFolder) -> None:
+    folder.path.mkdir(parents=True)
+    (folder.path / "cases.csv").write_text(
+        "run,site,case,region,metric,value\nrun-001,site-1,NA,TC,dice,0.25\nrun-001,site-1,NA,ET,dice,\n"
+    )
+    (folder.path / "table.csv").write_text(
+        "site,region,metric,cases,patients,mean,median,std,low,high\npooled,overall,dice,1,1,0.25,0.25,,,\n"
+    )
+    cases, table = folder.cases(), folder.table()
+    assert cases[["case", "target", "quantity"]].to_numpy().tolist() == [["NA", "TC", "dice"], ["NA", "ET", "dice"]]
+    assert cases["value"].tolist() == pytest.approx([0.25, math.nan], nan_ok=True)
+    assert table.loc[0, ["site", "target", "metric", "value"]].tolist() == ["pooled", "overall", "dice", 0.25]
+    assert math.isnan(table.loc[0, "low"])

@@ -33,29 +33,29 @@ THREE = cases({("a", "x"): (0.2, 0.4), ("a", "y"): (0.6, math.nan), ("b", "z"): 
 PATIENTS = {"x": "p", "y": "q", "z": "r"}
 
 
-def row(table: pd.DataFrame, site: str, region: str) -> "pd.Series":
-    return table[(table["site"] == site) & (table["region"] == region)].iloc[0]
+def row(table: pd.DataFrame, site: str, target: str) -> "pd.Series":
+    return table[(table["site"] == site) & (table["target"] == target)].iloc[0]
 
 
 def test_the_long_table_has_the_stated_columns() -> None:
-    assert list(THREE.columns) == ["run", "site", "case", "region", "metric", "value"]
+    assert list(THREE.columns) == ["run", "site", "case", "target", "quantity", "value"]
     assert len(THREE) == 6
 
 
 def test_means_are_over_the_values_that_there_are() -> None:
-    table = summarize(THREE, PATIENTS, ["dice"])
+    table = summarize(THREE, PATIENTS, [DICE])
     overall = row(table, "pooled", "overall")
-    assert overall["mean"] == pytest.approx((0.2 + 0.4 + 0.6 + 0.8 + 1.0) / 5)
+    assert overall["value"] == pytest.approx((0.2 + 0.4 + 0.6 + 0.8 + 1.0) / 5)
     assert overall["median"] == pytest.approx(0.6)
     assert overall["cases"] == 3
-    assert overall["low"] < overall["mean"] < overall["high"]
+    assert overall["low"] < overall["value"] < overall["high"]
     assert row(table, "pooled", "ET")["cases"] == 2
-    assert row(table, "a", "overall")["mean"] == pytest.approx(0.4)
+    assert row(table, "a", "overall")["value"] == pytest.approx(0.4)
     assert row(table, "a", "TC")["std"] == pytest.approx(0.4 / math.sqrt(2))
 
 
 def test_a_region_without_any_value_stays_empty() -> None:
-    table = summarize(cases({("a", "x"): (0.2, math.nan)}), PATIENTS, ["dice"])
+    table = summarize(cases({("a", "x"): (0.2, math.nan)}), PATIENTS, [DICE])
     assert row(table, "pooled", "ET")["cases"] == 0
     assert interval_text(row(table, "pooled", "ET"), DICE) == "-"
 
@@ -63,8 +63,8 @@ def test_a_region_without_any_value_stays_empty() -> None:
 def test_patients_are_resampled_not_cases() -> None:
     """Two patients scanned often say less than as many patients scanned once."""
     many = cases({("a", str(n)): (0.5 + 0.3 * (n % 2), math.nan) for n in range(12)})
-    of_two = summarize(many, {str(n): str(n % 2) for n in range(12)}, ["dice"])
-    of_twelve = summarize(many, {str(n): str(n) for n in range(12)}, ["dice"])
+    of_two = summarize(many, {str(n): str(n % 2) for n in range(12)}, [DICE])
+    of_twelve = summarize(many, {str(n): str(n) for n in range(12)}, [DICE])
     wide, narrow = (row(t, "pooled", "TC")["high"] - row(t, "pooled", "TC")["low"] for t in (of_two, of_twelve))
     assert wide > 1.2 * narrow
 
@@ -85,33 +85,33 @@ def test_shared_cases_say_nothing_of_sites() -> None:
     assert spread(shared, DICE) is None
     assert "per_site" in spread_text(shared, DICE)
     assert "nothing to compare" in spread_text(cases({("a", "x"): (0.2, 0.4), ("shared", "z"): (1, 1)}), DICE)
-    assert set(summarize(shared, PATIENTS, ["dice"])["site"]) == {"pooled"}
+    assert set(summarize(shared, PATIENTS, [DICE])["site"]) == {"pooled"}
 
 
 def test_a_person_reads_shares_with_four_decimals_and_mm_with_two() -> None:
     both = pd.concat([THREE, cases({("a", "x"): (1.5, 2), ("b", "z"): (3, 4)}, "hd95")])
-    text = pooled_text(summarize(both, PATIENTS, ["dice", "hd95"]), [DICE, HD95])
+    text = pooled_text(summarize(both, PATIENTS, [DICE, HD95]), [DICE, HD95])
     assert "0.6000 [" in text
     assert "HD95 (mm)" in text
     assert "2.62 [" in text
-    assert "0.9000" in site_text(summarize(THREE, PATIENTS, ["dice"]), DICE)
+    assert "0.9000" in site_text(summarize(THREE, PATIENTS, [DICE]), DICE)
     assert "worst a 0.4000" in spread_text(THREE, DICE)
 
 
 def test_intervals_of_few_patients_are_marked_and_explained() -> None:
-    table = summarize(THREE, PATIENTS, ["dice"])
+    table = summarize(THREE, PATIENTS, [DICE])
     assert interval_text(row(table, "pooled", "overall"), DICE).endswith("]*")
-    assert any("fewer than 5 patients" in sentence for sentence in notes(table))
-    assert "no interval" in notes(summarize(cases({("a", "x"): (1, 1)}), PATIENTS, ["dice"]))[0]
+    assert any("fewer than 5 patients" in sentence for sentence in notes(table, [DICE]))
+    assert "no interval" in notes(summarize(cases({("a", "x"): (1, 1)}), PATIENTS, [DICE]), [DICE])[0]
 
 
 def test_a_site_of_few_patients_is_marked_where_there_are_many_in_all() -> None:
     many = {(site, f"{site}{n}"): (0.1 * n, 0.5) for site, count in (("a", 3), ("b", 9)) for n in range(count)}
-    table = summarize(cases(many), {case: case for _, case in many}, ["dice"])
+    table = summarize(cases(many), {case: case for _, case in many}, [DICE])
     assert not interval_text(row(table, "pooled", "overall"), DICE).endswith("*")
     assert interval_text(row(table, "a", "TC"), DICE).endswith("*")
-    assert any("fewer than 5" in sentence for sentence in notes(table))
-    assert not any("fewer" in sentence for sentence in notes(table[table["site"] == "b"]))
+    assert any("fewer than 5" in sentence for sentence in notes(table, [DICE]))
+    assert not any("fewer" in sentence for sentence in notes(table[table["site"] == "b"], [DICE]))
 
 
 def test_where_no_case_has_a_value_that_is_said() -> None:

@@ -17,12 +17,12 @@ def test_a_run_is_summed_up_by_the_first_metrics_up_to_the_first_that_is_no_shar
 
 def test_the_overview_has_a_row_a_run_and_metric_with_the_pooled_means() -> None:
     rows = [
-        (site, region, metric, value, 4)
+        (site, target, metric, value, 4)
         for site, shift in (("pooled", 0.0), ("site-1", 0.5))
         for metric, value in (("dice", 0.25 + shift), ("hd95", 7.0))
-        for region in ("overall", "TC")
+        for target in ("overall", "TC")
     ]
-    table = pd.DataFrame(rows, columns=["site", "region", "metric", "mean", "cases"])
+    table = pd.DataFrame(rows, columns=["site", "target", "metric", "value", "cases"])
     lines = overview({"run-001": ((DICE, HD95), table), "run-002": ((DICE, HD95), table)}).splitlines()
     assert lines[0].split() == ["run", "metric", "cases", "overall", "TC"]
     assert [line.split() for line in lines[1:]] == [

@@ -11,9 +11,9 @@ from matplotlib.image import imread
 from fedmed.analysis.prediction.overlay import box_around, overlay
 from fedmed.analysis.prediction.patient_files import files_by_name
 from fedmed.analysis.prediction.prediction_report import Prediction
-from fedmed.data.audit.case_picture import canonical
 from fedmed.data.brats.brats_layout import label_scheme
 from fedmed.data.image_file import ImageFile, read_image
+from fedmed.data.volumes import canonical
 from tests.analysis.prediction.patients import OBLIQUE
 
 Patient = Callable[..., tuple[Path, np.ndarray]]

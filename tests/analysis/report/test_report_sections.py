@@ -13,6 +13,7 @@ from fedmed.analysis.report.report_page import Listing, Section, Table, Text
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.base import Row
+from fedmed.tasks.brats18 import Brats18
 from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS
 
 DICE = SEGMENTATION_METRICS[0]
@@ -27,11 +28,12 @@ def run(small_experiment: Callable[..., Experiment], tmp_path: Path) -> RunFolde
     facts = {"training": 2, "validation": 1, "label_scheme": "brats2018", "largest_volume": [40, 36, 32]}
     cases = [{"patient": "p1"}, {"patient": "p2"}, {"patient": "p2"}]
     run.write_json("dataset_stats", {"site-1": {**facts, "findings": [warning], "cases": cases}})
-    run.write_history(
+    run.write_json(
+        "training_history",
         [
             {"round": 1, "site": "site-1", "val_dice": 0.25, "val_dice_values": 6, "val_cases": 2, "train_loss": 0.9},
             {"round": 2, "site": "site-1", "val_dice": 0.5, "val_dice_values": 6, "val_cases": 2, "train_loss": 0.8},
-        ]
+        ],
     )
     return run
 
@@ -42,13 +44,13 @@ def folder(tmp_path: Path) -> EvaluationFolder:
     values = {("site-1", "a"): 0.25, ("site-2", "b"): 0.75}
     results = {
         (site, case): [
-            Row(case, region, metric.name, value) for metric in SEGMENTATION_METRICS for region in ("TC", "ET")
+            Row(case, target, metric.name, value) for metric in SEGMENTATION_METRICS for target in ("TC", "ET")
         ]
         for (site, case), value in values.items()
     }
     cases, patients = long_table("run-001", results), {"a": "p", "b": "q"}
     folder.begin({})
-    table = summarize(cases, patients, [metric.name for metric in SEGMENTATION_METRICS])
+    table = summarize(cases, patients, SEGMENTATION_METRICS)
     about = {"model": "best", "split": "validation", "data": "set", "cases": ["a", "b"], "patients": patients}
     about |= {"run": "run-001", "weights_sha256": "ab", "flips": False, "truth_sha256": {"a": "c", "b": "d"}}
     folder.finish(cases, table, about)
@@ -78,16 +80,14 @@ def test_the_result_says_how_the_run_ended_and_what_it_reached(run: RunFolder, f
 
 
 def test_every_metric_and_site_has_a_row(folder: EvaluationFolder) -> None:
-    pooled, by_site = [
-        part for part in report_sections.scores(folder, SEGMENTATION_METRICS).parts if isinstance(part, Table)
-    ]
+    pooled, by_site = [part for part in report_sections.scores(folder, Brats18()).parts if isinstance(part, Table)]
     assert len(pooled.rows) == len(SEGMENTATION_METRICS)
     assert [row[0] for row in by_site.rows] == ["pooled", "site-1", "site-2"]
     assert by_site.rows[1][1:] == ["0.2500", "0.2500", "0.2500"]
 
 
 def test_cases_stand_worst_first(folder: EvaluationFolder) -> None:
-    (table,) = report_sections.cases(folder, DICE, []).parts
+    (table,) = report_sections.cases(folder, SEGMENTATION_METRICS, []).parts
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == ["a", "b"]
     assert table.rows[0][2:] == ["0.2500", "0.2500", "0.2500"]
@@ -108,7 +108,7 @@ def test_the_last_scores_of_each_site_are_shown(run: RunFolder) -> None:
 
 
 def test_where_no_scores_left_the_sites_that_is_said(run: RunFolder) -> None:
-    run.write_history([{"round": 1, "site": "site-1"}])
+    run.write_json("training_history", [{"round": 1, "site": "site-1"}])
     assert "No scores left the sites" in words(report_sections.training(run, run.experiment().task))
 
 

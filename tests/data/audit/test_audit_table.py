@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedmed.data.audit.audit_table import MOST_FINDINGS, findings_text, heading, site_table
+from fedmed.data.audit.audit_table import MOST_FINDINGS, findings_text, site_line, site_table
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.finding import Finding
 from fedmed.data.audit.site_audit import SiteAudit, audit_site
@@ -51,23 +51,23 @@ def sound(tmp_path: Path) -> SiteAudit:
 
 def test_the_heading_counts_cases_patients_and_findings(sound: SiteAudit) -> None:
     assert (
-        heading(sound)
+        site_line(sound)
         == "site-1: 2 training + 1 validation cases of 2 patients, labels brats2018: 0 errors, 0 warnings"
     )
-    worse = heading(sound.with_findings([ERROR, WARNING, WARNING]))
+    worse = site_line(sound.with_findings([ERROR, WARNING, WARNING]))
     assert worse.endswith("1 error, 2 warnings")
 
 
 def test_one_case_of_no_split_is_counted_in_the_singular(tmp_path: Path) -> None:
     alone = audit({"": [case(tmp_path, "p1", 1)]}, Rules(("t1", "flair")))
-    assert heading(alone.with_findings([WARNING])) == "site-1: 1 case of 1 patient: 0 errors, 1 warning"
+    assert site_line(alone.with_findings([WARNING])) == "site-1: 1 case of 1 patient: 0 errors, 1 warning"
 
 
 def test_a_row_tells_what_was_measured(sound: SiteAudit) -> None:
     found = row(sound, "t1")
     assert found.startswith("t1 | 10x5x4 | 10 x 10 x 20 | LPS | 10 to 20 % |")
     assert "| 0 % |" in row(sound, "flair")
-    medians = [int(np.median(nib.load(audited.case.image[1]).get_fdata())) for audited in sound.cases]
+    medians = [int(np.median(nib.load(audited.case.images[1]).get_fdata())) for audited in sound.cases]
     low, high = row(sound, "flair").split(" | ")[5].split(" to ")
     assert int(low) == pytest.approx(min(medians), abs=8)
     assert int(high) == pytest.approx(max(medians), abs=8)
@@ -75,7 +75,7 @@ def test_a_row_tells_what_was_measured(sound: SiteAudit) -> None:
 
 def test_another_grid_is_counted(sound: SiteAudit) -> None:
     small = np.random.default_rng(9).integers(100, 900, (5, 5, 5)).astype(np.int16)
-    for path in (*sound.cases[0].case.image, sound.cases[0].case.label):
+    for path in (*sound.cases[0].case.images, sound.cases[0].case.target):
         nib.save(nib.Nifti1Image(small, np.eye(4)), path)
     found = row(audit({"training": [audited.case for audited in sound.cases]}), "t1")
     assert found.startswith("t1 | 10x5x4 (+1 other) | 10 x 10 x 20 (+1 other) | LPS (+1 other) |")
@@ -92,15 +92,15 @@ def test_a_case_in_both_splits_is_measured_once(tmp_path: Path) -> None:
 
 def test_cases_that_cannot_be_read_have_dashes(sound: SiteAudit) -> None:
     for audited in sound.cases:
-        audited.case.image[0].write_bytes(b"")
+        audited.case.images[0].write_bytes(b"")
     broken = audit({"training": [audited.case for audited in sound.cases]})
     assert row(broken, "t1") == "t1 | - | - | - | - | - | -"
     assert row(broken, "flair") == "flair | - | - | - | - | - | -"
-    assert heading(broken).endswith("3 errors, 0 warnings")
+    assert site_line(broken).endswith("3 errors, 0 warnings")
 
 
 def test_one_case_that_cannot_be_read_leaves_the_others(sound: SiteAudit) -> None:
-    sound.cases[0].case.label.unlink()
+    sound.cases[0].case.target.unlink()
     partly = audit({"training": [audited.case for audited in sound.cases]})
     assert "in 2 of 2" in row(partly, "label:")
     assert row(partly, "t1").startswith("t1 | 10x5x4 |")
@@ -116,7 +116,7 @@ def test_pictures_have_neither_spacing_nor_axes(tmp_path: Path) -> None:
     Image.fromarray((values > 200).astype(np.uint8)).save(tmp_path / "mask.png")
     pictures = Case((tmp_path / "a.png",), tmp_path / "mask.png", {"patient": "p"})
     found = audit({"": [pictures]}, Rules(("photo",), dimensions=2, labels=(0, 1)))
-    assert row(found, "photo").startswith("photo | 20x30 | - | - | 0 % |")
+    assert row(found, "photo").startswith("photo | 20x30 | 0 % |")
     assert row(found, "label:") == f"label: 1 in 1 of 1, median {np.count_nonzero(values > 200)} pixels"
 
 
@@ -138,6 +138,6 @@ def test_what_is_left_out_is_counted_in_the_singular_too() -> None:
 
 def test_the_table_ends_with_the_findings(sound: SiteAudit) -> None:
     lines = site_table(sound.with_findings([WARNING] * 50)).splitlines()
-    assert lines[0] == heading(sound.with_findings([WARNING] * 50))
+    assert lines[0] == site_line(sound.with_findings([WARNING] * 50))
     assert len([line for line in lines if "A warning." in line]) == MOST_FINDINGS
     assert "42 warnings" in lines[-1]

@@ -1,73 +1,29 @@
-"""Every check on its two sides, on files as they lie on a disk; what is found names the file and the remedy."""
+"""Every check on its two sides, on files as they lie on a disk; a finding names the file and the remedy."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
 from fedmed.data.audit.case_facts import case_facts
-from fedmed.data.audit.case_findings import FAR_BRIGHTER, LEAST_BACKGROUND, MOST_HEAD_ML, Rules, case_findings
+from fedmed.data.audit.case_findings import FAR_BRIGHTER, Rules, case_findings, target_findings
 from fedmed.data.audit.finding import Finding
-from fedmed.data.brats.brats_layout import told_by_name
-
-SHAPE = (12, 11, 10)
-MODALITIES = ("t1ce", "t1", "t2", "flair")
-BRATS = Rules(MODALITIES, labels=(0, 1, 2, 4), scheme="brats2018", skull_stripped=True)
-RAS = np.diag([1.0, 1.0, 2.0, 1.0])
-Stored = np.ndarray | tuple[np.ndarray, np.ndarray]
-"""Voxels, or voxels and an affine."""
-
-
-def brain(seed: int = 0) -> np.ndarray:
-    """Tissue in a margin of zeros."""
-    inner = np.random.default_rng(seed).integers(100, 1000, (8, 7, 6))
-    return np.pad(inner, 2).astype(np.float32)
-
-
-def scans() -> dict[str, Stored]:
-    return {modality: brain(seed) for seed, modality in enumerate(MODALITIES)}
-
-
-def tumour() -> np.ndarray:
-    label = np.zeros(SHAPE, np.uint8)
-    label[4:8, 4:8, 4:6] = 2
-    label[5:7, 5:7, 4:6] = 1
-    label[5, 5, 5] = 4
-    return label
-
-
-def save(path: Path, stored: Stored) -> Path:
-    voxels, affine = stored if isinstance(stored, tuple) else (stored, RAS)
-    nib.save(nib.Nifti1Image(voxels, affine), path)
-    return path
-
-
-def found(
-    folder: Path, images: Mapping[str, Stored], label: Stored | None = None, rules: Rules = BRATS
-) -> list[Finding]:
-    """Writes a case and looks at it; the files are named after the modalities."""
-    paths = {modality: save(folder / f"{modality} ä.nii.gz", stored) for modality, stored in images.items()}
-    segmentation = None if label is None else save(folder / "seg ä.nii.gz", label)
-    return list(case_findings("case 7", paths, segmentation, case_facts(paths, segmentation), rules))
-
-
-def one(folder: Path, image: Stored, **rules: Any) -> list[Finding]:
-    """The same of a case of one image."""
-    return found(folder, {"t1": image}, rules=Rules(("t1",), **rules))
-
-
-def only(findings: list[Finding], level: str, check: str, *said: str) -> str:
-    (finding,) = findings
-    assert (finding.level, finding.check) == (level, check), finding
-    assert finding.sentence.endswith(".")
-    for part in said:
-        assert part in finding.sentence
-    return finding.sentence
+from fedmed.data.targets import Target
+from tests.data.audit.written_cases import (
+    MODALITIES,
+    RAS,
+    SEGMENTED,
+    SHAPE,
+    brain,
+    found,
+    one,
+    only,
+    save,
+    scans,
+    tumour,
+)
 
 
 def test_a_sound_case_has_no_findings(tmp_path: Path) -> None:
@@ -152,48 +108,6 @@ def test_a_normalised_volume_is_not_constant(tmp_path: Path) -> None:
     """Its mean is 0: the spread is large against it, and the sign does not matter."""
     values = np.random.default_rng(0).normal(0, 1, SHAPE).astype(np.float32)
     assert one(tmp_path, values) == []
-
-
-# Background
-
-
-def background(folder: Path, zeros: float, ml: float = 1000) -> list[Finding]:
-    """Of a volume of tissue of ``ml`` with a share of zeros."""
-    values = np.random.default_rng(0).integers(100, 1000, 1000).astype(np.int16)
-    values[: round(1000 * zeros)] = 0
-    edge = (1000 * ml / (1000 - round(1000 * zeros))) ** (1 / 3)
-    return one(folder, (values.reshape(10, 10, 10), np.diag([edge, edge, edge, 1])), skull_stripped=True)
-
-
-def test_a_volume_with_few_zeros_is_not_skull_stripped(tmp_path: Path) -> None:
-    assert background(tmp_path, LEAST_BACKGROUND + 0.01) == []
-    findings = background(tmp_path, LEAST_BACKGROUND - 0.01)
-    only(findings, "warning", "background", str(tmp_path / "t1 ä.nii.gz"), "9%", "strip the skull")
-
-
-def test_a_volume_with_more_than_a_brain_is_not_skull_stripped(tmp_path: Path) -> None:
-    assert background(tmp_path, 0.8, MOST_HEAD_ML - 10) == []
-    findings = background(tmp_path, 0.8, MOST_HEAD_ML + 10)
-    only(findings, "warning", "background", str(tmp_path / "t1 ä.nii.gz"), f"{MOST_HEAD_ML + 10} ml", "strip the skull")
-
-
-def test_a_background_of_nan_is_told_once(tmp_path: Path) -> None:
-    values = np.where(brain() == 0, np.nan, brain())
-    affine = np.diag([15.0, 15, 15, 1])  # 1.1 litres of tissue in 4.5 litres
-    only(one(tmp_path, (values, affine), skull_stripped=True), "error", "finite")
-
-
-def test_skulls_are_looked_for_only_where_the_task_says_so(tmp_path: Path) -> None:
-    assert one(tmp_path, (brain()[2:-2, 2:-2, 2:-2], np.diag([2.0, 2, 2, 1]))) == []
-
-
-def test_masks_that_are_unlike_are_a_warning(tmp_path: Path) -> None:
-    """Of 336 voxels of tissue one modality lacks 48 or 16: 14 or 5 percent."""
-    lacking, nearly = brain(2), brain(2)
-    lacking[2, :, :] = lacking[3, 2:4, 2:5] = 0
-    nearly[2, 2:4, :] = 0
-    assert found(tmp_path, {**scans(), "t2": nearly}, tumour()) == []
-    only(found(tmp_path, {**scans(), "t2": lacking}, tumour()), "warning", "masks", "case 7", "14%", "co-registered")
 
 
 # Grids
@@ -295,7 +209,7 @@ def test_a_label_that_is_no_number_is_told_as_such(tmp_path: Path, value: float)
 def test_labels_0_to_3_where_another_scheme_is_stated_are_an_error(tmp_path: Path) -> None:
     label = np.where(tumour() == 4, 3, tumour()).astype(np.uint8)
     only(found(tmp_path, scans(), label), "error", "label values", "values 3, which")
-    newer = Rules(MODALITIES, labels=(0, 1, 2, 3), scheme="brats2023", skull_stripped=True)
+    newer = Rules(MODALITIES, labels=(0, 1, 2, 3), scheme="brats2023")
     assert found(tmp_path, scans(), label, newer) == []
 
 
@@ -306,79 +220,6 @@ def test_a_label_need_not_hold_every_value_nor_be_of_integers(tmp_path: Path) ->
 def test_an_image_in_a_labels_place_is_an_error_of_bounded_length(tmp_path: Path) -> None:
     sentence = only(found(tmp_path, scans(), brain()), "error", "label values", ", ...")
     assert len(sentence) < 300 + len(str(tmp_path))
-
-
-def test_an_empty_tumour_is_a_warning(tmp_path: Path) -> None:
-    findings = found(tmp_path, scans(), np.zeros(SHAPE, np.uint8))
-    only(findings, "warning", "empty tumour", str(tmp_path / "seg ä.nii.gz"), "look whether")
-
-
-@pytest.mark.parametrize(
-    ("outside", "level"), [(0, None), (1, None), (2, "warning"), (50, "warning"), (51, "error"), (100, "error")]
-)
-def test_a_tumour_outside_the_brain_is_a_warning_or_an_error(tmp_path: Path, outside: int, level: str | None) -> None:
-    """Of 100 voxels of tumour."""
-    label = np.zeros(SHAPE, np.uint8)
-    inside, around = np.flatnonzero(brain()), np.flatnonzero(brain() == 0)
-    label.flat[inside[: 100 - outside]] = label.flat[around[:outside]] = 1
-    findings = found(tmp_path, scans(), label)
-    assert len(findings) == (level is not None)
-    if level:
-        only(findings, level, "tumour outside", str(tmp_path / "seg ä.nii.gz"), f"{outside}% of", "look whether")
-
-
-def test_a_flipped_label_is_found_though_its_header_says_nothing(tmp_path: Path) -> None:
-    """A brain on one side of the volume, and its tumour on the other."""
-    images = {modality: brain(seed) for seed, modality in enumerate(MODALITIES)}
-    for voxels in images.values():
-        voxels[6:] = 0
-    label = np.zeros(SHAPE, np.uint8)
-    label[3:5, 4:8, 4:6] = 1
-    assert found(tmp_path, images, label) == []
-    only(found(tmp_path, images, np.flip(label, 0)), "error", "tumour outside", "100%", "another case or flipped")
-
-
-# Files in another's place
-
-NAMED = replace(BRATS, told_by_name=told_by_name)
-
-
-def named(folder: Path, *parts: str) -> list[Finding]:
-    """A case whose files end in ``parts``: those of the modalities in their order, and the label's."""
-    images = dict(zip(MODALITIES, (folder / f"case 7{part}.nii.gz" for part in parts), strict=False))
-    for seed, path in enumerate(images.values()):
-        save(path, brain(seed))
-    label = save(folder / f"case 7{parts[-1]}.nii.gz", tumour())
-    return list(case_findings("case 7", images, label, case_facts(images, label), NAMED))
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        ("_t1ce", "_t1", "_t2", "_flair", "_seg"),
-        ("-t1c", "-t1n", "-t2w", "-t2f", "-seg"),
-        ("_0000", "_0001", "_0002", "_0003", ""),
-        ("_flairy", "t1ce", "-t1", "_t2f", "_mask"),
-    ],
-)
-def test_names_of_brats_in_their_places_and_all_other_names_are_accepted(tmp_path: Path, parts: tuple[str]) -> None:
-    assert named(tmp_path, *parts) == []
-
-
-@pytest.mark.parametrize(
-    ("parts", "file", "place", "told"),
-    [
-        (("_0", "_t1", "_t2", "_t1ce", "_seg"), "case 7_t1ce.nii.gz", "flair", "t1ce"),
-        (("-t2f", "_1", "_2", "_3", "-seg"), "case 7-t2f.nii.gz", "t1ce", "flair"),
-        (("_0", "_seg", "_2", "_3", ""), "case 7_seg.nii.gz", "t1", "label"),
-        (("_0", "_1", "_2", "_3", "_flair"), "case 7_flair.nii.gz", "label", "flair"),
-    ],
-)
-def test_a_file_whose_name_tells_another_modality_is_an_error(
-    tmp_path: Path, parts: tuple[str], file: str, place: str, told: str
-) -> None:
-    findings = named(tmp_path, *parts)
-    only(findings, "error", "modality", str(tmp_path / file), f"listed as {place}", f"says {told};", "correct the list")
 
 
 # The same image twice
@@ -443,5 +284,53 @@ def test_a_volume_in_a_pictures_place_is_an_error(tmp_path: Path) -> None:
 
 def test_a_picture_in_a_volumes_place_is_an_error(tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png", 20, 30, 3)
-    findings = pictured(path, rules=Rules(("photo",), skull_stripped=True))
+    findings = pictured(path, rules=Rules(("photo",)))
     only(findings, "error", "dimensions", str(path), "2 dimensions", "expected a 3D volume")
+
+
+@pytest.mark.parametrize("target", ["tumour", 1, (0, 1)])
+def test_a_class_in_a_segmentations_place_is_an_error(target: Target) -> None:
+    only(
+        list(target_findings("case 7", target, SEGMENTED)),
+        "error",
+        "target",
+        "case 7",
+        "expected a segmentation's file",
+    )
+
+
+def test_a_mask_of_another_size_than_its_picture_is_an_error(tmp_path: Path) -> None:
+    Image.fromarray(np.full((20, 31), 255, np.uint8)).save(tmp_path / "mask.png")
+    findings = pictured(picture(tmp_path / "a.png", 20, 30, 3), tmp_path / "mask.png")
+    only(findings, "error", "grid", str(tmp_path / "mask.png"), "(20, 31) pixels", "(20, 30)")
+
+
+def test_an_empty_segmentation_is_named_by_its_foreground(tmp_path: Path) -> None:
+    rules = Rules(MODALITIES, labels=(0, 1, 2), foreground="hippocampus")
+    findings = found(tmp_path, scans(), np.zeros(SHAPE, np.uint8), rules)
+    only(findings, "warning", "empty hippocampus", "holds no hippocampus at all")
+
+
+CLASSES = Rules(("photo",), dimensions=2, classes=("normal", "glioma", "meningioma"))
+
+
+@pytest.mark.parametrize("target", ["normal", "meningioma", 0, 2, ("glioma",)])
+def test_a_known_class_has_no_finding(target: Target) -> None:
+    assert list(target_findings("c", target, CLASSES)) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "several", "said"),
+    [
+        ("pituitary", False, "the class 'pituitary' is not known"),
+        (3, False, "the class 3 is not known"),
+        (-1, False, "the class -1 is not known"),
+        ((0, 1), False, "the target is 0, 1; expected one class"),
+        ((), False, "the target is no class; expected one class"),
+        (("normal", 7), True, "the class 7 is not known"),
+        (("glioma", 1), True, "states a class twice"),
+        (Path("seg.png"), False, "the target is the file seg.png"),
+    ],
+)
+def test_a_target_that_is_none_of_the_tasks_classes_is_an_error(target: Target, several: bool, said: str) -> None:
+    only(list(target_findings("case 7", target, replace(CLASSES, several=several))), "error", "target", "case 7", said)

@@ -92,7 +92,7 @@ def test_nor_without_a_key_nor_where_a_label_differs(tmp_path: Path) -> None:
     assert shares({"A": answer(one, KEY, False), "B": answer(other, KEY, False)})
     assert shares({"A": answer(one, None, False), "B": answer(other, None, False)}) == {}
     assert shares({"A": answer(one, KEY, False), "B": answer(other, None, False)}) == {}
-    label = other.cases[1].case.label
+    label = other.cases[1].case.target
     image = nib.load(label)
     voxels = np.asarray(image.dataobj).copy()
     voxels[0, 0, 0] = 1 - voxels[0, 0, 0]

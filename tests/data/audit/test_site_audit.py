@@ -114,29 +114,29 @@ BAD_IMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 @pytest.mark.parametrize("kind", BAD_IMAGES)
 def test_a_bad_image_is_an_error_that_names_the_file_and_the_remedy(cases: list[Case], kind: str) -> None:
     spoil, words = BAD_IMAGES[kind]
-    spoil(cases[1].image[2])
+    spoil(cases[1].images[2])
     found = only(audit(cases))
     assert found.level == "error"
-    assert str(cases[1].image[2]) in found.sentence
+    assert str(cases[1].images[2]) in found.sentence
     assert words in found.sentence
 
 
 def test_labels_of_another_scheme_are_an_error_with_the_values(cases: list[Case]) -> None:
-    changed(lambda label: np.where(label == 4, 3, label))(cases[0].label)
+    changed(lambda label: np.where(label == 4, 3, label))(cases[0].target)
     found = only(audit(cases))
-    assert found.sentence.startswith(f"{cases[0].label} holds the label values 3, which brats2018 does not know")
+    assert found.sentence.startswith(f"{cases[0].target} holds the label values 3, which brats2018 does not know")
     assert "label_scheme" in found.sentence
     assert not audit_site("s", {"training": cases[:1]}, brats_rules("brats2023"), patient_of).findings
 
 
 def test_a_missing_modality_is_an_error(cases: list[Case]) -> None:
-    three = Case(cases[0].image[:3], cases[0].label, {})
+    three = Case(cases[0].images[:3], cases[0].target, {})
     assert "3 image files" in only(audit([three, *cases[1:]])).sentence
 
 
 def test_all_errors_are_found_and_the_first_is_told_with_their_number(cases: list[Case]) -> None:
     for case in cases:
-        truncated(case.image[0])
+        truncated(case.images[0])
     found = audit(cases)
     assert len(found.errors) == 3
     with pytest.raises(InputError, match="and 2 more errors"):
@@ -144,14 +144,14 @@ def test_all_errors_are_found_and_the_first_is_told_with_their_number(cases: lis
 
 
 def test_a_warning_does_not_stop_a_run(cases: list[Case]) -> None:
-    changed(np.zeros_like)(cases[0].label)
+    changed(np.zeros_like)(cases[0].target)
     found = audit(cases)
     assert [(f.level, f.check) for f in found.findings] == [("warning", "empty tumour")]
     refuse_errors(found.findings, "site-1")
 
 
 def test_a_label_of_another_case_lies_outside_the_brain(cases: list[Case]) -> None:
-    changed(lambda label: np.roll(label, 12, axis=0))(cases[0].label)
+    changed(lambda label: np.roll(label, 12, axis=0))(cases[0].target)
     assert only(audit(cases)).check == "tumour outside"
 
 
@@ -172,10 +172,10 @@ def reoriented(path: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [lambda path: None, reoriented], ids=["renamed", "renamed and re-oriented"])
 def test_the_same_images_under_another_name_are_found(cases: list[Case], spoil: Callable[[Path], None]) -> None:
-    folder = cases[0].label.parent
+    folder = cases[0].target.parent
     other = shutil.copytree(folder, folder.with_name("Brats18_Y_9_1"))
-    copy = Case(tuple(other / path.name for path in cases[0].image), other / cases[0].label.name, {})
-    for path in (*copy.image, copy.label):
+    copy = Case(tuple(other / path.name for path in cases[0].images), other / cases[0].target.name, {}, other.name)
+    for path in (*copy.images, copy.target):
         spoil(path)
     within = audit([*cases, copy])
     assert [(f.level, f.check) for f in within.findings] == [("warning", "duplicate")]
@@ -185,9 +185,9 @@ def test_the_same_images_under_another_name_are_found(cases: list[Case], spoil: 
 
 
 def test_one_label_for_two_cases_is_an_error(cases: list[Case]) -> None:
-    mixed = Case(cases[1].image, cases[0].label, {"patient": "other"})
+    mixed = Case(cases[1].images, cases[0].target, {"patient": "other"})
     sentence = next(f.sentence for f in audit([cases[0], mixed, cases[2]]).errors if f.check == "label")
-    assert all(str(path) in sentence for path in (cases[0].label, cases[0].image[0], cases[1].image[0]))
+    assert all(str(path) in sentence for path in (cases[0].target, cases[0].images[0], cases[1].images[0]))
     assert not [f for f in audit([cases[0], cases[0]]).findings if f.check == "label"]
 
 
@@ -199,7 +199,7 @@ def decathlon(tmp_path: Path) -> Path:
         made = make_case(tmp_path / "made", f"m{i}", i)
         affine = AFFINE if i < 7 else AFFINE @ np.diag([9.0, 9, 9, 1])
         images = [f"imagesTr/BRATS_{i:03d}_{k}.nii.gz" for k in range(4)]
-        for path, name in zip((*made.image, made.label), (*images, f"labelsTr/BRATS_{i:03d}.nii.gz"), strict=True):
+        for path, name in zip((*made.images, made.target), (*images, f"labelsTr/BRATS_{i:03d}.nii.gz"), strict=True):
             write(tmp_path / name, np.asarray(nib.load(path).dataobj), affine)
         entries.append({"image": images, "label": f"labelsTr/BRATS_{i:03d}.nii.gz"})
     (tmp_path / "site-1.json").write_text(json.dumps({"training": entries[:6], "validation": entries[6:]}))
@@ -275,7 +275,7 @@ def test_a_case_is_read_once_however_often_it_is_listed(cases: list[Case]) -> No
 def test_a_changed_file_is_measured_anew(cases: list[Case]) -> None:
     book = FactsBook()
     assert not audit(cases, book=book).findings
-    with_one(np.nan)(cases[0].image[0])
+    with_one(np.nan)(cases[0].images[0])
     assert audit(cases, book=book).errors
 
 

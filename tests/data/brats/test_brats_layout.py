@@ -10,9 +10,9 @@ from fedmed.data.brats.brats_layout import (
     find_case_files,
     find_cases,
     label_scheme,
+    part_in_name,
     patient_id,
     read_name,
-    told_by_name,
 )
 from fedmed.data.datalist import load_datalist
 from fedmed.data.splits.site_lists import write_site_lists
@@ -126,7 +126,7 @@ def test_folder_without_a_case(tmp_path: Path) -> None:
 )
 def test_a_file_name_states_its_case_and_modality(name: str, case_and_part: tuple[str, str] | None) -> None:
     assert read_name(name) == case_and_part
-    assert told_by_name(name) == (case_and_part[1] if case_and_part else None)
+    assert part_in_name(name) == (case_and_part[1] if case_and_part else None)
 
 
 def test_tree_with_grades_below_a_top_folder(tmp_path: Path) -> None:
@@ -202,11 +202,11 @@ def two_cases(tree: Path) -> tuple[CaseFiles, CaseFiles]:
 
 def test_site_lists_can_be_read_back(tmp_path: Path) -> None:
     one, two = two_cases(tmp_path / "data")
-    write_site_lists(tmp_path / "new" / "lists", {"site-1": [one]}, [two], tmp_path / "data")
+    write_site_lists(tmp_path / "new" / "lists", {"site-1": [one]}, [two], tmp_path / "data", "brats2018")
     assert sorted(p.name for p in (tmp_path / "new").rglob("*")) == ["lists", "site-1.json", "site-All.json"]
     for site in ("site-1", "site-All"):
         read = load_datalist(tmp_path / "new" / "lists" / f"{site}.json", tmp_path / "data")
-        assert (read.training[0].image, read.training[0].label) == (one.image, one.label)
+        assert (read.training[0].images, read.training[0].target) == (one.image, one.label)
         assert read.training[0].extra == {"patient": "a", "grade": "HGG"}
         assert read.validation[0].extra == {"patient": "b"}
         assert read.label_scheme == "brats2018"
@@ -219,7 +219,7 @@ def test_different_lists_stay_unless_replaced(tmp_path: Path) -> None:
     (lists / "site-All.json").write_text("{}")
     (lists / "other.txt").write_text("kept")
     with pytest.raises(InputError, match=r"other lists: site-All\.json"):
-        write_site_lists(lists, {"site-1": [one]}, [two], tmp_path / "data")
+        write_site_lists(lists, {"site-1": [one]}, [two], tmp_path / "data", "brats2018")
     assert sorted(p.name for p in lists.iterdir()) == ["other.txt", "site-All.json"]
     assert (lists / "site-All.json").read_text() == "{}"
     write_site_lists(lists, {"site-1": [one]}, [two], tmp_path / "data", replace=True)

@@ -89,20 +89,20 @@ def test_files_are_in_the_form_of_brats(made: Path) -> None:
 def test_lists_share_the_validation_cases_only(made: Path) -> None:
     lists = lists_of(made)
     assert [len(lists[site].training) for site in ("site-1", "site-2", "site-All")] == [5, 5, 10]
-    assert len({case.label for case in lists["site-All"].all_cases}) == 12
-    one, two, everyone = ({case.label for case in lists[site].training} for site in lists)
+    assert len({case.target for case in lists["site-All"].all_cases}) == 12
+    one, two, everyone = ({case.target for case in lists[site].training} for site in lists)
     assert one | two == everyone
     assert not one & two
     for site in lists.values():
         assert site.validation == lists["site-All"].validation
         assert len(site.validation) == 2
         assert site.label_scheme == "brats2018"
-        assert all(path.is_file() for case in site.all_cases for path in (*case.image, case.label))
+        assert all(path.is_file() for case in site.all_cases for path in (*case.images, case.target))
 
 
 def test_some_training_cases_have_no_enhancing_part(made: Path) -> None:
     for case in lists_of(made)["site-All"].all_cases:
-        has_rim = bool((values(case.label) == 4).any())
+        has_rim = bool((values(case.target) == 4).any())
         assert has_rim == (case.extra["grade"] == "HGG")
     grades = [case.grade for case in find_cases(made)]
     assert (grades.count("HGG"), grades.count("LGG")) == (11, 1)
@@ -131,10 +131,10 @@ def test_names_say_which_site_pictured_a_case(made: Path) -> None:
     """Shared validation cases too, in turn; institution and patient are found in the name."""
     for site, listed in lists_of(made).items():
         if site != "site-All":
-            names = {case.label.parent.name for case in listed.training}
+            names = {case.target.parent.name for case in listed.training}
             assert {institution_of(name) for name in names} == {f"PHANTOM{site[-1]}"}
             assert len({patient_id(name) for name in names}) == len(names) == 5
-    validating = [case.label.parent.name for case in lists_of(made)["site-All"].validation]
+    validating = [case.target.parent.name for case in lists_of(made)["site-All"].validation]
     assert sorted(validating) == ["Brats18_PHANTOM1_001_1", "Brats18_PHANTOM2_002_1"]
 
 
@@ -160,13 +160,13 @@ def test_validation_of_each_sites_own(tmp_path: Path) -> None:
     out = tmp_path / "set"
     make_phantom(out, out / "datalist", 2, 2, 2, size=SMALL, site_strength=1.0, validation_lists="per_site")
     lists = lists_of(out)
-    one, two, everyone = ({case.label for case in lists[site].validation} for site in lists)
+    one, two, everyone = ({case.target for case in lists[site].validation} for site in lists)
     assert (len(one), len(two), one & two) == (2, 2, set())
     assert one | two == everyone
     for site in ("site-1", "site-2"):
         cases = lists[site].all_cases
-        assert {institution_of(case.label.parent.name) for case in cases} == {f"PHANTOM{site[-1]}"}
-        assert len({case.label for case in cases}) == 4
+        assert {institution_of(case.target.parent.name) for case in cases} == {f"PHANTOM{site[-1]}"}
+        assert len({case.target for case in cases}) == 4
 
 
 def test_seed_decides_and_more_cases_leave_the_earlier_ones(made: Path, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_layout_of_2023(tmp_path: Path) -> None:
     assert set(np.unique(values(folder / "BraTS-GLI-00002-000-seg.nii.gz"))) == {0, 1, 2, 3}
     read = load_datalist(tmp_path / "lists" / "site-1.json", tmp_path / "set")
     assert label_scheme(read.label_scheme).enhancing == 3
-    assert all(path.is_file() for case in read.all_cases for path in (*case.image, case.label))
+    assert all(path.is_file() for case in read.all_cases for path in (*case.images, case.target))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["lists", "set"]
 
 

@@ -180,7 +180,7 @@ def test_many_processes_may_fill_and_empty_it_at_once(tmp_path: Path) -> None:
     script = """
 import random, sys
 from pathlib import Path
-from fedmed.data.cache import Cache
+from fedmed.data.prepared.cache import Cache
 found = 0
 for turn in range(8):
     cache = Cache(Path(sys.argv[1]), 60_000)

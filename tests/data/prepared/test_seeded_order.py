@@ -8,7 +8,7 @@ import torch
 from monai.data import Dataset
 from monai.transforms import Compose, RandomizableTransform, Transform
 
-from fedmed.data.prepared.seeded_order import seeded_batches
+from fedmed.data.prepared.seeded_order import SeededItem, seeded_batches
 
 
 class Noise(RandomizableTransform):
@@ -58,6 +58,31 @@ def test_batches_can_be_restarted() -> None:
         draws.append(torch.cat(list(batches)))
     assert torch.equal(draws[0], draws[2])
     assert not torch.equal(draws[0], draws[1])
+
+
+@pytest.mark.parametrize(
+    ("items", "batch", "sizes"), [(7, 2, [2, 2, 2]), (7, 3, [3, 3]), (8, 3, [3, 3, 2]), (1, 4, [1]), (3, 1, [1, 1, 1])]
+)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_last_batch_of_one_can_be_left_out(items: int, batch: int, sizes: list[int], workers: int) -> None:
+    order, batches = seeded_batches(Dataset(list(range(items)), Compose([Noise()])), batch, workers, drop_single=True)
+    for seed in (1, 2):
+        order.restart(seed)
+        assert [len(each) for each in batches] == sizes
+    assert len(batches) == len(sizes)
+
+
+def test_by_default_every_item_is_in_a_batch() -> None:
+    assert [len(each) for each in seeded_batches(Dataset([1, 2, 3], Compose([Noise()])), 2, 0)[1]] == [2, 1]
+
+
+def test_chosen_items_come_in_their_order_and_number() -> None:
+    order, batches = seeded_batches(Dataset(list(range(9)), Compose([Noise()])), 2, 0)
+    order.follow([SeededItem(4, 1), SeededItem(4, 1), SeededItem(0, 2)])
+    assert len(batches) == 2
+    first, second = batches
+    assert torch.equal(first[0], first[1])
+    assert second[:, 0].tolist() == [0]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

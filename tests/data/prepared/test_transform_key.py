@@ -15,7 +15,7 @@ import torch
 
 from fedmed.data.brats.brats_transforms import prepared
 from fedmed.data.prepared import transform_key as module
-from fedmed.data.prepared.transform_key import recipe
+from fedmed.data.prepared.transform_key import transforms_text
 
 SRC = Path(__file__).resolve().parents[3] / "src"
 
@@ -42,20 +42,20 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT)
-def test_other_work_has_another_recipe(one: list[Any], other: list[Any]) -> None:
-    assert recipe(one) != recipe(other)
-    assert recipe(one) == recipe(one)
+def test_other_work_has_another_text(one: list[Any], other: list[Any]) -> None:
+    assert transforms_text(one) != transforms_text(other)
+    assert transforms_text(one) == transforms_text(one)
 
 
 @pytest.mark.parametrize("library", module.LIBRARIES)
-def test_another_version_of_a_library_is_another_recipe(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    now, real = recipe(prepared()), module.version
+def test_another_version_of_a_library_is_another_text(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, real = transforms_text(prepared()), module.version
     patched: Callable[[str], str] = lambda name: "99.9" if name == library else real(name)  # noqa: E731
     monkeypatch.setattr(module, "version", patched)
-    assert recipe(prepared()) != now
+    assert transforms_text(prepared()) != now
 
 
-def test_another_text_of_our_own_transform_is_another_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_text_of_our_own_transform_changes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     found = []
     for factor in (2, 3):
@@ -64,7 +64,7 @@ def test_another_text_of_our_own_transform_is_another_recipe(tmp_path: Path, mon
         text = f"class Own:\n    def __call__(self, x):\n        return {factor} * x\n"
         (tmp_path / "own_transform.py").write_text(text)
         linecache.clearcache()
-        found.append(recipe([__import__("own_transform").Own()]))
+        found.append(transforms_text([__import__("own_transform").Own()]))
     assert found[0] != found[1]
 
 
@@ -73,12 +73,15 @@ def test_another_text_of_our_own_transform_is_another_recipe(tmp_path: Path, mon
 )
 def test_what_has_no_dependable_text_is_refused(odd: Any) -> None:
     with pytest.raises(TypeError):
-        recipe([odd])
+        transforms_text([odd])
 
 
 def test_it_is_the_same_in_every_process() -> None:
-    script = "from fedmed.data import brats_transforms as t, recipe; print(recipe.recipe(t.prepared()))"
+    script = (
+        "from fedmed.data.brats.brats_transforms import prepared; "
+        "from fedmed.data.prepared.transform_key import transforms_text; print(transforms_text(prepared()))"
+    )
     variables = {**os.environ, "PYTHONPATH": str(SRC), "PYTHONHASHSEED": "123"}
     done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
-    assert done.stdout == recipe(prepared()) + "\n"
+    assert done.stdout == transforms_text(prepared()) + "\n"
     assert " at 0x" not in done.stdout

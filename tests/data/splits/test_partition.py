@@ -2,34 +2,22 @@
 
 import random
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fedmed.data.brats.brats_layout import CaseFiles
-from fedmed.data.splits.partition import apportion, by_patient, deal, shuffled_by_grade
+from fedmed.core.errors import InputError
+from fedmed.data.splits.partition import apportion, by_patient, deal, shuffled_by_stratum
+from tests.data.splits.made_up import Picture, facts_of, pictures
 
-Parts = list[tuple[CaseFiles, ...]]
+Parts = list[tuple[Picture, ...]]
 
 WEIGHTS = [60, 61, 61, 60, 43]
 
 
-def made_up(number: int, grade: str | None, visits: int = 1, prefix: str = "P") -> list[CaseFiles]:
-    """Cases of ``number`` patients."""
-    cases = []
-    for i in range(number):
-        patient = f"{prefix}{grade}{i:03d}"
-        for visit in range(visits):
-            name = f"{patient}_{visit}"
-            image = tuple(Path(name) / f"{name}_{part}.nii.gz" for part in ("t1ce", "t1", "t2", "flair"))
-            cases.append(CaseFiles(name, image, Path(name) / f"{name}_seg.nii.gz", "brats2018", grade, patient))
-    return cases
-
-
-def dealt(cases: list[CaseFiles], seed: int) -> Parts:
+def dealt(cases: list[Picture], seed: int) -> Parts:
     """The cases in parts in proportion to ``WEIGHTS``."""
-    ordered = shuffled_by_grade(by_patient(cases), np.random.default_rng(seed))
+    ordered = shuffled_by_stratum(by_patient(cases, facts_of), "class", np.random.default_rng(seed))
     return deal(ordered, apportion(len(cases), WEIGHTS))
 
 
@@ -37,7 +25,7 @@ def sizes(parts: Parts) -> list[int]:
     return [len(part) for part in parts]
 
 
-BRATS_2018 = made_up(210, "HGG") + made_up(75, "LGG")
+BRATS_2018 = pictures(210, "normal") + pictures(75, "glioma")
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -45,8 +33,8 @@ def test_parts_of_single_visits_have_exactly_their_sizes(seed: int) -> None:
     assert sizes(dealt(BRATS_2018, seed)) == WEIGHTS
 
 
-@pytest.mark.parametrize("cases", [made_up(285, None), made_up(284, "HGG") + made_up(1, "LGG")])
-def test_sizes_are_exact_whatever_the_grades(cases: list[CaseFiles]) -> None:
+@pytest.mark.parametrize("cases", [pictures(285, None), pictures(284, "normal") + pictures(1, "glioma")])
+def test_sizes_are_exact_whatever_the_classes(cases: list[Picture]) -> None:
     assert sizes(dealt(cases, 1)) == WEIGHTS
 
 
@@ -77,15 +65,15 @@ def test_the_last_part_is_drawn_evenly() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_each_part_has_its_share_of_each_grade(seed: int) -> None:
+def test_each_part_has_its_share_of_each_class(seed: int) -> None:
     for part in dealt(BRATS_2018, seed):
-        high = sum(case.grade == "HGG" for case in part)
+        high = sum(case.kind == "normal" for case in part)
         assert abs(high - len(part) * 210 / 285) < 1.5
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_visits_of_a_patient_stay_together(seed: int) -> None:
-    cases = made_up(60, "HGG") + made_up(40, "HGG", visits=2, prefix="Q") + made_up(10, "LGG", visits=3)
+    cases = pictures(60, "normal") + pictures(40, "normal", each=2, prefix="q") + pictures(10, "glioma", each=3)
     parts = dealt(cases, seed)
     owners = [{case.patient for case in part} for part in parts]
     assert sum(len(owner) for owner in owners) == 110
@@ -95,21 +83,21 @@ def test_visits_of_a_patient_stay_together(seed: int) -> None:
 
 @pytest.mark.parametrize("visits", [2, 3])
 def test_repeated_visits_only_come_near_the_counts(visits: int) -> None:
-    cases = made_up(100, "HGG", visits)
+    cases = pictures(100, "normal", visits)
     wanted = np.array(WEIGHTS) * len(cases) / 285
     assert np.abs(np.array(sizes(dealt(cases, 0))) - wanted).max() <= visits
 
 
 @pytest.mark.parametrize("number", range(5, 60))
 def test_any_number_keeps_the_proportions(number: int) -> None:
-    counts = sizes(dealt(made_up(number, None), 0))
+    counts = sizes(dealt(pictures(number, None), 0))
     assert sum(counts) == number
     assert min(counts) >= 1
     assert all(abs(n - number * w / 285) < 1 for n, w in zip(counts, WEIGHTS, strict=True))
 
 
 def test_no_part_is_empty_beside_a_patient_of_many_visits() -> None:
-    cases = made_up(1, "HGG", visits=10) + made_up(4, "LGG")
+    cases = pictures(1, "normal", each=10) + pictures(4, "glioma")
     assert sorted(sizes(dealt(cases, 0))) == [1, 1, 1, 1, 10]
 
 
@@ -127,13 +115,29 @@ def test_apportion_by_largest_remainder(total: int, weights: list[int], shares: 
     assert apportion(total, weights) == shares
 
 
-def test_patients_are_dealt_by_grade_rarest_first() -> None:
-    patients = by_patient(made_up(6, "HGG") + made_up(2, "HGG", visits=2, prefix="Q") + made_up(3, "LGG"))
-    ordered = shuffled_by_grade(patients, np.random.default_rng(0))
-    assert [patient[0].grade for patient in ordered] == ["LGG"] * 3 + ["HGG"] * 8
+def test_patients_are_dealt_by_stratum_rarest_first() -> None:
+    cases = pictures(6, "normal") + pictures(2, "normal", each=2, prefix="q") + pictures(3, "glioma")
+    ordered = shuffled_by_stratum(by_patient(cases, facts_of), "class", np.random.default_rng(0))
+    assert [patient.text("class") for patient in ordered] == ["glioma"] * 3 + ["normal"] * 8
     assert [len(patient) for patient in ordered[3:]] == [2, 2, 1, 1, 1, 1, 1, 1]
 
 
 def test_deal_to_other_parts() -> None:
-    dealt = deal(by_patient(made_up(12, None)), [6, 4, 2])
+    dealt = deal(by_patient(pictures(12, None)), [6, 4, 2])
     assert [len(part) for part in dealt] == [6, 4, 2]
+
+
+def test_a_patients_facts_are_the_first_text_and_the_mean_number() -> None:
+    cases = [Picture("b", "p", "glioma", 31.0), Picture("a", "p", "normal", 30.0), Picture("c", "q", None, None)]
+    first, second = by_patient(cases, facts_of)
+    assert (first.name, [case.name for case in first.cases]) == ("p", ["a", "b"])
+    assert (first.text("class"), first.number("age")) == ("normal", 30.5)
+    for ask in (second.text, second.number):
+        with pytest.raises(InputError, match="of c is not known"):
+            ask("class")
+
+
+def test_a_number_that_one_visit_lacks_is_not_known() -> None:
+    (patient,) = by_patient([Picture("a", "p", "x", None), Picture("b", "p", "x", 3.0)], facts_of)
+    with pytest.raises(InputError, match="The age of a is not known"):
+        patient.number("age")

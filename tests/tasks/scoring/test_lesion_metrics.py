@@ -73,3 +73,16 @@ def test_where_the_lesions_lie_in_the_volume_changes_nothing() -> None:
     mirrored = lesion_scores(predicted[::-1, :, ::-1], truth[::-1, :, ::-1])
     assert found == pytest.approx(padded)
     assert found == pytest.approx(mirrored)
+
+
+def test_the_smallest_lesion_that_counts_is_a_volume_in_mm() -> None:
+    small = cubes(4, edge=3)  # 27 voxels
+    assert lesion_scores(small, small).lesions == 0
+    assert lesion_scores(small, small, (2.0, 1.0, 1.0)).lesions == 1
+
+
+def test_a_picture_has_lesions_too() -> None:
+    truth, predicted = np.zeros((2, 60, 24), bool)
+    truth[4:14, 4:14] = truth[40:50, 4:14] = True
+    predicted[4:14, 4:14] = True
+    assert lesion_scores(predicted, truth) == LesionScores(0.5, MISSED_MM / 2, 2, 1, 0)

@@ -44,3 +44,13 @@ def test_lesions_are_counted(values: dict[str, list[float]]) -> None:
     assert values["lesions"] == [1, 0, 0]
     assert values["lesions_missed"] == [0, 0, 0]
     assert values["lesions_false"] == [0, 1, 0]
+
+
+def test_volumes_and_distances_follow_the_spacing() -> None:
+    truth, predicted = torch.zeros(2, 1, 20, 20, 20, dtype=torch.bool)
+    truth[0, 4:14, 4:14, 4:14] = True
+    predicted[0, 8:18, 4:14, 4:14] = True
+    values = case_metrics(predicted, truth, (0.5, 2.0, 2.0))
+    assert values["volume"] == pytest.approx([2.0])
+    assert values["hd95"] == pytest.approx([2.0])
+    assert values["dice"] == case_metrics(predicted, truth)["dice"]

@@ -5,9 +5,10 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from fedmed.tasks.scoring.segmentation_picture import segmentation_picture
+from fedmed.tasks.scoring.segmentation_picture import Layer, segmentation_picture
 
 SIZE = (20, 24, 16)
+LAYERS = (Layer(1, "whole", "#e69f00"), Layer(0, "core", "#0072b2"))
 
 
 def test_a_picture_shows_truth_and_prediction_in_colour() -> None:
@@ -17,7 +18,9 @@ def test_a_picture_shows_truth_and_prediction_in_colour() -> None:
     regions[1, 5:15, 5:15, 4:12] = True
     regions[0, 7:12, 7:12, 6:10] = True
     picture = np.asarray(
-        Image.open(BytesIO(segmentation_picture(image, regions, np.zeros_like(regions)))).convert("RGB")
+        Image.open(BytesIO(segmentation_picture(image, regions, np.zeros_like(regions), LAYERS, shown=1))).convert(
+            "RGB"
+        )
     )
     colourful = np.ptp(picture.astype(int), axis=2) > 60
     half = picture.shape[0] // 2

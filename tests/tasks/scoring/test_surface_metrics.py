@@ -82,3 +82,24 @@ def test_the_penalty_is_the_diagonal_of_a_brats_volume() -> None:
 def test_each_region_is_measured_by_itself() -> None:
     predicted, truth = torch.cat([cube(6), cube(3)]), torch.cat([cube(3), cube(3)])
     assert hd95(predicted, truth).tolist() == pytest.approx([3, 0])
+
+
+def test_distances_are_in_mm_whatever_the_spacing() -> None:
+    one, other = cube(4), cube(7)
+    assert float(hd95(one, other)) == pytest.approx(3)
+    assert float(hd95(one, other, (2.0, 1.0, 1.0))) == pytest.approx(6)
+    assert float(hd95(one, other, 0.5)) == pytest.approx(1.5)
+    assert float(surface_dice(cube(4), cube(5), 1.0)) == 1  # within 1 mm
+    assert float(surface_dice(cube(4), cube(5), (2.0, 2.0, 2.0))) < 1
+
+
+def test_a_picture_has_the_distances_of_its_outline() -> None:
+    truth, predicted = torch.zeros(2, 3, 30, 20, dtype=torch.bool)
+    truth[:2, 5:15, 5:15] = True
+    predicted[0, 9:19, 5:15] = True
+    found = hd95(predicted, truth)
+    assert float(found[0]) == pytest.approx(4)
+    assert float(found[1]) == PENALTY_MM
+    assert math.isnan(found[2])
+    assert challenge_hd95(predicted, truth).tolist() == pytest.approx([4, PENALTY_MM, 0])
+    assert surface_dice(truth[:1], truth[:1]).tolist() == [1]

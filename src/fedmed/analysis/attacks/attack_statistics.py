@@ -1,4 +1,4 @@
-"""How well scores tell members from others: ROC, AUC, and what an attacker gets at few false alarms. Pure functions.
+"""The power of scores to tell members from others: ROC, AUC, and the success at few false alarms. Pure functions.
 
 An attack is a score a case; it calls those above a threshold members. Its worth at few false alarms counts more than
 its mean: Carlini et al. 2022, "Membership inference attacks from first principles" (arXiv 2112.03570), section IV.
@@ -16,7 +16,7 @@ from fedmed.core.statistics import Estimate
 Scores = NDArray[np.float64]
 """A score a case in the last axis, (..., n); higher speaks for a member."""
 
-RESAMPLES = 2000
+ATTACK_RESAMPLES = 2000
 
 
 def auc(members: Scores, others: Scores) -> Scores:
@@ -50,7 +50,7 @@ def tpr_at_fpr(members: Scores, others: Scores, fpr: float) -> Scores:
 
 
 def allowed(others: int, fpr: float) -> int:
-    """How many of so many others may be false alarms at a rate of ``fpr`` in [0, 1]."""
+    """The number of others that may be false alarms at a rate of ``fpr`` in [0, 1]."""
     return math.floor(others * fpr + 1e-9)  # 0.07 * 100 is 7.000000000000001, and 0.29 * 100 28.999999999999996
 
 
@@ -85,7 +85,7 @@ def estimate(statistic: Callable[[Scores, Scores], Scores], members: Scores, oth
     found = stats.bootstrap(
         (members, others),
         lambda x, y, axis=-1: statistic(x, y),
-        n_resamples=RESAMPLES,
+        n_resamples=ATTACK_RESAMPLES,
         vectorized=True,
         confidence_level=0.95,
         method="percentile",

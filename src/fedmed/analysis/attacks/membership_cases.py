@@ -1,4 +1,4 @@
-"""On whom a membership attack is tried: the cases that a run was trained on, and those that it was not."""
+"""The subjects of a membership attack: the cases that a run was trained on, and those that it was not."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from fedmed.data.datalist import Case, Datalist, datalist_path, load_datalist
 from fedmed.experiment import Data, Experiment
 
 LEAST = 2
-"""Cases on either side below which nothing can be said, not even an interval."""
+"""Cases on either side below which there is not even an interval."""
 
 
 class Subject(NamedTuple):
-    """A case, the sites that list it as what it is, and whether any site trained on it."""
+    """A case, the sites that list it so, and its membership: True where any site trained on it."""
 
     case: Case
     sites: tuple[str, ...]
@@ -46,7 +46,7 @@ def subjects(
 
 
 def _datalists(experiment: Experiment, data: Data, book: FactsBook | None) -> Iterator[tuple[str, Datalist]]:
-    """Each site's list, whose files were all looked at."""
+    """Each site's list, whose files passed the audit."""
     dataset, lists = data.resolved()
     for site in experiment.training.sites:
         datalist = load_datalist(datalist_path(lists, site), dataset)
@@ -55,11 +55,11 @@ def _datalists(experiment: Experiment, data: Data, book: FactsBook | None) -> It
         yield site, datalist
 
 
-def _listed(cases: dict[str, Sequence[Case]], *, member: bool) -> dict[Path, Subject]:
-    """The cases of all sites by their label file."""
-    found: dict[Path, Subject] = {}
+def _listed(cases: dict[str, Sequence[Case]], *, member: bool) -> dict[tuple[Path, ...], Subject]:
+    """The cases of all sites by their images."""
+    found: dict[tuple[Path, ...], Subject] = {}
     for site, listed in cases.items():
         for case in listed:
-            sites = found[case.label].sites if case.label in found else ()
-            found[case.label] = Subject(case, tuple(dict.fromkeys((*sites, site))), member)
+            sites = found[case.images].sites if case.images in found else ()
+            found[case.images] = Subject(case, tuple(dict.fromkeys((*sites, site))), member)
     return found

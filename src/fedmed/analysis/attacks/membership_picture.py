@@ -10,15 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from fedmed.analysis.attacks.attack_statistics import Scores, roc, tpr_bound
-from fedmed.analysis.attacks.membership import POOLED, Found, scores
+from fedmed.analysis.attacks.membership import ALL_SITES, AttackResult, scores
 
-COLOURS = ("#d55e00", "#0072b2", "#009e73")
+ATTACK_COLOURS = ("#d55e00", "#0072b2", "#009e73")
 """Vermilion, blue and green of Okabe and Ito, which the colour-blind tell apart."""
 
 MEMBER, OTHER = "#d55e00", "#0072b2"
 
 
-def picture(table: pd.DataFrame, found: Sequence[Found], bound: tuple[float, float] | None, caption: str) -> bytes:
+def picture(
+    table: pd.DataFrame, found: Sequence[AttackResult], bound: tuple[float, float] | None, caption: str
+) -> bytes:
     """A PNG of the attacks over all sites; needs no screen.
 
     Left the ROC on log-log axes. A rate of 0 has no place there and is drawn at the edge, half of what one case makes.
@@ -26,15 +28,15 @@ def picture(table: pd.DataFrame, found: Sequence[Found], bound: tuple[float, flo
 
     Args:
         table: a row a case, as :func:`fedmed.analysis.attacks.membership.table_of` makes it.
-        found: what the attacks came to.
-        bound: (epsilon, delta) that was promised to patients, drawn as the area that no attack can reach.
-        caption: what the figure was made of, printed under it.
+        found: the attacks' results.
+        bound: (epsilon, delta) that is stated for patients, drawn as the area that no attack can reach.
+        caption: the origin of the figure, printed under it.
     """
     member = table["member"].to_numpy(bool)
     each = scores(table)
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     axes = figure.subplot_mosaic([["roc", name] for name in each], width_ratios=[1.25, 1])
-    _roc(axes["roc"], each, member, {one.attack: one for one in found if one.site == POOLED}, bound)
+    _roc(axes["roc"], each, member, {one.attack: one for one in found if one.site == ALL_SITES}, bound)
     for name, values in each.items():
         _histogram(axes[name], values[member], values[~member], name)
     axes[next(iter(each))].legend(fontsize=8)
@@ -48,12 +50,12 @@ def _roc(
     axes: Axes,
     each: Mapping[str, Scores],
     member: np.ndarray,
-    found: Mapping[str, Found],
+    found: Mapping[str, AttackResult],
     bound: tuple[float, float] | None,
 ) -> None:
     members, others = int(member.sum()), int((~member).sum())
     edges = 0.5 / others, 0.5 / members
-    for (name, values), colour, width in zip(each.items(), COLOURS, (5.0, 3.0, 1.5), strict=True):
+    for (name, values), colour, width in zip(each.items(), ATTACK_COLOURS, (5.0, 3.0, 1.5), strict=True):
         fpr, tpr = roc(values[member], values[~member])
         label = f"{name}: AUC {found[name].auc.value:.2f} ({found[name].auc.low:.2f} to {found[name].auc.high:.2f})"
         x, y = np.maximum(fpr, edges[0]), np.maximum(tpr, edges[1])

@@ -1,4 +1,4 @@
-"""A membership audit in words and numbers: what the attacks found, beside what was promised."""
+"""A membership audit in words and numbers: the success of the attacks beside the stated privacy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import pandas as pd
 
 from fedmed.analysis.attacks.attack_statistics import allowed, resolvable_fpr, tpr_bound
-from fedmed.analysis.attacks.membership import POOLED, RATES, Found
+from fedmed.analysis.attacks.membership import ALL_SITES, RATES, AttackResult
 from fedmed.analysis.attacks.stated_privacy import StatedPrivacy
 from fedmed.core.statistics import Estimate
 
 
-def as_text(found: Sequence[Found], promised: StatedPrivacy | None) -> str:
-    """A row an attack and group with 95 % intervals, beside each TPR the most that the promise allows, and notes."""
+def as_text(found: Sequence[AttackResult], promised: StatedPrivacy | None) -> str:
+    """A row an attack and group with 95 % intervals, beside each TPR its bound by the stated privacy, and notes."""
     table = pd.DataFrame([_row(each, promised) for each in found]).to_string(index=False, na_rep="-")
     others = found[0].others
     alarms = ", ".join(f"FPR {rate:.0%} allows {allowed(others, rate)} false alarms" for rate in RATES)
@@ -24,8 +24,8 @@ def as_text(found: Sequence[Found], promised: StatedPrivacy | None) -> str:
     )
 
 
-def as_json(found: Found, promised: StatedPrivacy | None) -> dict[str, Any]:
-    """As JSON values."""
+def as_json(found: AttackResult, promised: StatedPrivacy | None) -> dict[str, Any]:
+    """One attack's result as JSON values."""
     tpr = [
         {
             "fpr": rate,
@@ -38,16 +38,16 @@ def as_json(found: Found, promised: StatedPrivacy | None) -> dict[str, Any]:
     return {**found._asdict(), "auc": found.auc._asdict(), "tpr": tpr}
 
 
-def limit_of(found: Found, rate: float, promised: StatedPrivacy | None) -> float | None:
+def limit_of(found: AttackResult, rate: float, promised: StatedPrivacy | None) -> float | None:
     """The TPR that (epsilon, delta)-DP of patients allows, at the rate that the held-out cases resolve.
 
-    For all sites together it is the limit of the site that spent most. None where nothing was promised to patients.
+    For all sites together it is the limit of the site that spent most. None where none is stated for patients.
     """
-    spent = promised.of_patients(None if found.site == POOLED else found.site) if promised else None
+    spent = promised.of_patients(None if found.site == ALL_SITES else found.site) if promised else None
     return None if spent is None else tpr_bound(*spent, resolvable_fpr(found.others, rate))
 
 
-def _row(found: Found, promised: StatedPrivacy | None) -> dict[str, Any]:
+def _row(found: AttackResult, promised: StatedPrivacy | None) -> dict[str, Any]:
     row: dict[str, Any] = {"attack": found.attack, "group": found.site}
     row |= {"members": found.members, "held-out": found.others, "AUC": _interval(found.auc)}
     for rate, value in found.tpr.items():

@@ -3,13 +3,12 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from fedmed.analysis.evaluation.evaluation_folder import DOCUMENT, EVALUATION, EvaluationFolder
+from fedmed.analysis.evaluation.evaluation_table import POOLED
 from fedmed.analysis.evaluation.trained_model import TrainedModel
-from fedmed.core.errors import InputError, counted
+from fedmed.core.errors import counted
 from fedmed.data.brats.brats_layout import MODALITIES
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
@@ -93,23 +92,22 @@ def evaluated(run: RunFolder, model: TrainedModel) -> dict[str, float]:
     """
     digest = hashlib.sha256(model.weights.read_bytes()).hexdigest()
     scores: dict[str, float] = {}
-    for folder in sorted(path.parent for path in run.path.glob("evaluation/*/evaluation.json")):
-        about = RunFolder(folder).read_json("evaluation")
-        try:
-            if (about["weights_sha256"], about["flips"], about["data"]) == (digest, False, model.data):
-                scores |= {f"{about['split']}_{name}": value for name, value in _pooled(folder, model.task).items()}
-        except (KeyError, ValueError) as error:
-            raise InputError(f"{folder} holds no whole evaluation ({error!r}); evaluate the run anew.") from error
+    for path in sorted(run.path.glob(f"{EVALUATION}/*/{DOCUMENT}")):
+        folder = EvaluationFolder(path.parent)
+        about = folder.document()
+        if (about["weights_sha256"], about["flips"], about["data"]) == (digest, False, model.data):
+            scores |= {f"{about['split']}_{name}": value for name, value in _pooled(folder, model.task).items()}
     return scores
 
 
-def _pooled(folder: Path, task: Task) -> dict[str, float]:
+def _pooled(folder: EvaluationFolder, task: Task) -> dict[str, float]:
     """The evaluation's means over all cases, of metrics for which there is a better and a worse."""
-    table = pd.read_csv(folder / "table.csv")
+    table = folder.table()
     names = [metric.name for metric in task.METRICS if metric.better]
-    rows = table[(table["site"] == "pooled") & table["metric"].isin(names)].dropna(subset=["mean"])
-    means = {f"{metric}_{region.lower()}": value for metric, region, value in rows[["metric", "region", "mean"]].values}
-    return {"cases": len(RunFolder(folder).read_json("evaluation")["cases"]), **means}
+    rows = table[(table["site"] == POOLED) & table["metric"].isin(names)].dropna(subset=["value"])
+    columns = rows[["metric", "target", "value"]].itertuples(index=False)
+    means = {f"{metric}_{target.lower()}": value for metric, target, value in columns}
+    return {"cases": len(folder.document()["cases"]), **means}
 
 
 def _network_format(regions: Mapping[str, str]) -> dict[str, Any]:

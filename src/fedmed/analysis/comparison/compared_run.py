@@ -1,4 +1,4 @@
-"""A finished run as a comparison sees it: its evaluation, what it spent and what it cost."""
+"""A finished run with what a comparison needs of it: its evaluation, its privacy and its cost."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,6 @@ import pandas as pd
 
 from fedmed.analysis.comparison.run_cost import Cost, PrivacySpent, cost_of, spent
 from fedmed.analysis.evaluation.evaluation_folder import DOCUMENT, EVALUATION, EvaluationFolder
-from fedmed.analysis.evaluation.evaluation_table import COLUMNS
 from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
@@ -22,12 +21,12 @@ FACTS = {
     "label_scheme": "another label scheme",
     "flips": "another use of mirrored copies (--flips)",
 }
-"""What two evaluations must have in common beside their cases, and how a difference is called."""
+"""Facts that two evaluations must have in common beside their cases, and the words for a difference."""
 
 BY_CASE = ("cases", "patients", "truth_sha256")
 
-KEYS = (*FACTS, "data", *BY_CASE)
-"""What a comparison reads of an evaluation's document."""
+COMPARED_KEYS = (*FACTS, "data", *BY_CASE)
+"""The keys of an evaluation's document that a comparison reads."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def metric_of(runs: Sequence[ComparedRun], name: str) -> Metric:
     if name not in usable:
         raise InputError(f"--metric is {name}; expected one of {', '.join(usable)}, which say what is better.")
     for run in runs:
-        if name not in set(run.cases["metric"]):
+        if not set(usable[name].quantities) <= set(run.cases["quantity"]):
             raise InputError(
                 f"The evaluation of {run.label} has no {name}; make it anew with: "
                 f"{evaluate_command(run.path, run.model, run.about['split'])} --force"
@@ -97,7 +96,7 @@ def metric_of(runs: Sequence[ComparedRun], name: str) -> Metric:
 
 
 def evaluate_command(path: Path, model: str, split: str) -> str:
-    """What makes a missing evaluation."""
+    """The command that makes a missing evaluation."""
     which = model if model in ("best", "last") else f"{model}.pt"
     command = f"python result_stat/evaluate.py {shlex.quote(str(path))} --model {which}"
     return command if split == "validation" else f"{command} --split {split}"
@@ -123,8 +122,8 @@ def _commit(run: RunFolder) -> str:
 
 
 def _whole(cases: pd.DataFrame, about: Mapping[str, Any]) -> bool:
-    """Whether the table and the document are of the known form and of the same cases."""
-    if not set(COLUMNS) <= set(cases.columns) or not isinstance(about, dict) or not set(KEYS) <= set(about):
+    """True where the document has the known form and is of the cases of the table."""
+    if not set(COMPARED_KEYS) <= set(about):
         return False
     by_case = [about[name] for name in BY_CASE]
     if not all(isinstance(each, dict | list) and set(each) == set(cases["case"]) for each in by_case):

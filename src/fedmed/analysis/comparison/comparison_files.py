@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedmed.analysis.comparison.comparison_report import Compared, comparison_numbers, runs_numbers, sections
+from fedmed.analysis.comparison.comparison_report import Compared, blocks, comparison_numbers, runs_numbers
 from fedmed.analysis.comparison.table_document import latex, markdown
 from fedmed.core.errors import InputError
 
@@ -38,7 +38,7 @@ def contents(found: Compared, out: Sequence[Path]) -> dict[Path, bytes]:
             texts[path] = runs_numbers(found).to_csv(index=False)
             texts[path_of_tests(path)] = comparison_numbers(found).to_csv(index=False)
         else:
-            texts[path] = (latex if path.suffix == ".tex" else markdown)(sections(found))
+            texts[path] = (latex if path.suffix == ".tex" else markdown)(blocks(found))
     return {path: text.encode() for path, text in texts.items()}
 
 

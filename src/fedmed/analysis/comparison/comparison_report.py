@@ -7,35 +7,44 @@ from typing import Any
 import pandas as pd
 
 from fedmed.analysis.comparison.compared_run import ComparedRun
+from fedmed.analysis.comparison.comparison_warnings import comparison_warnings
 from fedmed.analysis.comparison.configuration import configurations
 from fedmed.analysis.comparison.paired_comparison import (
     SIGNIFICANT,
-    Comparison,
-    by_case,
+    RunDifference,
     compare,
-    means,
+    effect_text,
+    figures,
     p_text,
     sentence,
 )
-from fedmed.analysis.comparison.table_document import Section
-from fedmed.analysis.evaluation.evaluation_table import FEW, OF_FEW, OVERALL, Spread, number_text, spread, spread_text
+from fedmed.analysis.comparison.table_document import Block
+from fedmed.analysis.evaluation.evaluation_table import (
+    MOST_COLUMNS,
+    OVERALL,
+    Spread,
+    metric_heading,
+    number_text,
+    spread,
+    spread_text,
+)
+from fedmed.analysis.evaluation.patient_bootstrap import DRAWS
 from fedmed.core.errors import counted
 from fedmed.core.statistics import RESAMPLES, Estimate
 from fedmed.tasks.base import Metric
 
-SEED = 0
-"""Of the bootstrap."""
+BOOTSTRAP_SEED = 0
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Everything that is said of some runs, as numbers; dictionaries are by the runs' labels."""
+    """All numbers of a comparison; dictionaries are by the runs' labels."""
 
     runs: tuple[ComparedRun, ...]
     metric: Metric
     configurations: Mapping[str, str]
-    means: Mapping[str, Mapping[str, Estimate]]  # by region, and overall
-    comparisons: tuple[Comparison, ...]
+    figures: Mapping[str, Mapping[str, Estimate]]  # by target, and overall
+    comparisons: tuple[RunDifference, ...]
     spreads: Mapping[str, Spread | None]  # between sites; None where there are not two of them
 
     @property
@@ -45,47 +54,51 @@ class Compared:
 
 def compared(runs: Sequence[ComparedRun], metric: Metric) -> Compared:
     """Every number of the report, of runs that were scored alike on the same cases."""
-    values = {run.label: by_case(run.cases, metric.name) for run in runs}
+    cases = {run.label: run.cases for run in runs}
     patients = runs[0].patients
-    labels = list(values)
     return Compared(
         tuple(runs),
         metric,
-        dict(zip(labels, configurations([run.experiment for run in runs]), strict=True)),
-        {label: means(values[label], patients, SEED) for label in labels},
-        tuple(compare(values, patients, SEED)),
+        dict(zip(cases, configurations([run.experiment for run in runs]), strict=True)),
+        {label: figures(table, metric, patients, BOOTSTRAP_SEED) for label, table in cases.items()},
+        tuple(compare(cases, metric, patients, BOOTSTRAP_SEED)),
         {run.label: spread(run.cases, metric) for run in runs},
     )
 
 
-def sections(found: Compared) -> list[Section]:
+def blocks(found: Compared) -> list[Block]:
     """The report."""
     metric, about = found.metric, found.runs[0].about
-    unit = f" ({metric.unit})" if metric.unit else ""
     cases = f"{counted(len(found.patients), about['split'] + ' case')} of {_patients(found)}"
     names = {label: f"{label} ({words})" for label, words in found.configurations.items()}
-    family, overall = len(found.comparisons), [each for each in found.comparisons if each.region == OVERALL]
-    told = [sentence(each, names, metric, family) for each in overall] or ["No case has a value to compare."]
-    scored = f"{metric.title}{unit} of the {_common_model(found)} models on {cases}"
+    family, overall = len(found.comparisons), [each for each in found.comparisons if each.target == OVERALL]
+    sentences = [sentence(each, names, metric, family) for each in overall] or ["No case has a value to compare."]
+    figure = "mean [95 % interval]" if metric.combines == "values" else "value [95 % interval]"
+    scored = f"{metric_heading(metric)} of the {_common_model(found)} models on {cases}"
     return [
-        Section(f"{scored}: mean [95 % interval]", runs_table(found)),
-        Section(f"Run against run, {metric.title}{unit}", comparison_table(found), told),
+        Block(f"{scored}: {figure}", runs_table(found)),
+        *([Block(f"{scored}, by target: {figure}", target_table(found))] if _many_targets(found) else []),
+        Block(f"Run against run, {metric_heading(metric)}", comparison_table(found), sentences),
         _between_sites(found),
-        Section("How to read this", items=notes(found)),
+        Block("How to read this", items=notes(found)),
     ]
 
 
 def runs_table(found: Compared) -> pd.DataFrame:
-    """A row a run: the published columns, what privacy was spent, and what the run cost."""
+    """A row a run: the published columns, the privacy spent, and the cost of the run.
+
+    Many targets have a table of their own, :func:`target_table`.
+    """
     rows = []
     for run in found.runs:
-        cost = run.cost
-        planned = run.experiment.training.num_rounds
+        cost, planned = run.cost, run.experiment.training.num_rounds
+        estimates = found.figures[run.label]
+        shown = {OVERALL: estimates[OVERALL]} if _many_targets(found) else estimates
         rows.append(
             {
                 "configuration": found.configurations[run.label],
                 "run": run.label if run.model == _common_model(found) else f"{run.label}, {run.model} model",
-                **{region: _interval(each, found.metric) for region, each in found.means[run.label].items()},
+                **{target: _interval(each, found.metric) for target, each in shown.items()},
                 "epsilon": epsilon_text(run),
                 "unit": run.spent.unit,
                 "rounds": str(cost.rounds) if cost.rounds == planned else f"{cost.rounds} of {planned}",
@@ -96,8 +109,18 @@ def runs_table(found: Compared) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def target_table(found: Compared) -> pd.DataFrame:
+    """A row a target and a column a run."""
+    targets = [target for target in found.figures[found.runs[0].label] if target != OVERALL]
+    columns = {
+        run.label: [_interval(found.figures[run.label][target], found.metric) for target in targets]
+        for run in found.runs
+    }
+    return pd.DataFrame({"target": targets, **columns})
+
+
 def epsilon_text(run: ComparedRun) -> str:
-    """What the site that spent most has spent, in words that cannot be misread."""
+    """The epsilon of the site that spent most, in words that cannot be misread."""
     spent = run.spent
     if spent.guarantee != "formal":
         return "none" if spent.guarantee == "none" else f"{spent.guarantee}: no meaningful epsilon"
@@ -109,22 +132,23 @@ def epsilon_text(run: ComparedRun) -> str:
 
 
 def comparison_table(found: Compared) -> pd.DataFrame | None:
-    """A row a pair of runs and region."""
+    """A row a pair of runs and target; without columns that the test has nothing for."""
     if not found.comparisons:
         return None
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "difference of": f"{each.subject} - {each.reference}",
-            "region": each.region,
-            "cases": str(each.test.pairs),
-            "mean": _interval(each.difference, found.metric),
+            "target": each.target,
+            "cases": str(each.cases),
+            _figure(found): _interval(each.difference, found.metric),
             "median": number_text(each.test.median_difference, found.metric),
-            "rank-biserial": f"{each.test.effect:.2f}",
+            "rank-biserial": effect_text(each.test.effect),
             "p": p_text(each.test.p),
             "p, Holm": p_text(each.p),
         }
         for each in found.comparisons
     )
+    return table if found.metric.combines == "values" else table.drop(columns=["median", "rank-biserial"])
 
 
 def runs_numbers(found: Compared) -> pd.DataFrame:
@@ -133,11 +157,11 @@ def runs_numbers(found: Compared) -> pd.DataFrame:
     for run in found.runs:
         row: dict[str, Any] = {"configuration": found.configurations[run.label], "run": run.label, "model": run.model}
         row |= {"metric": found.metric.name, "cases": len(found.patients)}
-        for region, each in found.means[run.label].items():
-            row |= {region: each.value, f"{region}_low": each.low, f"{region}_high": each.high}
+        for target, each in found.figures[run.label].items():
+            row |= {target: each.value, f"{target}_low": each.low, f"{target}_high": each.high}
         row |= {f"privacy_{name}": value for name, value in vars(run.spent).items()} | run.cost._asdict()
         sites = found.spreads[run.label]
-        row |= {"worst_site": sites.worst, "worst_site_mean": sites.worst_mean} if sites else {}
+        row |= {"worst_site": sites.worst, "worst_site_mean": sites.worst_value} if sites else {}
         row |= {"site_gap": sites.gap, "site_std": sites.std} if sites else {}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -145,12 +169,13 @@ def runs_numbers(found: Compared) -> pd.DataFrame:
 
 def comparison_numbers(found: Compared) -> pd.DataFrame:
     """The tests as numbers, for a CSV file."""
-    names = ["subject", "reference", "region", "cases", "mean_difference", "low", "high", "median_difference"]
-    names += ["rank_biserial", "p", "p_holm", "tests"]
+    names = ["subject", "reference", "target", "cases", "mean_difference", "low", "high", "median_difference"]
+    names += ["rank_biserial", "test", "p", "p_holm", "tests"]
     rows = [
         (
-            *(each.subject, each.reference, each.region, each.test.pairs, *each.difference),
-            *(each.test.median_difference, each.test.effect, each.test.p, each.p, len(found.comparisons)),
+            *(each.subject, each.reference, each.target, each.cases, *each.difference),
+            *(each.test.median_difference, each.test.effect, each.method),
+            *(each.test.p, each.p, len(found.comparisons)),
         )
         for each in found.comparisons
     ]
@@ -158,60 +183,62 @@ def comparison_numbers(found: Compared) -> pd.DataFrame:
 
 
 def notes(found: Compared) -> list[str]:
-    """What a reader must know to read the numbers."""
-    said = [
-        f"Intervals: bootstrap of the mean over all values ({OVERALL}: of all regions), {_patients(found)} drawn anew "
-        f"{RESAMPLES} times with seed {SEED}, bias-corrected and accelerated, widened for few patients. They say how "
-        "the mean varies with the patients, not with the seed of a training, and are not corrected for their number.",
-        "Tests: Wilcoxon signed rank of the difference by case (overall: of the case's mean over its regions), "
-        f"two-sided, cases without a difference left out; Holm's correction over all {len(found.comparisons)} tests "
-        f"of this page; significant where p is at most {SIGNIFICANT:g}. Rank-biserial correlation: 1 where the first "
-        "run has the higher value in every case, -1 where it has the lower one.",
+    """The sentences that a reader needs to understand the numbers."""
+    data = ", ".join(dict.fromkeys(run.about["data"] for run in found.runs))
+    return [
+        f"Data: {data}.",
+        _note_on_intervals(found),
+        _note_on_tests(found),
         "Epsilon is that of the site that spent most; unit is whose presence it hides. Seconds are those of the "
         "rounds on the machine that each run had; MB are parameters, 1e6 bytes, of all sites in all rounds; - was "
         "not recorded.",
+        *comparison_warnings(found.runs),
     ]
-    data = ", ".join(dict.fromkeys(run.about["data"] for run in found.runs))
-    return [f"Data: {data}.", *said, *_warnings(found)]
 
 
-def _warnings(found: Compared) -> list[str]:
-    """What weakens this very comparison."""
-    said = []
-    commits = {run.label: run.commit for run in found.runs}
-    if len(set(commits.values())) > 1 or any(commit.endswith("+") for commit in commits.values()):
-        told = ", ".join(f"{label} {commit}" for label, commit in commits.items())
-        said.append(f"The runs are not known to be of one code ({told}; + is with changes that were not committed).")
-    alone = ", ".join(run.label for run in found.runs if not run.experiment.algorithm.has_global_model)
-    if alone:
-        said.append(f"MB of {alone} are what FLARE's protocol moves: the untrained model, and differences of zero.")
-    patients, models = set(found.patients.values()), {run.model for run in found.runs}
-    if len(patients) < FEW:
-        said.append(f"{_patients(found)} are few: {OF_FEW}")
-    if len(patients) < len(found.patients):
-        said.append("Several cases are of one patient; the tests count them as independent, which they are not.")
-    if models == {"best", "last"}:
-        last = ", ".join(run.label for run in found.runs if run.model == "last")
-        said.append(f"No best model was chosen of {last}, as scores stay at the sites: its last one is compared.")
-    if "best" in models and found.runs[0].about["split"] == "validation":
-        said.append(
-            "A best model was chosen by its scores on validation cases, which flatters it on them; --model last and "
-            "--split test do not."
+def _note_on_intervals(found: Compared) -> str:
+    if found.metric.combines == "values":
+        return (
+            f"Intervals: bootstrap of the mean over all values ({OVERALL}: of all targets), {_patients(found)} drawn "
+            f"anew {RESAMPLES} times with seed {BOOTSTRAP_SEED}, bias-corrected and accelerated, widened for few "
+            "patients. They say how the mean varies with the patients, not with the seed of a training, and are not "
+            "corrected for their number."
         )
-    said += [f"{run.label} did not finish, it is {run.status}." for run in found.runs if run.status != "finished"]
-    return said
+    return (
+        f"Intervals: percentiles of the figure over {_patients(found)} drawn anew {DRAWS} times with seed "
+        f"{BOOTSTRAP_SEED}, widened for few patients; of a difference the same patients are drawn for both runs. They "
+        "say how the figure varies with the patients, not with the seed of a training, and are not corrected for their "
+        "number."
+    )
 
 
-def _between_sites(found: Compared) -> Section:
+def _note_on_tests(found: Compared) -> str:
+    holm = (
+        f"Holm's correction over all {len(found.comparisons)} tests of this page; significant where p is at most "
+        f"{SIGNIFICANT:g}."
+    )
+    if found.metric.combines == "values":
+        return (
+            "Tests: Wilcoxon signed rank of the difference by case (overall: of the case's mean over its targets), "
+            f"two-sided, cases without a difference left out; {holm} Rank-biserial correlation: 1 where the first "
+            "run has the higher value in every case, -1 where it has the lower one."
+        )
+    return (
+        "Tests: permutation, two-sided: the two runs' rows of a patient are exchanged, in all ways or, of more than 10 "
+        f"patients, in {DRAWS} at random; {holm}"
+    )
+
+
+def _between_sites(found: Compared) -> Block:
     """A row a run whose sites have cases of their own, and a sentence for the others."""
     known = [(label, each) for label, each in found.spreads.items() if each is not None]
     table = pd.DataFrame(
         {
             "run": label,
             "worst site": each.worst,
-            "worst mean": number_text(each.worst_mean, found.metric),
+            f"worst {_figure(found)}": number_text(each.worst_value, found.metric),
             "best site": each.best,
-            "best mean": number_text(each.best_mean, found.metric),
+            f"best {_figure(found)}": number_text(each.best_value, found.metric),
             "gap": number_text(each.gap, found.metric),
             "standard deviation": number_text(each.std, found.metric),
         }
@@ -222,14 +249,22 @@ def _between_sites(found: Compared) -> Section:
         if found.spreads[run.label] is None:
             silent.setdefault(spread_text(run.cases, found.metric), []).append(run.label)
     items = [f"{', '.join(labels)}: {words}" for words, labels in silent.items()]
-    title = f"Between the sites, {found.metric.title}: a site's mean is over its cases and regions"
-    return Section(title, table if known else None, items)
+    title = f"Between the sites, {found.metric.title}: a site's {_figure(found)} is over its cases and targets"
+    return Block(title, table if known else None, items)
 
 
 def _common_model(found: Compared) -> str:
     """The model of most runs, which the others' rows depart from; best where it is undecided."""
     models = [run.model for run in found.runs]
     return max(sorted(set(models)), key=models.count)
+
+
+def _figure(found: Compared) -> str:
+    return "mean" if found.metric.combines == "values" else "value"
+
+
+def _many_targets(found: Compared) -> bool:
+    return len(found.figures[found.runs[0].label]) > MOST_COLUMNS
 
 
 def _patients(found: Compared) -> str:

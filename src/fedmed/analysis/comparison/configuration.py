@@ -1,4 +1,4 @@
-"""What runs are, in words: their choices, and the options in which they differ. Pure functions."""
+"""Configurations of runs in words: their choices, and the options in which they differ. Pure functions."""
 
 import dataclasses
 import json
@@ -9,18 +9,18 @@ from fedmed.core.options import to_plain
 from fedmed.core.plugin import Plugin
 from fedmed.experiment import Experiment
 
-TOLD_APART = ("n_clients", "num_rounds", "cross_site")
+SHOWN_ELSEWHERE = ("n_clients", "num_rounds", "cross_site")
 """Options of the training that a comparison shows elsewhere, or that leave the models as they are."""
 
 
 def configurations(experiments: Sequence[Experiment]) -> list[str]:
     """Each run's algorithm, sites and privacy, such as ``fedavg, 4 sites, svt (dp_epsilon 21)``, and what else differs.
 
-    An option of an algorithm or mechanism is told where one of the runs with it departs from its default. Training on
-    one site is ``central``. Speed and paths are not told.
+    An option of an algorithm or mechanism is stated where one of the runs with it departs from its default. Training on
+    one site is ``central``. Speed and paths are not stated.
     """
     others = [
-        {name: value for name, value in training_options(each).items() if name not in TOLD_APART}
+        {name: value for name, value in training_options(each).items() if name not in SHOWN_ELSEWHERE}
         for each in experiments
     ]
     differing = varying(others)
@@ -71,6 +71,6 @@ def _plugins_in_words(plugins: Sequence[Plugin]) -> list[str]:
     for plugin in plugins:
         names = dict.fromkeys(name for other in plugins if other.name == plugin.name for name in own_options(other))
         values = to_plain(plugin)
-        told = ", ".join(f"{name} {shown(values[name])}" for name in names if values[name] is not None)
-        texts.append(f"{plugin.name} ({told})" if told else plugin.name)
+        options = ", ".join(f"{name} {shown(values[name])}" for name in names if values[name] is not None)
+        texts.append(f"{plugin.name} ({options})" if options else plugin.name)
     return texts

@@ -1,75 +1,127 @@
-"""Runs against each other, on the same cases: means with intervals, paired tests, and a sentence for each pair.
+"""Runs against each other, on the same cases: figures with intervals, paired tests, and a sentence for each pair.
 
-Pure functions over tables. ``values`` is a run's table of one metric, a row a case and a column a region, NaN where
-the metric has no value; ``patients`` is the patient of each case.
+Pure functions over long tables, one a run, with the columns case, target, quantity and value; ``patients`` is the
+patient of each case. A metric that is a mean of the cases' values is tested by Wilcoxon's signed rank test of the
+differences by case. A figure such as F1 or AUROC, of which a single case has none, is tested by exchanging the runs'
+rows of whole patients.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from fedmed.analysis.evaluation.evaluation_table import OVERALL, number_text
+from fedmed.analysis.evaluation.patient_bootstrap import figure_interval, paired_difference
 from fedmed.core.errors import counted
 from fedmed.core.statistics import Estimate, PairedTest, holm, mean_interval, paired_test
 from fedmed.tasks.base import Metric
 
 SIGNIFICANT = 0.05
 
+Method = Literal["Wilcoxon", "permutation"]
 
-class Comparison(NamedTuple):
-    """One run, the subject, against another on one region or overall."""
+
+class RunDifference(NamedTuple):
+    """One run, the subject, against another on one target or overall."""
 
     subject: str
     reference: str
-    region: str
-    difference: Estimate  # subject less reference, the mean over all values
-    test: PairedTest
+    target: str
+    cases: int
+    difference: Estimate  # subject less reference, of the figures over all rows
+    test: PairedTest  # its pairs are cases of Wilcoxon's test, patients of the permutation test
+    method: Method
     p: float  # after Holm's correction
-    least_p: float  # after Holm's correction, if all cases of all comparisons pointed one way
+    least_p: float  # after Holm's correction, if all pairs of all comparisons pointed one way
 
 
-def by_case(cases: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The values of a metric from a long table; where several sites' models were scored on a case, their mean."""
-    of_metric = cases[cases["metric"] == metric]
-    means = of_metric.groupby(["case", "region"], sort=False)["value"].mean().unstack("region")
-    return means[list(dict.fromkeys(of_metric["region"]))]
+def by_case(cases: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """The values of a quantity, a row a case and a column a target; the mean where several sites' models scored one."""
+    own = cases[cases["quantity"] == quantity]
+    means = own.groupby(["case", "target"], sort=False)["value"].mean().unstack("target")
+    return means[list(dict.fromkeys(own["target"]))]
 
 
-def means(values: pd.DataFrame, patients: Mapping[str, str], seed: int = 0) -> dict[str, Estimate]:
-    """The mean and its interval of all values, under ``overall``, and of each region's."""
-    return {region: _mean(part, patients, seed) for region, part in _parts(values).items()}
+def figures(cases: pd.DataFrame, metric: Metric, patients: Mapping[str, str], seed: int = 0) -> dict[str, Estimate]:
+    """The figure and its interval over all rows, under ``overall``, and over those of each target."""
+    if metric.combines == "values":
+        parts = _parts(_values(cases, metric))
+        return {target: _mean(part, patients, seed) for target, part in parts.items()}
+    return {target: figure_interval(metric, part, patients, seed) for target, part in _tables(cases, metric).items()}
 
 
-def compare(values: Mapping[str, pd.DataFrame], patients: Mapping[str, str], seed: int = 0) -> list[Comparison]:
-    """Every run against every one before it, overall and by region; one family for Holm's correction.
+def compare(
+    cases: Mapping[str, pd.DataFrame], metric: Metric, patients: Mapping[str, str], seed: int = 0
+) -> list[RunDifference]:
+    """Every run against every one before it, overall and by target; one family for Holm's correction.
 
-    The overall test pairs the cases' means over their regions. A case is left out where one of the two has no value,
-    and a comparison where no case is left.
+    Wilcoxon's overall test pairs the cases' means over their targets. A case is left out where one of the two has no
+    value, and a comparison where no case is left.
+
+    Args:
+        cases: a long table by run.
+        metric: that both runs' tables have the quantities of.
+        patients: the patient of each case.
+        seed: of the draws of patients, and of the permutations.
     """
-    found = []
-    for reference, subject in combinations(values, 2):
-        differences = values[subject] - values[reference]
-        for region, part in _parts(differences).items():
-            test = _paired(values[subject], values[reference], part)
-            if test is not None:
-                difference = _mean(part, patients, seed)
-                found.append(Comparison(subject, reference, region, difference, test, test.p, test.least_p))
+    pairs = _differences_of_means if metric.combines == "values" else _differences_of_figures
+    found = list(pairs(cases, metric, patients, seed))
     adjusted, least = holm([each.test.p for each in found]), holm([each.test.least_p for each in found])
     return [each._replace(p=float(p), least_p=float(q)) for each, p, q in zip(found, adjusted, least, strict=True)]
 
 
+def _differences_of_means(
+    cases: Mapping[str, pd.DataFrame], metric: Metric, patients: Mapping[str, str], seed: int
+) -> Iterator[RunDifference]:
+    values = {label: _values(table, metric) for label, table in cases.items()}
+    for reference, subject in combinations(values, 2):
+        differences = values[subject] - values[reference]
+        for target, part in _parts(differences).items():
+            test = _paired(values[subject], values[reference], part)
+            if test is not None:
+                difference = _mean(part, patients, seed)
+                yield RunDifference(
+                    subject, reference, target, test.pairs, difference, test, "Wilcoxon", test.p, test.least_p
+                )
+
+
+def _differences_of_figures(
+    cases: Mapping[str, pd.DataFrame], metric: Metric, patients: Mapping[str, str], seed: int
+) -> Iterator[RunDifference]:
+    tables = {label: _tables(table, metric) for label, table in cases.items()}
+    for reference, subject in combinations(tables, 2):
+        for target, ours in tables[subject].items():
+            difference, test = paired_difference(metric, ours, tables[reference][target], patients, seed)
+            if not math.isnan(difference.value):
+                scored = ours["case"].nunique()
+                yield RunDifference(
+                    subject, reference, target, scored, difference, test, "permutation", test.p, test.least_p
+                )
+
+
+def _values(cases: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    return by_case(cases, metric.quantities[0])
+
+
+def _tables(cases: pd.DataFrame, metric: Metric) -> dict[str, pd.DataFrame]:
+    """The rows of a metric's quantities: all of them, and those of each target."""
+    own = cases[cases["quantity"].isin(metric.quantities)]
+    return {OVERALL: own, **{str(target): own[own["target"] == target] for target in dict.fromkeys(own["target"])}}
+
+
 def _paired(subject: pd.DataFrame, reference: pd.DataFrame, differences: pd.DataFrame) -> PairedTest | None:
-    """By case, the mean over the regions where both have a value."""
+    """By case, the mean over the targets where both have a value."""
     both = differences.notna()
     a, b = (table[differences.columns].where(both).mean(axis=1).dropna() for table in (subject, reference))
     return paired_test(a, b.loc[a.index]) if len(a) else None
 
 
 def _parts(values: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """All regions, and each alone."""
-    return {OVERALL: values, **{str(region): values[[region]] for region in values}}
+    """All targets, and each alone."""
+    return {OVERALL: values, **{str(target): values[[target]] for target in values}}
 
 
 def _mean(values: pd.DataFrame, patients: Mapping[str, str], seed: int) -> Estimate:
@@ -77,36 +129,35 @@ def _mean(values: pd.DataFrame, patients: Mapping[str, str], seed: int) -> Estim
     return mean_interval(known.to_numpy(), [patients[case] for case, _ in known.index], seed)
 
 
-def sentence(found: Comparison, names: Mapping[str, str], metric: Metric, family: int) -> str:
-    """What a comparison found, in words that claim no more than that.
+def sentence(found: RunDifference, names: Mapping[str, str], metric: Metric, family: int) -> str:
+    """The result of a comparison, in words that claim no more than that.
 
     Args:
         names: of the runs, by their labels.
-        family: how many tests Holm's correction covers.
+        family: the number of tests that Holm's correction covers.
     """
-    subject, reference, cases = names[found.subject], names[found.reference], counted(found.test.pairs, "case")
+    subject, reference, cases = names[found.subject], names[found.reference], counted(found.cases, "case")
+    direction = found.difference.value if math.isnan(found.test.effect) else found.test.effect
     if found.least_p > SIGNIFICANT:
-        said = (
-            f"{cases} {'is' if found.test.pairs == 1 else 'are'} too few to tell {subject} from {reference} in "
+        result = (
+            f"{cases} {'is' if found.cases == 1 else 'are'} too few to tell {subject} from {reference} in "
             f"{metric.title}: even if all pointed one way in every test, p would be {p_text(found.least_p)}"
         )
     elif found.p > SIGNIFICANT:
-        said = (
+        result = (
             f"No difference was found between {subject} and {reference} in {metric.title} over {cases}; that is no "
             "proof of equality"
         )
-    elif found.difference.value * found.test.effect < 0:
-        said = (
-            f"{subject} is {_better(found.test.effect, metric)} than {reference} in {metric.title} in the larger part "
+    elif found.difference.value * direction < 0:
+        result = (
+            f"{subject} is {_better(direction, metric)} than {reference} in {metric.title} in the larger part "
             f"of {cases} but {_better(found.difference.value, metric)} on average, because of a few large differences"
         )
     else:
         amount = f"{number_text(abs(found.difference.value), metric)} {metric.unit}".strip()
-        said = (
-            f"{subject} is {_better(found.test.effect, metric)} than {reference} in {metric.title} by {amount} on "
-            f"average over {cases}"
-        )
-    return f"{said} ({_numbers(found, metric, family)})."
+        over = f"on average over {cases}" if metric.combines == "values" else f"over {cases}"
+        result = f"{subject} is {_better(direction, metric)} than {reference} in {metric.title} by {amount} {over}"
+    return f"{result} ({_numbers(found, metric, family)})."
 
 
 def p_text(p: float) -> str:
@@ -114,15 +165,21 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def effect_text(effect: float) -> str:
+    """A rank-biserial correlation; a dash where the test has none."""
+    return "-" if math.isnan(effect) else f"{effect:.2f}"
+
+
 def _better(difference: float, metric: Metric) -> str:
     return "better" if (difference > 0) == (metric.better == "higher") else "worse"
 
 
-def _numbers(found: Comparison, metric: Metric, family: int) -> str:
+def _numbers(found: RunDifference, metric: Metric, family: int) -> str:
     value, low, high = (number_text(each, metric) for each in found.difference)
     unit = f" {metric.unit}" if metric.unit else ""
     p = p_text(found.p) if found.p < 0.001 else f"= {p_text(found.p)}"
+    effect = "" if math.isnan(found.test.effect) else f", rank-biserial correlation {effect_text(found.test.effect)}"
     return (
-        f"difference {value}{unit}, 95 % interval {low} to {high}; Wilcoxon p {p} after Holm over {family} tests, "
-        f"rank-biserial correlation {found.test.effect:.2f}"
+        f"difference {value}{unit}, 95 % interval {low} to {high}; {found.method} p {p} after Holm over {family} tests"
+        f"{effect}"
     )

@@ -8,37 +8,37 @@ import pandas as pd
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part of a document, in the order of its fields; what is empty is left out."""
+class Block:
+    """A title with a table and a list; an empty one is left out."""
 
     title: str
     table: pd.DataFrame | None = None  # of text
     items: Sequence[str] = ()
 
 
-def markdown(sections: Sequence[Section]) -> str:
+def markdown(document: Sequence[Block]) -> str:
     """The document as GitHub reads it."""
-    blocks = []
-    for section in sections:
-        blocks.append(f"**{section.title}**")
-        if section.items:
-            blocks.append("\n".join(f"- {item}" for item in section.items))
-        if section.table is not None:
-            blocks.append(_markdown_table(section.table))
-    return "\n\n".join(blocks) + "\n"
+    parts = []
+    for block in document:
+        parts.append(f"**{block.title}**")
+        if block.items:
+            parts.append("\n".join(f"- {item}" for item in block.items))
+        if block.table is not None:
+            parts.append(_markdown_table(block.table))
+    return "\n\n".join(parts) + "\n"
 
 
-def latex(sections: Sequence[Section]) -> str:
+def latex(document: Sequence[Block]) -> str:
     r"""The document for ``\input``; needs no package."""
-    blocks = []
-    for section in sections:
-        blocks.append(rf"\paragraph{{{escaped(section.title)}}}")
-        if section.items:
-            items = "\n".join(rf"\item {escaped(item)}" for item in section.items)
-            blocks.append(f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}")
-        if section.table is not None:
-            blocks.append(_latex_table(section.table))
-    return "\n\n".join(blocks) + "\n"
+    parts = []
+    for block in document:
+        parts.append(rf"\paragraph{{{escaped(block.title)}}}")
+        if block.items:
+            items = "\n".join(rf"\item {escaped(item)}" for item in block.items)
+            parts.append(f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}")
+        if block.table is not None:
+            parts.append(_latex_table(block.table))
+    return "\n\n".join(parts) + "\n"
 
 
 def escaped(text: str) -> str:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from fedmed.analysis.curves.run_curves import over_sites, read_run, scored_shares
 from fedmed.analysis.curves.run_groups import Group, group_runs
-from fedmed.analysis.curves.runs_picture import Look, draw
-from fedmed.analysis.curves.tensorboard_events import COLUMNS, cut_short, site_folders, smooth
+from fedmed.analysis.curves.runs_picture import CurveStyle, draw
+from fedmed.analysis.curves.tensorboard_events import SCALAR_COLUMNS, cut_short, site_folders, smooth
 from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK
 from fedmed.core import registry
 from fedmed.core.cli import warn
@@ -89,18 +89,18 @@ def long_table(table: pd.DataFrame, weight: float) -> bytes:
     """Every point as CSV: run, site, tag, step, value and smoothed, each site's curve smoothed by itself."""
     values = table.groupby(["run", "site", "tag"], sort=False)["value"]
     smoothed = values.transform(lambda curve: smooth(curve, weight))
-    return table[COLUMNS].assign(smoothed=smoothed).to_csv(index=False).encode()
+    return table[SCALAR_COLUMNS].assign(smoothed=smoothed).to_csv(index=False).encode()
 
 
-def picture(table: pd.DataFrame, tags: Sequence[str], runs: Mapping[str, Path], look: Look, form: str) -> bytes:
+def picture(table: pd.DataFrame, tags: Sequence[str], runs: Mapping[str, Path], style: CurveStyle, form: str) -> bytes:
     """The figure as ``png`` or ``svg``."""
     drawn = {label: path for label, path in runs.items() if label in set(table["run"])}
     groups = group_runs(drawn)
     _warn_of_uneven(table, groups)
-    shares = [label for label, path in drawn.items() if look.by_site and scored_shares(path)]
+    shares = [label for label, path in drawn.items() if style.by_site and scored_shares(path)]
     note = f"The sites of {', '.join(shares)} scored different cases: each its share of the list." if shares else ""
     file = io.BytesIO()
-    draw(table, tags, groups, look, note).savefig(file, format=form, dpi=130)
+    draw(table, tags, groups, style, note).savefig(file, format=form, dpi=130)
     return file.getvalue()
 
 

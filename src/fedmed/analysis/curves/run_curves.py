@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from fedmed.analysis.curves.tensorboard_events import read_scalars, smooth
+from fedmed.core.names import HISTORY
 from fedmed.core.site_scores import CASES, weight_of
-from fedmed.runs.run_folder import HISTORY, RunFolder
+from fedmed.runs.run_folder import RunFolder
 
 LOSS = "train_loss"
 """The one scalar that stands at optimiser steps, of which each site makes as many as it has cases."""

@@ -6,22 +6,22 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fedmed.analysis.evaluation.evaluation_folder import Key, Progress
+from fedmed.analysis.evaluation.evaluation_folder import Key, ScoringJournal
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Data, Experiment
-from fedmed.tasks.base import Flips, Row
+from fedmed.tasks.base import Flips, Row, Task
 
-Report = Callable[[Key], object]
-"""Told of each case that is done."""
+OnCase = Callable[[Key], object]
+"""Called with the key of each case that is done."""
 
 
-class Unit(NamedTuple):
+class ScoringUnit(NamedTuple):
     """One case to be scored by one model."""
 
-    site: str  # whose case it is, or whose model
+    site: str  # that lists the case, or that trained the model
     case: Case
     weights: Path
 
@@ -37,7 +37,7 @@ def score(model: TrainedModel, cases: Sequence[Case], label_scheme: str | None, 
 
 
 def caching_after(experiment: Experiment | None, label: str) -> Caching:
-    """Where prepared cases may lie already: in CACHE_ROOT, or in the folder that the run used if it is still there."""
+    """The cache of prepared cases: in CACHE_ROOT, or in the folder that the run used if it is still there."""
     folder = Data.of_this_site().cache_dir or (experiment.data.cache_dir if experiment else None)
     if folder is None or experiment is None or not folder.is_dir():
         return Caching()
@@ -48,24 +48,20 @@ def caching_after(experiment: Experiment | None, label: str) -> Caching:
         return Caching()
 
 
-def _measured(model: TrainedModel, item: Mapping[str, Any], flips: bool) -> list[Row]:
-    if not flips:
-        return model.task.measure(model.network, item, model.device)
-    if not isinstance(model.task, Flips):
-        raise InputError(f"The task {model.task.name} has no mirrored predictions; drop --flips.")
-    return model.task.measure_flipped(model.network, item, model.device)
-
-
 def measure(
-    units: Sequence[Unit],
+    units: Sequence[ScoringUnit],
     models: Mapping[Path, TrainedModel],
     label_scheme: str | None,
     caching: Caching,
-    progress: Progress,
+    journal: ScoringJournal,
     flips: bool = False,
-    report: Report = lambda key: None,
+    on_case: OnCase = lambda key: None,
 ) -> None:
-    """Everything that the task measures of every unit that ``progress`` does not hold yet; put there case by case.
+    """Measure every unit that is not in ``journal`` yet, and record it there case by case.
+
+    Args:
+        flips: average the predictions over mirrored copies of each image.
+        on_case: called for each unit, also for one that was measured before.
 
     Raises:
         InputError: a prediction holds NaN.
@@ -73,8 +69,30 @@ def measure(
     for weights, group in groupby(units, key=lambda unit: unit.weights):
         model = models[weights]
         for unit in group:
-            if unit.key not in progress.rows:
+            if unit.key not in journal.rows:
                 with model.inference():
                     item = model.task.eval_set([unit.case], label_scheme, caching)[0]
-                    progress.add(unit.key, _measured(model, item, flips))
-            report(unit.key)
+                    journal.add(unit.key, measured(model, item, flips))
+            on_case(unit.key)
+
+
+def check_flips(task: Task) -> None:
+    """Refuse mirrored copies of a task that does not average over them.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not isinstance(task, Flips):
+        raise InputError(f"--flips averages over mirrored copies, which --task {task.name} does not; leave it out.")
+
+
+def measured(model: TrainedModel, item: Mapping[str, Any], flips: bool) -> list[Row]:
+    """The rows of one item of the task's ``eval_set``; with ``flips`` the task must pass :func:`check_flips`.
+
+    Raises:
+        InputError: the prediction holds NaN.
+    """
+    if not flips:
+        return model.task.measure(model.network, item, model.device)
+    assert isinstance(model.task, Flips)
+    return model.task.measure_flipped(model.network, item, model.device)

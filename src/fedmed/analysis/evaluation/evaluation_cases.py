@@ -1,4 +1,4 @@
-"""On which cases a model is scored after a run: whose they are, and that their files are in order."""
+"""The cases on which a model is scored after a run, with the sites that list them; their files are checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.finding import refuse_errors
 from fedmed.data.audit.site_audit import audit_site
-from fedmed.data.brats.brats_layout import TEST_LIST
-from fedmed.data.datalist import TESTING, Case, datalist_path, load_split
+from fedmed.data.datalist import TEST_LIST, TESTING, Case, datalist_path, load_split
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.experiment import Experiment
 from fedmed.tasks.base import Task
@@ -26,7 +25,7 @@ class EvaluationCases:
     """The cases to score, each once, in the order of the lists."""
 
     cases: tuple[Case, ...]
-    of_site: Mapping[str, tuple[Case, ...]]  # what each site's own list names
+    of_site: Mapping[str, tuple[Case, ...]]  # the cases of each site's own list
     label_scheme: str | None
     data: str  # the dataset in words
 
@@ -46,12 +45,12 @@ def evaluation_cases(
     """The validation cases of some sites, or the test cases that no site trains on; checked.
 
     Args:
-        task: says what a case must look like.
+        task: states the rules of a case.
         dataset: the folder that the lists' paths start in.
         lists: the folder of the lists, or one list.
-        sites: whose lists to read, where ``lists`` is a folder.
+        sites: the sites whose lists are read, where ``lists`` is a folder.
         split: ``validation``, or ``test`` for the cases of ``test.json``, which has them under ``testing``.
-        book: remembers what was measured in files.
+        book: facts of files that were measured before.
 
     Raises:
         InputError: a list or a case cannot be used, the lists state different label schemes, or two cases have one
@@ -86,7 +85,7 @@ def validation_cases(experiment: Experiment, book: FactsBook | None = None) -> E
 
 
 def _by_file(lists: Path, sites: Sequence[str]) -> dict[Path, list[str]]:
-    """Which sites each list is of; a file that is given itself is of the site it is named after."""
+    """The sites of each list; a file that is given itself is of the site it is named after."""
     if lists.is_file():
         return {lists: [lists.stem]}
     found: dict[Path, list[str]] = {}
@@ -116,13 +115,13 @@ def _distinct(cases: Sequence[Case]) -> tuple[Case, ...]:
     Raises:
         InputError: two cases have one name.
     """
-    by_label = {case.label: case for case in cases}
+    by_images = {case.images: case for case in cases}
     by_name: dict[str, Case] = {}
-    for case in by_label.values():
+    for case in by_images.values():
         other = by_name.setdefault(case.name, case)
         if other is not case:
             raise InputError(
-                f"Two cases are called {case.name} ({other.label} and {case.label}), so their numbers could not be "
-                "told apart; rename one."
+                f"Two cases are called {case.name} ({other.images[0]} and {case.images[0]}), so their numbers could "
+                "not be told apart; rename one."
             )
-    return tuple(by_label.values())
+    return tuple(by_images.values())

@@ -1,4 +1,4 @@
-"""Where an evaluation is kept: finished and whole, or begun and to be gone on with."""
+"""The folder of an evaluation: finished and whole, or begun and to be continued."""
 
 import json
 import math
@@ -15,21 +15,30 @@ from fedmed.tasks.base import Row
 EVALUATION = "evaluation"
 """The folder of a run folder that holds one folder an evaluation."""
 
-CASES, TABLE, DOCUMENT = "cases.csv", "table.csv", "evaluation.json"
-_PROGRESS = "progress.jsonl"
+CASES_FILE, TABLE_FILE, DOCUMENT = "cases.csv", "table.csv", "evaluation.json"
+_JOURNAL = "progress.jsonl"
 
-NUMBERS = ["cases", "patients", "mean", "median", "std", "low", "high"]
-"""The columns of the table that are not text."""
+LONG_COLUMNS = ("run", "site", "case", "target", "quantity", "value")
+"""The columns of ``cases.csv``: one number of one target of one case a row."""
 
-KEYS = ("run", "model", "split", "data", "weights_sha256", "flips", "cases", "patients", "truth_sha256")
-"""What a finished evaluation's document says at least."""
+NUMBERS = ("cases", "patients", "value", "median", "std", "low", "high")
+"""The columns of ``table.csv`` that are not text: the metric's figure with its interval, and of single values."""
+
+EARLIER_NAMES: Mapping[str, Mapping[str, str]] = {
+    CASES_FILE: {"region": "target", "metric": "quantity"},
+    TABLE_FILE: {"region": "target", "mean": "value"},
+}
+"""The names of columns in folders of earlier versions, and those that stand for them now."""
+
+DOCUMENT_KEYS = ("run", "model", "split", "data", "weights_sha256", "flips", "cases", "patients", "truth_sha256")
+"""The keys of a finished evaluation's document, which may have more."""
 
 Key = tuple[str, str]
 """A site and a case's name."""
 
 
-class Progress:
-    """The numbers of the cases that are done, in a file that grows by a line a case; the first line says of what."""
+class ScoringJournal:
+    """The numbers of the scored cases, in a file that grows by a line a case; its first line is the identity."""
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self._path = path
@@ -44,7 +53,7 @@ class Progress:
         write_whole(path, text.encode())  # without a last line that a killed process left unfinished
 
     def add(self, key: Key, rows: Sequence[Row]) -> None:
-        """Keep a case's rows."""
+        """Record a case's rows."""
         values = [(row.target, row.quantity, None if math.isnan(row.value) else row.value) for row in rows]
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([*key, values]) + "\n")
@@ -54,7 +63,7 @@ class Progress:
         try:
             for line in lines[1:]:
                 site, case, values = json.loads(line)
-                self.rows[site, case] = [Row(case, region, metric, _number(value)) for region, metric, value in values]
+                self.rows[site, case] = [Row(case, target, name, _number(value)) for target, name, value in values]
         except (ValueError, TypeError) as error:
             raise InputError(f"{self._path} is damaged ({error}); remove it, and the scoring begins anew.") from error
 
@@ -66,7 +75,7 @@ class EvaluationFolder:
         self.path = path
 
     def finished(self, identity: Mapping[str, Any]) -> bool:
-        """Whether this very evaluation has been made.
+        """True where this very evaluation has been made.
 
         Raises:
             InputError: another one has been made or begun here, or what is here cannot be read.
@@ -82,34 +91,34 @@ class EvaluationFolder:
         return made is not None
 
     def is_made(self) -> bool:
-        """Whether any evaluation is finished here."""
+        """True where any evaluation is finished here."""
         return (self.path / DOCUMENT).is_file()
 
-    def begin(self, identity: Mapping[str, Any]) -> Progress:
-        """Go on where an interrupted evaluation of the same identity stopped, or begin.
+    def begin(self, identity: Mapping[str, Any]) -> ScoringJournal:
+        """Continue an interrupted evaluation of the same identity, or begin one.
 
-        What was made before stays until the new results are whole.
+        Earlier results stay until the new ones are whole.
         """
-        return Progress(self.path / _PROGRESS, identity)
+        return ScoringJournal(self.path / _JOURNAL, identity)
 
     def finish(self, cases: pd.DataFrame, table: pd.DataFrame, document: Mapping[str, Any]) -> None:
         """Write the results, the document last, because it says that they are all there."""
         (self.path / DOCUMENT).unlink(missing_ok=True)
-        write_whole(self.path / CASES, cases.to_csv(index=False).encode())
-        write_whole(self.path / TABLE, table.to_csv(index=False).encode())
+        write_whole(self.path / CASES_FILE, cases.to_csv(index=False).encode())
+        write_whole(self.path / TABLE_FILE, table.to_csv(index=False).encode())
         write_whole(self.path / DOCUMENT, (json.dumps(dict(document), indent=2) + "\n").encode())
-        (self.path / _PROGRESS).unlink()
+        (self.path / _JOURNAL).unlink()
 
     def cases(self) -> pd.DataFrame:
-        """The long table: run, site, case, region, metric, value."""
-        return _table(self.path / CASES, ["run", "site", "case", "region", "metric"], ["value"])
+        """The long table with the columns of :data:`LONG_COLUMNS`, of this version or an earlier one."""
+        return _table(self.path / CASES_FILE, LONG_COLUMNS[:-1], LONG_COLUMNS[-1:])
 
     def table(self) -> pd.DataFrame:
-        """Mean, median, standard deviation and interval by site, region and metric."""
-        return _table(self.path / TABLE, ["site", "region", "metric"], NUMBERS)
+        """The figure of each metric with its interval by site and target, and the numbers of cases and patients."""
+        return _table(self.path / TABLE_FILE, ("site", "target", "metric"), NUMBERS)
 
     def document(self) -> dict[str, Any]:
-        """What was scored, with what.
+        """The identity of the evaluation and its settings.
 
         Raises:
             InputError: it cannot be read.
@@ -127,12 +136,12 @@ class EvaluationFolder:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}); make the evaluation anew with --force.") from error
-        if not isinstance(found, dict) or not set(KEYS) <= set(found):
+        if not isinstance(found, dict) or not set(DOCUMENT_KEYS) <= set(found):
             raise InputError(f"{path} is not as an evaluation leaves it; make the evaluation anew with --force.")
         return found
 
     def _begun(self) -> dict[str, Any] | None:
-        lines = _whole_lines(self.path / _PROGRESS)
+        lines = _whole_lines(self.path / _JOURNAL)
         return _parsed(lines[0]) if lines else None
 
 
@@ -157,11 +166,24 @@ def _number(value: float | None) -> float:
 
 
 def _table(path: Path, texts: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV of columns of text and of numbers; a case may be called NA."""
+    """Read a CSV of columns of text and of numbers; a case may be called NA.
+
+    Raises:
+        InputError: it cannot be read, or has other columns.
+    """
     try:
-        table = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in numbers}, dtype=str)
+        table = pd.read_csv(path, keep_default_na=False, dtype=str).rename(columns=_earlier(path))
         if not {*texts, *numbers} <= set(table.columns):
             raise ValueError(f"expected the columns {', '.join((*texts, *numbers))}")
-        return table.astype(dict.fromkeys(numbers, float))
+        empty_is_nan = {name: table[name].replace("", "nan") for name in numbers}
+        return table.assign(**empty_is_nan).astype(dict.fromkeys(numbers, float))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); make the evaluation anew with --force.") from error
+
+
+def _earlier(path: Path) -> Mapping[str, str]:
+    """The columns of an earlier version to be renamed; none where the table has the present names."""
+    names = EARLIER_NAMES[path.name]
+    with path.open(encoding="utf-8") as file:
+        present = file.readline().strip().split(",")
+    return names if "region" in present else {}

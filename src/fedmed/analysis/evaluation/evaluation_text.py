@@ -6,8 +6,16 @@ from itertools import takewhile
 import pandas as pd
 
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
-from fedmed.analysis.evaluation.evaluation_table import POOLED, notes, pooled_text, site_text, spread_text
-from fedmed.tasks.base import Metric
+from fedmed.analysis.evaluation.evaluation_table import (
+    MOST_COLUMNS,
+    POOLED,
+    notes,
+    number_text,
+    pooled_text,
+    site_text,
+    spread_text,
+)
+from fedmed.tasks.base import Metric, Task
 
 
 def headline(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
@@ -15,23 +23,27 @@ def headline(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
     return (metrics[0], *takewhile(lambda metric: metric.is_share, metrics[1:]))
 
 
-def evaluation_text(label: str, model: str, folder: EvaluationFolder, metrics: Sequence[Metric]) -> str:
-    """Every metric's mean and interval, the first one by site, the gap between sites, notes, and the folder."""
+def evaluation_text(label: str, model: str, folder: EvaluationFolder, task: Task) -> str:
+    """Every metric's figure and interval, the first one by site, the gap between sites, notes, and the folder."""
     cases, table, about = folder.cases(), folder.table(), folder.document()
+    metrics = [metric for metric in task.METRICS if metric.name in set(table["metric"])]
+    figure = "mean" if all(metric.combines == "values" for metric in metrics) else "value"
     return (
-        f"\n{label}, {model} model on {len(about['cases'])} {about['split']} cases: mean [95 % interval]\n\n"
+        f"\n{label}, {model} model on {len(about['cases'])} {about['split']} cases: {figure} [95 % interval]\n\n"
         f"{pooled_text(table, metrics)}\n\n{metrics[0].title} by site\n\n{site_text(table, metrics[0])}\n\n"
-        f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(table))}\n{folder.path}"
+        f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(table, metrics, task.NOTES))}\n{folder.path}"
     )
 
 
 def overview(tables: Mapping[str, tuple[Sequence[Metric], pd.DataFrame]]) -> str:
-    """A row a run and metric of its headline: the pooled means overall and by region, as in the published table."""
+    """A row a run and metric of its headline: the pooled figures overall and by target, as in the published table."""
     rows = []
     for label, (metrics, table) in tables.items():
-        names = [metric.name for metric in headline(metrics)]
-        pooled = table[(table["site"] == POOLED) & table["metric"].isin(names)]
-        for metric, numbers in pooled.groupby("metric", sort=False):
-            means = numbers.set_index("region")["mean"]
-            rows.append({"run": label, "metric": metric, "cases": int(numbers["cases"].max()), **means})
-    return pd.DataFrame(rows).to_string(index=False, float_format="{:.4f}".format, na_rep="-")
+        pooled = table[table["site"] == POOLED]
+        for metric in headline(metrics):
+            own = pooled[pooled["metric"] == metric.name].set_index("target")
+            shown = {
+                str(target): number_text(value, metric) for target, value in own["value"].head(MOST_COLUMNS).items()
+            }
+            rows.append({"run": label, "metric": metric.name, "cases": int(own["cases"].max()), **shown})
+    return pd.DataFrame(rows).to_string(index=False, na_rep="-")

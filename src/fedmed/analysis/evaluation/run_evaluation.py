@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
-from fedmed.analysis.evaluation.case_scoring import Unit, caching_after, measure
+from fedmed.analysis.evaluation.case_scoring import ScoringUnit, caching_after, check_flips, measure
 from fedmed.analysis.evaluation.evaluation_cases import EvaluationCases
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import (
@@ -28,6 +28,7 @@ from fedmed.core.cli import echo
 from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.prepared.cache import Caching
+from fedmed.data.targets import target_digest
 from fedmed.tasks.base import Task
 
 
@@ -71,6 +72,8 @@ def evaluate(path: Path, label: str, request: EvaluationRequest) -> Evaluated:
         InputError: it cannot be scored, or was scored with other settings and ``force`` is not given.
     """
     source = source_of(path, label, request)
+    if request.flips:
+        check_flips(source.task)
     caching = caching_after(source.run.experiment() if source.run else None, label)
     listed = cases_of(source, request, FactsBook(caching.disk))
     folder = folder_of(source, request)
@@ -79,7 +82,7 @@ def evaluate(path: Path, label: str, request: EvaluationRequest) -> Evaluated:
         echo(f"{label}: {source.name} was scored before; --force scores it again")
     else:
         _score(source, listed, folder, identity, caching)
-    echo(evaluation_text(label, source.name, folder, source.task.METRICS))
+    echo(evaluation_text(label, source.name, folder, source.task))
     return Evaluated(source.task, folder.table())
 
 
@@ -94,7 +97,7 @@ def identity_of(source: EvaluationSource, listed: EvaluationCases | None, reques
     }
     if listed is None:
         return identity
-    truths = {case.name: _sha256(case.label) for case in listed.cases}
+    truths = {case.name: target_digest(case.target) for case in listed.cases}
     return {**identity, "label_scheme": listed.label_scheme, "truth_sha256": truths, "sites": listed.site_of}
 
 
@@ -106,16 +109,14 @@ def _score(
     caching: Caching,
 ) -> None:
     started, units = time.monotonic(), units_of(source, listed)
-    progress = folder.begin(identity)
+    journal = folder.begin(identity)
     with tqdm(total=len(units), desc=f"{source.label}, {source.name}", unit="case") as bar:
         models = {model.weights: model for model in source.models.values()}
-        measure(
-            units, models, listed.label_scheme, caching, progress, bool(identity["flips"]), lambda key: bar.update()
-        )
+        measure(units, models, listed.label_scheme, caching, journal, bool(identity["flips"]), lambda key: bar.update())
     patients = {case.name: source.task.patient_of(case) for case in listed.cases}
-    results = {unit.key: progress.rows[unit.key] for unit in units}
+    results = {unit.key: journal.rows[unit.key] for unit in units}
     table = long_table(source.label, results)
-    numbers = summarize(table, patients, [metric.name for metric in source.task.METRICS])
+    numbers = summarize(table, patients, source.task.METRICS)
     about = {
         "run": source.label,
         "model": source.name,
@@ -129,13 +130,13 @@ def _score(
     folder.finish(table, numbers, about)
 
 
-def units_of(source: EvaluationSource, listed: EvaluationCases) -> list[Unit]:
+def units_of(source: EvaluationSource, listed: EvaluationCases) -> list[ScoringUnit]:
     """Every case once; where each site has a model of its own, every site's cases by that model."""
     if "" in source.models:
         weights, site_of = source.models[""].weights, listed.site_of
-        return [Unit(site_of[case.name], case, weights) for case in listed.cases]
+        return [ScoringUnit(site_of[case.name], case, weights) for case in listed.cases]
     cases = {site: listed.of_site.get(site, listed.cases) for site in source.models}
-    return [Unit(site, case, source.models[site].weights) for site, own in cases.items() for case in own]
+    return [ScoringUnit(site, case, source.models[site].weights) for site, own in cases.items() for case in own]
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A network with the weights of a run or of a checkpoint file, ready to be asked."""
+"""A network with the weights of a run or of a checkpoint file, ready to predict."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.memory_format import channels_last, use_channels_last
 from fedmed.core.precision import autocast
 from fedmed.data.phantoms.phantom import dataset_title
-from fedmed.experiment import Performance
+from fedmed.experiment import Experiment, Performance
 from fedmed.runs.run_folder import BEST, LAST, RunFolder, load_weights
 from fedmed.tasks.base import Task
 
@@ -23,7 +23,7 @@ DEFAULT_TASK = "brats18"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network in eval mode on the device where it computes, and what is needed to use it."""
+    """A network in eval mode on the device where it computes, with its task, precision and origin."""
 
     label: str  # the run's name, or the file's
     weights: Path
@@ -31,7 +31,7 @@ class TrainedModel:
     precision: str
     network: nn.Module
     device: torch.device
-    data: str = ""  # what it was trained on, in words; empty where that is not known
+    data: str = ""  # the training data in words; empty where they are not known
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
@@ -82,7 +82,7 @@ def network_of(task: Task, weights: Path) -> nn.Module:
     Raises:
         InputError: the file holds no weights, those of another network, or values that are not finite.
     """
-    with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten and must not advance anyone's chance
+    with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten and must not advance any generator
         model = task.build_model().eval()
     found = load_weights(weights)
     strange = _difference(model.state_dict(), found)
@@ -101,26 +101,39 @@ def network_of(task: Task, weights: Path) -> nn.Module:
     return model
 
 
+def initial_network(experiment: Experiment) -> nn.Module:
+    """The network with the run's first weights, which follow from the experiment's seed alone. In eval mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.training.seed)  # as where the job is made
+        return experiment.task.build_model().eval()
+
+
 def _run_around(file: Path) -> RunFolder | None:
     return RunFolder(file.parent) if (file.parent / "experiment.json").is_file() else None
 
 
 def _opened(run: RunFolder | None, weights: Path, label: str, task_name: str) -> TrainedModel:
-    experiment = run.experiment() if run else None
-    task: Task = experiment.task if experiment else registry.find("task", task_name)()
-    speed = experiment.performance if experiment else Performance()
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if run is None:
+        task: Task = registry.find("task", task_name)()
+        return TrainedModel(label, weights, task, "auto", _on(device, task, weights, Performance()), device)
+    experiment = run.experiment()
+    network = _on(device, experiment.task, weights, experiment.performance)
+    dataset = experiment.data.dataset_base_dir
+    data = run.trained_on or (dataset_title(dataset) if dataset else "")
+    return TrainedModel(label, weights, experiment.task, experiment.training.precision, network, device, data)
+
+
+def _on(device: torch.device, task: Task, weights: Path, speed: Performance) -> nn.Module:
+    """The network on a device, in the memory format of the sites, so that even the rounding is theirs."""
     network = network_of(task, weights).to(device)
-    if channels_last(speed, device):  # as at the sites, so that even the rounding is theirs
+    if channels_last(speed, device):
         use_channels_last(network)
-    precision = experiment.training.precision if experiment else "auto"
-    dataset = experiment.data.dataset_base_dir if experiment else None
-    data = (run.trained_on if run else "") or (dataset_title(dataset) if dataset else "")
-    return TrainedModel(label, weights, task, precision, network, device, data)
+    return network
 
 
 def _difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
-    """The first thing in which two sets of weights differ, in words; empty when they are of one network."""
+    """The first difference of two sets of weights in words; empty when they are of one network."""
     for name in sorted(set(expected) ^ set(found)):
         return f"{name} is only in the {'network' if name in expected else 'file'}"
     for name, values in expected.items():

@@ -1,4 +1,4 @@
-"""What one patient's first update shows of the patient's image: inversions of it, with and without protection."""
+"""The exposure of one patient's image by the first update: inversions of it, with and without protection."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -36,7 +36,7 @@ FAILED = "the attack failed even without privacy, which proves nothing about pro
 
 
 class Attempt(NamedTuple):
-    """One inversion: of which update, behind what protection, and what came out."""
+    """One inversion: the observed update, the protection before it, and the image found."""
 
     observed: str
     protection: str
@@ -53,13 +53,13 @@ class Exposure(NamedTuple):
     attempts: tuple[Attempt, ...]
 
     def verdict(self, unprotected: str) -> str:
-        """One line an update on whether anything was recovered without protection, and so whether the rest counts."""
+        """One line an update: what was recovered without protection, on which the meaning of the rest depends."""
         lines = []
         for each in self.attempts:
             if each.protection == unprotected:
                 ok = each.correlation >= SUCCESS
-                told = "the image is recovered in part" if ok else FAILED
-                lines.append(f"{each.observed}: correlation {each.correlation:.2f} without privacy: {told}")
+                result = "the image is recovered in part" if ok else FAILED
+                lines.append(f"{each.observed}: correlation {each.correlation:.2f} without privacy: {result}")
         return "\n".join(lines)
 
 
@@ -68,8 +68,16 @@ def crop_of(experiment: Experiment, case: Case, label_scheme: str | None, cachin
 
     It is centred on the tumour: where a crop has no region at all, the Dice loss has no gradient and shows nothing.
     Where the case has none either, it is centred on the brain. Volumes smaller than the crop are padded with zeros.
+
+    Raises:
+        InputError: the task is no segmentation of volumes.
     """
     item = experiment.task.eval_set([case], label_scheme, caching)[0]
+    if [torch.as_tensor(item[name]).ndim for name in ("image", "label")] != [4, 4]:
+        raise InputError(
+            f"The inversion of an update is made for the segmentation of volumes, and --task {experiment.task.name} is "
+            "another one; leave out --inversion."
+        )
     image, label = (convert_to_tensor(item[name], track_meta=False).float() for name in ("image", "label"))
     inside = label.any(dim=0) if label.any() else (image != 0).any(dim=0)
     centre = inside.nonzero().double().mean(dim=0).round().long().tolist()

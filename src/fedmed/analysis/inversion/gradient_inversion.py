@@ -12,20 +12,20 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from fedmed.analysis.inversion.protection import Update
+from fedmed.privacy.base import PrivateUpdate
 
 Gradient = tuple[torch.Tensor, ...]
 """A tensor a parameter, in the model's order."""
 
 Seen = Callable[[Gradient], Gradient]
-"""From a gradient to what of it can be read off an update."""
+"""From a gradient to the part of it that can be read off an update."""
 
 ADAM_EPSILON = 1e-8
 """PyTorch's, which the recipe does not change."""
 
 SATURATED = 0.1
 """The most that a value read off an update of Adam may be; rounding could make it anything. Smaller bounds hide the
-sizes of the first layer's gradients, which tell most of an image, and gave worse images."""
+sizes of the first layer's gradients, which show most of an image, and gave worse images."""
 
 INTENSITY = 5.0
 """The attacker knows that images are normalised, so no voxel is further than this from 0, in standard deviations."""
@@ -36,7 +36,7 @@ START = 0.1
 
 @dataclass(frozen=True)
 class Search:
-    """How long and with what weights the attacker looks for the image."""
+    """Length and weights of the attacker's search for the image."""
 
     steps: int = 400
     learning_rate: float = 0.1
@@ -54,7 +54,7 @@ def gradient_of(
         criterion: the loss of (logits, label).
         image: (1, C, D, H, W).
         label: (1, regions, D, H, W), float.
-        graph: whether the gradient shall itself be differentiable by the image.
+        graph: make the gradient itself differentiable by the image.
     """
     loss = criterion(model(image), label)
     return torch.autograd.grad(
@@ -62,13 +62,13 @@ def gradient_of(
     )
 
 
-def plain_update(model: nn.Module, gradient: Gradient, learning_rate: float) -> Update:
+def plain_update(model: nn.Module, gradient: Gradient, learning_rate: float) -> PrivateUpdate:
     """The weight differences of one step of plain gradient descent, by parameter name."""
     names = [name for name, _ in model.named_parameters()]
     return {name: (-learning_rate * values).numpy() for name, values in zip(names, gradient, strict=True)}
 
 
-def adam_update(model: nn.Module, gradient: Gradient, learning_rate: float, weight_decay: float) -> Update:
+def adam_update(model: nn.Module, gradient: Gradient, learning_rate: float, weight_decay: float) -> PrivateUpdate:
     """The weight differences of the first step of a fresh Adam, as a site takes it; the model stays as it is.
 
     Its bias correction makes that step -lr g / (|g| + 1e-8), with g of the weight decay too: almost signs alone.
@@ -82,12 +82,12 @@ def adam_update(model: nn.Module, gradient: Gradient, learning_rate: float, weig
     return {name: (after - before[name]).detach().numpy() for name, after in stepped.named_parameters()}
 
 
-def from_plain(model: nn.Module, update: Update, learning_rate: float) -> Gradient:
+def from_plain(model: nn.Module, update: PrivateUpdate, learning_rate: float) -> Gradient:
     """The gradient behind a step of plain gradient descent."""
     return tuple(-torch.from_numpy(update[name]) / learning_rate for name, _ in model.named_parameters())
 
 
-def from_adam(model: nn.Module, update: Update, learning_rate: float, weight_decay: float) -> Gradient:
+def from_adam(model: nn.Module, update: PrivateUpdate, learning_rate: float, weight_decay: float) -> Gradient:
     """The gradient behind the first step of a fresh Adam, as far as float32 has kept it: its values up to SATURATED.
 
     That step is s = g / (|g| + e), e = 1e-8, per learning rate, so g = e s / (1 - |s|): Adam's e, which shall only
@@ -103,12 +103,12 @@ def from_adam(model: nn.Module, update: Update, learning_rate: float, weight_dec
 
 
 def as_is(gradient: Gradient) -> Gradient:
-    """How plain gradient descent shows a gradient."""
+    """The gradient as plain gradient descent shows it."""
     return gradient
 
 
 def saturated(gradient: Gradient) -> Gradient:
-    """How :func:`from_adam` shows one, smoothly, so that it can be differentiated: g / sqrt(1 + (g / SATURATED)^2)."""
+    """A gradient as :func:`from_adam` shows it, but differentiable: g / sqrt(1 + (g / SATURATED)^2)."""
     return tuple(values * torch.rsqrt(1 + (values / SATURATED) ** 2) for values in gradient)
 
 
@@ -141,8 +141,8 @@ def reconstruct(
         observed: the gradient that was read off an update.
         label: (1, regions, D, H, W), known to the attacker.
         channels: of the image.
-        search: how to look.
-        seen: how a gradient looks when it is read off an update.
+        search: its length and weights.
+        seen: from a gradient to the part that an update shows.
 
     Returns:
         (1, channels, D, H, W), normalised intensities; the best of those that the search passed.

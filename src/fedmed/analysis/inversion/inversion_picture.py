@@ -1,4 +1,4 @@
-"""The picture of an inversion: a slice of each modality of the truth and of what every attempt found."""
+"""The picture of an inversion: a slice of each modality of the truth and of every attempt."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fedmed.analysis.inversion.exposure import Exposure
 
-DRAWN = 4
+MOST_MODALITIES = 4
 """Modalities in a picture at most."""
 
 
@@ -21,13 +21,13 @@ def picture(exposure: Exposure, modalities: Sequence[str], caption: str) -> byte
 
     Args:
         modalities: names of the channels.
-        caption: what the figure was made of, printed under it.
+        caption: the origin of the figure, printed under it.
     """
     columns = [("truth\n", exposure.image, "")]
     for each in exposure.attempts:
         measured = f"PSNR {each.psnr:.1f} dB\ncorrelation {each.correlation:.2f}"
         columns.append((f"{each.observed.replace('_', ' ')}\n{each.protection}", each.image, measured))
-    rows = min(DRAWN, len(modalities))
+    rows = min(MOST_MODALITIES, len(modalities))
     figure = Figure(figsize=(1.75 * len(columns), 1.6 * rows + 1.3), layout="constrained")
     axes = figure.subplots(rows, len(columns), squeeze=False)
     for place, (title, image, below) in enumerate(columns):

@@ -1,39 +1,30 @@
-"""What stands between a site's update and an attacker: a function on the update."""
+"""Protections of a site's update from an attacker: functions on the update."""
 
 from collections.abc import Callable
 
-import numpy as np
-
 from fedmed.core.weights import l2_norm
 from fedmed.experiment import Experiment
-from fedmed.privacy.base import PrivateUpdate, ReleaseContext
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext
+from fedmed.privacy.gaussian import Gaussian
 from fedmed.privacy.ledger import Ledger
-from fedmed.privacy.update_statistics import clipped
 
 Protect = Callable[[PrivateUpdate], PrivateUpdate]
 """From the update that a site made to the one that leaves it."""
 
 
 def gaussian(clip: float | None, noise: float, seed: int = 0) -> Protect:
-    """Scale an update to a norm of at most C, then add N(0, (z C)^2) to each value: the Gaussian mechanism on updates.
-
-    (McMahan et al. 2018, arXiv 1710.06963, section 2, with a site in a user's place.) The generator is seeded so that
-    a picture can be made again; that of a real mechanism must not be.
+    """The package's Gaussian mechanism on updates, with noise that follows from a seed, as that of a run must not.
 
     Args:
-        clip: C > 0, in units of weights; None takes each update's own norm, which costs the update least.
-        noise: z >= 0.
-        seed: of the noise.
+        clip: the bound C > 0 on the update's norm, in units of weights; None takes each update's own norm, which costs
+            the update least.
+        noise: the multiplier z > 0: each value gets N(0, (z C)^2).
+        seed: of the noise, so that a picture can be made again.
     """
-    generator = np.random.default_rng(seed)
 
     def protect(update: PrivateUpdate) -> PrivateUpdate:
         bound = l2_norm(update) if clip is None else clip
-        noisy = {
-            name: values + generator.normal(0.0, noise * bound, values.shape)
-            for name, values in clipped(update, bound).items()
-        }
-        return {name: values.astype(update[name].dtype) for name, values in noisy.items()}
+        return _released(Gaussian(dp_clip=bound, dp_noise_multiplier=noise, insecure_seeded_noise=True), update, seed)
 
     return protect
 
@@ -49,9 +40,10 @@ def of_run(experiment: Experiment) -> Protect | None:
     mechanism = experiment.privacy.resolved(experiment)
     if not mechanism.acts_on_updates:
         return None
+    return lambda update: _released(mechanism, update, experiment.training.seed)
 
-    def protect(update: PrivateUpdate) -> PrivateUpdate:
-        context = ReleaseContext("attacked", 1, 1, experiment.training.seed)
-        return mechanism.release(update, context, Ledger("attacked", mechanism.document())).update
 
-    return protect
+def _released(mechanism: Mechanism, update: PrivateUpdate, seed: int) -> PrivateUpdate:
+    """The update after one release with a ledger of its own."""
+    ledger = Ledger("attacked", mechanism.document())
+    return mechanism.release(update, ReleaseContext("attacked", 1, 1, seed), ledger).update

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed.data.brats.brats_layout import LabelScheme
-from fedmed.data.phantoms.glioma import NECROSIS, OEDEMA
+from fedmed.data.brats.brats_layout import NECROSIS, OEDEMA, LabelScheme
 
 
 class Measured(NamedTuple):

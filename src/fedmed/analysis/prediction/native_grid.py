@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import InputError
-from fedmed.data.brats.brats_layout import LabelScheme
-from fedmed.data.phantoms.glioma import NECROSIS, OEDEMA
-from fedmed.tasks.brats18 import Brats18
+from fedmed.data.brats.brats_layout import NECROSIS, OEDEMA, LabelScheme
+from fedmed.tasks.base import NativeGrid
+
+REGIONS = ("TC", "WT", "ET")
+"""The targets of BraTS, in the order of the network's channels."""
 
 THRESHOLD = 0.5
 """A voxel is of a region where its probability is above this."""
@@ -23,8 +25,8 @@ THRESHOLD = 0.5
 def probabilities(model: TrainedModel, images: Sequence[Path], flips: bool) -> NDArray[np.float32]:
     """Probabilities (3, X, Y, Z) of TC, WT and ET in the files' voxels, 0 to 1.
 
-    The network sees the images as in an evaluation. What it says at 1 mm is interpolated linearly between the files'
-    voxels, and taken from the nearest voxel beyond the last; outside a box around the brain it is 0.
+    The network sees the images as in an evaluation. Its probabilities at 1 mm are interpolated linearly between the
+    files' voxels, and taken from the nearest voxel beyond the last; outside a box around the brain they are 0.
 
     Args:
         model: of the task ``brats18``.
@@ -36,6 +38,7 @@ def probabilities(model: TrainedModel, images: Sequence[Path], flips: bool) -> N
     """
     task = brain_tumour_task(model)
     prepare = task.new_patient()
+    assert isinstance(prepare, mt.InvertibleTransform)  # by the contract of NativeGrid
     image = prepare({"image": [str(path) for path in images]})["image"]
     with model.inference():
         seen = convert_to_tensor(image, track_meta=False, device=model.device)[None]
@@ -45,17 +48,18 @@ def probabilities(model: TrainedModel, images: Sequence[Path], flips: bool) -> N
     return np.asarray(convert_to_tensor(back, track_meta=False).clamp(0, 1), dtype=np.float32)
 
 
-def brain_tumour_task(model: TrainedModel) -> Brats18:
-    """The model's task, which must be the one that predicts here.
+def brain_tumour_task(model: TrainedModel) -> NativeGrid:
+    """The model's task, which must segment the tumour of BraTS on the grid of a new patient's files.
 
     Raises:
-        InputError: it is another.
+        InputError: it is another one.
     """
-    if not isinstance(model.task, Brats18):
+    task = model.task
+    if not isinstance(task, NativeGrid) or task.TARGETS != REGIONS:
         raise InputError(
-            f"{model.label} was trained for the task {model.task.name}; expected a model of brats18: give one of those."
+            f"{model.label} was trained for the task {task.name}; expected a model of brats18: give one of those."
         )
-    return model.task
+    return task
 
 
 def painted(regions: NDArray[np.bool_], scheme: LabelScheme) -> NDArray[np.uint8]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from fedmed.analysis.prediction.measures import parts_of
 from fedmed.analysis.prediction.prediction_report import NOTICE, Prediction
-from fedmed.data.audit.case_picture import PARTS, canonical, drawable
+from fedmed.data.brats.case_picture import PARTS
 from fedmed.data.image_file import ImageFile, read_image
-from fedmed.data.planes import PLANES, Plane, add_letters, largest_slice, seen
+from fedmed.data.planes import PLANES, Plane, add_letters, drawable, largest_slice, seen
+from fedmed.data.volumes import canonical
 
 MODALITIES_SHOWN = ("t1ce", "flair")
 LABEL_OPACITY = 0.45

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import MODALITIES, NAMINGS, SUFFIXES, read_name, refuse_dicom
-from fedmed.data.datalist import LABEL_ENDING
+from fedmed.data.datalist import FILE_ENDING
 
 FILES_SHOWN = 8
 """The most names of files in a message."""
@@ -77,7 +77,7 @@ def named_files(given: Mapping[str, Path]) -> PatientFiles:
             )
     first = given[MODALITIES[0]]
     case = read_name(first.name)
-    name = case[0] if case else LABEL_ENDING.sub("", first.name)
+    name = case[0] if case else FILE_ENDING.sub("", first.name)
     return _in_order(name, given)
 
 

@@ -15,8 +15,8 @@ from fedmed.analysis.prediction.overlay import overlay
 from fedmed.analysis.prediction.patient_files import PatientFiles
 from fedmed.analysis.prediction.prediction_report import Prediction, document
 from fedmed.analysis.prediction.volume_file import is_compressed, volume_bytes
-from fedmed.data.audit.case_picture import FORMATS, picture_format
 from fedmed.data.brats.brats_layout import SUFFIXES, LabelScheme
+from fedmed.data.brats.case_picture import FORMATS, picture_format
 from fedmed.data.image_file import read_image
 from fedmed.data.phantoms.phantom import PHANTOMS
 

@@ -30,7 +30,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it is to be read; the first column is its rows' headings."""
+    """A table of texts; the first column is its rows' headings."""
 
     caption: str
     columns: Sequence[str]
@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with what it shows, in words."""
+    """A PNG with a caption in words."""
 
     caption: str
     png: bytes
@@ -53,7 +53,7 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """The picture itself, as the page holds it."""
+        """The picture as a data URL, as the page holds it."""
         return f"data:image/png;base64,{b64encode(self.png).decode('ascii')}"
 
 
@@ -69,7 +69,7 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """By what the contents find it."""
+        """The name by which the contents link to the section."""
         return "-".join("".join(c if c.isalnum() else " " for c in self.title.lower()).split())
 
 

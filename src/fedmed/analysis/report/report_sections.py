@@ -1,24 +1,29 @@
-"""What a run folder has to say, section by section. Each function reads files of the run and computes nothing new."""
+"""The sections of a run's report. Each function reads files of the run folder and computes nothing new."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from fedmed.analysis.comparison.run_cost import spent
+from fedmed.analysis.evaluation.case_score import case_score, case_score_title
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_table import (
+    MOST_COLUMNS,
     OVERALL,
     POOLED,
     interval_text,
     notes,
     number_text,
+    pooled_cells,
+    site_cells,
     spread_text,
 )
+from fedmed.analysis.evaluation.patient_bootstrap import rows_of
 from fedmed.analysis.report.report_page import Listing, Part, Picture, Section, Table, Text
 from fedmed.core import machine
 from fedmed.core.errors import InputError
-from fedmed.core.site_scores import CASES, VALUES
+from fedmed.core.site_scores import CASES, is_figure
 from fedmed.data.audit.duplicates_exchange import OVERLAPS
 from fedmed.data.phantoms.phantom import PHANTOMS
 from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
@@ -27,6 +32,9 @@ from fedmed.tasks.base import Metric, Task
 
 NO_BREAK = "\u00a0"
 
+COUNTED = ("training", "validation", "findings", "cases")
+"""Facts of a site's data that a run folder holds whatever the task; others are the task's own."""
+
 PATIENTS = (
     "This page shows images and names of cases. Keep it where the data themselves may be; research use only, no "
     "medical device."
@@ -34,7 +42,7 @@ PATIENTS = (
 
 
 def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, data: str) -> Section:
-    """What came out, in a few sentences."""
+    """The outcome of the run, in a few sentences."""
     status = run.read_json("status")
     parts: list[Part] = [Text(PATIENTS, warning=True)]
     if PHANTOMS in data:
@@ -42,15 +50,7 @@ def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, data
     if status["status"] != "finished":
         parts.append(Text(f"The run is {status['status']}: {status['reason'] or 'no reason is known'}.", warning=True))
     if folder is not None:
-        table, about = folder.table(), folder.document()
-        number, overall = len(set(about["cases"])), _intervals(table, POOLED, metric, [OVERALL])[0]
-        parts.append(
-            Text(
-                f"{metric.title} of the {about['model']} model: {overall} on {number} {about['split']} cases of "
-                f"{about['data']} (mean over cases and regions, bootstrap 95 % interval)."
-            )
-        )
-        parts.append(Text(spread_text(folder.cases(), metric)))
+        parts += _outcome(folder, metric)
     try:
         spent(run)
     except InputError as error:
@@ -59,8 +59,23 @@ def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, data
     return Section("Result", parts)
 
 
+def _outcome(folder: EvaluationFolder, metric: Metric) -> list[Part]:
+    """The overall figure of a metric with its interval, and the sites against each other."""
+    table, about = folder.table(), folder.document()
+    found = table[(table["site"] == POOLED) & (table["metric"] == metric.name) & (table["target"] == OVERALL)]
+    figure = "mean over cases and targets" if metric.combines == "values" else "over all cases and targets"
+    overall = interval_text(found.iloc[0], metric).replace(" ", NO_BREAK)
+    return [
+        Text(
+            f"{metric.title} of the {about['model']} model: {overall} on {len(set(about['cases']))} {about['split']} "
+            f"cases of {about['data']} ({figure}, bootstrap 95 % interval)."
+        ),
+        Text(spread_text(folder.cases(), metric)),
+    ]
+
+
 def configuration(run: RunFolder) -> Section:
-    """Every option of the experiment, and on what it ran."""
+    """Every option of the experiment, and the machine."""
     experiment, where = run.read_json("experiment"), run.read_json("environment")
     rows = []
     for kind, values in experiment.items():
@@ -94,8 +109,9 @@ def data(run: RunFolder) -> Section:
             "Data",
             [Text("Every site audited its own data before round 0; what it found stays there."), *_overlaps(run)],
         )
-    rows = [[site, *_counts(facts)] for site, facts in stats.items()]
-    columns = ("site", "training", "validation", "patients", "label scheme", "largest volume", "errors", "warnings")
+    described = dict.fromkeys(name for facts in stats.values() for name in facts if name not in COUNTED)
+    rows = [[site, *_counts(facts, described)] for site, facts in stats.items()]
+    columns = ("site", "training", "validation", "patients", *map(_spaced, described), "errors", "warnings")
     sentences = [f"{site}: {f['sentence']}" for site, facts in stats.items() for f in facts.get("findings", [])]
     found: list[Part] = [Listing(sentences)] if sentences else [Text("The audit found nothing odd.")]
     return Section("Data", [Table("the audit before round 0", columns, rows), *found, *_overlaps(run)])
@@ -103,54 +119,69 @@ def data(run: RunFolder) -> Section:
 
 def training(run: RunFolder, task: Task) -> Section:
     """The curves, and the last scores that each site reported."""
-    parts: list[Part] = []
-    picture = run.path / "curves.png"
-    if picture.is_file():
-        parts.append(Picture("loss and score over the rounds", picture.read_bytes()))
+    parts = _picture(run, "curves.png", "loss and score over the rounds")
     history = run.history()
-    columns = [name for name in history.columns if name.startswith("val_") and not name.endswith((VALUES, "seconds"))]
+    columns = [str(name) for name in history.columns if is_figure(str(name)) or name == CASES]
     scored = history.dropna(subset=[task.KEY_METRIC]) if task.KEY_METRIC in history else history.iloc[:0]
     if scored.empty:
         return Section("Training", [*parts, Text("No scores left the sites, so there are none of single rounds here.")])
     last = scored[scored["round"] == scored["round"].max()]
-    rows = [[row["site"], *(_score(name, row[name]) for name in columns)] for _, row in last.iterrows()]
+    cells = pd.DataFrame({str(row["site"]): {n: _score(n, row[n]) for n in columns} for _, row in last.iterrows()})
+    turned = cells if len(columns) > 2 * MOST_COLUMNS else cells.T
     caption = (
-        f"what each site reported of the model after round {int(last['round'].iloc[0])}, on the cases that it scored"
+        f"the scores that each site reported of the model after round {int(last['round'].iloc[0])}, on the cases that "
+        "it scored"
     )
-    return Section("Training", [*parts, Table(caption, ("site", *columns), rows)])
+    return Section("Training", [*parts, _table(caption, "score" if turned is cells else "site", turned)])
 
 
-def scores(folder: EvaluationFolder, metrics: Sequence[Metric]) -> Section:
-    """Every metric with its interval, pooled, and the first one by site."""
+def scores(folder: EvaluationFolder, task: Task) -> Section:
+    """Every metric of the task with its interval, pooled, and the first one by site."""
     table, cases = folder.table(), folder.cases()
-    regions = list(dict.fromkeys(table["region"]))
-    pooled = [
-        [metric.title + (f" ({metric.unit})" if metric.unit else ""), *_intervals(table, POOLED, metric, regions)]
-        for metric in metrics
-    ]
-    first = metrics[0]
-    by_site = [[site, *_intervals(table, site, first, regions)] for site in dict.fromkeys(table["site"])]
+    known = [metric for metric in task.METRICS if metric.name in set(table["metric"])]
+    first = task.METRICS[0]
+    figure = "mean" if all(metric.combines == "values" for metric in known) else "value"
     return Section(
         "Scores",
         [
-            Table("all cases: mean [95 % interval]", ("metric", *regions), pooled),
-            Table(f"{first.title} by site: mean [95 % interval]", ("site", *regions), by_site),
+            _table(f"all cases: {figure} [95 % interval]", "", pooled_cells(table, known)),
+            _table(f"{first.title} by site: {figure} [95 % interval]", "", site_cells(table, first)),
             Text(spread_text(cases, first)),
-            Listing(notes(table)),
+            Listing(notes(table, known, task.NOTES)),
         ],
     )
 
 
-def cases(folder: EvaluationFolder, metric: Metric, pictures: Sequence[Picture]) -> Section:
-    """Every case's first metric by region, worst first, and pictures of some."""
-    own = folder.cases()
-    own = own[own["metric"] == metric.name]
-    wide = own.pivot_table("value", ["site", "case"], "region", sort=False, dropna=False)
-    wide.insert(0, "mean", wide.mean(axis=1))
-    wide = wide.dropna(how="all").sort_values("mean", ascending=metric.better == "higher").reset_index()
-    shown = [[row["case"], row["site"], *(number_text(v, metric) for v in row.iloc[2:])] for _, row in wide.iterrows()]
-    table = Table(f"{metric.title} of every case, the worst first", ("case", "site", *wide.columns[2:]), shown)
+def cases(folder: EvaluationFolder, metrics: Sequence[Metric], pictures: Sequence[Picture]) -> Section:
+    """Every case's score, worst first, with that of each target where there are few, and pictures of some."""
+    title = case_score_title(metrics)
+    scored = ranked_cases(folder.cases(), metrics)
+    targets = [name for name in scored.columns if name not in ("site", "case", "score")]
+    shown = targets if len(targets) < MOST_COLUMNS else []
+    rows = [
+        [row["case"], row["site"], *(number_text(row[name], metrics[0]) for name in ("score", *shown))]
+        for _, row in scored.iterrows()
+    ]
+    table = Table(f"{title} of every case, the worst first", ("case", "site", "mean", *shown), rows)
     return Section("Cases", [*pictures, table])
+
+
+def ranked_cases(cases: pd.DataFrame, metrics: Sequence[Metric]) -> pd.DataFrame:
+    """A row a site and case that has a score, worst first: ``site``, ``case``, ``score`` and a column a target.
+
+    Args:
+        cases: a long table.
+        metrics: of the task; they say what the score is, see :mod:`fedmed.analysis.evaluation.case_score`.
+    """
+    targets = list(dict.fromkeys(cases["target"]))
+    found = []
+    for (site, case), table in cases.groupby(["site", "case"], sort=False):
+        rows = rows_of(table)
+        by_target = {target: case_score(metrics, [row for row in rows if row.target == target]) for target in targets}
+        found.append({"site": site, "case": case, "score": case_score(metrics, rows), **by_target})
+    columns = ["site", "case", "score", *targets]
+    ranked = pd.DataFrame(found, columns=columns).dropna(subset=["score"])
+    return ranked.sort_values("score", ascending=metrics[0].better != "lower", kind="stable")
 
 
 def privacy(run: RunFolder) -> Section:
@@ -177,28 +208,44 @@ def privacy(run: RunFolder) -> Section:
 
 def cross_site(run: RunFolder) -> Section | None:
     """The matrix of models and sites, where the run made one."""
-    picture, table = run.path / "cross_site.png", run.path / "cross_site.csv"
+    table = run.path / "cross_site.csv"
     if not table.is_file():
         return None
-    parts: list[Part] = []
-    if picture.is_file():
-        parts.append(Picture("every model (rows) at every site (columns)", picture.read_bytes()))
+    parts = _picture(run, "cross_site.png", "every model (rows) at every site (columns)")
     return Section("Cross-site", [*parts, Text(f"All numbers are in {table.name}.")])
 
 
+def _picture(run: RunFolder, name: str, caption: str) -> list[Part]:
+    """A picture of the run folder, where it is there."""
+    path = run.path / name
+    return [Picture(caption, path.read_bytes())] if path.is_file() else []
+
+
 def _verdict(run: RunFolder) -> str:
-    """What was spent, in the mechanism's own words."""
+    """The privacy spent, in the mechanism's own words."""
     mechanism = run.experiment().privacy
     path = run.path / LEDGER
     return mechanism.verdict(read_ledger(path).entries) if path.is_file() else mechanism.statement()
 
 
-def _counts(facts: Mapping[str, Any]) -> list[str]:
+def _counts(facts: Mapping[str, Any], described: Iterable[str]) -> list[str]:
+    """Cases, patients, the task's own facts and the numbers of findings of a site."""
     levels = [finding["level"] for finding in facts.get("findings", [])]
     patients = {case["patient"] for case in facts.get("cases", [])}
-    volume = "x".join(map(str, facts.get("largest_volume") or ())) or "-"
-    first = [facts["training"], facts["validation"], len(patients), facts.get("label_scheme") or "-", volume]
-    return [*map(str, first), str(levels.count("error")), str(levels.count("warning"))]
+    counts = [facts["training"], facts["validation"], len(patients)]
+    own = [_fact(facts.get(name)) for name in described]
+    return [*map(str, counts), *own, str(levels.count("error")), str(levels.count("warning"))]
+
+
+def _fact(value: Any) -> str:
+    """A fact of the task in words; sizes as ``240x240x155``."""
+    if isinstance(value, list):
+        return "x".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _overlaps(run: RunFolder) -> list[Part]:
@@ -209,10 +256,13 @@ def _overlaps(run: RunFolder) -> list[Part]:
     return [Listing(sentences)] if sentences else []
 
 
-def _intervals(table: pd.DataFrame, site: str, metric: Metric, regions: Sequence[str]) -> list[str]:
-    rows = table[(table["site"] == site) & (table["metric"] == metric.name)]
-    by_region = {row["region"]: interval_text(row, metric) for _, row in rows.iterrows()}
-    return [by_region.get(region, "-").replace(" ", NO_BREAK) for region in regions]
+def _table(caption: str, heading: str, cells: pd.DataFrame) -> Table:
+    """A table of text whose rows are called by the frame's index; an interval is not broken over lines."""
+    rows = [
+        [str(name), *(str(cell).replace(" ", NO_BREAK) for cell in row)]
+        for name, row in zip(cells.index, cells.to_numpy(), strict=True)
+    ]
+    return Table(caption, (heading, *map(str, cells.columns)), rows)
 
 
 def _score(name: str, value: float) -> str:

@@ -1,25 +1,31 @@
 """The whole page about a run. A run that was not scored yet is scored first."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import pandas as pd
+
+from fedmed.analysis.evaluation.case_score import case_score_title
 from fedmed.analysis.evaluation.case_scoring import caching_after
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest, cases_of, folder_of, source_of
+from fedmed.analysis.evaluation.evaluation_table import number_text
 from fedmed.analysis.evaluation.run_evaluation import evaluate, identity_of
 from fedmed.analysis.report import report_sections
 from fedmed.analysis.report.report_page import Picture, Section, Text, render
+from fedmed.analysis.report.report_sections import ranked_cases
 from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.runs.run_folder import RunFolder
-from fedmed.tasks.base import Metric
+from fedmed.tasks.base import Metric, Pictures
 
 
 def run_page(run: RunFolder, request: EvaluationRequest, number: int) -> str:
     """The page's HTML.
 
     Args:
-        number: how many of the worst cases are shown as pictures, and how many of the best.
+        number: of the worst cases that are shown as pictures, and of the best.
 
     Raises:
         InputError: the run has an evaluation of other weights, cases or settings, and ``force`` is not given.
@@ -30,8 +36,8 @@ def run_page(run: RunFolder, request: EvaluationRequest, number: int) -> str:
     dataset = request.dataset_base_dir or experiment.data.dataset_base_dir
     found: list[Section | None] = [
         report_sections.result(run, folder, metric, dataset_title(dataset) if dataset else ""),
-        report_sections.scores(folder, task.METRICS) if folder else Section("Scores", [Text(why, warning=True)]),
-        report_sections.cases(folder, metric, pictures(run, folder, request, number)) if folder else None,
+        report_sections.scores(folder, task) if folder else Section("Scores", [Text(why, warning=True)]),
+        report_sections.cases(folder, task.METRICS, pictures(run, folder, request, number)) if folder else None,
         report_sections.training(run, task) if (run.path / "training_history.json").is_file() else None,
         report_sections.cross_site(run),
         report_sections.privacy(run),
@@ -56,7 +62,7 @@ def scored(run: RunFolder, request: EvaluationRequest) -> tuple[EvaluationFolder
     folder = folder_of(source, request)
     try:
         listed = cases_of(source, request, FactsBook(caching_after(run.experiment(), run.name).disk))
-    except InputError as error:  # the data are gone; what was found while they were there still holds
+    except InputError as error:  # the data are gone; the evaluation that was made of them still holds
         if not folder.is_made():
             return None, f"The run was not scored: {error}"
         listed = None
@@ -72,9 +78,15 @@ def scored(run: RunFolder, request: EvaluationRequest) -> tuple[EvaluationFolder
 
 
 def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationRequest, number: int) -> list[Picture]:
-    """The worst and the best cases by the first metric, as pictures; none where the images are gone."""
+    """The worst and the best cases by their scores, as pictures; none where the images are gone or the task draws none.
+
+    Args:
+        number: of the worst cases, and of the best.
+    """
     source = source_of(run.path, run.name, request)
-    metric = source.task.METRICS[0]
+    task = source.task
+    if not isinstance(task, Pictures):
+        return []
     held = caching_after(run.experiment(), run.name)
     try:
         listed = cases_of(source, request, FactsBook(held.disk))
@@ -82,23 +94,33 @@ def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationReques
         return []
     by_name = {case.name: case for case in listed.cases}
     drawn = []
-    for (site, name), value, title in extremes(folder, metric, number):
-        if name not in by_name:
-            continue
-        model = source.models.get(site) or source.models[""]
-        with model.inference():
-            item = model.task.eval_set([by_name[name]], listed.label_scheme, held)[0]
-            caption = f"{title}: {name} ({site}), mean {metric.title} {value:.4f}"
-            drawn.append(Picture(caption, model.task.picture(model.network, item, model.device)))
+    for extreme in extremes(folder.cases(), task.METRICS, number):
+        if extreme.case in by_name:
+            model = source.models.get(extreme.site) or source.models[""]
+            with model.inference():
+                item = task.eval_set([by_name[extreme.case]], listed.label_scheme, held)[0]
+                drawn.append(Picture(extreme.caption(task.METRICS), task.picture(model.network, item, model.device)))
     return drawn
 
 
-def extremes(folder: EvaluationFolder, metric: Metric, number: int) -> Sequence[tuple[tuple[str, str], float, str]]:
-    """Site and case, mean over the regions, and title of the worst cases and then of the best, each case once."""
-    own = folder.cases()
-    means = own[own["metric"] == metric.name].groupby(["site", "case"])["value"].mean().dropna().reset_index()
-    means = means.sort_values("value", ascending=metric.better == "higher", kind="stable")
-    ordered = [((row["site"], row["case"]), float(row["value"])) for _, row in means.iterrows()]
-    worst = ordered[:number]
-    best = [each for each in ordered[::-1][:number] if each not in worst]
-    return [(*each, "worst") for each in worst] + [(*each, "best") for each in best]
+class Extreme(NamedTuple):
+    """One of the worst or best cases of an evaluation."""
+
+    site: str
+    case: str
+    score: float
+    which: str  # worst or best
+
+    def caption(self, metrics: Sequence[Metric]) -> str:
+        """The case with its score, in words."""
+        score = number_text(self.score, metrics[0])
+        return f"{self.which}: {self.case} ({self.site}), mean {case_score_title(metrics)} {score}"
+
+
+def extremes(cases: pd.DataFrame, metrics: Sequence[Metric], number: int) -> list[Extreme]:
+    """The worst cases of a long table, then the best, each case once."""
+    ranked = ranked_cases(cases, metrics)
+    every = [Extreme(*row) for row in ranked[["site", "case", "score"]].assign(which="worst").itertuples(index=False)]
+    worst = every[:number]
+    best = [each._replace(which="best") for each in every[::-1][:number] if each not in worst]
+    return [*worst, *best]

@@ -1,4 +1,4 @@
-"""What the audit measures in a case's files: numbers from which all findings follow, small enough to be kept."""
+"""Measurements of a case's files: numbers from which all findings follow, small enough to be cached."""
 
 import json
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from fedmed.data.audit.fingerprint import fingerprint
 from fedmed.data.image_file import ImageFile, read_image
 from fedmed.data.prepared.content_key import content_key
 
-RECIPE = "case facts 2"
-"""Part of the name under which facts are kept; another number forgets those of earlier versions."""
+FACTS_VERSION = "case facts 2"
+"""Part of the key of cached facts; another number forgets those of earlier versions."""
 
 MOST_LABEL_VALUES = 32
-"""A file with more is an image in a label's place; so many are enough to say so."""
+"""A file with more is an image in a label's place; so many are enough to show it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class ImageFacts:
         return self.voxels - self.zeros - self.not_finite
 
     @property
+    def unit(self) -> str:
+        """The name of one point of the image's grid."""
+        return "pixel" if self.dimensions == 2 else "voxel"
+
+    @property
     def voxel_ml(self) -> float | None:
         """The volume of a voxel in ml; None for a 2D image."""
         return float(np.prod(self.spacing)) / 1000 if self.dimensions == 3 and self.spacing else None
@@ -68,15 +73,20 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """What a segmentation holds beside the facts of its file."""
+    """The values of a segmentation, beside the facts of its file."""
 
     counts: Mapping[str, int]  # voxels of each value; at most MOST_LABEL_VALUES of them
     outside: int | None  # voxels above 0 where every image is 0; None where shapes differ
 
+    @property
+    def foreground(self) -> int:
+        """Voxels of a value other than 0."""
+        return sum(count for value, count in self.counts.items() if value != "0")
+
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """A case: its images by the name of the modality, and its label if it has one."""
+    """A case: its images by the name of the modality, and its segmentation if its target is one."""
 
     images: Mapping[str, ImageFacts]
     label_file: ImageFacts | None
@@ -99,7 +109,7 @@ class CaseFacts:
 
 
 class Store(Protocol):
-    """Where facts are kept between runs; what it cannot keep it may forget."""
+    """A store of facts between runs; it may forget any of them."""
 
     def read(self, name: str) -> bytes | None: ...
 
@@ -121,13 +131,13 @@ class FactsBook:
             InputError: a file cannot be read to its end.
         """
         files = [*images.values(), *([] if label is None else [label])]
-        key = content_key(files, " ".join([RECIPE, *images, *(path.suffix for path in files)]))
+        key = content_key(files, " ".join([FACTS_VERSION, *images, *(path.suffix for path in files)]))
         with self._locks.setdefault(key, Lock()):  # another thread may be at the same case of another list
             if key not in self._known:
-                self._known[key] = self._kept(key) or self._measured(key, images, label)
+                self._known[key] = self._stored(key) or self._measured(key, images, label)
         return self._known[key]
 
-    def _kept(self, key: str) -> CaseFacts | None:
+    def _stored(self, key: str) -> CaseFacts | None:
         content = self._store.read(f"{key}.json") if self._store is not None else None
         try:
             return CaseFacts.from_json(content.decode()) if content else None
@@ -185,16 +195,16 @@ def image_facts(image: ImageFile) -> ImageFacts:
     )
 
 
-def label_facts(voxels: NDArray[Any], brain: NDArray[np.bool_] | None) -> LabelFacts:
-    """Count a segmentation's values, and its voxels above 0 outside ``brain`` (of the same shape)."""
+def label_facts(voxels: NDArray[Any], tissue: NDArray[np.bool_] | None) -> LabelFacts:
+    """Count a segmentation's values, and its voxels above 0 outside ``tissue`` (of the same shape)."""
     values, counts = np.unique(voxels, return_counts=True)
     shown = {shown_value(value): int(count) for value, count in zip(values[:MOST_LABEL_VALUES], counts, strict=False)}
-    comparable = brain is not None and brain.shape == voxels.shape
-    return LabelFacts(shown, int(np.count_nonzero((voxels > 0) & ~brain)) if comparable else None)  # type: ignore[operator]
+    comparable = tissue is not None and tissue.shape == voxels.shape
+    return LabelFacts(shown, int(np.count_nonzero((voxels > 0) & ~tissue)) if comparable else None)  # type: ignore[operator]
 
 
 def shown_value(value: Any) -> str:
-    """A label's value as text that tells any two values apart: whole numbers without a point."""
+    """A label's value as text, another for any other value: whole numbers without a point."""
     number = float(value)
     return str(int(number)) if number.is_integer() else repr(number)
 
@@ -216,7 +226,7 @@ def _unlike(masks: list[NDArray[np.bool_]], common: NDArray[np.bool_]) -> float:
 
 
 def _tissue(image: ImageFile) -> NDArray[np.bool_]:
-    """Where an image is not 0, over its spatial axes; a colour picture where any channel is not."""
+    """The mask, over the spatial axes, of an image's values other than 0; of a colour picture in any channel."""
     mask = np.asarray(image.voxels != 0)
     return np.asarray(mask.any(axis=-1)) if image.voxels.ndim > image.dimensions else mask
 

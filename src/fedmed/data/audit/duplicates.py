@@ -10,13 +10,13 @@ from fedmed.data.audit.finding import Finding, Level
 MOST_NAMES = 3
 
 USES = {"training": "trains on", "validation": "validates on", "test": "tests on"}
-"""What is done with the cases of a split."""
+"""The use of the cases of a split, as a verb."""
 
 APART = (("training", "validation"), ("training", "test"), ("validation", "test"))
 """Splits that must have nothing in common: scores on the second are to be of patients that the first has not met."""
 
 Splits = Mapping[str, Mapping[str, str]]
-"""A site's images by split: of each fingerprint, keyed or not, by what name people may look for the image."""
+"""A site's images by split: each fingerprint, keyed or not, with the name under which people find the image."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ def within_a_site(cases: Sequence[Listed], allow_overlap: bool) -> Iterator[Find
     Between training and validation that is an error, unless ``allow_overlap`` makes it a warning.
     """
     across, remedy = _overlap(allow_overlap)
-    told: set[str] = set()
+    reported: set[str] = set()
     for one, other in _pairs_that_share_images(cases):
         if one.split != other.split:
-            told |= {one.patient} & {other.patient}
+            reported |= {one.patient} & {other.patient}
             yield Finding(across, "overlap", f"{_both(one, other)} hold the same images; {remedy}")
         elif one.name == other.name:
             yield Finding("warning", "duplicate", f"{one.name} is listed twice for {one.split}: take one out.")
@@ -46,7 +46,7 @@ def within_a_site(cases: Sequence[Listed], allow_overlap: bool) -> Iterator[Find
             sentence = f"{_both(one, other)} hold the same images: the patient counts twice; take one out."
             yield Finding("warning", "duplicate", sentence)
     for one, other in _pairs_of_one_patient(cases):
-        if one.patient not in told:
+        if one.patient not in reported:
             yield Finding(across, "overlap", f"{_both(one, other)} are of one patient, {one.patient}; {remedy}")
 
 
@@ -75,7 +75,7 @@ def across_sites(
 
 
 def _overlap(allowed: bool) -> tuple[Level, str]:
-    """How bad it is that training and validation overlap, and what to do."""
+    """The level of an overlap of training and validation, and the remedy."""
     if allowed:
         return "warning", "as --allow_overlap accepts, the scores say nothing about new patients."
     return "error", "take one out, or accept with --allow_overlap that the scores say nothing about new patients."
@@ -105,7 +105,7 @@ def _both(one: Listed, other: Listed) -> str:
 
 
 def _common(one: Splits, split: str, other: Splits, other_split: str) -> list[str]:
-    """What the first one's images are called that the other has too."""
+    """The names at the first site of the images that the other has too."""
     mine, theirs = one.get(split, {}), other.get(other_split, {})
     return sorted({mine[found] for found in mine.keys() & theirs.keys()})
 

@@ -2,7 +2,7 @@
 
 Every site answers the server's question with keyed hashes of its images' fingerprints. The key is the sites' own
 secret, the environment variable DUPLICATES_KEY, which the server does not need and should not have: it compares what
-it cannot recompute. What this discloses all the same is said in docs/data_audit.md.
+it cannot recompute. docs/data_audit.md states what this discloses all the same.
 """
 
 import os
@@ -40,7 +40,7 @@ _SPLITS = ("training", "validation")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the server found: its findings, and the sites that have no key and so were not compared."""
+    """The server's comparison: its findings, and the sites that have no key and so were not compared."""
 
     findings: tuple[Finding, ...]
     compared: tuple[str, ...]
@@ -58,9 +58,10 @@ def key_of_this_site() -> str | None:
 
 
 def answer(audit: SiteAudit, key: str | None, allow_overlap: bool) -> dict[str, list[str]]:
-    """What a site tells: keyed hashes of its images by split, in the order of the hashes; nothing without a key.
+    """A site's answer: keyed hashes of its images by split, in the order of the hashes; nothing without a key.
 
-    Where an overlap of training and validation is accepted, validation images are not told, as they are not compared.
+    Where an overlap of training and validation is accepted, those of validation images are left out, as they are not
+    compared.
 
     Raises:
         InputError: the key is too short.
@@ -68,8 +69,8 @@ def answer(audit: SiteAudit, key: str | None, allow_overlap: bool) -> dict[str, 
     if key is None:
         return {}
     splits = audit.splits(lambda value: keyed(value, key))
-    told = {split: sorted(splits.get(split, {})) for split in _SPLITS[: 1 if allow_overlap else 2]}
-    return {_SAME_KEY: [keyed(_SAME_KEY, key)], **told, _SCORED: sorted(_cases(audit, key))}
+    hashes = {split: sorted(splits.get(split, {})) for split in _SPLITS[: 1 if allow_overlap else 2]}
+    return {_SAME_KEY: [keyed(_SAME_KEY, key)], **hashes, _SCORED: sorted(_cases(audit, key))}
 
 
 def order_of(audit: SiteAudit) -> list[int]:
@@ -97,33 +98,40 @@ def _cases(audit: SiteAudit, key: str) -> list[str]:
 
 
 def compare(answers: Mapping[str, Any]) -> Comparison:
-    """What the answers of all sites have in common; an answer in another form is an error by the site's name."""
-    wrong = [site for site in sorted(answers) if not _well_formed(answers[site])]
+    """The images that the answers of all sites have in common; an answer in another form is an error by the site."""
+    right = {site: given for site, given in sorted(answers.items()) if _well_formed(given)}
+    hashes = {site: given for site, given in right.items() if given}
+    wrong = sorted(answers.keys() - right.keys())
     findings = [Finding("error", "exchange", f"{site} sent an answer of another form; update it.") for site in wrong]
-    told = {site: given for site, given in answers.items() if site not in wrong and given}
-    keys: dict[str, list[str]] = {}
-    for site, given in sorted(told.items()):
-        keys.setdefault(given[_SAME_KEY][0], []).append(site)
-    if len(keys) > 1:
-        groups = " and ".join(f"({', '.join(sites)})" for sites in keys.values())
-        sentence = f"{KEY_VARIABLE} differs between {groups}; set the same one at every site."
-        findings.append(Finding("error", "exchange", sentence))
-    else:
-        findings += across_sites({site: _named(given) for site, given in told.items()}, allow_overlap=False)
-    silent = tuple(site for site in sorted(answers) if site not in told and site not in wrong)
-    return Comparison(tuple(findings), tuple(sorted(told)), silent)
+    findings += _different_keys(hashes) or across_sites(
+        {site: _named(given) for site, given in hashes.items()}, allow_overlap=False
+    )
+    silent = sorted(right.keys() - hashes.keys())
+    return Comparison(tuple(findings), tuple(hashes), tuple(silent))
+
+
+def _different_keys(hashes: Mapping[str, Mapping[str, list[str]]]) -> list[Finding]:
+    """An error where the sites' keys differ, so that their hashes cannot be compared."""
+    sites_of: dict[str, list[str]] = {}
+    for site, given in hashes.items():
+        sites_of.setdefault(given[_SAME_KEY][0], []).append(site)
+    if len(sites_of) <= 1:
+        return []
+    groups = " and ".join(f"({', '.join(sites)})" for sites in sites_of.values())
+    return [Finding("error", "exchange", f"{KEY_VARIABLE} differs between {groups}; set the same one at every site.")]
 
 
 def _named(given: Mapping[str, list[str]]) -> dict[str, dict[str, str]]:
-    """By what a site finds an image again that the server knows by its hash alone."""
+    """By split, each hash with the name by which a site finds the image again."""
     return {split: {value: f"image {value[:12]}" for value in given.get(split, [])} for split in _SPLITS}
 
 
 def _well_formed(given: Any) -> bool:
-    if not isinstance(given, Mapping):
+    if not isinstance(given, Mapping) or not all(isinstance(values, list) for values in given.values()):
         return False
-    if not all(isinstance(values, list) for values in given.values()):
-        return False
-    hashes = [value for values in given.values() for value in values]
     whole = not given or (set(given) <= {_SAME_KEY, _SCORED, *_SPLITS} and len(given.get(_SAME_KEY, [])) == 1)
-    return whole and all(isinstance(h, str) and re.fullmatch("[0-9a-f]{64}", h) for h in hashes)
+    return whole and all(_is_hash(value) for values in given.values() for value in values)
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None

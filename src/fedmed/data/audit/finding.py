@@ -1,4 +1,4 @@
-"""What an audit says: one sentence, and whether it stops a run."""
+"""A finding of an audit: one sentence, and its level, which decides whether a run may start."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ def errors_of(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def refuse_errors(findings: Iterable[Finding], where: str) -> None:
-    """Nothing may start on data with errors; ``where`` says whose data they are.
+    """Refuse data with errors; ``where`` names the data.
 
     Raises:
         InputError: there is an error; gives the first one's sentence and how many more there are.

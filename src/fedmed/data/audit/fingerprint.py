@@ -1,4 +1,4 @@
-"""By what two images are known to be the same: the values of their voxels, wherever these lie.
+"""The fingerprint of an image: the values of its voxels, in any place, by which the same image is recognised.
 
 The fingerprint is taken of how often each value other than 0 occurs. So it stays the same when a file is renamed,
 compressed otherwise, stored in another integer or float type, turned or mirrored (with or without its header saying

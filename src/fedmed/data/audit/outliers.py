@@ -1,18 +1,18 @@
-"""Which cases of a site are unlike its others, in size or in intensity.
+"""Cases of a site that are unlike its others, in size or in intensity.
 
 Robust z-scores of logarithms: the distance from the median in units of the median absolute deviation (Iglewicz and
 Hoaglin, How to Detect and Handle Outliers, 1993), so that one odd case does not hide itself by widening the spread.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import NormalDist, median
 
 from fedmed.data.audit.case_facts import CaseFacts
 from fedmed.data.audit.finding import Finding
 
 FEWEST_CASES = 6
-"""With fewer no case can be told from its kind."""
+"""With fewer no case stands out."""
 
 FAR = 5.0
 """Robust z-score beyond which a case is an outlier."""
@@ -32,19 +32,20 @@ def outliers(cases: Mapping[str, CaseFacts]) -> Iterator[Finding]:
     figures = {name: _figures(facts) for name, facts in cases.items()}
     for what in sorted({what for values in figures.values() for what in values}):
         known = {name: values[what] for name, values in figures.items() if values.get(what, 0) > 0}
-        if len(known) < FEWEST_CASES:
-            continue
-        middle = median(known.values())
-        far = far_from_the_others(known)
+        far = far_from_the_others(known) if len(known) >= FEWEST_CASES else []
         if far:
-            shown = ", ".join(f"{name} ({known[name]:.4g})" for name in far[:MOST_NAMES])
-            more = f" and {len(far) - MOST_NAMES} more" if len(far) > MOST_NAMES else ""
-            yield Finding(
-                "warning",
-                "outlier",
-                f"{shown}{more}: unlike the site's {len(known)} cases in {what}, of which the median is {middle:.4g}; "
-                "look whether they belong here.",
-            )
+            yield _warning(what, known, far)
+
+
+def _warning(what: str, known: Mapping[str, float], far: Sequence[str]) -> Finding:
+    shown = ", ".join(f"{name} ({known[name]:.4g})" for name in far[:MOST_NAMES])
+    more = f" and {len(far) - MOST_NAMES} more" if len(far) > MOST_NAMES else ""
+    return Finding(
+        "warning",
+        "outlier",
+        f"{shown}{more}: unlike the site's {len(known)} cases in {what}, of which the median is "
+        f"{median(known.values()):.4g}; look whether they belong here.",
+    )
 
 
 def far_from_the_others(values: Mapping[str, float]) -> list[str]:
@@ -56,7 +57,7 @@ def far_from_the_others(values: Mapping[str, float]) -> list[str]:
 
 
 def _figures(facts: CaseFacts) -> dict[str, float]:
-    """A case's figures by what they are; one that is not above 0 is passed over."""
+    """A case's figures by their names; one that is not above 0 is passed over."""
     first = next(iter(facts.images.values()))
     figures = {"tissue volume in ml": first.tissue * (first.voxel_ml or 0)}
     extents = [n * mm for n, mm in zip(first.shape, first.spacing, strict=False)] or list(map(float, first.shape[:2]))

@@ -1,4 +1,4 @@
-"""What the BraTS layouts look like: how cases are named, where their files lie, which labels they carry."""
+"""The BraTS layouts: names of cases, places of their files, label schemes."""
 
 import os
 import re
@@ -19,14 +19,8 @@ SUFFIXES = (".nii.gz", ".nii")
 
 GRADES = ("HGG", "LGG")
 
-ALL_SITES = "site-All"
-"""The site that trains on every site's cases: the centralized baseline."""
-
-TEST_LIST = "test.json"
-"""The list of the cases that no site trains or validates on."""
-
 LOOKED_AT = 200
-"""So many files of a tree without cases are looked at to say what it is."""
+"""So many files of a tree without cases are looked at to find DICOM."""
 
 PHANTOM_MARKER = "PHANTOM.json"
 """The file that marks a complete synthetic dataset, and states how it was made."""
@@ -48,10 +42,13 @@ LABEL_SCHEMES: Mapping[str, LabelScheme] = {
 
 DEFAULT_SCHEME = "brats2018"
 
+NECROSIS, OEDEMA = 1, 2
+"""Labels that are the same in every scheme."""
+
 
 @dataclass(frozen=True)
 class Naming:
-    """How a layout names a case's files: ``<case><separator><part>.nii.gz``."""
+    """The naming of a case's files in a layout: ``<case><separator><part>.nii.gz``."""
 
     scheme: str
     separator: str
@@ -135,20 +132,20 @@ def institution_of(case_name: str) -> str | None:
     return None if match is None else match[1]
 
 
-def told_by_name(file_name: str) -> str | None:
-    """What a file is by its name: one of ``MODALITIES`` or ``label``; None for a name of neither naming."""
+def part_in_name(file_name: str) -> str | None:
+    """The part that a file's name states: one of ``MODALITIES`` or ``label``; None for a name of neither naming."""
     case_and_part = read_name(file_name)
     return case_and_part and case_and_part[1]
 
 
 def read_name(file_name: str) -> tuple[str, str] | None:
-    """A file's case and what it is of it, as its name states them; None for a name of neither naming."""
+    """The case and the part that a file's name states; None for a name of neither naming."""
     for naming in NAMINGS.values():
-        for part, told in zip(naming.parts, (*MODALITIES, "label"), strict=True):
+        for part, stated in zip(naming.parts, (*MODALITIES, "label"), strict=True):
             for suffix in SUFFIXES:
                 ending = f"{naming.separator}{part}{suffix}"
                 if file_name.endswith(ending):
-                    return file_name.removesuffix(ending), told
+                    return file_name.removesuffix(ending), stated
     return None
 
 
@@ -160,26 +157,34 @@ def find_case_files(folder: Path) -> CaseFiles:
     """
     if not folder.is_dir():
         raise InputError(f"The case folder {folder} does not exist; give the folder that holds the case's files.")
-    folder_name = folder.absolute().name
-    naming = _naming_of(folder)
-    found = {part: _existing(naming.path(folder, folder_name, part)) for part in naming.parts}
-    missing = [part for part, path in found.items() if path is None]
-    if missing:
-        wanted = ", ".join(naming.path(folder, folder_name, part).name for part in missing)
-        raise InputError(
-            f"The case folder {folder} lacks {', '.join(missing)}: looked for {wanted} (or .nii) and found "
-            f"{', '.join(_file_names(folder))}; add the files, or take the folder out of the tree."
-        )
-    paths = {part: path for part, path in found.items() if path is not None}
+    name, naming = folder.absolute().name, _naming_of(folder)
+    paths = _paths_of(folder, name, naming)
     above = folder.absolute().parent.name.upper()
     return CaseFiles(
-        name=folder_name,
+        name=name,
         image=tuple(paths[part] for part in naming.image),
         label=paths[naming.label],
         scheme=naming.scheme,
         grade=above if above in GRADES else None,
-        patient=patient_id(folder_name),
+        patient=patient_id(name),
     )
+
+
+def _paths_of(folder: Path, name: str, naming: Naming) -> dict[str, Path]:
+    """The file of each part of a case.
+
+    Raises:
+        InputError: one is missing.
+    """
+    found = {part: _existing(naming.path(folder, name, part)) for part in naming.parts}
+    missing = [part for part, path in found.items() if path is None]
+    if missing:
+        wanted = ", ".join(naming.path(folder, name, part).name for part in missing)
+        raise InputError(
+            f"The case folder {folder} lacks {', '.join(missing)}: looked for {wanted} (or .nii) and found "
+            f"{', '.join(_file_names(folder))}; add the files, or take the folder out of the tree."
+        )
+    return {part: path for part, path in found.items() if path is not None}
 
 
 def find_cases(tree: Path, incomplete: list[InputError] | None = None) -> list[CaseFiles]:
@@ -224,10 +229,10 @@ def _complete_cases(tree: Path, incomplete: list[InputError] | None) -> Iterator
 
 
 def refuse_dicom(tree: Path) -> None:
-    """Say of a tree without cases that it holds series as they come from the scanner.
+    """Refuse a tree without cases that holds series as they come from the scanner.
 
     Raises:
-        InputError: it does.
+        InputError: it holds a DICOM file.
     """
     for path in islice(tree.rglob("*"), LOOKED_AT):
         if path.is_file() and is_dicom(path):
@@ -275,10 +280,15 @@ def _case_folders(tree: Path) -> Iterator[Path]:
         if PHANTOM_MARKER in files and Path(folder) != tree:
             folders.clear()  # synthetic cases must not get among those of patients
             continue
-        visible = [name for name in files if not name.startswith(".")]
-        if any(_follows(name, naming) for name in visible for naming in NAMINGS.values()):
+        if _holds_a_case(files):
             folders.clear()  # a case holds no further cases
             yield Path(folder)
+
+
+def _holds_a_case(files: Sequence[str]) -> bool:
+    """True where a file that is not hidden follows one of the namings."""
+    visible = [name for name in files if not name.startswith(".")]
+    return any(_follows(name, naming) for name in visible for naming in NAMINGS.values())
 
 
 def _refuse_twins(cases: Sequence[CaseFiles]) -> None:

@@ -1,4 +1,4 @@
-"""The audit of BraTS data as a person asks for it: of a tree of cases, of one site's list, or of all sites' lists."""
+"""The rules of BraTS cases, and the audit of a tree of cases, of one site's list, or of all sites' lists."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,23 +8,22 @@ from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.finding import Finding
 from fedmed.data.audit.site_audit import Progress, SiteAudit, audit_site, overlaps
+from fedmed.data.brats.brats_checks import one_brain_mask, skull_stripped, tumour_in_brain
 from fedmed.data.brats.brats_layout import (
-    ALL_SITES,
     MODALITIES,
-    TEST_LIST,
     find_cases,
     label_scheme,
+    part_in_name,
     patient_id,
-    told_by_name,
 )
-from fedmed.data.datalist import TESTING, Case, load_split, open_datalist
+from fedmed.data.datalist import ALL_SITES, TEST_LIST, TESTING, Case, load_split, open_datalist
 
 ProgressOf = Callable[[str], Progress]
-"""Gives the progress of a site by its name."""
+"""Makes the progress of a site from its name."""
 
 
 def brats_rules(label_scheme_name: str | None) -> Rules:
-    """What is expected of a BraTS case; the scheme is the one of that name, or where it is None BraTS 2018's.
+    """The form of a BraTS case; the scheme is the one of that name, or where it is None BraTS 2018's.
 
     Raises:
         InputError: no scheme has that name.
@@ -35,26 +34,27 @@ def brats_rules(label_scheme_name: str | None) -> Rules:
         dimensions=3,
         labels=scheme.labels,
         scheme=scheme.name,
-        skull_stripped=True,
-        told_by_name=told_by_name,
+        foreground="tumour",
+        part_in_name=part_in_name,
+        checks=(skull_stripped, one_brain_mask, tumour_in_brain),
     )
 
 
 def patient_of(case: Case) -> str:
-    """Whose case it is: what its list says, else what its name says."""
+    """The patient of a case: the one that its list states, else the one in its name."""
     return str(case.extra.get("patient", patient_id(case.name)))
 
 
 def audit_brats(
     path: Path, dataset: Path | None, allow_overlap: bool, progress: ProgressOf
 ) -> tuple[list[SiteAudit], list[Finding]]:
-    """The audit of each site, and what sites have in common.
+    """The audit of each site, and the findings across sites.
 
     Args:
         path: a tree of cases, a list (``.json``), or a folder of ``site-*.json``, and of ``test.json`` if there is one.
         dataset: the folder in which the lists' paths start.
         allow_overlap: whether the same images or patient in training and validation are only a warning.
-        progress: told as the audit goes on.
+        progress: is called as the audit goes on.
 
     Raises:
         InputError: there is nothing to audit.
@@ -104,7 +104,7 @@ def _audit_tree(tree: Path, progress: ProgressOf) -> SiteAudit:
     incomplete: list[InputError] = []
     files = find_cases(tree, incomplete)
     rules = brats_rules(files[0].scheme if files else None)
-    cases = {"": [Case(case.image, case.label, {"patient": case.patient}) for case in files]}
+    cases = {"": [Case(case.image, case.label, {"patient": case.patient}, case.name) for case in files]}
     name = tree.absolute().name
     audit = audit_site(name, cases, rules, patient_of, progress=progress(name))
     return audit.with_findings([Finding("error", "readable", str(error)) for error in incomplete])

@@ -1,4 +1,4 @@
-"""From a BraTS case's files to what the network takes: fixed transforms that can be kept, then those with chance."""
+"""The transforms from a BraTS case's files to the network's input: deterministic ones, then random ones."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -7,7 +7,7 @@ import monai.transforms as mt
 import torch
 
 from fedmed.data.prepared.cache import Caching
-from fedmed.data.prepared.cached_transform import Kept
+from fedmed.data.prepared.cached_transform import CachedTransform
 from fedmed.data.prepared.compact import Compact, Expand, rounded
 from fedmed.data.windows import Size
 
@@ -17,18 +17,18 @@ PADDING = 32  # the published recipe pads validation volumes to a multiple of th
 Normalize = Literal["volume", "crop"]
 
 
-def before_chance(normalize: Normalize, caching: Caching, keep_box: bool) -> list[Any]:
-    """To oriented volumes of 1 mm; of ``volume`` normalised as a whole, compact, and kept on disk where there is one.
+def deterministic(normalize: Normalize, caching: Caching, keep_box: bool) -> list[Any]:
+    """To oriented volumes of 1 mm; of ``volume`` normalised as a whole, compact, and cached where there is a cache.
 
-    The published order, ``crop``, normalises what was cut out, so that nothing but the raw volumes could be kept.
+    The published order, ``crop``, normalises what was cut out, so that nothing but the raw volumes could be cached.
     """
     if normalize == "crop":
         return _oriented()
-    return [Kept(prepared(), caching.disk), Expand(caching.device, keep_box=keep_box)]
+    return [CachedTransform(prepared(), caching.disk), Expand(caching.device, keep_box=keep_box)]
 
 
 def prepared() -> list[Any]:
-    """A case's fixed transforms, the same every time, so that what they make can be kept."""
+    """A case's fixed transforms, the same every time, so that their results can be cached."""
     return [*_oriented(), _normalized(), Compact()]
 
 
@@ -57,7 +57,7 @@ def validation(normalize: Normalize, padded: bool, enhancing: int) -> list[Any]:
 
 
 def new_patient(normalize: Normalize, padded: bool, keep_box: bool) -> list[Any]:
-    """What :func:`before_chance` and :func:`validation` make of the image, where there is no label; can be inverted."""
+    """The work of :func:`deterministic` and :func:`validation` on an image without a label; can be inverted."""
     return [
         *_oriented(("image",)),
         *([_normalized(), mt.Lambdad("image", rounded)] if normalize == "volume" else []),

@@ -32,7 +32,7 @@ VESSEL_RADIUS, VESSEL_SPACING = 0.2, 1 / 6
 
 @dataclass(frozen=True)
 class Tissues:
-    """What a brain consists of; every array has the shape of the volume (X, Y, Z)."""
+    """The tissues of a brain; every array has the shape of the volume (X, Y, Z)."""
 
     brain: Mask
     grey: Volume  # share of grey matter in a voxel, 0 to 1

@@ -7,17 +7,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, gaussian_filter
 from scipy.ndimage import label as components
 
+from fedmed.data.brats.brats_layout import NECROSIS, OEDEMA
 from fedmed.data.phantoms.anatomy import Tissues
 from fedmed.data.phantoms.smooth_noise import Mask, Size, Volume, smooth_noise
-
-NECROSIS, OEDEMA = 1, 2
-"""Labels that are the same in every scheme of BraTS."""
 
 RADIUS = (17 / 96, 24 / 96)
 """Radius of the ball that has the whole tumour's volume, as shares of the smallest axis of the volume."""
 
 GREY_HINDRANCE, FLUID_HINDRANCE = 0.4, 0.8
-"""How much farther from the middle a voxel of grey matter or of fluid counts, in radii: both hold oedema up."""
+"""Distance that grey matter and fluid add to a voxel's own from the middle, in radii: both hold oedema up."""
 
 CORE, NECROTIC = (0.66, 0.80), (0.45, 0.65)
 """Radius of the core in radii of the whole tumour, and of the necrosis in radii of the core."""
@@ -31,7 +29,7 @@ def random_glioma(rng: np.random.Generator, tissues: Tissues, rim_label: int) ->
 
     The middle is drawn where white matter prevails. The whole tumour is the level set, in the wanted volume, of a
     distance that grey matter and fluid lengthen, so that it follows the white matter; of it only the largest connected
-    part is kept. Necrosis lies inside the core, and the core's rest has ``rim_label``.
+    part stays. Necrosis lies inside the core, and the core's rest has ``rim_label``.
 
     Args:
         rng: all randomness comes from it.

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from fedmed.data.brats.brats_layout import MODALITIES
+from fedmed.data.brats.brats_layout import MODALITIES, NECROSIS, OEDEMA
 from fedmed.data.phantoms.anatomy import Tissues
-from fedmed.data.phantoms.glioma import NECROSIS, OEDEMA
 from fedmed.data.phantoms.site_profile import SiteProfile
 from fedmed.data.phantoms.smooth_noise import Size, Volume, smooth_noise
 
@@ -89,7 +88,7 @@ def _healthy_means(tissues: Tissues, channel: int, contrast: float) -> Volume:
 
 
 def _acquire(rng: np.random.Generator, means: Volume, profile: SiteProfile) -> Volume:
-    """What a scanner makes of mean intensities: contrast curve, shading, blur, slices with noise, and gain."""
+    """The scanner's image of mean intensities: contrast curve, shading, blur, slices with noise, and gain."""
     size: Size = means.shape[0], means.shape[1], means.shape[2]
     signal = UNIT * (means / UNIT) ** np.float32(profile.gamma)
     signal *= np.exp(profile.bias * smooth_noise(rng, size, min(size) / 2))

@@ -1,7 +1,7 @@
 """Synthetic BraTS-like datasets, so that everything can be tried and tested without patient data.
 
-A case is a simulated glioma in a bent copy of a healthy average brain, pictured by a simulated scanner. It has what a
-segmentation network has to cope with and the form of the real files. It says nothing about how well a method segments
+A case is a simulated glioma in a bent copy of a healthy average brain, pictured by a simulated scanner. It has the
+difficulties of real cases and the form of the real files. It is no evidence of how well a method segments
 real tumours.
 """
 
@@ -20,20 +20,21 @@ from fedmed.core.files import staging_folder
 from fedmed.data.brats.brats_layout import (
     LABEL_SCHEMES,
     NAMINGS,
+    NECROSIS,
     PHANTOM_MARKER,
     CaseFiles,
     LabelScheme,
     find_case_files,
 )
 from fedmed.data.phantoms.anatomy import random_anatomy
-from fedmed.data.phantoms.glioma import NECROSIS, random_glioma
+from fedmed.data.phantoms.glioma import random_glioma
 from fedmed.data.phantoms.mr_contrasts import image_case
 from fedmed.data.phantoms.site_profile import COMMON, SiteProfile, site_profile
 from fedmed.data.phantoms.smooth_noise import Size, Volume
 from fedmed.data.splits.site_lists import lists_in, write_site_lists
 
 SMALLEST = 32
-"""Voxels along an axis below which the parts of a tumour get too thin to be told apart."""
+"""Voxels along an axis below which the parts of a tumour get too thin to be distinct."""
 
 LARGEST = 512
 """Voxels along an axis above which no scanner's volume lies."""
@@ -42,15 +43,15 @@ WITHOUT_ENHANCING_EVERY = 9
 """Every such case has no enhancing part. As 9 has no divisor in common with 2, 4 or 5 sites, these spread over them."""
 
 VALIDATION_LISTS = ("shared", "per_site")
-"""Whether all sites validate on the same cases or each on its own."""
+"""All sites validate on the same cases, or each on its own."""
 
 CONTENT, IMAGING = 0, 1
-"""Streams of random numbers of a case: what it is must not depend on how it is pictured."""
+"""Streams of random numbers of a case: its anatomy must not depend on its pictures."""
 
 
 @dataclass(frozen=True)
 class Phantoms:
-    """What a dataset is made of; one value always gives the same arrays."""
+    """The parameters of a dataset; one value always gives the same arrays."""
 
     size: Size
     seed: int
@@ -59,7 +60,7 @@ class Phantoms:
 
 
 PHANTOMS = "synthetic phantoms"
-"""What is said of them wherever a result on them is told."""
+"""Stands beside every result on them."""
 
 
 def make_phantom(
@@ -115,7 +116,7 @@ def make_phantom(
         inside = datalist.resolve().is_relative_to(out.resolve())
         lists = stage / datalist.resolve().relative_to(out.resolve()) if inside else datalist
         parts = {site: validating[i::sites] for i, site in enumerate(training)} if own else validating
-        write_site_lists(lists, training, parts, root=stage)
+        write_site_lists(lists, training, parts, stage, LABEL_SCHEMES[layout].name)
         facts = {"sites": sites, "cases": cases, "validation": validation, "size": size, "seed": seed, "layout": layout}
         document = {
             "what": "synthetic phantom, no patient data",
@@ -129,7 +130,7 @@ def make_phantom(
 
 
 def is_phantom(dataset: Path) -> bool:
-    """Whether a dataset folder holds phantoms, so that no result on it is taken for one on patients."""
+    """True where a dataset folder holds phantoms, so that no result on it is taken for one on patients."""
     return (dataset / PHANTOM_MARKER).is_file()
 
 

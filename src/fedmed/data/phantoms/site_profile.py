@@ -1,4 +1,4 @@
-"""How a site's scanner pictures: shading, gain, noise, resolution and contrast, deterministic from seed and site."""
+"""The imaging of a site's scanner: shading, gain, noise, resolution and contrast, deterministic from seed and site."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ from fedmed.data.brats.brats_layout import MODALITIES
 
 @dataclass(frozen=True)
 class SiteProfile:
-    """What is the same for all images of a site; the defaults are those of every site at strength 0.
+    """The parameters of all images of a site; the defaults are those of every site at strength 0.
 
     Contrasts are factors, one for each of ``MODALITIES``.
     """

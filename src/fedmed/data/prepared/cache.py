@@ -1,4 +1,4 @@
-"""A folder of what was made from files once and is kept: whole entries or none, and never more than a limit."""
+"""A cache folder of results made from files: whole entries or none, and never more than a limit."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ import torch
 from fedmed.core.errors import InputError
 
 ENTRY = re.compile(r"[0-9a-f]{64}\.[a-z]+")
-"""How an entry is named: its content key and what it is. Whatever else lies in the folder is left alone."""
+"""The name of an entry: its content key and its kind. All other files in the folder are left alone."""
 
 REMEDY = "name another with --cache_dir or CACHE_ROOT, or give --cache_gb 0 to keep nothing on disk"
 
@@ -43,7 +43,7 @@ class Cache:
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder, self.limit_bytes = folder, limit_bytes
         self._storing = True
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._began_ns = self._try_out()
@@ -67,28 +67,28 @@ class Cache:
         return data
 
     def write(self, name: str, data: bytes) -> bool:
-        """Keep an entry, in place of any of that name; whether there was room.
+        """Store an entry, in place of any of that name; True where there was room.
 
         Room is made of what no one has used since this cache was opened, the least recently used first: a cache that is
         too small for a run then keeps a part of its cases instead of replacing each by the next. A disk that refuses is
-        said once in the log, leaves nothing behind and is not tried again.
+        reported once in the log, leaves nothing behind and is not tried again.
         """
         path = self._path(name)
         if not self._storing:
             return False
         try:
             if not self._make_room(len(data) + _CHECKSUM_BYTES):
-                self._say(f"holds its {self.limit_bytes / 1e9:g} GB; give more with --cache_gb")
+                self._warn(f"holds its {self.limit_bytes / 1e9:g} GB; give more with --cache_gb")
                 return False
             self._put(path, data)
         except OSError as error:
             self._storing = False
-            self._say(f"takes no more ({error.strerror}); free space, or {REMEDY}")
+            self._warn(f"takes no more ({error.strerror}); free space, or {REMEDY}")
             return False
         return True
 
     def used_bytes(self) -> int:
-        """What the entries take now, with those that are being written."""
+        """The size of the entries, with those that are being written."""
         return sum(entry.size for entry in self._entries())
 
     def _path(self, name: str) -> Path:
@@ -102,7 +102,7 @@ class Cache:
                 file.write(data)
                 file.write(_checksum(data))
                 file.flush()
-                os.fsync(descriptor)  # a disk may say only now that it is full
+                os.fsync(descriptor)  # a full disk may fail only now
             os.replace(part, path)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -144,16 +144,16 @@ class Cache:
                         status = item.stat()
                         yield _Entry(status.st_mtime_ns, status.st_size, Path(item.path))
 
-    def _say(self, what: str) -> None:
-        if what not in self._said:
-            self._said.add(what)
-            told = "The cache folder %s %s. The run goes on and prepares further cases anew each time."
-            logging.getLogger(__name__).warning(told, self.folder, what)
+    def _warn(self, what: str) -> None:
+        if what not in self._warned:
+            self._warned.add(what)
+            warning = "The cache folder %s %s. The run goes on and prepares further cases anew each time."
+            logging.getLogger(__name__).warning(warning, self.folder, what)
 
 
 @dataclass(frozen=True)
 class Caching:
-    """Where prepared cases are held: a share of them in memory, and on disk if there is a cache.
+    """The places of prepared cases: a share of them in memory, and the disk if there is a cache.
 
     What follows, an item's random transforms, is computed on ``device``; None is where they lie, the CPU.
     """

@@ -1,8 +1,8 @@
-"""Deterministic transforms whose results are kept on disk, by the contents of a case's files and what is done to them.
+"""Deterministic transforms whose results are cached on disk, by the contents of a case's files and the work on them.
 
 MONAI's PersistentDataset is not used for it: it names results by the files' paths instead of their contents, and by the
-transforms only if told how; it knows no limit of size; a full disk ends the run; and it moves results over from the
-system's temporary folder, which on another file system is a copy of which a reader may see a half.
+transforms only through a function of its caller's; it knows no limit of size; a full disk ends the run; and it moves
+results over from the system's temporary folder, on another file system by a copy of which a reader may see a half.
 """
 
 import contextlib
@@ -15,37 +15,40 @@ import monai.transforms as mt
 import torch
 
 from fedmed.data.prepared.cache import Cache
-from fedmed.data.prepared.compact import pack, unpack
+from fedmed.data.prepared.compact import KEYS, pack, unpack
 from fedmed.data.prepared.content_key import content_key
-from fedmed.data.prepared.transform_key import recipe
+from fedmed.data.prepared.transform_key import transforms_text
 
 
-class Kept(mt.Transform):
-    """Applies ``fixed``, which ends with :class:`fedmed.data.prepared.compact.Compact`, or reads what it gave before.
+class CachedTransform(mt.Transform):
+    """Applies ``fixed``, which ends with :class:`fedmed.data.prepared.compact.Compact`, or reads an earlier result.
 
-    Takes items of ``image`` (a list of paths) and ``label`` (a path). Their other keys are handed on as they are.
+    Takes items whose ``keys`` hold files: ``image`` a list of paths, ``label`` a path where it is a segmentation. The
+    other keys, among them the classes of a case, pass through unchanged and are no part of an entry.
 
     Args:
-        fixed: transforms without chance.
-        disk: where results are kept; with None every one is computed.
+        fixed: deterministic transforms.
+        disk: the folder of the results; with None every one is computed.
+        keys: the keys that hold files before and arrays afterwards, those of ``Compact``.
     """
 
-    def __init__(self, fixed: Sequence[mt.Transform], disk: Cache | None) -> None:
+    def __init__(self, fixed: Sequence[mt.Transform], disk: Cache | None, keys: Sequence[str] = KEYS) -> None:
         self.fixed = mt.Compose(fixed)
         self.disk = disk
-        self.recipe = recipe(fixed) if disk else ""
+        self.keys = tuple(keys)
+        self.work = transforms_text(fixed) if disk else ""
 
     def __call__(self, item: Mapping[str, Any]) -> dict[str, Any]:
         if self.disk is None:
-            return self._made(item)
+            return self._computed(item)
         name = self.entry(item)
         data = self.disk.read(name)
         if data is not None:
-            return {**item, **unpack(data)}
-        made = self._made(item)
+            return {**item, **unpack(data, self.keys)}
+        computed = self._computed(item)
         if self.entry(item) == name:  # or a file changed while it was read
-            self.disk.write(name, pack(made))
-        return made
+            self.disk.write(name, pack(computed, self.keys))
+        return computed
 
     def entry(self, item: Mapping[str, Any]) -> str:
         """The name of the item's entry. A file is read for it again only when its size or time has changed.
@@ -53,12 +56,16 @@ class Kept(mt.Transform):
         Raises:
             InputError: a file cannot be read.
         """
-        files = tuple(map(Path, (*item["image"], item["label"])))
-        return f"{_key(files, tuple(map(_stamp, files)), self.recipe)}.case"
+        files = tuple(path for key in self.keys for path in _paths(item[key]))
+        return f"{_key(files, tuple(map(_stamp, files)), self.work)}.case"
 
-    def _made(self, item: Mapping[str, Any]) -> dict[str, Any]:
+    def _computed(self, item: Mapping[str, Any]) -> dict[str, Any]:
         with _one_thread():
             return dict(self.fixed(item))
+
+
+def _paths(value: Any) -> list[Path]:
+    return [Path(value)] if isinstance(value, str | Path) else [Path(path) for path in value]
 
 
 @contextlib.contextmanager
@@ -73,13 +80,13 @@ def _one_thread() -> Iterator[None]:
 
 
 @functools.cache
-def _key(files: tuple[Path, ...], stamps: tuple[object, ...], recipe: str) -> str:
-    return content_key(files, recipe)
+def _key(files: tuple[Path, ...], stamps: tuple[object, ...], work: str) -> str:
+    return content_key(files, work)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
         status = path.stat()
     except OSError:
-        return None  # content_key says what is wrong with it
+        return None  # content_key raises the error that names the file
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""A name for what was made from some files in some way: other contents or another way give another name."""
+"""The key of a result that was made from files: other contents or other work give another key."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,13 +7,17 @@ from pathlib import Path
 from fedmed.core.errors import InputError
 
 
-def content_key(files: Iterable[Path], recipe: str) -> str:
-    """64 hexadecimal digits (SHA-256) that depend on the files' bytes in their order and on ``recipe``, not on names.
+def content_key(files: Iterable[Path], work: str) -> str:
+    """64 hexadecimal digits (SHA-256) that depend on the files' bytes in their order and on ``work``, not on names.
+
+    Args:
+        files: the files that were read.
+        work: text that is equal where equal work was done on them.
 
     Raises:
         InputError: a file cannot be read.
     """
-    digest = hashlib.sha256(recipe.encode())
+    digest = hashlib.sha256(work.encode())
     for path in files:
         try:
             with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Random transforms that draw from a seed of each item's own, so that it does not matter which process makes it."""
+"""Random transforms that draw from a seed of each item's own, so that any process makes the same item."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +9,8 @@ from monai.data import DataLoader
 from torch.utils.data import Dataset, Sampler
 
 
-class Place(NamedTuple):
-    """Which item is next, and the 32-bit seed of all that is random in it."""
+class SeededItem(NamedTuple):
+    """The index of an item, and the 32-bit seed of all that is random in it."""
 
     item: int
     seed: int
@@ -26,18 +26,28 @@ class RandomDataset(Protocol):
     def __getitem__(self, index: int) -> Any: ...
 
 
-def seeded_batches(dataset: RandomDataset, batch_size: int, workers: int) -> tuple["SeededOrder", "Ahead"]:
+def seeded_batches(
+    dataset: RandomDataset, batch_size: int, workers: int, drop_single: bool = False
+) -> tuple["SeededOrder", "Prefetcher"]:
     """The dataset's batches, and their order, by which each round restarts them.
 
-    One thread, or ``workers`` processes that last as long as the batches, prepare what comes next.
+    One thread, or ``workers`` processes that last as long as the batches, prepare the next batch.
+
+    Args:
+        dataset: the items.
+        batch_size: items a batch; the last one may have fewer.
+        workers: processes; 0 for a thread.
+        drop_single: leave out a last batch of one item, in which batch normalisation of a 1 x 1 map has no variance. A
+            batch size of 1, or an epoch of one item, is left as it is.
     """
     order = SeededOrder(len(dataset))
-    how: dict[str, Any] = {"batch_size": batch_size, "sampler": order, "generator": torch.Generator()}
-    items: Any = SeededItems(dataset)
-    return order, Ahead(DataLoader(items, num_workers=workers, persistent_workers=workers > 0, **how))
+    batches = BatchedOrder(order, batch_size, drop_single)
+    how: dict[str, Any] = {"batch_sampler": batches, "generator": torch.Generator()}
+    items: Any = SeededDataset(dataset)
+    return order, Prefetcher(DataLoader(items, num_workers=workers, persistent_workers=workers > 0, **how))
 
 
-class Ahead:
+class Prefetcher:
     """Batches, of which a thread makes the next one while this one is used.
 
     MONAI's ThreadDataLoader does so too, but takes an error in the thread for the end of the epoch.
@@ -58,8 +68,8 @@ class Ahead:
                 yield batch
 
 
-class SeededItems(Dataset[Any]):
-    """The items of ``dataset`` by :class:`Place` instead of by index."""
+class SeededDataset(Dataset[Any]):
+    """The items of ``dataset`` by :class:`SeededItem` instead of by index."""
 
     def __init__(self, dataset: RandomDataset) -> None:
         self.dataset = dataset
@@ -67,33 +77,54 @@ class SeededItems(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, place: Place) -> Any:
-        self.dataset.transform.set_random_state(place.seed)
-        return self.dataset[place.item]
+    def __getitem__(self, seeded: SeededItem) -> Any:
+        self.dataset.transform.set_random_state(seeded.seed)
+        return self.dataset[seeded.item]
 
 
-class SeededOrder(Sampler[Place]):
+class SeededOrder(Sampler[SeededItem]):
     """Every item once an epoch, in an order and with seeds that follow from ``seed`` alone."""
 
     def __init__(self, length: int) -> None:
         self.length = length
         self._generator = torch.Generator()
-        self._chosen: list[Place] | None = None
+        self._chosen: list[SeededItem] | None = None
 
     def restart(self, seed: int) -> None:
         """The next epoch is the first one of ``seed``."""
         self._generator.manual_seed(seed)
 
-    def follow(self, places: Sequence[Place]) -> None:
+    def follow(self, items: Sequence[SeededItem]) -> None:
         """The next epochs are these items in this order, with these seeds."""
-        self._chosen = list(places)
+        self._chosen = list(items)
 
     def __len__(self) -> int:
         return self.length if self._chosen is None else len(self._chosen)
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[SeededItem]:
         if self._chosen is not None:
             return iter(self._chosen)
         order = torch.randperm(self.length, generator=self._generator).tolist()
         seeds = torch.randint(2**32, (self.length,), generator=self._generator).tolist()
-        return iter([Place(item, seed) for item, seed in zip(order, seeds, strict=True)])
+        return iter([SeededItem(item, seed) for item, seed in zip(order, seeds, strict=True)])
+
+
+class BatchedOrder(Sampler[list[SeededItem]]):
+    """The items of an order in batches; their number follows the order's length."""
+
+    def __init__(self, order: SeededOrder, batch_size: int, drop_single: bool) -> None:
+        self.order, self.batch_size, self.drop_single = order, batch_size, drop_single
+
+    def __len__(self) -> int:
+        return -(-self._used() // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[SeededItem]]:
+        items = list(self.order)[: self._used()]  # drawn at the first batch: DataLoader may ask for an unused iterator
+        for first in range(0, len(items), self.batch_size):
+            yield items[first : first + self.batch_size]
+
+    def _used(self) -> int:
+        """The number of items that are in a batch."""
+        items = len(self.order)
+        alone = self.batch_size > 1 and items > 1 and items % self.batch_size == 1
+        return items - (self.drop_single and alone)

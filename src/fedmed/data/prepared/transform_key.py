@@ -1,4 +1,4 @@
-"""What transforms do, as text: equal text for equal work, by which results that are kept are found again."""
+"""The work of transforms as text: equal text for equal work, so that cached results are found again."""
 
 import enum
 import functools
@@ -15,16 +15,16 @@ import torch
 from monai.transforms import RandomizableTrait
 
 LIBRARIES = ("monai", "nibabel", "numpy", "torch")
-"""What computes. Another version of one may compute otherwise, so it makes another recipe."""
+"""The libraries that compute. Another version of one may compute otherwise, so it changes the text."""
 
 
-def recipe(transforms: Sequence[Any]) -> str:
+def transforms_text(transforms: Sequence[Any]) -> str:
     """The transforms' classes with all that they hold, the source of those that are no library's, and the versions.
 
     It is read off the objects, so that no one has to think of it when a transform changes.
 
     Raises:
-        TypeError: a transform is random, or holds what has no dependable text, such as a lambda.
+        TypeError: a transform is random, or holds an object without dependable text, such as a lambda.
     """
     versions = {name: version(name) for name in LIBRARIES}
     return json.dumps([versions, [_described(transform) for transform in transforms]], sort_keys=True)
@@ -32,10 +32,8 @@ def recipe(transforms: Sequence[Any]) -> str:
 
 def _described(value: Any) -> Any:
     if isinstance(value, RandomizableTrait):
-        raise TypeError(f"{type(value).__name__} is random, so nothing that it makes can be found again.")
-    if isinstance(value, enum.Enum):
-        return str(value)
-    if value is None or isinstance(value, bool | int | float | str):
+        raise TypeError(f"{type(value).__name__} is random, so no result of it can be found again.")
+    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, enum.Enum)):
         return value
     if isinstance(value, Mapping):
         return {str(key): _described(each) for key, each in value.items()}
@@ -43,7 +41,12 @@ def _described(value: Any) -> Any:
         return [_described(each) for each in value]
     if isinstance(value, np.ndarray | np.generic | torch.Tensor):
         return [str(value.dtype), value.tolist()]
-    if isinstance(value, torch.dtype | torch.device | np.dtype):
+    return _described_object(value)
+
+
+def _described_object(value: Any) -> Any:
+    """The text of a setting, a class, a function, or of an object with all that it holds."""
+    if isinstance(value, enum.Enum | torch.dtype | torch.device | np.dtype):
         return str(value)
     if isinstance(value, type) or inspect.isroutine(value):
         return _name(value)
@@ -53,7 +56,7 @@ def _described(value: Any) -> Any:
 def _name(thing: Any) -> str:
     name = f"{thing.__module__}.{thing.__qualname__}"
     if "<lambda>" in name:
-        raise TypeError(f"{name} has no name of its own, so what it does cannot be told from its name.")
+        raise TypeError(f"{name} has no name of its own, so its name does not state its work.")
     return name
 
 

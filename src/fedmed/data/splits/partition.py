@@ -1,44 +1,120 @@
-"""Who trains and who validates on which cases. Pure functions: no files are read or written here.
+"""Patients, splits of them, and the dealing of patients to parts. Pure functions: no files are read or written here.
 
-A way of partitioning groups the cases by patient, decides how many cases each part shall have, and deals the patients
-out. ``partition_ways`` has the ways, made of these helpers.
+A way of partitioning decides how many cases each part shall have and deals the patients out; ``partition_ways`` has the
+ways, made of the helpers here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from fedmed.data.brats.brats_layout import CaseFiles
+from fedmed.core.errors import InputError
 
-Patient = tuple[CaseFiles, ...]
-"""All visits of one patient, sorted by case name; never taken apart."""
+Fact = str | float | None
+"""A text such as a grade or a class, a number such as a volume, or None where it is not known."""
+
+
+class ListedCase(Protocol):
+    """A case that can be split: its name, its patient, and its entry in a list."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def patient(self) -> str: ...
+
+    def entry(self, root: Path) -> dict[str, Any]:
+        """The case as an entry of a datalist, with paths relative to ``root``."""
+
+
+C = TypeVar("C", bound=ListedCase)
+
+FactsOf = Callable[[C], Mapping[str, Fact]]
+"""The facts of a case by which splits are made and drawn, by their names."""
 
 
 @dataclass(frozen=True)
-class Split:
-    """Each site's training cases, all validation cases, and the test cases that no site sees.
+class Patient(Generic[C]):
+    """All cases (visits) of one patient, sorted by name and never taken apart.
 
-    Each is sorted by name, or as published where the split is the published one.
+    ``strata`` are the facts of the patient: the texts of the first case, the means of the cases' numbers.
     """
 
-    sites: Mapping[str, tuple[CaseFiles, ...]]
-    validation: tuple[CaseFiles, ...]
-    own_validation: Mapping[str, tuple[CaseFiles, ...]] | None = None  # None: all sites share ``validation``
-    test: tuple[CaseFiles, ...] = ()
-    institutions: Mapping[str, str] = field(default_factory=dict)  # of a site, where it stands for one
+    name: str
+    cases: tuple[C, ...]
+    strata: Mapping[str, Fact]
 
-    def validation_of(self, site: str) -> tuple[CaseFiles, ...]:
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def text(self, stratum: str) -> str:
+        """A text among the facts.
+
+        Raises:
+            InputError: it is not known.
+        """
+        value = self.strata.get(stratum)
+        if not isinstance(value, str):
+            raise InputError(f"The {stratum} of {self.cases[0].name} is not known; expected one for every patient.")
+        return value
+
+    def number(self, stratum: str) -> float:
+        """A number among the facts.
+
+        Raises:
+            InputError: it is not known.
+        """
+        value = self.strata.get(stratum)
+        if value is None or isinstance(value, str):
+            raise InputError(f"The {stratum} of {self.cases[0].name} is not known; expected one for every case.")
+        return value
+
+
+@dataclass(frozen=True)
+class Split(Generic[C]):
+    """Each site's training cases, all validation cases, and the test cases that no site sees; each sorted by name."""
+
+    sites: Mapping[str, tuple[C, ...]]
+    validation: tuple[C, ...]
+    own_validation: Mapping[str, tuple[C, ...]] | None = None  # None: all sites share ``validation``
+    test: tuple[C, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)  # of a site, where it stands for one, as an institution
+
+    def validation_of(self, site: str) -> tuple[C, ...]:
         """The cases on which ``site`` validates; ``site-All`` does so on all of them."""
         return self.validation if self.own_validation is None else self.own_validation.get(site, self.validation)
 
+    @property
+    def cases(self) -> list[C]:
+        """Every case of the split."""
+        return [case for cases in (*self.sites.values(), self.validation, self.test) for case in cases]
 
-def by_patient(cases: Sequence[CaseFiles]) -> list[Patient]:
+
+def by_patient(cases: Sequence[C], facts_of: FactsOf[C] = lambda case: {}) -> list[Patient[C]]:
     """The cases grouped by patient, sorted by patient."""
-    groups: dict[str, list[CaseFiles]] = {}
+    groups: dict[str, list[C]] = {}
     for case in sorted(cases, key=lambda case: case.name):
         groups.setdefault(case.patient, []).append(case)
-    return [tuple(groups[patient]) for patient in sorted(groups)]
+    return [Patient(name, tuple(groups[name]), _united([*map(facts_of, groups[name])])) for name in sorted(groups)]
+
+
+def _united(facts: Sequence[Mapping[str, Fact]]) -> dict[str, Fact]:
+    """A patient's facts from those of the cases; a number that one case lacks is not known."""
+    united: dict[str, Fact] = dict(facts[0])
+    for name, first in facts[0].items():
+        values = [each.get(name) for each in facts]
+        if not isinstance(first, str):
+            numbers = [value for value in values if value is not None and not isinstance(value, str)]
+            united[name] = sum(numbers) / len(numbers) if len(numbers) == len(values) else None
+    return united
+
+
+def sorted_cases(patients: Sequence[Patient[C]]) -> tuple[C, ...]:
+    """The cases of patients, sorted by name."""
+    return tuple(sorted((case for patient in patients for case in patient.cases), key=lambda case: case.name))
 
 
 def apportion(total: int, weights: Sequence[int]) -> list[int]:
@@ -54,27 +130,27 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     return shares
 
 
-def shuffled_by_grade(patients: Sequence[Patient], rng: np.random.Generator) -> list[Patient]:
-    """The patients in random order, but one grade after the other, to be dealt out by ``deal``.
+def shuffled_by_stratum(patients: Sequence[Patient[C]], stratum: str, rng: np.random.Generator) -> list[Patient[C]]:
+    """The patients in random order, but one stratum after the other, to be dealt out by ``deal``.
 
-    The rarest grade comes first and, within a grade, the patients with the most visits: those that come last are
-    many and small, and even out what the earlier ones left uneven. A patient's grade is that of the first visit.
+    The rarest stratum comes first and, within a stratum, the patients with the most visits: those that come last are
+    many and small, and even out what the earlier ones left uneven. Patients of unknown stratum are one of their own.
     """
-    grades: dict[str, list[Patient]] = {}
+    strata: dict[str, list[Patient[C]]] = {}
     for patient in patients:
-        grades.setdefault(patient[0].grade or "", []).append(patient)
-    ordered: list[Patient] = []
-    for _, members in sorted(grades.items(), key=lambda item: (len(item[1]), item[0])):
+        strata.setdefault(str(patient.strata.get(stratum) or ""), []).append(patient)
+    ordered: list[Patient[C]] = []
+    for _, members in sorted(strata.items(), key=lambda item: (len(item[1]), item[0])):
         shuffled = [members[i] for i in rng.permutation(len(members))]
         ordered += sorted(shuffled, key=len, reverse=True)
     return ordered
 
 
-def deal(patients: Sequence[Patient], targets: Sequence[int]) -> list[tuple[CaseFiles, ...]]:
+def deal(patients: Sequence[Patient[C]], targets: Sequence[int]) -> list[tuple[C, ...]]:
     """Deal patients out, in the order given, to parts that shall have ``targets`` cases each.
 
     Each patient goes to the part furthest behind its share of the cases dealt so far, so any run of the order (a
-    grade, say) is spread in the proportions of the targets. A part does not take more than its target while another
+    stratum, say) is spread in the proportions of the targets. A part does not take more than its target while another
     has room, and none stays empty.
 
     Args:
@@ -84,13 +160,13 @@ def deal(patients: Sequence[Patient], targets: Sequence[int]) -> list[tuple[Case
     Returns:
         The cases of each part, sorted by name.
     """
-    parts: list[list[CaseFiles]] = [[] for _ in targets]
+    parts: list[list[Patient[C]]] = [[] for _ in targets]
     dealt = 0
     for i, patient in enumerate(patients):
         dealt += len(patient)
-        part = _next_part([len(cases) for cases in parts], targets, dealt, len(patient), len(patients) - i)
-        parts[part] += patient
-    return [tuple(sorted(cases, key=lambda case: case.name)) for cases in parts]
+        sizes = [sum(map(len, part)) for part in parts]
+        parts[_next_part(sizes, targets, dealt, len(patient), len(patients) - i)].append(patient)
+    return [sorted_cases(part) for part in parts]
 
 
 def _next_part(sizes: Sequence[int], targets: Sequence[int], dealt: int, visits: int, patients_left: int) -> int:

@@ -1,22 +1,15 @@
 """The ways in which sites can differ: each deals patients out to sites. Pure functions of patients and a generator.
 
-A patient's grade is that of the first visit, the tumour volume the mean over the visits.
+A way goes by a stratum, a fact of the patients by its name: a text such as a class, or a number such as a volume.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
 import numpy as np
 
-from fedmed.core.errors import InputError, counted
-from fedmed.data.brats.brats_layout import GRADES, CaseFiles, institution_of
-from fedmed.data.splits.partition import Patient, apportion, deal, shuffled_by_grade
-
-Volumes = Mapping[str, float]
-"""Whole-tumour volume in ml, by case name."""
-
-Sites = list[tuple[CaseFiles, ...]]
-"""The cases of each site, sorted by name."""
+from fedmed.core.errors import InputError
+from fedmed.data.splits.partition import C, Patient, apportion, deal, shuffled_by_stratum, sorted_cases
 
 QUARTILES = 4
 
@@ -24,61 +17,58 @@ MOST_ALPHA = 1e12
 """Shares drawn with this alpha are equal to a millionth; far larger ones are beyond the generator."""
 
 
-def iid(patients: Sequence[Patient], sites: int, rng: np.random.Generator) -> Sites:
-    """Equal numbers of cases, each site with its share of every grade."""
-    return deal(shuffled_by_grade(patients, rng), apportion(_cases(patients), [1] * sites))
+def iid(patients: Sequence[Patient[C]], sites: int, stratum: str, rng: np.random.Generator) -> list[tuple[C, ...]]:
+    """Equal numbers of cases, each site with its share of every stratum."""
+    return deal(shuffled_by_stratum(patients, stratum, rng), apportion(_cases(patients), [1] * sites))
 
 
 def by_quantity(
-    patients: Sequence[Patient], sites: int, power: float, rng: np.random.Generator, least: int = 1
-) -> Sites:
+    patients: Sequence[Patient[C]], sites: int, power: float, stratum: str, rng: np.random.Generator, least: int = 1
+) -> list[tuple[C, ...]]:
     """Sizes by a power law, otherwise iid: site i of 1, 2, ... gets a share proportional to i^-power.
 
     Where the law gives a site fewer than ``least`` cases, it gets these from the largest site.
     """
     law = _whole(i**-power for i in range(1, sites + 1))
-    return deal(shuffled_by_grade(patients, rng), _at_least(apportion(_cases(patients), law), least))
+    targets = _at_least(apportion(_cases(patients), law), least)
+    return deal(shuffled_by_stratum(patients, stratum, rng), targets)
 
 
-def by_grade(patients: Sequence[Patient], sites: int, rng: np.random.Generator) -> Sites:
-    """HGG and LGG apart: patients sorted by grade, in random order within it, in runs of equal size.
+def by_order(patients: Sequence[Patient[C]], sites: int, stratum: str, rng: np.random.Generator) -> list[tuple[C, ...]]:
+    """Patients sorted by a stratum, in runs of equal size: small values at the first site, large ones at the last.
 
-    At most one site gets both grades.
+    Patients of one text are in random order; of two texts at most one site gets both.
 
     Raises:
-        InputError: a case has no grade, or there is one grade only.
+        InputError: the stratum of a patient is not known, or all have the same text.
     """
-    require_grades(patients)
-    grades = {patient[0].grade for patient in patients}
-    if len(grades) < len(GRADES):
+    if _is_number(patients, stratum):
+        return runs(sorted(patients, key=lambda patient: (patient.number(stratum), patient.name)), sites)
+    found = {patient.text(stratum) for patient in patients}
+    if len(found) < 2:
         raise InputError(
-            f"All patients are of one grade ({', '.join(map(str, grades))}); --by grade expects both "
-            f"{' and '.join(GRADES)}, so choose another way such as --by iid."
+            f"All patients are of one {stratum} ({', '.join(found)}); expected at least two, so choose another way "
+            "such as --by iid."
         )
     shuffled = [patients[i] for i in rng.permutation(len(patients))]
-    return runs(sorted(shuffled, key=lambda patient: str(patient[0].grade)), sites)
+    return runs(sorted(shuffled, key=lambda patient: patient.text(stratum)), sites)
 
 
-def by_tumour_volume(patients: Sequence[Patient], sites: int, volumes: Volumes) -> Sites:
-    """Small tumours at the first site, large ones at the last: patients sorted by volume, in runs of equal size."""
-    return runs(sorted(patients, key=lambda patient: (patient_ml(patient, volumes), patient[0].patient)), sites)
-
-
-def by_institution(patients: Sequence[Patient]) -> dict[str, tuple[CaseFiles, ...]]:
-    """The cases of each institution, in alphabetical order of the institutions.
+def by_group(patients: Sequence[Patient[C]], stratum: str) -> dict[str, tuple[C, ...]]:
+    """The cases of each group, such as an institution, in alphabetical order of the groups.
 
     Raises:
-        InputError: a case's name does not state its institution.
+        InputError: the group of a patient is not known.
     """
-    groups: dict[str, list[CaseFiles]] = {}
+    groups: dict[str, list[Patient[C]]] = {}
     for patient in patients:
-        groups.setdefault(patient_institution(patient), []).extend(patient)
-    return {name: tuple(sorted(groups[name], key=lambda case: case.name)) for name in sorted(groups)}
+        groups.setdefault(patient.text(stratum), []).append(patient)
+    return {name: sorted_cases(groups[name]) for name in sorted(groups)}
 
 
 def by_dirichlet(
-    bins: Sequence[Sequence[Patient]], sites: int, alpha: float, rng: np.random.Generator, least: int = 1
-) -> Sites:
+    bins: Sequence[Sequence[Patient[C]]], sites: int, alpha: float, rng: np.random.Generator, least: int = 1
+) -> list[tuple[C, ...]]:
     """For each bin of patients, shares over the sites drawn from a symmetric Dirichlet distribution.
 
     The smaller ``alpha``, the more the sites differ, in size too; as it grows the split tends to iid. The Dirichlet
@@ -86,7 +76,7 @@ def by_dirichlet(
     bins of each site; shares of each bin over the sites are drawn as by Yurochkin et al., arXiv:1905.12022 (2019).
     A site left with fewer than ``least`` patients gets them, one by one, from the site that has most.
     """
-    dealt: list[list[Patient]] = [[] for _ in range(sites)]
+    dealt: list[list[Patient[C]]] = [[] for _ in range(sites)]
     for members in bins:
         counts = apportion(len(members), _whole(rng.dirichlet([min(alpha, MOST_ALPHA)] * sites)))
         order = iter(rng.permutation(len(members)))
@@ -94,28 +84,24 @@ def by_dirichlet(
             site += [members[next(order)] for _ in range(count)]
     while len(poorest := min(dealt, key=len)) < least < len(richest := max(dealt, key=len)):
         poorest.append(richest.pop(int(rng.integers(len(richest)))))
-    return [_sorted_cases(site) for site in dealt]
+    return [sorted_cases(site) for site in dealt]
 
 
-def grade_bins(patients: Sequence[Patient]) -> list[list[Patient]]:
-    """The patients of each grade.
+def bins_of(patients: Sequence[Patient[C]], stratum: str) -> list[list[Patient[C]]]:
+    """The patients of each text of a stratum, or of each quartile of its numbers.
 
     Raises:
-        InputError: a case has no grade.
+        InputError: the stratum of a patient is not known.
     """
-    require_grades(patients)
-    groups = [[patient for patient in patients if patient[0].grade == grade] for grade in GRADES]
-    return [group for group in groups if group]
-
-
-def volume_bins(patients: Sequence[Patient], volumes: Volumes) -> list[list[Patient]]:
-    """The patients of each quartile of tumour volume."""
-    ordered = sorted(patients, key=lambda patient: (patient_ml(patient, volumes), patient[0].patient))
+    if not _is_number(patients, stratum):
+        texts = sorted({patient.text(stratum) for patient in patients})
+        return [[patient for patient in patients if patient.text(stratum) == text] for text in texts]
+    ordered = sorted(patients, key=lambda patient: (patient.number(stratum), patient.name))
     ends = [0, *accumulate(apportion(len(ordered), [1] * QUARTILES))]
     return [ordered[start:end] for start, end in pairwise(ends)]
 
 
-def runs(ordered: Sequence[Patient], sites: int) -> Sites:
+def runs(ordered: Sequence[Patient[C]], sites: int) -> list[tuple[C, ...]]:
     """Cut ``ordered`` into runs of about equal numbers of cases, between patients; no run stays empty."""
     behind = [0, *accumulate(len(patient) for patient in ordered)]
     goals = list(accumulate(apportion(behind[-1], [1] * sites)))
@@ -124,54 +110,15 @@ def runs(ordered: Sequence[Patient], sites: int) -> Sites:
         possible = range(cuts[-1] + 1, len(ordered) - (sites - site) + 1)
         cuts.append(min(possible, key=lambda cut: abs(behind[cut] - goal)))
     cuts.append(len(ordered))
-    return [_sorted_cases(ordered[start:end]) for start, end in pairwise(cuts)]
+    return [sorted_cases(ordered[start:end]) for start, end in pairwise(cuts)]
 
 
-def patient_ml(patient: Patient, volumes: Volumes) -> float:
-    """A patient's tumour volume in ml.
-
-    Raises:
-        InputError: the volume of a visit is not known.
-    """
-    unknown = [case.name for case in patient if case.name not in volumes]
-    if unknown:
-        raise InputError(
-            f"The tumour volume of {unknown[0]} is not known; expected one for every case, so repair its label file."
-        )
-    return sum(volumes[case.name] for case in patient) / len(patient)
+def _is_number(patients: Sequence[Patient[C]], stratum: str) -> bool:
+    return any(isinstance(patient.strata.get(stratum), int | float) for patient in patients)
 
 
-def patient_institution(patient: Patient) -> str:
-    """The institution in a patient's case names.
-
-    Raises:
-        InputError: the first visit's name states none.
-    """
-    institution = institution_of(patient[0].name)
-    if institution is None:
-        raise InputError(
-            f"The case name {patient[0].name} states no institution; expected names of BraTS 2017 to 2019 such as "
-            "Brats18_CBICA_AAB_1, so choose another way such as --by iid."
-        )
-    return institution
-
-
-def require_grades(patients: Sequence[Patient]) -> None:
-    """Refuse patients of unknown grade."""
-    without = [patient[0].name for patient in patients if patient[0].grade is None]
-    if without:
-        raise InputError(
-            f"{counted(len(without), 'patient')} without a grade, such as {without[0]}; expected each case in a folder "
-            f"{' or '.join(GRADES)}, so put them there, or choose another way such as --by iid."
-        )
-
-
-def _cases(patients: Sequence[Patient]) -> int:
+def _cases(patients: Sequence[Patient[C]]) -> int:
     return sum(map(len, patients))
-
-
-def _sorted_cases(patients: Iterable[Patient]) -> tuple[CaseFiles, ...]:
-    return tuple(sorted((case for patient in patients for case in patient), key=lambda case: case.name))
 
 
 def _whole(shares: Iterable[float]) -> list[int]:

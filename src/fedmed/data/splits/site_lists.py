@@ -1,4 +1,4 @@
-"""The lists of a split of BraTS cases: one for each site and one with everybody's.
+"""The lists of a split: one for each site and one with everybody's.
 
 All are made before the first one is put in place. Each is then put there whole, and lists of an earlier split that have
 no successor go last, so that an interruption may leave old lists beside new ones but never none.
@@ -9,26 +9,28 @@ from pathlib import Path
 
 from fedmed.core.errors import InputError
 from fedmed.core.files import staging_folder
-from fedmed.data.brats.brats_layout import ALL_SITES, TEST_LIST, CaseFiles
-from fedmed.data.datalist import write_datalist
+from fedmed.data.datalist import ALL_SITES, TEST_LIST, write_datalist
+from fedmed.data.splits.partition import C
 
 
 def write_site_lists(
     folder: Path,
-    sites: Mapping[str, Sequence[CaseFiles]],
-    validation: Sequence[CaseFiles] | Mapping[str, Sequence[CaseFiles]],
+    sites: Mapping[str, Sequence[C]],
+    validation: Sequence[C] | Mapping[str, Sequence[C]],
     root: Path,
+    label_scheme: str | None = None,
     replace: bool = False,
     besides: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write ``<site>.json`` for each site and ``site-All.json`` with all their cases.
 
     Args:
-        folder: where the lists go; made if need be, and files in it that are no lists stay.
-        sites: the training cases of each site; at least one case, all of one label scheme.
+        folder: the folder of the lists; made if need be, and files in it that are no lists stay.
+        sites: the training cases of each site; at least one case.
         validation: the cases that every list has for validation, or those of each site; site-All has them all.
         root: the dataset folder to which the paths in the lists are relative.
-        replace: whether what is there and differs may be replaced; lists that the new split lacks are then removed.
+        label_scheme: the scheme of all the cases, where the dataset has several.
+        replace: whether lists that are there and differ may be replaced; those that the new split lacks are removed.
         besides: further files to write with the lists, by name.
 
     Raises:
@@ -37,21 +39,14 @@ def write_site_lists(
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder for the lists.")
     own = validation if isinstance(validation, Mapping) else dict.fromkeys(sites, validation)
-    lists = {site: (cases, own[site]) for site, cases in sites.items()}
-    lists[ALL_SITES] = (_united(sites), _united(own))
+    lists = {site: (cases, own[site]) for site, cases in sites.items()} | {ALL_SITES: (_united(sites), _united(own))}
     with staging_folder(folder, inside=True) as stage:
         for site, parts in lists.items():
             training, validating = ([case.entry(root) for case in part] for part in parts)
-            write_datalist(stage / f"{site}.json", training, validating, parts[0][0].scheme)
+            write_datalist(stage / f"{site}.json", training, validating, label_scheme)
         for name, content in (besides or {}).items():
             (stage / name).write_bytes(content)
-        stale = [path for path in lists_in(folder) if not (stage / path.name).exists()]
-        if not replace:
-            _refuse_different(folder, stage, stale)
-        for path in sorted(stage.iterdir()):
-            path.replace(folder / path.name)
-        for path in stale:
-            path.unlink()
+        _put_in_place(stage, folder, replace)
 
 
 def lists_in(folder: Path) -> list[Path]:
@@ -59,7 +54,18 @@ def lists_in(folder: Path) -> list[Path]:
     return sorted([*folder.glob("site-*.json"), *folder.glob(TEST_LIST)])
 
 
-def _united(parts: Mapping[str, Sequence[CaseFiles]]) -> list[CaseFiles]:
+def _put_in_place(stage: Path, folder: Path, replace: bool) -> None:
+    """Move the files of ``stage`` up into ``folder``, then remove its lists that ``stage`` lacks."""
+    stale = [path for path in lists_in(folder) if not (stage / path.name).exists()]
+    if not replace:
+        _refuse_different(folder, stage, stale)
+    for path in sorted(stage.iterdir()):
+        path.replace(folder / path.name)
+    for path in stale:
+        path.unlink()
+
+
+def _united(parts: Mapping[str, Sequence[C]]) -> list[C]:
     """The cases of all parts, each once, sorted by name."""
     return sorted({case for cases in parts.values() for case in cases}, key=lambda case: case.name)
 

@@ -2,104 +2,118 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from fedmed.core.errors import InputError, counted
-from fedmed.data.brats.brats_layout import CaseFiles
-from fedmed.data.splits.partition import Patient, Split, apportion, by_patient
-from fedmed.data.splits.partition_options import SplitOptions
-from fedmed.data.splits.partition_ways import (
-    Sites,
-    Volumes,
-    by_dirichlet,
-    by_grade,
-    by_institution,
-    by_quantity,
-    by_tumour_volume,
-    grade_bins,
-    iid,
-    patient_institution,
-    require_grades,
-    volume_bins,
-)
+from fedmed.data.splits.partition import C, Patient, Split, apportion, sorted_cases
+from fedmed.data.splits.partition_ways import bins_of, by_dirichlet, by_group, by_order, by_quantity, iid
 
 FEWEST_TRAINING = 5
 """Training cases below which a site is warned of."""
 
 
-def split_cases(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> Split:
-    """Draw a split as the options say, in any way but ``published``, for which nothing is drawn.
+@dataclass(frozen=True)
+class SplitPlan:
+    """The choices of a split.
+
+    Attributes:
+        way: ``iid``; ``group``, a site for each; ``order``, sorted; ``quantity``, by a power law; ``dirichlet``.
+        stratify: the stratum of which every part gets its share, such as a grade or a class.
+        by: the stratum that ``group``, ``order`` and ``dirichlet`` go by.
+        sites: the number of sites; None for ``group``.
+        alpha: of the Dirichlet distribution, above 0.
+        power: of the power law, at least 0.
+        validation: one list for all sites, or a share of each site's own cases.
+        validation_share: share of the patients for validation, from 0 to below 1, after the test.
+        test: share of the patients that no site gets; None for none.
+        seed: 0 or more.
+    """
+
+    way: Literal["iid", "group", "order", "quantity", "dirichlet"]
+    stratify: str
+    by: str = ""
+    sites: int | None = None
+    alpha: float = 0.5
+    power: float = 1.0
+    validation: Literal["shared", "per_site"] = "shared"
+    validation_share: float = 0.15
+    test: float | None = None
+    seed: int = 0
+
+
+def draw_split(patients: Sequence[Patient[C]], plan: SplitPlan) -> Split[C]:
+    """Split patients as planned.
 
     Always by patient, and dependent on the seed and the set of cases, not on their order. Test and shared validation
-    have their share of every grade and, with the same seed and shares, are the same patients whatever the way, so that
-    ways can be compared on them (``institution`` may exchange some, so that no institution loses its last patient).
+    have their share of every stratum and, with the same seed and shares, are the same patients whatever the way, so
+    that ways can be compared on them (``group`` may exchange some, so that no group loses its last patient).
 
     Args:
-        cases: the cases.
-        options: the way and what it needs.
-        volumes: by case name; needed only where ``options.needs_volumes``.
+        patients: sorted by name.
+        plan: the way and its numbers.
 
     Raises:
-        InputError: an option is wrong, there are too few patients, or what the way goes by is not known.
+        InputError: there are too few patients, or the stratum that the way goes by is not known.
     """
-    options = options.completed()
-    for_test, for_validation, for_sites = np.random.default_rng(options.seed).spawn(3)
-    per_site = options.validation == "per_site"
-    fewest = 2 if per_site else 1
-    patients = by_patient(cases)
-    if options.needs_grades:
-        require_grades(patients)
-    group = patient_institution if options.by == "institution" else _one_group
-    keep = _require_enough(patients, options, fewest)
-    test, rest = hold_out(patients, options.test or 0.0, for_test, group, keep + (options.sites is not None))
-    shared, rest = hold_out(rest, 0.0 if per_site else _share(options), for_validation, group, keep)
-    _require_drawn(patients, options, test, shared)
-    dealt = _dealt(rest, options, volumes, for_sites, fewest)
+    for_test, for_validation, for_sites = np.random.default_rng(plan.seed).spawn(3)
+    fewest = 2 if plan.validation == "per_site" else 1
+    group = (lambda patient: patient.text(plan.by)) if plan.way == "group" else _one_group
+    keep = _require_enough(patients, plan, fewest)
+    test, rest = hold_out(patients, plan.test or 0.0, for_test, plan.stratify, group, keep + (plan.sites is not None))
+    share = plan.validation_share if plan.validation == "shared" else 0.0
+    shared, rest = hold_out(rest, share, for_validation, plan.stratify, group, keep)
+    _require_drawn(patients, plan, test, shared)
+    dealt = _dealt(rest, plan, for_sites, fewest)
     names = [f"site-{i}" for i in range(1, len(dealt) + 1)]
-    split = Split(dict(zip(names, dealt, strict=True)), _flat(shared), test=_flat(test))
-    if options.by == "institution":
-        split = replace(split, institutions=dict(zip(names, by_institution(rest), strict=True)))
-    return _with_own_validation(split, _share(options), for_validation) if per_site else split
+    groups = dict(zip(names, by_group(rest, plan.by), strict=True)) if plan.way == "group" else {}
+    split = Split(dict(zip(names, dealt, strict=True)), sorted_cases(shared), test=sorted_cases(test), groups=groups)
+    return _with_own_validation(split, rest, plan, for_validation) if plan.validation == "per_site" else split
 
 
 def hold_out(
-    patients: Sequence[Patient],
+    patients: Sequence[Patient[C]],
     share: float,
     rng: np.random.Generator,
-    group: Callable[[Patient], str],
+    stratify: str,
+    group: Callable[[Patient[C]], str],
     keep: int,
-) -> tuple[list[Patient], list[Patient]]:
-    """Draw a share of the patients, with its part of each grade; at least one patient unless the share is 0.
+) -> tuple[list[Patient[C]], list[Patient[C]]]:
+    """Draw a share of the patients, with its part of each stratum; at least one patient unless the share is 0.
 
     Args:
-        patients: sorted by patient.
+        patients: sorted by name.
         share: of the patients, from 0 to below 1.
         rng: decides who is drawn.
-        group: what must not be emptied.
+        stratify: the stratum.
+        group: gives a patient's group, which must not be emptied.
         keep: patients of each group that are not drawn.
 
     Returns:
-        Those drawn and the rest, each sorted by patient.
+        Those drawn and the rest, each sorted by name.
     """
     wanted = max(1, int(share * len(patients) + 0.5)) if share else 0
-    left = Counter(map(group, patients))
+    owners = [group(patient) for patient in patients]
+    left = Counter(owners)
+    strata = _places_by_stratum(patients, stratify)
     drawn: set[int] = set()
-    grades = sorted({patient[0].grade or "" for patient in patients})
-    strata = [[i for i, patient in enumerate(patients) if (patient[0].grade or "") == grade] for grade in grades]
-    for stratum, count in zip(strata, apportion(wanted, [len(stratum) for stratum in strata]), strict=True):
-        for i in rng.permutation(stratum):
-            owner = group(patients[i])
-            if count > 0 and left[owner] > keep:
-                drawn.add(int(i))
-                left[owner] -= 1
-                count -= 1
+    for stratum, count in zip(strata, apportion(wanted, [*map(len, strata)]), strict=True):
+        drawn |= _drawn(rng.permutation(stratum).tolist(), count, owners, left, keep)
     inside = [patient for i, patient in enumerate(patients) if i in drawn]
     return inside, [patient for i, patient in enumerate(patients) if i not in drawn]
 
 
-def small_sites(split: Split) -> list[str]:
+def _places_by_stratum(patients: Sequence[Patient[C]], stratify: str) -> list[list[int]]:
+    """The places of the patients of each stratum, in alphabetical order of the strata."""
+    places: dict[str, list[int]] = {}
+    for i, patient in enumerate(patients):
+        places.setdefault(str(patient.strata.get(stratify) or ""), []).append(i)
+    return [places[stratum] for stratum in sorted(places)]
+
+
+def small_sites(split: Split[C]) -> list[str]:
     """A sentence on each site with so few training cases that its part in a federation is doubtful."""
     return [
         f"{site} has {counted(len(cases), 'training case')}, fewer than {FEWEST_TRAINING}: its model will fit "
@@ -109,76 +123,77 @@ def small_sites(split: Split) -> list[str]:
     ]
 
 
+def _drawn(order: Sequence[int], count: int, owners: Sequence[str], left: Counter[str], keep: int) -> set[int]:
+    """The first ``count`` patients of an order whose groups have more than ``keep`` left, which are counted down."""
+    drawn: set[int] = set()
+    for i in order:
+        if len(drawn) < count and left[owners[i]] > keep:
+            drawn.add(i)
+            left[owners[i]] -= 1
+    return drawn
+
+
 def _dealt(
-    patients: Sequence[Patient], options: SplitOptions, volumes: Volumes, rng: np.random.Generator, fewest: int
-) -> Sites:
-    """The cases of each site, by the way that the options name."""
-    sites, alpha, power = options.sites or 1, options.alpha or 0.0, options.power or 0.0
-    match options.by:
-        case "iid":
-            return iid(patients, sites, rng)
-        case "institution":
-            return list(by_institution(patients).values())
-        case "grade":
-            return by_grade(patients, sites, rng)
-        case "tumour_volume":
-            return by_tumour_volume(patients, sites, volumes)
+    patients: Sequence[Patient[C]], plan: SplitPlan, rng: np.random.Generator, fewest: int
+) -> list[tuple[C, ...]]:
+    """The cases of each site, by the way of the plan."""
+    sites = plan.sites or 1
+    match plan.way:
+        case "group":
+            return list(by_group(patients, plan.by).values())
+        case "order":
+            return by_order(patients, sites, plan.by, rng)
         case "quantity":
-            return by_quantity(patients, sites, power, rng, fewest)
+            return by_quantity(patients, sites, plan.power, plan.stratify, rng, fewest)
         case "dirichlet":
-            bins = volume_bins(patients, volumes) if options.needs_volumes else grade_bins(patients)
-            return by_dirichlet(bins, sites, alpha, rng, fewest)
-    raise ValueError(f"nothing is drawn for --by {options.by}")
+            return by_dirichlet(bins_of(patients, plan.by), sites, plan.alpha, rng, fewest)
+    return iid(patients, sites, plan.stratify, rng)
 
 
-def _with_own_validation(split: Split, share: float, rng: np.random.Generator) -> Split:
+def _with_own_validation(
+    split: Split[C], patients: Sequence[Patient[C]], plan: SplitPlan, rng: np.random.Generator
+) -> Split[C]:
     """The split in which each site gives a share of its own cases to its validation."""
-    parts = {}
+    of_case = {case.name: patient for patient in patients for case in patient.cases}
+    own, training = {}, {}
     for site, cases in split.sites.items():
-        patients = by_patient(cases)
-        if len(patients) < 2:
+        members = list({of_case[case.name].name: of_case[case.name] for case in cases}.values())
+        members.sort(key=lambda patient: patient.name)
+        if len(members) < 2:
             raise InputError(
-                f"{site} {split.institutions.get(site, '')} gets one patient; --validation per_site expects at least 2 "
+                f"{site} {split.groups.get(site, '')} gets one patient; --validation per_site expects at least 2 "
                 "at each site, so choose --validation shared, fewer sites or a milder split."
             )
-        parts[site] = hold_out(patients, share, rng, _one_group, keep=1)
-    own = {site: _flat(validation) for site, (validation, _) in parts.items()}
-    training = {site: _flat(trained) for site, (_, trained) in parts.items()}
+        validating, trained = hold_out(members, plan.validation_share, rng, plan.stratify, _one_group, keep=1)
+        own[site], training[site] = sorted_cases(validating), sorted_cases(trained)
     everyone = tuple(sorted((case for cases in own.values() for case in cases), key=lambda case: case.name))
     return replace(split, sites=training, validation=everyone, own_validation=own)
 
 
-def _require_enough(patients: Sequence[Patient], options: SplitOptions, fewest: int) -> int:
-    """Refuse fewer patients than the parts need; the number that must stay for the sites (at each institution)."""
-    keep = fewest * (options.sites or 1)
-    need = keep + (fewest == 1) + (options.test is not None)
+def _require_enough(patients: Sequence[Patient[C]], plan: SplitPlan, fewest: int) -> int:
+    """Refuse fewer patients than the parts need; the number that must stay for the sites (in each group)."""
+    keep = fewest * (plan.sites or 1)
+    need = keep + (fewest == 1) + (plan.test is not None)
     if len(patients) < need:
         raise InputError(
-            f"{counted(len(patients), 'patient')} cannot be split into {options.sites or 'the'} sites with "
-            f"{options.validation} validation{' and a test set' if options.test else ''}; "
+            f"{counted(len(patients), 'patient')} cannot be split into {plan.sites or 'the'} sites with "
+            f"{plan.validation} validation{' and a test set' if plan.test else ''}; "
             f"give cases of at least {need} patients, or take fewer sites."
         )
     return keep
 
 
 def _require_drawn(
-    patients: Sequence[Patient], options: SplitOptions, test: Sequence[Patient], shared: Sequence[Patient]
+    patients: Sequence[Patient[C]], plan: SplitPlan, test: Sequence[Patient[C]], shared: Sequence[Patient[C]]
 ) -> None:
-    """Refuse when every patient is the last of an institution, so that none could be drawn."""
-    if (options.test and not test) or (options.validation == "shared" and not shared):
+    """Refuse when every patient is the last of a group, so that none could be drawn."""
+    if (plan.test and not test) or (plan.validation == "shared" and not shared):
         raise InputError(
-            f"No patient can be set apart for {'validation' if test or not options.test else 'the test'}: each of the "
-            f"{len(patients)} is needed by an institution; choose another way such as --by iid, or give more cases."
+            f"No patient can be set apart for {'validation' if test or not plan.test else 'the test'}: each of the "
+            f"{len(patients)} is needed by its {plan.by or 'group'}; choose another way such as --by iid, or give more "
+            "cases."
         )
 
 
-def _share(options: SplitOptions) -> float:
-    return options.validation_share or 0.0
-
-
-def _one_group(patient: Patient) -> str:
+def _one_group(patient: Patient[C]) -> str:
     return ""
-
-
-def _flat(patients: Sequence[Patient]) -> tuple[CaseFiles, ...]:
-    return tuple(sorted((case for patient in patients for case in patient), key=lambda case: case.name))

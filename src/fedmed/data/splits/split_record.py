@@ -1,51 +1,50 @@
-"""What a split is kept as, besides the lists: ``split.json`` with who got what and why, and the list of test cases."""
+"""The record of a split, besides the lists: ``split.json`` with the cases of each part, and the list of test cases."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedmed.core.options import to_plain
-from fedmed.data.brats.brats_layout import CaseFiles, institution_of
-from fedmed.data.splits.partition import Split
-from fedmed.data.splits.partition_options import SplitOptions
-from fedmed.data.splits.partition_ways import Volumes
+from fedmed.data.splits.partition import C, FactsOf, Split
 
 
-def split_document(split: Split, options: SplitOptions, volumes: Volumes) -> dict[str, Any]:
-    """The parameters, and the cases of each site and of the test, as JSON values.
+def split_document(
+    split: Split[C], options: Mapping[str, Any], facts_of: FactsOf[C], group: str = "group"
+) -> dict[str, Any]:
+    """The options, and the cases of each site and of the test, as JSON values.
 
-    A case has ``case`` (its name) and ``patient``, and where known ``grade``, ``institution`` and ``volume_ml``, the
-    volume of the whole tumour. Shared validation cases are named at every site.
+    A case has ``case`` (its name), ``patient`` and those of its facts that are known, numbers to 3 places. Shared
+    validation cases are named at every site.
+
+    Args:
+        split: the split.
+        options: the options by which it was made, as JSON values.
+        facts_of: gives the facts of a case.
+        group: the key of a site's group, where sites stand for groups.
     """
     sites = {}
     for site, training in split.sites.items():
-        facts = {"institution": split.institutions[site]} if site in split.institutions else {}
+        facts = {group: split.groups[site]} if site in split.groups else {}
         parts = {"training": training, "validation": split.validation_of(site)}
-        sites[site] = {**facts, **{part: _facts(cases, volumes) for part, cases in parts.items()}}
-    return {"options": to_plain(options.completed()), "sites": sites, "test": _facts(split.test, volumes)}
+        sites[site] = {**facts, **{part: _rows(cases, facts_of) for part, cases in parts.items()}}
+    return {"options": dict(options), "sites": sites, "test": _rows(split.test, facts_of)}
 
 
-def holdout_document(split: Split, root: Path) -> dict[str, Any]:
+def holdout_document(split: Split[C], root: Path, label_scheme: str | None) -> dict[str, Any]:
     """The list of test cases, in the Decathlon form with the cases under ``testing``; there must be some."""
-    return {"label_scheme": split.test[0].scheme, "testing": [case.entry(root) for case in split.test]}
+    scheme = {} if label_scheme is None else {"label_scheme": label_scheme}
+    return {**scheme, "testing": [case.entry(root) for case in split.test]}
 
 
-def as_json(document: dict[str, Any]) -> bytes:
-    """The file's content."""
+def as_json(document: Mapping[str, Any]) -> bytes:
+    """The content of a JSON file."""
     return (json.dumps(document, indent=2) + "\n").encode()
 
 
-def _facts(cases: Iterable[CaseFiles], volumes: Volumes) -> list[dict[str, Any]]:
-    return [{key: value for key, value in _row(case, volumes).items() if value is not None} for case in cases]
+def _rows(cases: Iterable[C], facts_of: FactsOf[C]) -> list[dict[str, Any]]:
+    return [{"case": case.name, "patient": case.patient, **_known(case, facts_of)} for case in cases]
 
 
-def _row(case: CaseFiles, volumes: Volumes) -> dict[str, Any]:
-    volume = volumes.get(case.name)
-    return {
-        "case": case.name,
-        "patient": case.patient,
-        "grade": case.grade,
-        "institution": institution_of(case.name),
-        "volume_ml": None if volume is None else round(volume, 3),
-    }
+def _known(case: C, facts_of: FactsOf[C]) -> dict[str, Any]:
+    known = {name: value for name, value in facts_of(case).items() if value is not None}
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in known.items()}

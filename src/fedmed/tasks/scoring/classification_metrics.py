@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fedmed.core.site_scores import mean_of_values
 from fedmed.tasks.scoring.metric import Row, RowsMetric, Sums, SumsMetric
@@ -22,6 +23,9 @@ THRESHOLD = 0.5
 
 Pair = tuple[str, str]
 """A case and a target."""
+
+Area = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+"""From weights of positive and of negative cases at each score, (draws, S), to the areas, (draws,)."""
 
 
 def class_rows(case: str, targets: Sequence[str], scores: Sequence[float], truth: int) -> list[Row]:
@@ -62,7 +66,7 @@ def auroc(rows: Sequence[Row]) -> float:
 
     A target whose cases are all positive or all negative has none; NaN where no target has one.
     """
-    return _mean_over_targets(rows, "roc_auc_score")
+    return _mean_over_targets(rows, roc_auc_score)
 
 
 def weighted_auroc(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -71,43 +75,66 @@ def weighted_auroc(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray
     Args:
         weights: (draws, rows), the number of times that each row is drawn; of a case's rows of a target it is the same.
     """
+    return _weighted_mean_over_targets(rows, weights, _area_under_roc)
+
+
+def weighted_average_precision(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """:func:`average_precision` of many draws of the rows, (draws,). As :func:`weighted_auroc`."""
+    return _weighted_mean_over_targets(rows, weights, _average_precisions)
+
+
+def _weighted_mean_over_targets(rows: Sequence[Row], weights: NDArray[np.float64], area: Area) -> NDArray[np.float64]:
     truth = {(row.case, row.target): row.value for row in rows if row.quantity == TRUTH}
     places: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         if row.quantity == SCORE and not math.isnan(truth.get((row.case, row.target), math.nan)):
             places.setdefault(row.target, []).append(place)
-    areas = [_weighted_areas(rows, truth, found, weights[:, found]) for found in places.values()]
+    areas = [area(*_by_score(rows, truth, found, weights[:, found])) for found in places.values()]
     known = np.array(areas).reshape(-1, len(weights))
     number = (~np.isnan(known)).sum(axis=0)
     return np.where(number > 0, np.nansum(known, axis=0) / np.maximum(number, 1), math.nan)
 
 
-def _weighted_areas(
+def _by_score(
     rows: Sequence[Row], truth: Mapping[Pair, float], places: Sequence[int], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The share of pairs of a positive and a negative case whose positive has the higher score; ties count half."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The weights of a target's positive and negative cases at each different score, scores rising, (draws, S) each."""
     scores = np.array([rows[place].value for place in places])
     positive = np.array([truth[rows[place].case, rows[place].target] == 1 for place in places])
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
     above, below = (np.add.reduceat((weights * mask)[:, order], starts, axis=1) for mask in (positive, ~positive))
-    pairs = above.sum(axis=1) * below.sum(axis=1)
-    lower = np.cumsum(below, axis=1) - below / 2
-    return np.where(pairs > 0, (above * lower).sum(axis=1) / np.where(pairs > 0, pairs, 1), math.nan)
+    return above, below
+
+
+def _area_under_roc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of pairs of a positive and a negative case whose positive has the higher score; ties count half."""
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    lower = np.cumsum(negative, axis=1) - negative / 2
+    return _shares((positive * lower).sum(axis=1), pairs)
+
+
+def _average_precisions(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The precision at each threshold, weighted by the recall that it adds; NaN without positive or negative cases."""
+    hits, called = (np.cumsum(each[:, ::-1], axis=1) for each in (positive, positive + negative))
+    precision = np.nan_to_num(_shares(hits, called))
+    found = _shares((positive[:, ::-1] * precision).sum(axis=1), positive.sum(axis=1))
+    return np.where(negative.sum(axis=1) > 0, found, math.nan)
+
+
+def _shares(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The quotients, NaN where the whole is 0."""
+    return np.divide(part, whole, out=np.full_like(part, math.nan), where=whole > 0)
 
 
 def average_precision(rows: Sequence[Row]) -> float:
     """The mean over targets of the average precision, the area under the precision-recall curve. As :func:`auroc`."""
-    return _mean_over_targets(rows, "average_precision_score")
+    return _mean_over_targets(rows, average_precision_score)
 
 
-def _mean_over_targets(rows: Sequence[Row], function: str) -> float:
-    import sklearn.metrics  # here, because it takes a second that sites of other tasks need not pay
-
-    score: Callable[[NDArray[np.float64], NDArray[np.float64]], float] = getattr(sklearn.metrics, function)
+def _mean_over_targets(rows: Sequence[Row], area: Callable[..., float]) -> float:
     pairs = _by_target(rows, SCORE).values()
-    values = [score(truth, scores) for scores, truth in pairs if 0 < truth.sum() < len(truth)]
-    mean = mean_of_values(map(float, values))
+    mean = mean_of_values(float(area(truth, scores)) for scores, truth in pairs if 0 < truth.sum() < len(truth))
     return math.nan if mean is None else mean
 
 
@@ -187,7 +214,9 @@ _SCORED = (SCORE, TRUTH)
 
 AUROC = RowsMetric("auroc", "AUROC", "", "higher", _SCORED, figure=auroc, weighted=weighted_auroc)
 AVERAGE_PRECISION = RowsMetric(
-    "average_precision", "average precision", "", "higher", _SCORED, figure=average_precision
+    *("average_precision", "average precision", "", "higher", _SCORED),
+    figure=average_precision,
+    weighted=weighted_average_precision,
 )
 ACCURACY = SumsMetric("accuracy", "accuracy", "", "higher", _DECIDED, sums=right_answers, of_sums=accuracy)
 F1 = SumsMetric("f1", "F1", "", "higher", _DECIDED, sums=counts, of_sums=macro_f1)

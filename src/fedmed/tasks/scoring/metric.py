@@ -40,7 +40,7 @@ class Metric:
     quantities: tuple[str, ...] = ()  # that it reads from rows; when not given, its own name
 
     combines: ClassVar[Combines] = "values"
-    """How a federation gets the figure over all sites.
+    """The way in which a federation gets the figure over all sites.
 
     ``values``: the mean of the sites' figures weighted by their numbers of values. ``sums``: from the sum of the sites'
     sums. ``rows``: only where all rows are, so that over sites there is but the mean of each site's own figure.

@@ -34,6 +34,11 @@ SEGMENTATION_METRICS = (
     Metric("absolute_volume_error", "absolute volume error", "ml", "lower"),
 )
 
+SEGMENTATION_NOTE = (
+    "Dice, HD95 and surface Dice by the published rule have no value where the truth is empty; by the challenge's rule "
+    "an empty region is perfect if the prediction is empty too, and a miss if not."
+)
+
 
 def case_metrics(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0) -> dict[str, list[float]]:
     """Each of :data:`SEGMENTATION_METRICS` for each target.

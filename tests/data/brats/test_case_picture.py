@@ -10,8 +10,8 @@ import pytest
 from matplotlib.image import imread
 
 from fedmed.core.errors import InputError
-from fedmed.data.audit.case_picture import case_picture, chosen_cases, picture_format
 from fedmed.data.brats.brats_layout import CaseFiles, find_cases
+from fedmed.data.brats.case_picture import case_picture, chosen_cases, picture_format
 
 
 def case(name: str) -> CaseFiles:

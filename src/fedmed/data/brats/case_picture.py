@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import MODALITIES, CaseFiles, institution_of, label_scheme
-from fedmed.data.image_file import ImageFile, read_image
-from fedmed.data.planes import seen
+from fedmed.data.image_file import read_image
+from fedmed.data.planes import drawable, seen
+from fedmed.data.volumes import canonical
 
 PARTS = {"necrosis": "#0072b2", "oedema": "#e69f00", "enhancing": "#d55e00"}
 """Colours of Okabe and Ito, which the colour-blind tell apart."""
@@ -48,7 +48,7 @@ def chosen_cases(cases: Sequence[CaseFiles], names: Sequence[str] | None) -> lis
 
 
 def picture_format(path: Path) -> str:
-    """The format that the name of a picture says.
+    """The format that the name of a picture states.
 
     Raises:
         InputError: it is none that is written here.
@@ -85,9 +85,9 @@ def case_picture(cases: Sequence[CaseFiles], caption: str, format: str = "png") 
     )  # fmt: skip
     voxels = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes))
     patients = len({case.patient for case in cases})
-    told = f"{caption}; {patients} different patients" if patients > 1 else caption
-    said = drawable(f"{told}, {voxels} voxels, axial slices")
-    figure.supxlabel(said, fontsize=8, color="0.35", parse_math=False)
+    who = f"{caption}; {patients} different patients" if patients > 1 else caption
+    text = drawable(f"{who}, {voxels} voxels, axial slices")
+    figure.supxlabel(text, fontsize=8, color="0.35", parse_math=False)
     buffer = BytesIO()
     figure.savefig(buffer, format=format, dpi=110)
     return buffer.getvalue()
@@ -124,23 +124,9 @@ def _paint(axes: Axes, where: NDArray[np.bool_], colour: str) -> None:
     axes.imshow(painted)
 
 
-def drawable(text: str) -> str:
-    """Text of a path, which need not be UTF-8, as fonts can draw it."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def _volume(path: Path) -> NDArray[np.float32]:
     """The voxels, with axes to the right, to the front and up."""
     image = read_image(path)
     if image.dimensions != 3:
         raise InputError(f"{path} has {image.dimensions} dimensions; expected a 3D volume: export it again.")
     return canonical(image)[0]
-
-
-def canonical(image: ImageFile) -> tuple[NDArray[np.float32], tuple[float, ...]]:
-    """A volume's voxels with axes nearest to right, front and up, and their spacing along them in mm."""
-    with np.errstate(over="ignore"):
-        stored = nib.Nifti1Image(image.voxels.astype(np.float32), image.affine)
-    turned = nib.as_closest_canonical(stored)
-    spacing = np.linalg.norm(turned.affine[:3, :3], axis=0)
-    return np.asarray(turned.dataobj, dtype=np.float32), tuple(map(float, spacing))

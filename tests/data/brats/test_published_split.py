@@ -11,8 +11,8 @@ import pytest
 
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import CaseFiles, patient_id
+from fedmed.data.brats.published_split import differences, published_split, read_assignment
 from fedmed.data.datalist import Datalist, load_datalist
-from fedmed.data.splits.published import differences, published_split, read_assignment
 from tests import scripts
 
 FOLDER = scripts.ROOT / "dataset_brats18" / "datalist"
@@ -109,7 +109,7 @@ def test_another_layout_has_the_same_assignment(tmp_path: Path, layout: str, end
     assert split(tree, tmp_path / "lists").returncode == 0
     assert read_assignment(tmp_path / "lists") == read_assignment(FOLDER)
     found = load_datalist(tmp_path / "lists" / "site-All.json", tree)
-    assert all(file.is_file() for case in found.all_cases for file in (*case.image, case.label))
+    assert all(file.is_file() for case in found.all_cases for file in case.files)
 
 
 def test_what_the_tree_lacks_and_what_was_not_published_is_said(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The published assignment of BraTS 2018's 285 cases, as the lists in ``dataset_brats18/datalist`` have it.
 
 The lists are the only copy of the assignment. It is read from them for trees in which the cases lie, or are named,
-otherwise than the lists say.
+otherwise than in the lists.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ Assignment = Mapping[str, tuple[str, ...]]
 """The names of the cases of each part, in the published order."""
 
 SHOWN = 3
-"""So many names stand in a sentence."""
+"""The most names in a sentence."""
 
 
 def read_assignment(folder: Path) -> Assignment:
@@ -53,7 +53,7 @@ def read_assignment(folder: Path) -> Assignment:
     return assignment
 
 
-def published_split(cases: Sequence[CaseFiles], assignment: Assignment) -> Split:
+def published_split(cases: Sequence[CaseFiles], assignment: Assignment) -> Split[CaseFiles]:
     """Give each part those of its published cases that are there; cases that were not published go to no part.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What can be said about a split on the command line: the ways, their options, and which way uses which option."""
+"""The options of a split on the command line: the ways, and the options that each way uses."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ DEFAULTS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class SplitOptions:
-    """How to split. None means: not said, so the default where the way uses the option; ``completed`` fills it in."""
+    """The choices of a split. None is the default where the way uses the option; ``completed`` fills it in."""
 
     by: Way = option("published", "what the sites differ in")
     sites: int | None = option(None, "number of sites (default: 4; institution: as many as there are)")
@@ -51,12 +51,12 @@ class SplitOptions:
 
     @property
     def needs_volumes(self) -> bool:
-        """Whether the split depends on the volumes of the tumours."""
+        """True where the split depends on the volumes of the tumours."""
         return self.by == "tumour_volume" or (self.by == "dirichlet" and self.over == "volume")
 
     @property
     def needs_grades(self) -> bool:
-        """Whether the split goes by the grades."""
+        """True where the split goes by the grades."""
         return self.by == "grade" or (self.by == "dirichlet" and self.over == "grade")
 
     def completed(self) -> "SplitOptions":
@@ -71,8 +71,8 @@ class SplitOptions:
                 users = ", ".join(way for way in USES if name in USES[way])
                 unused = f"no value with --by {self.by}, which makes no use of it (used by {users}); leave it out"
                 expect(getattr(self, name) is None, name, getattr(self, name), unused)
-        unsaid = {name: DEFAULTS[name] for name in used & set(DEFAULTS) if getattr(self, name) is None}
-        complete = dataclasses.replace(self, **unsaid)
+        unset = {name: DEFAULTS[name] for name in used & set(DEFAULTS) if getattr(self, name) is None}
+        complete = dataclasses.replace(self, **unset)
         complete._check_ranges()
         return complete
 

@@ -1,0 +1,52 @@
+"""Sentences on what weakens a comparison of runs, each where it applies. Pure functions."""
+
+from collections.abc import Mapping, Sequence
+
+from fedmed.analysis.comparison.compared_run import ComparedRun
+from fedmed.analysis.evaluation.evaluation_table import FEW, OF_FEW
+from fedmed.core.errors import counted
+
+
+def comparison_warnings(runs: Sequence[ComparedRun]) -> list[str]:
+    """Every warning that applies to these runs, which were scored on the same cases."""
+    return [*_code(runs), *_traffic(runs), *_patients(runs[0].patients), *_models(runs), *_unfinished(runs)]
+
+
+def _code(runs: Sequence[ComparedRun]) -> list[str]:
+    commits = {run.label: run.commit for run in runs}
+    if len(set(commits.values())) == 1 and not any(commit.endswith("+") for commit in commits.values()):
+        return []
+    listed = ", ".join(f"{label} {commit}" for label, commit in commits.items())
+    return [f"The runs are not known to be of one code ({listed}; + is with changes that were not committed)."]
+
+
+def _traffic(runs: Sequence[ComparedRun]) -> list[str]:
+    alone = ", ".join(run.label for run in runs if not run.experiment.algorithm.has_global_model)
+    if not alone:
+        return []
+    return [f"MB of {alone} are what FLARE's protocol moves: the untrained model, and differences of zero."]
+
+
+def _patients(patients: Mapping[str, str]) -> list[str]:
+    number = len(set(patients.values()))
+    few = f"{counted(number, 'patient')} are few: {OF_FEW}"
+    repeated = "Several cases are of one patient; Wilcoxon's test counts them as independent, which they are not."
+    return [*([few] if number < FEW else []), *([repeated] if number < len(patients) else [])]
+
+
+def _models(runs: Sequence[ComparedRun]) -> list[str]:
+    models = {run.model for run in runs}
+    found = []
+    if models == {"best", "last"}:
+        last = ", ".join(run.label for run in runs if run.model == "last")
+        found.append(f"No best model was chosen of {last}, as scores stay at the sites: its last one is compared.")
+    if "best" in models and runs[0].about["split"] == "validation":
+        found.append(
+            "A best model was chosen by its scores on validation cases, which flatters it on them; --model last and "
+            "--split test do not."
+        )
+    return found
+
+
+def _unfinished(runs: Sequence[ComparedRun]) -> list[str]:
+    return [f"{run.label} did not finish, it is {run.status}." for run in runs if run.status != "finished"]

@@ -1,0 +1,1 @@
+"""The cost of privacy: a model's score against epsilon, over mechanisms and budgets."""
