@@ -117,15 +117,17 @@ def test_the_ledger_has_each_entry_once_with_those_of_a_round_that_did_not_end(m
 def terminal() -> Iterator[Callable[[], str]]:
     """Has the output go to a terminal; reads what came to it since."""
     ours, theirs = pty.openpty()
-    os.set_blocking(ours, False)
+    with open(theirs, "w") as output, open(ours, "rb", buffering=0) as reader:
 
-    def read() -> str:
-        with contextlib.suppress(BlockingIOError):
-            return os.read(ours, 65536).decode().replace("\r\n", "\n")
-        return ""
+        def read() -> str:
+            print("<end>", end="", file=output, flush=True)  # which comes out after all that went in before
+            shown = ""
+            while "<end>" not in shown:
+                shown += reader.read(65536).decode()
+            return shown.removesuffix("<end>").replace("\r\n", "\n")
 
-    with open(theirs, "w") as output, open(ours, "rb"), contextlib.redirect_stdout(output):
-        yield read
+        with contextlib.redirect_stdout(output):
+            yield read
 
 
 def screen(shown: str) -> list[str]:

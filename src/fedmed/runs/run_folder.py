@@ -169,7 +169,9 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}); take the file from a copy.") from error
         if not _is_of(found, "a list of objects", RECORD_KEYS):
-            raise InputError(f"{path} is not as a run leaves it; expected an object a line with {', '.join(RECORD_KEYS)}.")
+            raise InputError(
+                f"{path} is not as a run leaves it; expected an object a line with {', '.join(RECORD_KEYS)}."
+            )
         return found
 
     def write_history(self) -> None:

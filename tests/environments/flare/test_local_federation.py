@@ -97,7 +97,10 @@ def lose(members: LocalFederation, *names: str) -> None:
     ],
 )
 def test_members_may_lose_the_sites_that_are_not_needed(
-    members: Callable[..., contextlib.AbstractContextManager[LocalFederation]], needed: int | None, lost: str, told: str | None
+    members: Callable[..., contextlib.AbstractContextManager[LocalFederation]],
+    needed: int | None,
+    lost: str,
+    told: str | None,
 ) -> None:
     with members(needed) as there:
         lose(there, *lost)
