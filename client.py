@@ -159,7 +159,7 @@ class Events:
 
 
 def _leave_report(error: Exception) -> None:
-    """Where the launcher asks for it, leave the error's own words for its screen; FLARE's log has the rest."""
+    """Leave, where the launcher asks for it, the error's own words for its screen; FLARE's log has the rest."""
     folder = os.environ.get(REPORTS_VARIABLE)
     if folder:
         first = _first(error)

@@ -33,7 +33,7 @@ RUN_ID = "[0-9]{8}-[0-9]{6}-[0-9a-f]{8}"
 E = TypeVar("E", bound="Experiment")
 
 
-class Environment(Protocol):
+class EnvironmentView(Protocol):
     """The place where a job's server and sites run; the contract itself is ``environments.base``."""
 
     DATA_IS_LOCAL: bool
@@ -68,7 +68,7 @@ class Experiment:
     task: Task
     algorithm: Algorithm
     privacy: Mechanism
-    environment: Environment
+    environment: EnvironmentView
     training: Training = field(default_factory=Training)
     performance: Performance = field(default_factory=Performance)
     data: Data = field(default_factory=Data)
@@ -130,7 +130,7 @@ class Experiment:
         """
         try:
             document = {"faults": {}, "run_id": None, **json.loads(text)}  # runs of earlier versions have none
-            choices = {kind: _choice(kind, dict(document[kind])) for kind in registry.KINDS}
+            choices = {kind: registry.rebuilt(kind, document[kind]) for kind in registry.KINDS}
             sections: dict[str, Any] = {
                 name: from_plain(section, _without_retired(name, document[name])) for name, section in SECTIONS.items()
             }
@@ -151,7 +151,7 @@ class Experiment:
         one_model = not self.algorithm.has_own_models
         return self.performance.validation == "split" and one_model and self.task.validation_can_be_split
 
-    def choices(self) -> dict[str, Task | Algorithm | Mechanism | Environment]:
+    def choices(self) -> dict[str, Task | Algorithm | Mechanism | EnvironmentView]:
         """The four choices by the name of their option."""
         return {"task": self.task, "algorithm": self.algorithm, "privacy": self.privacy, "env": self.environment}
 
@@ -178,10 +178,6 @@ class Experiment:
         disk = Cache(folder, limit) if folder is not None and limit > 0 else None
         apart = self.performance.num_workers > 0  # processes that prepare cases have no GPU
         return Caching(self.performance.cache_dataset, disk, None if apart else device)
-
-
-def _choice(kind: str, values: dict[str, Any]) -> Any:
-    return from_plain(registry.find(kind, values.pop("name")), values)
 
 
 def _without_retired(section: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fedmed.core.site_scores import mean_over_sites
+from fedmed.core.site_scores import Figures, mean_over_sites
 from fedmed.server.best_model import BestModel
 from fedmed.server.round_record import RoundRecord
 
@@ -103,3 +103,23 @@ def test_the_score_that_chooses_is_the_one_that_is_shown(best: BestModel) -> Non
         record.take(site, {"val_dice": {"a": 0.4, "b": 0.9, "c": 0.8}[site], "val_cases": cases}, 0)
     best.update(record.scores, 2)
     assert best.score == mean_over_sites(record.document()["sites"])["val_dice"] == pytest.approx(0.4)
+
+
+def test_a_figure_that_follows_from_sums_is_made_of_the_sum_of_the_sites_sums() -> None:
+    """F1 of 1 of 1 and of 1 of 3 wrong: not the mean of 1 and 0.4, and the task is asked only where there are sums."""
+    asked = []
+
+    def figures() -> Figures:
+        asked.append(True)
+        return {"val_f1": lambda sums: 2 * sums["hits"] / (2 * sums["hits"] + sums["errors"])}
+
+    best = BestModel("val_f1", figures)
+    offered(best, 1, {"val_loss": 0.1})
+    assert asked == []
+    reports = [(1, 0), (1, 3)]
+    sent = [
+        {"val_f1": 2 * hits / (2 * hits + errors), "val_f1_sum_hits": hits, "val_f1_sum_errors": errors, "val_cases": 4}
+        for hits, errors in reports
+    ]
+    assert offered(best, 2, *sent) == pytest.approx(4 / 7)
+    assert best.rounds == 2

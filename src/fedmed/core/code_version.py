@@ -1,4 +1,4 @@
-"""Which code runs here: a fingerprint of its files, to be compared with that of the code that a job was made with."""
+"""The version of the code that runs here: a fingerprint of its files, to be compared with that of a job's code."""
 
 import hashlib
 import importlib.util

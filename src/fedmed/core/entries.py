@@ -41,7 +41,7 @@ class Entries:
         return Entries(*(tuple(name for name in part if not private(name)) for part in parts))
 
     def plain(self) -> dict[str, list[str]]:
-        """As JSON values."""
+        """The names by kind, as JSON values."""
         return {kind: list(names) for kind, names in asdict(self).items()}
 
     @classmethod

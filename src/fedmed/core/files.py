@@ -80,7 +80,7 @@ def staging_folder(target: Path, inside: bool = False) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    """What the user takes away from new files' permissions; it can only be read by setting it."""
+    """The permissions that the user takes away from new files; it can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

@@ -23,17 +23,30 @@ def held(run: Path) -> Iterator[None]:
     Raises:
         InputError: another process holds it.
     """
-    descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = taken(run / LOCK)
+    if descriptor is None:
+        who = ", ".join(str(pid) for pid in _holders(run / LOCK)) or "of another user"
+        raise InputError(f"{run} is still running (process {who}); wait for its end, or end it first.")
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            who = ", ".join(str(pid) for pid in _holders(run / LOCK)) or "of another user"
-            raise InputError(f"{run} is still running (process {who}); wait for its end, or end it first.") from error
         os.set_inheritable(descriptor, True)
         yield
     finally:
         os.close(descriptor)
+
+
+def taken(lock: Path, mode: int = 0o644) -> int | None:
+    """The descriptor of a file that is locked from now on until it is closed; None where another process has it.
+
+    Args:
+        mode: the permissions of the file, where it is made.
+    """
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, mode)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _holders(lock: Path) -> list[int]:

@@ -1,4 +1,4 @@
-"""On what a run was made: versions, hardware and the commit of the code."""
+"""The machine of a run: versions, hardware and the commit of the code."""
 
 import os
 import platform

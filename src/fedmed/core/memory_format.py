@@ -20,7 +20,7 @@ _INNER = 1024  # elements of one row: long ones are worked on with vectors, chan
 
 
 def channels_last(speed: Performance, device: torch.device) -> bool:
-    """Whether these settings ask for the format; ``auto`` does on CPUs, where it was measured to be a gain."""
+    """True where these settings ask for the format; ``auto`` does on CPUs, where it was measured to be a gain."""
     if speed.memory_format == "auto":
         return device.type == "cpu"
     return speed.memory_format == "channels_last"

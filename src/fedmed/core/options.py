@@ -111,7 +111,7 @@ def _revived(value: Any, kind: Any) -> Any:
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a JSON value is of a field's type."""
+    """True where a JSON value is of a field's type."""
     if value is None:
         return kind is not _required(kind)
     kind = _required(kind)

@@ -1,4 +1,4 @@
-"""In what numbers a network computes: float32, or bfloat16 where the hardware multiplies it itself."""
+"""The arithmetic of a network: float32, or bfloat16 where the hardware multiplies it itself."""
 
 import torch
 
@@ -10,7 +10,7 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 
 def computes_in_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 numbers itself, so that autocast is a gain."""
+    """True where the hardware multiplies bfloat16 numbers itself, so that autocast is a gain."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

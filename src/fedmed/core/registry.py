@@ -2,8 +2,11 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
+from typing import Any
 
 from fedmed.core.errors import InputError
+from fedmed.core.options import from_plain
 
 KINDS = {"task": "tasks", "algorithm": "algorithms", "privacy": "privacy", "env": "environments"}
 
@@ -26,3 +29,13 @@ def find(kind: str, name: str) -> type:
         raise InputError(f"--{kind} is {name}; expected one of {', '.join(known)}.")
     plugin: type = importlib.import_module(f"fedmed.{KINDS[kind]}.{name}").PLUGIN
     return plugin
+
+
+def rebuilt(kind: str, plain: Mapping[str, Any]) -> Any:
+    """A plug-in from its name and options, as in the experiment file.
+
+    Raises:
+        InputError: there is none of that name, or it has no such option.
+    """
+    options = dict(plain)
+    return from_plain(find(kind, options.pop("name")), options)

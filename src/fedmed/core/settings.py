@@ -25,8 +25,8 @@ class Training:
     )
     num_rounds: int = option(600, "federated rounds")
     aggregation_epochs: int = option(1, "local epochs a round")
-    learning_rate: float = option(1e-4, "Adam's learning rate")
-    weight_decay: float = option(1e-5, "Adam's weight decay")
+    learning_rate: float = option(1e-4, "learning rate of the local optimiser")
+    weight_decay: float = option(1e-5, "weight decay of the local optimiser")
     batch_size: int = option(1, "cases in a training step")
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "arithmetic of the forward pass; auto takes bf16 where the hardware computes in it, else fp32"
@@ -169,7 +169,7 @@ class Faults:
         expect(given is None or given <= sites, "min_clients", given, f"at most the {sites} sites of the run")
 
     def spares(self, sites: int) -> bool:
-        """Whether a round may end without one of so many sites."""
+        """True where a round may end without one of so many sites."""
         return self.min_clients is not None and self.min_clients < sites
 
     @property

@@ -30,7 +30,7 @@ class Estimate(NamedTuple):
 
 
 class PairedTest(NamedTuple):
-    """What a paired test of a against b found.
+    """The outcome of a paired test of a against b.
 
     ``effect`` is the matched-pairs rank-biserial correlation in [-1, 1]: 1 where a is above b in every pair.
     ``least_p`` is the smallest p that so many pairs can give; above 0.05 nothing can be found in them.

@@ -1,4 +1,4 @@
-"""Why a run failed, in the words of whoever noticed it first."""
+"""The reason of a failed run, in the words of whoever noticed it first."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from fedmed.server.aggregation import NO_UPDATE
 from fedmed.server.quorum import NO_ROUND
 
 _BAD_RESULT = re.compile(r"Result from (\S+) is bad, error code: (\w+)")
-"""FLARE's words for a site that could not do its part; why is told in the site's own log alone."""
+"""FLARE's words for a site that could not do its part; the reason is in the site's own log alone."""
 
 
 _TOO_FEW = re.compile(r"(?:All clients are dead|Alive clients \d+ < required min|Required client\(s\) dead).*")
@@ -20,13 +20,13 @@ _BROKEN = re.compile(r"Exception in model controller run: (.*)")
 
 
 def reason_of_sites(reports: Path) -> str | None:
-    """What the site of this machine that failed first left in ``reports`` (see client.py); None where none did."""
+    """The words that the site of this machine that failed first left in ``reports``; None where none did."""
     found = sorted(reports.glob("*.error"), key=lambda path: path.stat().st_mtime)
     return f"{found[0].stem} failed: {found[0].read_text(encoding='utf-8')}" if found else None
 
 
 def failure_reason(reports: Path, log: Path) -> str | None:
-    """What the sites of this machine and the server's log say, where they say anything."""
+    """The reason by the sites of this machine and the server's log; None where neither gives one."""
     site, server = reason_of_sites(reports), reason_of_server(log)
     if site and server and server.startswith(NO_ROUND):
         return f"{server} {site}"
@@ -34,7 +34,7 @@ def failure_reason(reports: Path, log: Path) -> str | None:
 
 
 def reason_of_server(log: Path) -> str | None:
-    """What a log of the server says: a refusal of code, data or a round's updates, or which site failed first."""
+    """The reason by a log of the server: a refusal of code, data or a round's updates, or which site failed first."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     refusals = re.findall(rf"(?:{NO_UPDATE}|{NO_ROUND}|{REFUSED_DATA}|{OTHER_CODE}).*", text)
     if refusals:

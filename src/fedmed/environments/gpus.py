@@ -1,4 +1,4 @@
-"""Which sites run on which GPU, in the simulator's own words."""
+"""The GPUs of the sites, in the form in which the simulator takes them."""
 
 import re
 

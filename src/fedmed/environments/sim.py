@@ -221,7 +221,7 @@ class FollowedSimulation:
             self._dead = self._dead or (match.group(1) if match else None)
 
     def _reason(self) -> str:
-        """Why the run failed, by the words of the site that failed first."""
+        """The reason of a failed run, in the words of the site that failed first."""
         found = failure_reason(self.scratch, self.log)
         if self._dead and reason_of_sites(self.scratch) is None and not (found or "").startswith(NO_ROUND):
             return (

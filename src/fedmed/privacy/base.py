@@ -1,4 +1,4 @@
-"""What a privacy mechanism is: what it hides, with which guarantee, under which assumptions, and at what cost."""
+"""The contract of a privacy mechanism: its unit, its guarantee, its assumptions, and its cost."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class Spent(NamedTuple):
 
 
 class Released(NamedTuple):
-    """What may leave a site, what that spent, and what there is to say about it.
+    """The update that may leave a site, the epsilon that it spent, and facts about it.
 
     ``facts`` do not depend on the site's data, or are released by the mechanism; ``diagnostics`` stay at the site.
     """
@@ -95,7 +95,7 @@ class Mechanism(Plugin, ABC):
 
     @property
     def withholds_metrics(self) -> bool:
-        """Whether scores, losses, counts of cases and hashes of images stay at the sites."""
+        """True where scores, losses, counts of cases and hashes of images stay at the sites."""
         return self.GUARANTEE == "formal" and not self.dp_release_metrics
 
     def check(self, experiment: ExperimentView) -> None:
@@ -117,7 +117,7 @@ class Mechanism(Plugin, ABC):
         return self
 
     def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
-        """What of an update may leave, for mechanisms that act on updates; ``update`` itself is never changed."""
+        """The part of an update that may leave, by mechanisms that act on updates; ``update`` is never changed."""
         raise NotImplementedError(f"{self.name} does not act on updates")
 
     def training(self, trainer: LocalTrainer, patients: Sequence[str]) -> PrivateTraining | None:
@@ -141,7 +141,7 @@ class Mechanism(Plugin, ABC):
         """One sentence for the screen before a run: what this protects and what it does not."""
 
     def verdict(self, entries: Sequence[Entry]) -> str:
-        """What was spent, in words that cannot be misread; for the summary."""
+        """The epsilon that was spent, in words that cannot be misread; for the summary."""
         return self.statement()
 
     def document(self) -> dict[str, Any]:

@@ -1,21 +1,11 @@
-"""A release entered in a site's ledger, refused where it would exceed the budget; and mechanisms from plain values."""
+"""A release entered in a site's ledger, refused where it would exceed the budget."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from fedmed.core import registry
 from fedmed.core.errors import InputError
-from fedmed.core.options import from_plain
 from fedmed.privacy.base import Mechanism, ReleaseContext, Released
 from fedmed.privacy.ledger import Entry, Ledger
-
-
-def rebuilt_mechanism(plain: Mapping[str, Any]) -> Mechanism:
-    """A mechanism from its name and options, as in the experiment file."""
-    options = dict(plain)
-    mechanism: Mechanism = from_plain(registry.find("privacy", options.pop("name")), options)
-    return mechanism
 
 
 def booked(

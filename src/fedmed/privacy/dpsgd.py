@@ -74,10 +74,10 @@ class DPSGD(FormalMechanism):
         last = last_of_each(entries)
         if not last:
             return f"{self.statement()}; nothing was released"
-        told = ", ".join(f"{site} {entry.epsilon_total:.4g}" for site, entry in sorted(last.items()))
+        spent = ", ".join(f"{site} {entry.epsilon_total:.4g}" for site, entry in sorted(last.items()))
         rounds = counted(max(entry.round for entry in last.values()), "round")
         return (
-            f"dpsgd, formal: epsilon at delta {self.dp_delta:g} spent by each patient over {rounds}: {told}; "
+            f"dpsgd, formal: epsilon at delta {self.dp_delta:g} spent by each patient over {rounds}: {spent}; "
             f"{self.beside()}"
         )
 

@@ -1,4 +1,4 @@
-"""What mechanisms with a formal guarantee share: how noise is chosen, what budget there is, what else may leave."""
+"""The common part of mechanisms with a formal guarantee: the choice of noise, the budget, and what else may leave."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ class FormalMechanism(Mechanism):
         ]
 
     def noise_multiplier(self, experiment: ExperimentView, patients: int) -> float:
-        """As given, or what meets the target over all rounds.
+        """The noise multiplier that was given, or the one that meets the target over all rounds.
 
         Raises:
             InputError: no noise does.
@@ -115,7 +115,7 @@ class FormalMechanism(Mechanism):
         return calibrated(self.dp_target_epsilon, self.dp_delta, rate, steps * rounds, self.dp_accountant)
 
     def sampling(self, experiment: ExperimentView, patients: int) -> tuple[float, int]:
-        """How likely a unit is in a step, and the steps of a round."""
+        """The probability that a unit is in a step, and the steps of a round."""
         return 1.0, 1
 
     def planned(self, experiment: ExperimentView, patients: int) -> float:
@@ -152,7 +152,7 @@ class FormalMechanism(Mechanism):
         return f"noise for epsilon {self.dp_target_epsilon:g} over all rounds"
 
     def beside(self) -> str:
-        """What the summary says of scores and losses, and of noise that is none."""
+        """The summary's words on scores and losses, and on noise that protects nothing."""
         seeded = "; THE NOISE FOLLOWS FROM THE SEED AND PROTECTS NOTHING" if self.insecure_seeded_noise else ""
         if self.dp_send_diagnostics:
             seeded += "; the ledger's diagnostics leave UNPROTECTED"

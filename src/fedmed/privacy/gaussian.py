@@ -112,7 +112,7 @@ class Gaussian(FormalMechanism):
 
 
 def _share_for_update(adaptive: bool) -> float:
-    """How much more noise the update needs where the bit is released too, so that both cost what one did.
+    """The factor of noise that the update needs where the bit is released too, so that both cost what one did.
 
     Two Gaussian releases with multipliers a and b cost as one with 1 / z^2 = 1 / a^2 + 1 / b^2 (Andrew et al. 2021,
     theorem 1; its bit is centred, ours changes by 1 where an update of zero takes a clipped one's place).

@@ -34,7 +34,7 @@ class Entry:
     diagnostics: Mapping[str, float | None] | None = None
 
     def travelling(self, with_diagnostics: bool) -> dict[str, Any]:
-        """As it leaves the site: without what depends on its data, unless that was asked for."""
+        """The entry as it leaves the site: without what depends on its data, unless that was asked for."""
         return asdict(self if with_diagnostics else replace(self, diagnostics=None))
 
     @classmethod
@@ -74,7 +74,7 @@ class Ledger:
         return max((entry.epsilon_total or 0.0 for entry in self.entries), default=0.0)
 
     def document(self) -> dict[str, Any]:
-        """As JSON values, with a checksum over all the others. It finds slips, not forgers: whoever edits can sum."""
+        """The ledger as JSON values, with a checksum over the rest. It finds slips, not forgers, who can sum too."""
         content = {
             "format": FORMAT,
             "run": self.run,
@@ -99,8 +99,8 @@ def read_ledger(path: Path, run: str | None = None, mechanism: Mapping[str, Any]
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        told = document.pop("checksum")
-        whole = told == checksum(document) and document["format"] == FORMAT
+        stated = document.pop("checksum")
+        whole = stated == checksum(document) and document["format"] == FORMAT
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{path} is no privacy ledger ({error!r:.120}); expected one that a run wrote.") from error
     if not whole:
@@ -128,7 +128,7 @@ def checksum(content: Mapping[str, Any]) -> str:
 
 
 def site_ledger(site: str, job_id: str, name: str = LEDGER) -> Path:
-    """Where a site keeps its own ledger of a job.
+    """The file of a site's own ledger of a job.
 
     Raises:
         InputError: ``job_id`` or ``name``, which may come with a job, is no plain name.

@@ -1,4 +1,4 @@
-"""Where noise comes from: the operating system's entropy, and a seed only where a test asks for it."""
+"""Sources of noise: the operating system's entropy, and a seed only where a test asks for it."""
 
 import secrets
 

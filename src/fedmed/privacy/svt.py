@@ -64,7 +64,7 @@ class SVT(Mechanism):
             )
 
     def epsilon_of_round(self, values: int) -> float:
-        """What FLARE's accountant books for an update of so many values."""
+        """The epsilon that FLARE's accountant books for an update of so many values."""
         return self.dp_epsilon + math.ceil(values * self.dp_fraction) * self.dp_noise_var
 
     def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:

@@ -124,8 +124,8 @@ class RunFolder:
             raise InputError(f"{path} cannot be read ({error}); expected the folder of a finished run.") from error
         form, keys = FORMS.get(name, ("", ()))
         if form and not _is_of(content, form, keys):
-            told = f" with {', '.join(keys)}" if keys else ""
-            raise InputError(f"{path} is not as a run leaves it; expected {form}{told}: take the file from a copy.")
+            detail = f" with {', '.join(keys)}" if keys else ""
+            raise InputError(f"{path} is not as a run leaves it; expected {form}{detail}: take the file from a copy.")
         return content
 
     @property
@@ -245,7 +245,7 @@ class RunFolder:
 
 
 def _is_of(content: Any, form: str, keys: Sequence[str]) -> bool:
-    """Whether JSON values are of one of the forms of :data:`FORMS`."""
+    """True where JSON values are of one of the forms of :data:`FORMS`."""
     objects = [content]
     if form == "an object of objects":
         objects = [content, *content.values()] if isinstance(content, dict) else [None]

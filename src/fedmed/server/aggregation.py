@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
-from fedmed.core import registry
 from fedmed.core.entries import Entries, only
-from fedmed.core.options import from_plain
 from fedmed.core.weights import Update, l2_norm
 from fedmed.server.buffers import combined_buffers
 from fedmed.server.update_guard import fault_of, oversized
@@ -120,10 +118,3 @@ class Aggregation:
         update |= combined_buffers(self.entries, self._model, buffers, [each.cases for each in contributions])
         self._contributions = {}
         return update
-
-
-def rebuilt_algorithm(plain: Mapping[str, Any]) -> Algorithm:
-    """An algorithm from its name and options, as in the experiment file."""
-    options = dict(plain)
-    algorithm: Algorithm = from_plain(registry.find("algorithm", options.pop("name")), options)
-    return algorithm

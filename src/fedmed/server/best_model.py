@@ -1,9 +1,9 @@
 """The choice of the best global model, by the mean of the key metric over the sites."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from fedmed.core.site_scores import mean_over_sites
+from fedmed.core.site_scores import SUM, Figures, mean_over_sites
 
 
 class BestModel:
@@ -11,14 +11,16 @@ class BestModel:
 
     Args:
         metric: the key metric, as sites report it; higher is better.
+        figures: gives the figures that are made from sums; called only where sites report any, since it may import a
+            task with all its libraries.
 
     Attributes:
         score: its mean over the sites; minus infinity where none was chosen.
         rounds: how many rounds made the model; None where none was chosen.
     """
 
-    def __init__(self, metric: str) -> None:
-        self.metric = metric
+    def __init__(self, metric: str, figures: Callable[[], Figures] = dict) -> None:
+        self.metric, self._figures = metric, figures
         self.score, self.rounds = -math.inf, None  # type: float, int | None
 
     def restore(self, score: float, rounds: int) -> None:
@@ -33,7 +35,8 @@ class BestModel:
         Args:
             scores: metrics by site, as a :class:`fedmed.server.round_record.RoundRecord` has taken them.
         """
-        mean = mean_over_sites(scores).get(self.metric, -math.inf)
+        summed = any(name.startswith(self.metric + SUM) for report in scores.values() for name in report)
+        mean = mean_over_sites(scores, self._figures() if summed else {}).get(self.metric, -math.inf)
         if rounds == 0 or not mean > self.score:
             return False
         self.score, self.rounds = mean, rounds

@@ -1,7 +1,6 @@
 """The state of a run after its last completed round, on the server's disk, whole or not at all."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from fedmed.core import locks
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
 from fedmed.core.lines import append_json_line, json_lines, write_json_lines
@@ -70,11 +70,9 @@ class Checkpoints:
             RuntimeError: one is at work.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RuntimeError("Another job of this run is at work; wait for its end, or abort it.") from error
+        self._lock = locks.taken(self.folder / locks.LOCK, 0o600)
+        if self._lock is None:
+            raise RuntimeError("Another job of this run is at work; wait for its end, or abort it.")
 
     def begin(self, earlier: Checkpoint | None) -> None:
         """Begin the file of records with those of an earlier job of the run, marked as such."""

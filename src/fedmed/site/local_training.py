@@ -42,7 +42,7 @@ class Trained:
     entry: Entry | None = None  # of the privacy ledger, where a mechanism acts while training
 
     def report(self) -> dict[str, float]:
-        """As metrics: the last epoch's mean loss over its steps, and the time."""
+        """Metrics of the round: the last epoch's mean loss over its steps, and the time."""
         loss = self.epoch_losses[-1]
         return {"train_loss": loss, f"train_loss{VALUES}": self.steps, "train_seconds": self.seconds}
 

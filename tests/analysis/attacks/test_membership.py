@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from fedmed.analysis.attacks.membership import (
-    ALL_SITES,
+    EVERY_SITE,
     AttackResult,
     CaseFit,
     attack,
@@ -121,21 +121,21 @@ def test_cases_learnt_by_heart_are_told_from_others(
     people: Sequence[Subject], cases: list[dict[str, Any]], found: Callable[..., dict[str, AttackResult]]
 ) -> None:
     known = found(by_heart(members_of(people, cases)))
-    assert {each.site for each in known.values()} == {ALL_SITES, "site-1", "site-2"}
+    assert {each.site for each in known.values()} == {EVERY_SITE, "site-1", "site-2"}
     for name in ("loss", "dice", "calibrated loss"):
-        each = known[f"{name} {ALL_SITES}"]
+        each = known[f"{name} {EVERY_SITE}"]
         assert each.auc.value >= 0.8, name
         assert each.auc.low > 0.5, name
         assert (each.members, each.others) == (8, 8)
     assert known["loss site-1"].members == 4
-    assert known[f"loss {ALL_SITES}"].tpr[0.1].value > 0
+    assert known[f"loss {EVERY_SITE}"].tpr[0.1].value > 0
 
 
 def test_cases_behind_dp_sgd_with_much_noise_are_not(
     people: Sequence[Subject], cases: list[dict[str, Any]], found: Callable[..., dict[str, AttackResult]]
 ) -> None:
     hidden = found(by_dp_sgd(members_of(people, cases)))
-    each = hidden[f"calibrated loss {ALL_SITES}"]
+    each = hidden[f"calibrated loss {EVERY_SITE}"]
     assert each.auc.low <= 0.5 <= each.auc.high
 
 

@@ -65,8 +65,8 @@ def test_it_is_the_evaluations_prediction(phantom: Path, options: dict[str, Any]
     torch.manual_seed(0)
     network = torch.nn.Conv3d(4, 3, 3, padding=1).eval()
     model = TrainedModel("random", Path("w.pt"), task, "fp32", network, torch.device("cpu"))
-    found = probabilities(model, case.images, flips)
-    item = task.eval_set([Case(case.images, case.target, {})], None, Caching())[0]
+    found = probabilities(model, case.image, flips)
+    item = task.eval_set([Case(case.image, case.label, {}, case.name)], None, Caching())[0]
     with model.inference():
         expected = task.probabilities(network, item["image"][None].as_subclass(torch.Tensor), flips)[0].numpy()
     if options.get("windows") == "padded":

@@ -74,7 +74,7 @@ def roc(members: Scores, others: Scores) -> tuple[Scores, Scores]:
 def estimate(statistic: Callable[[Scores, Scores], Scores], members: Scores, others: Scores, seed: int = 0) -> Estimate:
     """A statistic of two samples with its bootstrap percentile interval, members and others resampled separately.
 
-    (Efron and Tibshirani 1993, section 13.3.) Scores that are all apart give an interval of no width, which says only
+    (Efron and Tibshirani 1993, section 13.3.) Scores that are all apart give an interval of no width, which means only
     that no resample can mix them.
 
     Args:

@@ -29,7 +29,7 @@ SITE_LEAST = 4
 RATES = (0.01, 0.1)
 """False positive rates at which the true positive rate is reported."""
 
-ALL_SITES = "all sites"
+EVERY_SITE = "all sites"
 
 COMMON_COLUMNS = ("sites", "case", "member", "loss", "reference_loss")
 """The columns of the table of cases, whatever the task's score is called."""
@@ -140,7 +140,7 @@ def judged(name: str, site: str, members: Scores, others: Scores, rates: Sequenc
 
 def _groups(table: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
     """All cases, and those of each site with enough members to be judged apart."""
-    yield ALL_SITES, np.ones(len(table), bool)
+    yield EVERY_SITE, np.ones(len(table), bool)
     listed = [set(sites.split()) for sites in table["sites"]]
     sites = sorted(set().union(*listed))
     for site in sites if len(sites) > 1 else []:

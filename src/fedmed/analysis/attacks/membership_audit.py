@@ -31,7 +31,7 @@ class MembershipAudit(NamedTuple):
         return f"{membership_report.as_text(self.found, self.stated)}\n\n{stated_privacy.in_words(self.stated)}"
 
     def document(self) -> dict[str, Any]:
-        """As JSON values without any case's name."""
+        """The attacks and the stated privacy as JSON values, without any case's name."""
         attacks = [membership_report.as_json(each, self.stated) for each in self.found]
         return {"attacks": attacks, "promise": stated_privacy.as_json(self.stated)}
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from fedmed.analysis.attacks.attack_statistics import Scores, roc, tpr_bound
-from fedmed.analysis.attacks.membership import ALL_SITES, AttackResult, scores
+from fedmed.analysis.attacks.membership import EVERY_SITE, AttackResult, scores
 
 ATTACK_COLOURS = ("#d55e00", "#0072b2", "#009e73")
 """Vermilion, blue and green of Okabe and Ito, which the colour-blind tell apart."""
@@ -36,7 +36,7 @@ def picture(
     each = scores(table)
     figure = Figure(figsize=(11, 5.2), layout="constrained")
     axes = figure.subplot_mosaic([["roc", name] for name in each], width_ratios=[1.25, 1])
-    _roc(axes["roc"], each, member, {one.attack: one for one in found if one.site == ALL_SITES}, bound)
+    _roc(axes["roc"], each, member, {one.attack: one for one in found if one.site == EVERY_SITE}, bound)
     for name, values in each.items():
         _histogram(axes[name], values[member], values[~member], name)
     axes[next(iter(each))].legend(fontsize=8)

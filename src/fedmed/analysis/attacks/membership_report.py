@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from fedmed.analysis.attacks.attack_statistics import allowed, resolvable_fpr, tpr_bound
-from fedmed.analysis.attacks.membership import ALL_SITES, RATES, AttackResult
+from fedmed.analysis.attacks.membership import EVERY_SITE, RATES, AttackResult
 from fedmed.analysis.attacks.stated_privacy import StatedPrivacy
 from fedmed.core.statistics import Estimate
 
@@ -43,7 +43,7 @@ def limit_of(found: AttackResult, rate: float, promised: StatedPrivacy | None) -
 
     For all sites together it is the limit of the site that spent most. None where none is stated for patients.
     """
-    spent = promised.of_patients(None if found.site == ALL_SITES else found.site) if promised else None
+    spent = promised.of_patients(None if found.site == EVERY_SITE else found.site) if promised else None
     return None if spent is None else tpr_bound(*spent, resolvable_fpr(found.others, rate))
 
 

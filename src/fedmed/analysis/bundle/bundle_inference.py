@@ -15,8 +15,9 @@ FITTED = (
     f"inputs, [min(edge, -(-size // {DIVISOR}) * {DIVISOR}) for edge, size in zip(window, inputs.shape[2:])], "
     "1, network, 0.5, 'gaussian', *args, **kwargs))(@window)"
 )
-"""The inferer whose window shrinks to a smaller volume, as :meth:`fedmed.tasks.brats18.Brats18.infer` says. References
-such as ``@window`` are known in the outermost scope of an expression alone, so they are handed on as arguments."""
+"""The inferer whose window shrinks to a smaller volume, as that of :meth:`fedmed.tasks.brats18.Brats18.infer`.
+References such as ``@window`` are known in the outermost
+scope of an expression alone, so they are handed on as arguments."""
 
 FILES = (
     "$sorted(glob.glob(os.path.join(glob.escape(@dataset_dir), '**', '*' + @suffixes[0] + '.nii*'), recursive=True))"
@@ -31,7 +32,7 @@ NAME = (
     "$(lambda suffixes: lambda meta, saver: {'subject': os.path.basename(str(meta['filename_or_obj']))"
     ".rpartition(suffixes[0] + '.nii')[0], 'idx': None})(@suffixes)"
 )
-"""A case's files are called after the first of them, without what tells its modality."""
+"""A case's files are called after the first of them, without the ending of its modality."""
 
 
 def inference(task: Brats18, network: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def evaluated(run: RunFolder, model: TrainedModel) -> dict[str, float]:
     """The means over all cases that ``result_stat/evaluate.py`` found for these very weights, without mirrored copies,
     on the data of the run.
 
-    Names are ``<split>_<metric>_<region>``, and ``<split>_cases`` says of how many cases.
+    Names are ``<split>_<metric>_<region>``, and ``<split>_cases`` is the number of cases.
 
     Raises:
         InputError: an evaluation of the run cannot be read.

@@ -192,7 +192,7 @@ def notes(found: Compared) -> list[str]:
         "Epsilon is that of the site that spent most; unit is whose presence it hides. Seconds are those of the "
         "rounds on the machine that each run had; MB are parameters, 1e6 bytes, of all sites in all rounds; - was "
         "not recorded.",
-        *comparison_warnings(found.runs),
+        *comparison_warnings(found.runs, found.metric),
     ]
 
 

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from fedmed.analysis.comparison.compared_run import ComparedRun
 from fedmed.analysis.evaluation.evaluation_table import FEW, OF_FEW
 from fedmed.core.errors import counted
+from fedmed.tasks.base import Metric
 
 
-def comparison_warnings(runs: Sequence[ComparedRun]) -> list[str]:
-    """Every warning that applies to these runs, which were scored on the same cases."""
-    return [*_code(runs), *_traffic(runs), *_patients(runs[0].patients), *_models(runs), *_unfinished(runs)]
+def comparison_warnings(runs: Sequence[ComparedRun], metric: Metric) -> list[str]:
+    """Every warning that applies to these runs, which were scored on the same cases, compared by a metric."""
+    patients = _patients(runs[0].patients, tested_by_case=metric.combines == "values")
+    return [*_code(runs), *_traffic(runs), *patients, *_models(runs), *_unfinished(runs)]
 
 
 def _code(runs: Sequence[ComparedRun]) -> list[str]:
@@ -27,11 +29,12 @@ def _traffic(runs: Sequence[ComparedRun]) -> list[str]:
     return [f"MB of {alone} are what FLARE's protocol moves: the untrained model, and differences of zero."]
 
 
-def _patients(patients: Mapping[str, str]) -> list[str]:
+def _patients(patients: Mapping[str, str], *, tested_by_case: bool) -> list[str]:
     number = len(set(patients.values()))
     few = f"{counted(number, 'patient')} are few: {OF_FEW}"
     repeated = "Several cases are of one patient; Wilcoxon's test counts them as independent, which they are not."
-    return [*([few] if number < FEW else []), *([repeated] if number < len(patients) else [])]
+    dependent = tested_by_case and number < len(patients)
+    return [*([few] if number < FEW else []), *([repeated] if dependent else [])]
 
 
 def _models(runs: Sequence[ComparedRun]) -> list[str]:

@@ -11,7 +11,7 @@ from fedmed.runs.run_folder import RunFolder
 
 SEED_OPTION = "training.seed"
 
-SPLITS = "cases"
+SPLITS_KEY = "cases"
 """Stands beside the settings: the cases of each site and split, which tell data apart whatever their path."""
 
 ELSEWHERE = ("job_name", "data.", "env.workspace")
@@ -65,7 +65,7 @@ def settings_of(run: Path) -> dict[str, Any]:
         return {}
     found = {name: value for name, value in _flat(folder.read_json("experiment")) if not name.startswith(ELSEWHERE)}
     splits = folder.read_json("dataset_splits") if (run / "dataset_splits.json").is_file() else None
-    return {**found, SPLITS: splits}
+    return {**found, SPLITS_KEY: splits}
 
 
 def _flat(document: Any, prefix: str = "") -> list[tuple[str, Any]]:
@@ -82,7 +82,7 @@ def _differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         name
         for name in names
-        if name not in (SEED_OPTION, SPLITS) and any(each.get(name) != settings[0].get(name) for each in settings)
+        if name not in (SEED_OPTION, SPLITS_KEY) and any(each.get(name) != settings[0].get(name) for each in settings)
     ]
 
 

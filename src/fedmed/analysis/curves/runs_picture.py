@@ -16,8 +16,11 @@ from fedmed.analysis.curves.run_groups import Group
 from fedmed.core.errors import InputError
 from fedmed.runs.training_curves import line_style
 
-MOST_COLUMNS = 4
-"""Panels side by side where only one tag is drawn, so that its sites may take several rows."""
+PANELS_IN_ROW = 4
+"""Panels side by side where the sites of one tag, or many tags, take several rows."""
+
+Shared = Literal["all", "row", "none"]
+"""The panels that have the same axes."""
 
 MOST_PANELS = 120
 """Beyond it a picture takes minutes and nobody can read it."""
@@ -25,7 +28,7 @@ MOST_PANELS = 120
 
 @dataclass(frozen=True)
 class CurveStyle:
-    """How curves are drawn: smoothed with ``weight``, and each site's apart or their mean."""
+    """The style of curves: smoothed with ``weight``, and each site's apart or their mean."""
 
     weight: float
     by_site: bool
@@ -34,7 +37,7 @@ class CurveStyle:
 def draw(
     table: pd.DataFrame, tags: Sequence[str], groups: Sequence[Group], style: CurveStyle, note: str = ""
 ) -> Figure:
-    """A panel a tag, one below the other, or a panel a tag and site.
+    """A panel a tag, one below the other or, of many, some side by side; or a panel a tag and site.
 
     Args:
         table: the columns run, site, tag, step, value and weight.
@@ -49,16 +52,23 @@ def draw(
         raise InputError(
             f"--sites makes {len(panels)} panels; expected at most {MOST_PANELS}: name fewer tags or runs."
         )
-    columns = len(sites) if len(tags) > 1 else min(len(sites), MOST_COLUMNS)
-    figure, grid = _grid(len(panels), columns, len(groups), shared=len(tags) == 1)
+    columns, shared = _columns(len(tags), len(sites))
+    figure, grid = _grid(len(panels), columns, len(groups), shared)
     for number, (axes, (tag, site)) in enumerate(zip(grid, panels, strict=False)):
         _draw_groups(axes, _points(table, tag, site), groups, style.weight)
         lowest = len(tags) > 1 or number + columns >= len(panels)
-        _finish(axes, tag, site, first=number % columns == 0, last=lowest)
+        _finish(axes, tag, site, first=shared == "none" or number % columns == 0, last=lowest)
     figure.legend(handles=_handles(groups, style), loc="outside lower center", ncols=max(1, columns), fontsize=8)
     sentences = f"{_reading(groups, style)} {note}".strip()
     figure.suptitle("\n".join(textwrap.wrap(sentences, int(figure.get_figwidth() * 17))), fontsize=8, color="0.35")
     return figure
+
+
+def _columns(tags: int, sites: int) -> tuple[int, Shared]:
+    """The number of panels side by side, and the axes that they share."""
+    if tags == 1:
+        return min(sites, PANELS_IN_ROW), "all"
+    return (sites, "row") if sites > 1 or tags <= PANELS_IN_ROW else (PANELS_IN_ROW, "none")
 
 
 def _points(table: pd.DataFrame, tag: str, site: str | None) -> pd.DataFrame:
@@ -75,14 +85,13 @@ def _handles(groups: Sequence[Group], style: CurveStyle) -> list[Line2D]:
     return handles
 
 
-def _grid(panels: int, columns: int, groups: int, shared: bool) -> tuple[Figure, Sequence[Axes]]:
+def _grid(panels: int, columns: int, groups: int, shared: Shared) -> tuple[Figure, Sequence[Axes]]:
     """Axes row by row; those that no panel takes are not shown."""
     rows = -(-panels // columns)
     width, height = (7.0, 3.8) if columns == 1 else (3.2, 2.6)
     size = (max(7.0, width * columns), height * rows + 0.4 + 0.2 * -(-groups // columns))
     figure = Figure(figsize=size, layout="constrained")
-    how: Literal["all", "row"] = "all" if shared else "row"
-    grid = list(figure.subplots(rows, columns, squeeze=False, sharex=how, sharey=how).flat)
+    grid = list(figure.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared).flat)
     for axes in grid[panels:]:
         axes.set_visible(False)
     return figure, grid
@@ -118,7 +127,7 @@ def _finish(axes: Axes, tag: str, site: str | None, first: bool, last: bool) -> 
 
 
 def _reading(groups: Sequence[Group], style: CurveStyle) -> str:
-    """How to read the lines, in words."""
+    """The reading of the lines, in words."""
     several = any(len(group.runs) > 1 for group in groups)
     what = "Each site's own value" if style.by_site else "Mean over sites"
     smoothed = f"smoothed with {style.weight:g} (faint: as it is)" if style.weight else "not smoothed"

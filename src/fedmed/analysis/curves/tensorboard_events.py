@@ -10,9 +10,11 @@ from tensorboard.backend.event_processing.event_accumulator import SCALARS, Even
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.backend.event_processing.io_wrapper import IsSummaryEventsFile
 
+from fedmed.core.names import EVENTS, SERVER, SIMULATED
+
 SCALAR_COLUMNS = ["run", "site", "tag", "step", "value"]
 
-PLACES = ("tb_events", "server/simulate_job/tb_events", "workspace/tb_events", ".")
+PLACES = (EVENTS, f"{SERVER}/{SIMULATED}/{EVENTS}", f"workspace/{EVENTS}", ".")
 """Places of the sites' folders: in a run folder, in the workspace of FLARE's simulator, in a job downloaded from its
 server, or in a folder that holds nothing else."""
 

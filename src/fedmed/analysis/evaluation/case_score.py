@@ -7,13 +7,13 @@ from fedmed.core.site_scores import mean_of_values
 from fedmed.tasks.base import Metric, Row
 from fedmed.tasks.scoring.classification_metrics import SCORE, TRUTH
 
-CONFIDENCE = "confidence"
+TRUTH_CONFIDENCE = "confidence"
 """The score of a case of classification: the mean over its targets of the probability that is given to the truth."""
 
 
 def case_score_name(metrics: Sequence[Metric]) -> str:
     """The name of the score: that of the task's first metric where cases have values of it, else ``confidence``."""
-    return metrics[0].name if metrics[0].combines == "values" else CONFIDENCE
+    return metrics[0].name if metrics[0].combines == "values" else TRUTH_CONFIDENCE
 
 
 def case_score_title(metrics: Sequence[Metric]) -> str:

@@ -102,7 +102,7 @@ class EvaluationFolder:
         return ScoringJournal(self.path / _JOURNAL, identity)
 
     def finish(self, cases: pd.DataFrame, table: pd.DataFrame, document: Mapping[str, Any]) -> None:
-        """Write the results, the document last, because it says that they are all there."""
+        """Write the results, the document last, because with it the evaluation is finished."""
         (self.path / DOCUMENT).unlink(missing_ok=True)
         write_whole(self.path / CASES_FILE, cases.to_csv(index=False).encode())
         write_whole(self.path / TABLE_FILE, table.to_csv(index=False).encode())

@@ -113,8 +113,10 @@ def pooled_text(table: pd.DataFrame, metrics: Sequence[Metric]) -> str:
 
 
 def site_text(table: pd.DataFrame, metric: Metric) -> str:
-    """A row a site and target of one metric, with all its numbers."""
+    """A row a site and target of one metric, with all its numbers; of many targets :func:`site_cells`."""
     rows = table[table["metric"] == metric.name].drop(columns="metric")
+    if rows["target"].nunique() > MOST_COLUMNS:
+        return site_cells(table, metric).to_string(justify="right")
     figure = "mean" if metric.combines == "values" else "value"
     shown = {
         "site": rows["site"],

@@ -20,10 +20,10 @@ from fedmed.tasks.scoring.metric import RowsMetric, SumsMetric
 DRAWS = 2000
 """Draws of a percentile interval, and permutations of a test."""
 
-AT_ONCE = 4_000_000
+WEIGHTS_AT_ONCE = 4_000_000
 """Weights of rows that are held in memory at once."""
 
-Figures = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+DrawnFigures = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """From the number of times that each patient is drawn, (draws, patients), to the figure of each draw, (draws,)."""
 
 
@@ -54,7 +54,7 @@ def figure_interval(metric: Metric, table: pd.DataFrame, patients: Mapping[str, 
     return _percentiles(metric.reduce(rows), figures_of(metric, rows, owners, len(names)), len(names), seed)
 
 
-def figures_of(metric: Metric, rows: Sequence[Row], owners: NDArray[np.int64], patients: int) -> Figures:
+def figures_of(metric: Metric, rows: Sequence[Row], owners: NDArray[np.int64], patients: int) -> DrawnFigures:
     """The function from draws of patients to figures of a metric.
 
     Args:
@@ -98,7 +98,7 @@ def paired_difference(
 
 def _figures_of_both(
     metric: Metric, subject: pd.DataFrame, reference: pd.DataFrame, patients: Mapping[str, str]
-) -> tuple[Figures, int]:
+) -> tuple[DrawnFigures, int]:
     """The figures by how often each patient's rows of the subject, then of the reference, are drawn; (draws, 2 P).
 
     Gives P, the number of patients, too. The two runs' rows of a case are those of two cases.
@@ -111,7 +111,9 @@ def _figures_of_both(
     return figures_of(metric, every, np.array(owners, dtype=np.int64), 2 * len(names)), len(names)
 
 
-def _difference(figures: Figures, kept: NDArray[np.float64], exchanged: NDArray[np.float64]) -> NDArray[np.float64]:
+def _difference(
+    figures: DrawnFigures, kept: NDArray[np.float64], exchanged: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """The difference of the figures, (draws,), where the runs keep the rows of some patients and exchange others'.
 
     Args:
@@ -122,7 +124,7 @@ def _difference(figures: Figures, kept: NDArray[np.float64], exchanged: NDArray[
     return figures(np.hstack([kept, exchanged])) - figures(np.hstack([exchanged, kept]))
 
 
-def _permutation_p(figures: Figures, patients: int, seed: int) -> float:
+def _permutation_p(figures: DrawnFigures, patients: int, seed: int) -> float:
     def statistic(exchanged: NDArray[np.float64], kept: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
         pair = (np.asarray(each, dtype=np.float64).reshape(-1, patients) for each in (kept, exchanged))
         return _difference(figures, *pair).reshape(np.shape(kept)[:-1])
@@ -138,7 +140,7 @@ def _permutation_p(figures: Figures, patients: int, seed: int) -> float:
     return float(found.pvalue)
 
 
-def _percentiles(value: float, figures: Figures, patients: int, seed: int) -> Estimate:
+def _percentiles(value: float, figures: DrawnFigures, patients: int, seed: int) -> Estimate:
     if patients < 2 or math.isnan(value):
         return Estimate(value, math.nan, math.nan)
     generator = np.random.default_rng(seed)
@@ -152,7 +154,7 @@ def _percentiles(value: float, figures: Figures, patients: int, seed: int) -> Es
     return Estimate(value, float(low), float(high))
 
 
-def _figures_of_sums(metric: SumsMetric, rows: Sequence[Row], owners: NDArray[np.int64], patients: int) -> Figures:
+def _figures_of_sums(metric: SumsMetric, rows: Sequence[Row], owners: NDArray[np.int64], patients: int) -> DrawnFigures:
     """Sums of a draw are the patients' own sums times the number of times that each is drawn."""
     by_patient: list[list[Row]] = [[] for _ in range(patients)]
     for row, owner in zip(rows, owners, strict=True):
@@ -173,7 +175,7 @@ def _repeated(rows: Sequence[Row], owners: NDArray[np.int64], counts: NDArray[np
     ]
 
 
-def _in_parts(drawn: NDArray[np.float64], rows: int, figures: Figures) -> NDArray[np.float64]:
+def _in_parts(drawn: NDArray[np.float64], rows: int, figures: DrawnFigures) -> NDArray[np.float64]:
     """The figures of all draws, some draws at a time, so that memory holds few weights."""
-    step = max(1, AT_ONCE // max(1, rows))
+    step = max(1, WEIGHTS_AT_ONCE // max(1, rows))
     return np.concatenate([figures(drawn[place : place + step]) for place in range(0, len(drawn), step)])

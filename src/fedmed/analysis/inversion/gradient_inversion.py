@@ -88,7 +88,7 @@ def from_plain(model: nn.Module, update: PrivateUpdate, learning_rate: float) ->
 
 
 def from_adam(model: nn.Module, update: PrivateUpdate, learning_rate: float, weight_decay: float) -> Gradient:
-    """The gradient behind the first step of a fresh Adam, as far as float32 has kept it: its values up to SATURATED.
+    """The gradient behind the first step of a fresh Adam, as far as float32 holds it: its values up to SATURATED.
 
     That step is s = g / (|g| + e), e = 1e-8, per learning rate, so g = e s / (1 - |s|): Adam's e, which shall only
     prevent a division by 0, gives away sizes and not signs alone. Where 1 - |s| is lost to rounding only the sign is

@@ -31,7 +31,7 @@ def check_fitness(patient: PatientFiles, rules: Rules, accept_skull: bool) -> tu
         accept_skull: go on with images that seem not to be skull-stripped.
 
     Raises:
-        InputError: the model cannot use the images; says why and what to do.
+        InputError: the model cannot use the images.
     """
     images = dict(patient.images)
     found = list(case_findings(patient.name, images, None, case_facts(images, None), rules))
@@ -45,7 +45,7 @@ def check_fitness(patient: PatientFiles, rules: Rules, accept_skull: bool) -> tu
 
 
 def apart(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """How far two masks of one shape are apart: the smaller of what each has alone, as a share of both together."""
+    """The distance of two masks of one shape: the smaller of the parts that one has alone, as a share of both."""
     both = np.count_nonzero(one | other)
     alone = min(np.count_nonzero(one & ~other), np.count_nonzero(other & ~one))
     return float(alone) / both if both else 0.0

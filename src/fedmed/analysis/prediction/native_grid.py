@@ -15,7 +15,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import NECROSIS, OEDEMA, LabelScheme
 from fedmed.tasks.base import NativeGrid
 
-REGIONS = ("TC", "WT", "ET")
+BRATS_REGIONS = ("TC", "WT", "ET")
 """The targets of BraTS, in the order of the network's channels."""
 
 THRESHOLD = 0.5
@@ -55,7 +55,7 @@ def brain_tumour_task(model: TrainedModel) -> NativeGrid:
         InputError: it is another one.
     """
     task = model.task
-    if not isinstance(task, NativeGrid) or task.TARGETS != REGIONS:
+    if not isinstance(task, NativeGrid) or task.TARGETS != BRATS_REGIONS:
         raise InputError(
             f"{model.label} was trained for the task {task.name}; expected a model of brats18: give one of those."
         )

@@ -53,7 +53,7 @@ def files_by_name(inputs: Sequence[Path]) -> PatientFiles:
 
 
 def _images(files: Sequence[Path]) -> list[tuple[str, str, Path]]:
-    """Case, modality and path of every file whose name says that it is an image of a modality."""
+    """Case, modality and path of every file that is an image of a modality by its name."""
     named = [(*read, path) for path in files if (read := read_name(path.name))]
     return [(case, modality, path) for case, modality, path in named if modality in MODALITIES]
 
@@ -62,7 +62,7 @@ def named_files(given: Mapping[str, Path]) -> PatientFiles:
     """The files that the options of the modalities name; the patient is called by the t1ce's name.
 
     Raises:
-        InputError: a modality is missing, a file does not exist, or a name says that it is another modality.
+        InputError: a modality is missing, a file does not exist, or its name is that of another modality.
     """
     missing = [modality for modality in MODALITIES if modality not in given]
     if missing:

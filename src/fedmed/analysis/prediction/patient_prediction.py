@@ -53,7 +53,7 @@ def predicted(
 def _of_phantoms(model: TrainedModel) -> Sequence[str]:
     if PHANTOMS not in model.data:
         return ()
-    return (f"{model.label} was trained on {model.data}: what it says of a patient has no meaning.",)
+    return (f"{model.label} was trained on {model.data}: its output for a patient has no meaning.",)
 
 
 def contents(prediction: Prediction, outputs: Mapping[str, Path]) -> dict[Path, bytes]:
@@ -63,8 +63,8 @@ def contents(prediction: Prediction, outputs: Mapping[str, Path]) -> dict[Path, 
         outputs: paths by the names of :data:`ENDINGS`.
     """
 
-    def volume(voxels: NDArray[Any], says: str, path: Path) -> bytes:
-        return volume_bytes(voxels, prediction.patient.reference, says, is_compressed(path))
+    def volume(voxels: NDArray[Any], description: str, path: Path) -> bytes:
+        return volume_bytes(voxels, prediction.patient.reference, description, is_compressed(path))
 
     channels_last = np.moveaxis(prediction.probabilities, 0, -1)
     make: Mapping[str, Callable[[Path], bytes]] = {

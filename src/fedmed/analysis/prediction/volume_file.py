@@ -14,13 +14,13 @@ GEOMETRY = (
 """The fields of a header that place voxels. Others (dates, comments, extensions) may name a patient and stay behind."""
 
 
-def volume_bytes(voxels: NDArray[Any], like: Path, says: str, compressed: bool) -> bytes:
+def volume_bytes(voxels: NDArray[Any], like: Path, description: str, compressed: bool) -> bytes:
     """A NIfTI file's content, with the affines and their codes as they stand in another file.
 
     Args:
         voxels: (X, Y, Z) as ``like``, or (X, Y, Z, C).
-        like: the file that says where the voxels lie.
-        says: a description of the voxels for the header, at most 79 characters.
+        like: the file whose voxels lie in the same places.
+        description: of the voxels, for the header, at most 79 characters.
         compressed: for a name in ``.nii.gz``.
     """
     source = nib.load(like)
@@ -31,7 +31,7 @@ def volume_bytes(voxels: NDArray[Any], like: Path, says: str, compressed: bool) 
     header["pixdim"][:4] = source.header["pixdim"][:4]
     for field in GEOMETRY:
         header[field] = source.header[field]
-    header["descrip"] = says.encode()
+    header["descrip"] = description.encode()
     content = type(source)(voxels, None, header).to_bytes()
     return gzip.compress(content, compresslevel=6, mtime=0) if compressed else content
 

@@ -38,7 +38,7 @@ class StudyOptions:
 
     @property
     def phantoms_name(self) -> str:
-        """A folder's name that says how the phantoms in it are made, so that other ones get another folder."""
+        """The folder of the phantoms, named by their sizes and numbers, so that other ones get another folder."""
         return f"phantoms-{self.sites}x{self.cases}+{self.validation}-{'x'.join(map(str, self.size))}"
 
     def make_phantoms(self, folder: Path) -> bool:

@@ -32,6 +32,9 @@ from fedmed.tasks.base import Metric, Task
 
 NO_BREAK = "\u00a0"
 
+MOST_CASES = 300
+"""Cases that the page lists one by one."""
+
 COUNTED = ("training", "validation", "findings", "cases")
 """Facts of a site's data that a run folder holds whatever the task; others are the task's own."""
 
@@ -153,16 +156,17 @@ def scores(folder: EvaluationFolder, task: Task) -> Section:
 
 
 def cases(folder: EvaluationFolder, metrics: Sequence[Metric], pictures: Sequence[Picture]) -> Section:
-    """Every case's score, worst first, with that of each target where there are few, and pictures of some."""
+    """The cases' scores, worst first, with that of each target where there are few, and pictures of some."""
     title = case_score_title(metrics)
     scored = ranked_cases(folder.cases(), metrics)
     targets = [name for name in scored.columns if name not in ("site", "case", "score")]
     shown = targets if len(targets) < MOST_COLUMNS else []
     rows = [
         [row["case"], row["site"], *(number_text(row[name], metrics[0]) for name in ("score", *shown))]
-        for _, row in scored.iterrows()
+        for _, row in scored.head(MOST_CASES).iterrows()
     ]
-    table = Table(f"{title} of every case, the worst first", ("case", "site", "mean", *shown), rows)
+    which = "every case" if len(scored) <= MOST_CASES else f"the {MOST_CASES} worst of {len(scored)} cases"
+    table = Table(f"{title} of {which}, the worst first", ("case", "site", "mean", *shown), rows)
     return Section("Cases", [*pictures, table])
 
 

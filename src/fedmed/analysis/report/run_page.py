@@ -50,7 +50,7 @@ def run_page(run: RunFolder, request: EvaluationRequest, number: int) -> str:
 
 
 def scored(run: RunFolder, request: EvaluationRequest) -> tuple[EvaluationFolder | None, str]:
-    """The run's evaluation, made now if it is not there; without one, the sentence that says why there is none.
+    """The run's evaluation, made now if it is not there; without one, a sentence on the reason.
 
     Raises:
         InputError: there is one of other weights, cases or settings.

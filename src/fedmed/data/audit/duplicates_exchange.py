@@ -47,7 +47,7 @@ class Comparison:
     silent: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The comparison as JSON values."""
         found = [finding.document() for finding in self.findings]
         return {"compared": list(self.compared), "without_key": list(self.silent), "findings": found}
 

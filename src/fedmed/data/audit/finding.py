@@ -21,7 +21,7 @@ class Finding:
     sentence: str
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The finding as JSON values."""
         return asdict(self)
 
 

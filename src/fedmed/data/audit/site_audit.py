@@ -87,7 +87,7 @@ class SiteAudit:
         return found
 
     def document(self, key: str | None = None) -> dict[str, Any]:
-        """As JSON values: the findings, and every case with what was measured in its files.
+        """The audit as JSON values: the findings, and every case with what was measured in its files.
 
         Images are named by their hashes under ``key``, as the server names them, and without one not at all.
         """

@@ -67,7 +67,7 @@ class Expand:
 
 
 def rounded(image: torch.Tensor) -> torch.Tensor:
-    """As float16; values beyond its range become its ends, as an infinite one would make every loss NaN."""
+    """The values as float16; those beyond its range become its ends, as an infinite one would make every loss NaN."""
     most = torch.finfo(torch.float16).max
     return image.clamp(-most, most).to(torch.float16)
 

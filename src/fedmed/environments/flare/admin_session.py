@@ -48,7 +48,7 @@ class NotPermitted(RuntimeError):
 
 
 class Admin:
-    """What this project does with a session. Its methods raise Unreachable when the server does not answer."""
+    """The calls that this project makes in a session. They raise Unreachable when the server does not answer."""
 
     def __init__(self, session: Session, kit: UserKit) -> None:
         self._session, self.kit = session, kit
@@ -82,7 +82,7 @@ class Admin:
             raise Unreachable(_short(error)) from error
 
     def deployment(self, job_id: str) -> list[str]:
-        """What the server noted when it gave the job to its sites, such as ``north: OK``; nothing before."""
+        """The server's notes of giving the job to its sites, such as ``north: OK``; nothing before."""
         return list(_ask(lambda: self._session.get_job_meta(job_id)).get("job_deploy_detail") or [])
 
     def records(self, job_id: str, after: int) -> NewLines:
@@ -111,7 +111,7 @@ class Admin:
         return Path(place) / "workspace"
 
     def is_there(self, job_id: str) -> bool:
-        """Whether the server has a process of this job, as far as it tells this user."""
+        """True where the server has a process of this job, or does not let this user know."""
         try:
             self.records(job_id, 0)
         except NotThere:
@@ -126,7 +126,7 @@ class Admin:
 
 
 def listening(host: str, port: int) -> bool:
-    """Whether something answers there."""
+    """True where something answers there."""
     with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=TIMING.connect_s):
         return True
     return False
@@ -185,7 +185,7 @@ def _ask(question: Callable[[], T]) -> T:
 
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
-    """What goes wrong is told by exceptions; FLARE's threads log it too, on the screen where no one has set up logs."""
+    """Silence FLARE's logger: exceptions carry what goes wrong, and its threads would print it on the screen."""
     logger = logging.getLogger("nvflare")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -9,7 +9,8 @@ from nvflare.app_common.aggregators.model_aggregator import ModelAggregator
 
 from fedmed.core.entries import Entries
 from fedmed.core.names import EXTRAS, TRAINING_CASES
-from fedmed.server.aggregation import Aggregation, rebuilt_algorithm
+from fedmed.core.registry import rebuilt
+from fedmed.server.aggregation import Aggregation
 
 
 class GuardedAggregator(ModelAggregator):
@@ -35,7 +36,7 @@ class GuardedAggregator(ModelAggregator):
         self.num_rounds = num_rounds
         self.max_update_ratio = max_update_ratio
         self.aggregation = Aggregation(
-            rebuilt_algorithm(algorithm), Entries.from_plain(entries), num_rounds, max_update_ratio
+            rebuilt("algorithm", algorithm), Entries.from_plain(entries), num_rounds, max_update_ratio
         )
 
     def reset_stats(self) -> None:

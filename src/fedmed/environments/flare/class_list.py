@@ -1,4 +1,4 @@
-"""Which classes of this package a job without code of its own may name: FLARE builds no other ones for it.
+"""The classes of this package that a job without code of its own may name: FLARE builds no other ones for it.
 
 Each is listed by its full name, as FLARE calls whatever it finds under an allowed prefix with arguments of the job.
 """

@@ -34,6 +34,7 @@ from fedmed.core.names import (
     RECORDS_TOPIC,
     SERVER,
 )
+from fedmed.core.registry import rebuilt
 from fedmed.core.site_folder import site_folder
 from fedmed.core.timing import TIMING
 from fedmed.core.weights import payload
@@ -59,6 +60,7 @@ class GuardedFedAvg(FedAvg):
 
     Args:
         key_metric: the metric that chooses the best model, as sites report it.
+        task: the task's name and options, as in the experiment file.
         split_validation: True where sites that list the same validation cases share the work of scoring them.
         max_epsilon: the privacy budget of a site; the run stops before the round that would exceed it.
         books: True where each update must come with an entry for the privacy ledger.
@@ -75,6 +77,7 @@ class GuardedFedAvg(FedAvg):
         self,
         *args: Any,  # by these names FLARE's exporter knows that base classes take arguments too
         key_metric: str,
+        task: dict[str, Any],
         split_validation: bool,
         max_epsilon: float | None = None,
         books: bool = False,
@@ -86,6 +89,7 @@ class GuardedFedAvg(FedAvg):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.key_metric = key_metric
+        self.task = task
         self.split_validation = split_validation
         self.max_epsilon = max_epsilon
         self.books = books
@@ -135,7 +139,7 @@ class GuardedFedAvg(FedAvg):
         run = self.run_id or self.fl_ctx.get_job_id()
         self._checkpoints = Checkpoints(site_folder(SERVER, run))
         self._checkpoints.hold()
-        self._best = BestModel(self.key_metric)
+        self._best = BestModel(self.key_metric, lambda: rebuilt("task", self.task).figures())
         self._all_rounds = self.num_rounds
         earlier = self._checkpoints.load()
         self._checkpoints.begin(earlier)

@@ -1,4 +1,4 @@
-"""Who did not take a job that was submitted, and why, from what FLARE's server notes as it hands the job out."""
+"""Refusals of a submitted job by the server or a site, from the notes of FLARE's server as it hands the job out."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def why_not_started(admin: Admin, job_id: str) -> str:
 
 
 def refusals(detail: Sequence[str]) -> dict[str, list[str]]:
-    """Who refused (a site, or ``server``), by the reason; what FLARE concludes from it is left out."""
+    """The refusing members (sites, or ``server``) by their reason; what FLARE concludes from it is left out."""
     found: dict[str, list[str]] = {}
     for name, colon, why in (entry.partition(": ") for entry in detail):
         if colon and why != _TAKEN:

@@ -1,4 +1,4 @@
-"""Who takes part in a federation: FLARE's project file as a dictionary, read, filled in or made here, and checked."""
+"""The members of a federation: FLARE's project file as a dictionary, read, filled in or made here, and checked."""
 
 import re
 from collections import Counter
@@ -29,7 +29,7 @@ COORDINATOR, RESEARCH = "coordinator", "research"
 
 @dataclass(frozen=True)
 class Federation:
-    """Who takes part, where no project file says it.
+    """The members of a federation that no project file describes.
 
     Attributes:
         host: the server's name in the network, which its certificate bears; every site reaches it by this name.

@@ -1,4 +1,4 @@
-"""A provisioned federation as processes of this machine: it starts what it is told to, and ends that and nothing else.
+"""A provisioned federation as processes of this machine: it starts and ends its members and nothing else.
 
 FLARE's own ``start.sh`` is not used: it leaves a watchdog behind that starts whatever is killed again.
 """

@@ -41,11 +41,11 @@ class PolicyFilter(Filter):
         dxo.meta = {**known_meta(dxo.meta, metrics=False), PRIVACY: entry}
         return dxo.update_shareable(copy.copy(shareable))
 
-    def _fault(self, told: Any) -> str | None:
-        if not isinstance(told, Mapping):
+    def _fault(self, plain: Any) -> str | None:
+        if not isinstance(plain, Mapping):
             return "the result comes without an entry for the privacy ledger"
         try:
-            entry = Entry.from_plain(told)
+            entry = Entry.from_plain(plain)
         except InputError as error:
             return str(error)
         if entry.epsilon_total is None or entry.delta is None:

@@ -1,4 +1,4 @@
-"""How long FLARE sleeps between two looks for a message: half a second here and there, which adds up over a round.
+"""The time that FLARE sleeps between two looks for a message: half a second here and there, which adds up over a round.
 
 What FLARE has a setting for is set in the job. A site's process waits in three further places that have none in FLARE
 2.9, so their constants are replaced; where another version lacks one, its own stays.
@@ -33,7 +33,7 @@ def shorten(context: Any, seconds: float) -> None:
 
 
 def _until_there_is_one(fetch: Callable[..., tuple[float, bool]] | None, seconds: float) -> Any:
-    """The simulator's worker sleeps half a second when there is no task; so it is not told before there is one."""
+    """The simulator's worker sleeps half a second when there is no task; so the answer waits until there is one."""
 
     def patient(runner: Any, fl_ctx: Any) -> tuple[float, bool]:
         assert fetch is not None

@@ -13,9 +13,10 @@ from nvflare.app_common.app_constant import AppConstants
 
 from fedmed.core.errors import InputError
 from fedmed.core.names import EXTRAS, LEDGER, PRIVACY
+from fedmed.core.registry import rebuilt
 from fedmed.environments.flare.result_meta import known_meta, without_metrics
 from fedmed.privacy.base import Mechanism, ReleaseContext
-from fedmed.privacy.booking import booked, rebuilt_mechanism
+from fedmed.privacy.booking import booked
 from fedmed.privacy.ledger import open_site_ledger, site_ledger
 from fedmed.privacy.release_guard import refuse_other_form, split_update
 
@@ -52,7 +53,7 @@ class PrivacyFilter(Filter):
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         if shareable.get_return_code() != ReturnCode.OK:
             return make_reply(shareable.get_return_code())  # and whatever else it holds stays here
-        dxo, mechanism = from_shareable(shareable), rebuilt_mechanism(self.mechanism)
+        dxo, mechanism = from_shareable(shareable), rebuilt("privacy", self.mechanism)
         if dxo.data_kind == DataKind.METRICS:  # in a site's own scope the filter sees these too
             withheld = mechanism.withholds_metrics
             return without_metrics(dxo).update_shareable(copy.copy(shareable)) if withheld else shareable

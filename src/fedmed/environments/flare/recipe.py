@@ -93,6 +93,7 @@ def _controller_arguments(experiment: Experiment) -> dict[str, Any]:
     faults, mechanism = experiment.faults, experiment.privacy
     persistent = experiment.environment.processes_persist(experiment)
     return {
+        "task": {"name": experiment.task.name, **to_plain(experiment.task)},
         "split_validation": experiment.splits_validation,
         "max_epsilon": mechanism.budget,
         "books": mechanism.GUARANTEE != "none",

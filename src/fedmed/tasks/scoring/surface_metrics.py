@@ -47,7 +47,7 @@ def hd95(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0) -
 
 
 def challenge_hd95(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0) -> torch.Tensor:
-    """As :func:`hd95`, but where the truth is empty 0 if the prediction is empty too and ``PENALTY_MM`` if not."""
+    """The same as :func:`hd95`; where the truth is empty 0 if the prediction is empty too and ``PENALTY_MM`` if not."""
     missed = torch.where(predicted.flatten(1).any(dim=1), PENALTY_MM, 0.0).double()
     return _filled(hd95(predicted, truth, spacing), missed)
 
@@ -63,7 +63,7 @@ def surface_dice(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing 
 
 
 def challenge_surface_dice(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0) -> torch.Tensor:
-    """As :func:`surface_dice`, but where the truth is empty 1 if the prediction is empty too and 0 if not."""
+    """The same as :func:`surface_dice`, but where the truth is empty 1 if the prediction is empty too and 0 if not."""
     right = torch.where(predicted.flatten(1).any(dim=1), 0.0, 1.0).double()
     return _filled(surface_dice(predicted, truth, spacing), right)
 
