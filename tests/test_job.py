@@ -17,10 +17,14 @@ import torch
 
 import job
 from fedmed.command_line import read_experiment
-from fedmed.environments.flare.job_folder import EXPERIMENT, FIRST_WEIGHTS
+from fedmed.core.cli import run_script
+from fedmed.core.code_version import REPOSITORY
+from fedmed.environments.flare.first_weights import FIRST_WEIGHTS
+from fedmed.environments.flare.job_folder import EXPERIMENT, export_job
 from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import RunFolder
 from model import BratsSegResNet
+
+SERVERS_PART, SITES_PART = "app_server", "app_site"
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -38,15 +42,15 @@ print(len(names))
 @pytest.fixture
 def exported(small_experiment: Callable[..., Experiment], tmp_path: Path) -> Path:
     experiment = small_experiment("--enable_dp", "--seed", "7", "--job_name", "exported")
-    return job.export_job(experiment, tmp_path)
+    return export_job(experiment, tmp_path)
 
 
 def custom(exported: Path) -> Path:
-    return exported / job.SITES_PART / "custom"
+    return exported / SITES_PART / "custom"
 
 
 def test_it_imports_whole_in_another_place(exported: Path) -> None:
-    root = Path(job.__file__).parent
+    root = REPOSITORY
     arguments = [sys.executable, "-I", "-c", IMPORT_ALL, str(custom(exported)), str(root)]
     done = subprocess.run(arguments, cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -60,7 +64,7 @@ def test_it_carries_no_path_of_this_machine(exported: Path, phantom: Path) -> No
 
 
 def test_it_starts_from_weights_of_the_seed(exported: Path) -> None:
-    weights = torch.load(exported / job.SERVERS_PART / "config" / FIRST_WEIGHTS, weights_only=True)["model"]
+    weights = torch.load(exported / SERVERS_PART / "config" / FIRST_WEIGHTS, weights_only=True)["model"]
     torch.manual_seed(7)
     expected = BratsSegResNet().state_dict()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
@@ -71,7 +75,7 @@ def test_a_job_for_installed_code_is_the_same_job_without_the_code(tmp_path: Pat
     for how, place in places.items():
         place.mkdir()
         options = ["--env", "prod", "--code", how, "--n_clients", "2", "--num_rounds", "1", "--seed", "7"]
-        places[how] = job.export_job(read_experiment(options), place)
+        places[how] = export_job(read_experiment(options), place)
     files = {
         how: {path.relative_to(made): path.read_bytes() for path in made.rglob("*") if path.is_file()}
         for how, made in places.items()
@@ -82,15 +86,15 @@ def test_a_job_for_installed_code_is_the_same_job_without_the_code(tmp_path: Pat
 
 def test_what_is_no_code_reaches_whom_it_is_for_alone(exported: Path) -> None:
     assert [path.relative_to(exported).as_posix() for path in exported.rglob(FIRST_WEIGHTS)] == [
-        f"{job.SERVERS_PART}/config/{FIRST_WEIGHTS}"
+        f"{SERVERS_PART}/config/{FIRST_WEIGHTS}"
     ]
     assert [path.relative_to(exported).as_posix() for path in exported.rglob(EXPERIMENT)] == [
-        f"{job.SITES_PART}/config/{EXPERIMENT}"
+        f"{SITES_PART}/config/{EXPERIMENT}"
     ]
 
 
 def test_updates_travel_as_differences(exported: Path) -> None:
-    text = (exported / job.SITES_PART / "config" / "config_fed_client.json").read_text()
+    text = (exported / SITES_PART / "config" / "config_fed_client.json").read_text()
     assert '"DIFF"' in text
 
 
@@ -128,7 +132,7 @@ def test_bad_input_ends_with_one_sentence_and_code_2(
 ) -> None:
     usual = ["--n_clients", "2", "--num_rounds", "1", "--artifacts", str(tmp_path / "artifacts")]
     usual += ["--dataset_base_dir", str(phantom), "--datalist_json_path", str(phantom / "datalist")]
-    assert job.main([*usual, *arguments]) == 2
+    assert run_script(job.main, [*usual, *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert words in error
@@ -144,9 +148,9 @@ def test_published_lists_without_their_data_end_with_where_to_get_them(
     (tmp_path / "prepare.py").touch()
     if folder:
         (tmp_path / "dataset" / folder).mkdir(parents=True)
-    lists = Path(job.__file__).parent / "dataset_brats18" / "datalist"
+    lists = REPOSITORY / "dataset_brats18" / "datalist"
     data = ["--dataset_base_dir", str(tmp_path / "dataset"), "--datalist_json_path", str(lists)]
-    assert job.main(["--n_clients", "4", "--num_rounds", "600", "--gpu", "0", "--threads", "4", *data]) == 2
+    assert run_script(job.main, ["--n_clients", "4", "--num_rounds", "600", "--gpu", "0", "--threads", "4", *data]) == 2
     shown = capsys.readouterr()
     assert shown.err.startswith("error: ")
     assert shown.err.count("\n") == 1
@@ -155,38 +159,10 @@ def test_published_lists_without_their_data_end_with_where_to_get_them(
     assert "audited" not in shown.out
 
 
-def test_a_cross_site_evaluation_without_any_score_is_told(
-    small_experiment: Callable[..., Experiment], tmp_path: Path
-) -> None:
-    folder = RunFolder.create(tmp_path, "run")
-    told = job.Progress(folder, small_experiment("--cross_site"))._cross_site()
-    assert told[0].startswith("cross-site no model was scored at any site")
-    assert list(folder.path.iterdir()) == []
-
-
-def named(*arguments: str) -> Experiment:
-    return job.with_cache(job.with_phantom(read_experiment(list(arguments))))
-
-
-def test_a_run_without_a_cache_folder_keeps_cases_beside_the_run_folders(phantom: Path, tmp_path: Path) -> None:
-    data = ["--dataset_base_dir", str(phantom), "--datalist_json_path", str(phantom / "datalist")]
-    assert named(*data).data.cache_dir == job.HERE / "artifacts" / "cache"
-    assert named(*data, "--artifacts", str(tmp_path)).data.cache_dir == tmp_path / "cache"
-    assert named(*data, "--cache_dir", "/mine").data.cache_dir == Path("/mine")
-    assert named(*data, "--cache_gb", "0").data.cache_dir is None
-
-
-def test_naming_a_cache_folder_alone_names_no_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "is_phantom", lambda path: True)
-    experiment = named("--cache_dir", "/mine")
-    assert experiment.data.dataset_base_dir == job.PHANTOM
-    assert experiment.data.cache_dir == Path("/mine")
-
-
 def without_disk(arguments: list[str], answer: "Queue[tuple[int, str]]") -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file can grow, as on a full disk
     with contextlib.redirect_stderr(io.StringIO()) as error, contextlib.redirect_stdout(io.StringIO()):
-        answer.put((job.main(arguments), error.getvalue()))
+        answer.put((run_script(job.main, arguments), error.getvalue()))
 
 
 def test_a_full_disk_is_refused_before_anything_starts(phantom: Path, tmp_path: Path) -> None:
@@ -206,16 +182,16 @@ def test_a_full_disk_is_refused_before_anything_starts(phantom: Path, tmp_path: 
 
 def test_the_sites_part_is_small_and_the_servers_has_the_weights(exported: Path) -> None:
     """FLARE 2.9 sends it in one message, of which a site takes 4 MiB by http."""
-    archive = shutil.make_archive(str(exported.parent / "part"), "zip", exported / job.SITES_PART)
+    archive = shutil.make_archive(str(exported.parent / "part"), "zip", exported / SITES_PART)
     assert Path(archive).stat().st_size < 2 * 2**20
-    assert not list((exported / job.SITES_PART).rglob("*.pt"))
-    assert not (exported / job.SITES_PART / "config" / "config_fed_server.json").exists()
+    assert not list((exported / SITES_PART).rglob("*.pt"))
+    assert not (exported / SITES_PART / "config" / "config_fed_server.json").exists()
 
 
 def test_a_job_is_for_its_own_sites(small_experiment: Callable[..., Experiment], tmp_path: Path) -> None:
     experiment = small_experiment("--site_names", "a,b")
-    meta = json.loads((job.export_job(experiment, tmp_path) / "meta.json").read_text())
-    assert meta["deploy_map"] == {job.SERVERS_PART: ["server"], job.SITES_PART: ["a", "b"]}
+    meta = json.loads((export_job(experiment, tmp_path) / "meta.json").read_text())
+    assert meta["deploy_map"] == {SERVERS_PART: ["server"], SITES_PART: ["a", "b"]}
     assert meta["mandatory_clients"] == ["a", "b"]
 
 
@@ -223,14 +199,14 @@ def test_an_exported_job_is_written_once_and_over_another_only_when_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "job"
-    assert job.main(["--export", str(target), "--site_names", "a,b"]) == 0
+    assert run_script(job.main, ["--export", str(target), "--site_names", "a,b"]) == 0
     assert json.loads((target / "meta.json").read_text())["min_clients"] == 2
-    assert job.main(["--export", str(target)]) == 2
+    assert run_script(job.main, ["--export", str(target)]) == 2
     assert "--force" in capsys.readouterr().err
-    assert job.main(["--export", str(target), "--n_clients", "3", "--force"]) == 0
+    assert run_script(job.main, ["--export", str(target), "--n_clients", "3", "--force"]) == 0
     assert json.loads((target / "meta.json").read_text())["min_clients"] == 3
     (tmp_path / "mine").mkdir()
-    assert job.main(["--export", str(tmp_path / "mine"), "--force"]) == 2
+    assert run_script(job.main, ["--export", str(tmp_path / "mine"), "--force"]) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job", "mine"]
 
 

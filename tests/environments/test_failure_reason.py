@@ -4,26 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.environments.failure_reason import told, told_by_server, told_by_sites
+from fedmed.environments.failure_reason import failure_reason, reason_of_server, reason_of_sites
 from fedmed.server.quorum import RoundFailed, RoundQuorum
 
 
 def test_a_site_of_this_machine_is_heard_first(tmp_path: Path) -> None:
-    assert told_by_sites(tmp_path) is None
+    assert reason_of_sites(tmp_path) is None
     (tmp_path / "site-2.error").write_text("no memory")
-    assert told_by_sites(tmp_path) == "site-2 failed: no memory"
+    assert reason_of_sites(tmp_path) == "site-2 failed: no memory"
 
 
 def test_the_servers_log_tells_which_site_failed_unless_it_knows_more(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    assert told_by_server(log) is None
+    assert reason_of_server(log) is None
     log.write_text("INFO - all is well\n")
-    assert told_by_server(log) is None
+    assert reason_of_server(log) is None
     log.write_text("ERROR - Result from site-7 is bad, error code: TASK_ABORTED. Cannot reach min_responses\n")
-    assert (told_by_server(log) or "").startswith("site-7 failed (TASK_ABORTED)")
+    assert (reason_of_server(log) or "").startswith("site-7 failed (TASK_ABORTED)")
     with log.open("a") as file:
         file.write("No update of this round could be used (site-1: it holds NaN)\n")
-    assert "site-1: it holds NaN" in (told_by_server(log) or "")
+    assert "site-1: it holds NaN" in (reason_of_server(log) or "")
 
 
 def too_few() -> str:
@@ -38,10 +38,10 @@ def too_few() -> str:
 
 def test_that_a_round_lacks_a_site_is_told_together_with_what_the_site_said(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    assert told(tmp_path, log) is None
+    assert failure_reason(tmp_path, log) is None
     log.write_text(f"ERROR - Exception in controller run: {too_few()}\nINFO - ended\n")
-    assert told(tmp_path, log) == too_few()
+    assert failure_reason(tmp_path, log) == too_few()
     (tmp_path / "site-2.error").write_text("no memory")
-    assert told(tmp_path, log) == f"{too_few()} site-2 failed: no memory"
+    assert failure_reason(tmp_path, log) == f"{too_few()} site-2 failed: no memory"
     log.write_text("ERROR - Result from site-7 is bad, error code: TASK_ABORTED.\n")
-    assert told(tmp_path, log) == "site-2 failed: no memory"  # which says more
+    assert failure_reason(tmp_path, log) == "site-2 failed: no memory"  # which says more

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedmed.core.settings import Performance
-from fedmed.environments.shared_machine import cores_of, site_variables, workspace_of
+from fedmed.environments.shared_machine import site_variables, threads_of, workspace_of
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 
@@ -46,20 +46,17 @@ def test_a_site_learns_where_its_data_lie_and_its_share_of_the_cores(
 
 
 @pytest.mark.parametrize(
-    ("speed", "sites", "cores", "gpu", "expected"),
+    ("speed", "sites", "cores", "expected"),
     [
-        (Performance(), 4, 2, False, (1, 2)),
-        (Performance(), 4, 8, False, (2, 4)),
-        (Performance(), 4, 2, True, (1, 4)),
-        (Performance(), 1, 2, False, (2, 1)),
-        (Performance(cpu_threads=2), 4, 2, False, (2, 1)),
-        (Performance(cpu_threads=9), 4, 2, False, (9, 1)),
-        (Performance(sites_at_once=4), 4, 2, False, (1, 4)),
-        (Performance(sites_at_once=99), 4, 2, False, (1, 4)),
-        (Performance(sites_at_once=1), 4, 2, True, (1, 1)),
+        (Performance(), 4, 2, 1),
+        (Performance(), 4, 8, 2),
+        (Performance(), 4, 11, 2),
+        (Performance(), 1, 2, 2),
+        (Performance(cpu_threads=2), 4, 2, 2),
+        (Performance(cpu_threads=9), 4, 2, 9),
     ],
 )
-def test_sites_without_a_core_wait_for_a_turn_unless_gpus_do_the_work(
-    speed: Performance, sites: int, cores: int, gpu: bool, expected: tuple[int, int]
+def test_the_cores_are_shared_out_among_the_sites_unless_a_number_is_given(
+    speed: Performance, sites: int, cores: int, expected: int
 ) -> None:
-    assert cores_of(speed, sites, cores, gpu) == expected
+    assert threads_of(speed, sites, cores) == expected

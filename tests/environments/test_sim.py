@@ -4,7 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,13 @@ import pytest
 from nvflare.private.fed.app.simulator import simulator_runner
 
 from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.names import CROSS_SITE_RESULTS, LOG, RECORDS, SERVER, SITES
 from fedmed.environments.process_tree import ProcessTree
-from fedmed.environments.sim import _DEAD_WORKER, Sim, _reason, _Tail
+from fedmed.environments.sim import _DEAD_WORKER, FollowedSimulation, Sim
+from fedmed.environments.step_progress import Steps
 from fedmed.experiment import Experiment
-
-
-def test_the_tail_gives_whole_lines_once(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    tail = _Tail(path)
-    assert tail.new_lines() == []
-    path.write_bytes(b"one\ntw")
-    assert tail.new_lines() == ["one"]
-    assert tail.new_lines() == []
-    with path.open("ab") as file:
-        file.write(b"o\n\xc3")
-        file.flush()
-        assert tail.new_lines() == ["two"]
-        file.write(b"\xbc\n\xff\n")
-    assert tail.new_lines() == ["ü", "\ufffd"]
+from fedmed.runs.run_folder import RunFolder
+from fedmed.server.quorum import NO_ROUND
 
 
 @pytest.mark.parametrize(
@@ -58,20 +47,6 @@ def test_flare_still_speaks_of_dead_sites_in_these_words() -> None:
     told = [text.replace("{client.client_name}", "site-1") for text in spoken]
     found = [text for text in told if _DEAD_WORKER.search(text)]
     assert {"Subprocess died for", "Communication error with"} <= {text.split(" client ")[0] for text in found}
-
-
-def test_the_reason_of_a_failure_is_the_first_sites_own_words(tmp_path: Path) -> None:
-    log = tmp_path / "training.log"
-    log.write_text("...\nNo update of this round could be used (site-1: it holds NaN); stays.\n...")
-    assert "site-1: it holds NaN" in _reason(None, tmp_path, log)
-    assert "site-2" in _reason("site-2", tmp_path, log)
-    (tmp_path / "site-3.error").write_text("x.nii.gz cannot be read")
-    assert _reason("site-2", tmp_path, log) == "site-3 failed: x.nii.gz cannot be read"
-
-
-def test_without_any_trace_the_reason_points_to_the_log(tmp_path: Path) -> None:
-    (tmp_path / "training.log").write_text("nothing\n")
-    assert str(tmp_path / "training.log") in _reason(None, tmp_path, tmp_path / "training.log")
 
 
 @pytest.mark.parametrize(
@@ -142,61 +117,115 @@ class Told(subprocess.Popen[bytes]):
         return super().poll()
 
 
+class Seen:
+    """A watcher that remembers."""
+
+    def __init__(self) -> None:
+        self.rounds: list[int] = []
+        self.steps: list[Mapping[str, Steps]] = []
+
+    def record(self, record: dict[str, Any]) -> None:
+        self.rounds.append(record["round"])
+
+    def progress(self, steps: Mapping[str, Steps]) -> None:
+        self.steps.append(steps)
+
+
 FINAL = '{"round": 1, "final": true}\n'
 DEATH = "ERROR - Subprocess died for client site-2, exit code: -9\n"
 
 
-def follow(
-    tmp_path: Path,
-    *,
-    answered: bool = True,
-    report: str = "",
-    program: str = "",
-    records: str = FINAL,
-    log: str = "",
-    spared: bool = False,
-) -> list[dict[str, Any]]:
-    """Follow a process; after the last record a file is awaited that is there or is not."""
-    (tmp_path / "log").write_text(DEATH)  # of an earlier part of the run
-    (tmp_path / "reports").mkdir()
-    if answered:
-        (tmp_path / "answers").touch()
-    if report:
-        (tmp_path / "reports" / "site-2.error").write_text(report)
-    process = Told(program, {tmp_path / "records": records, tmp_path / "log": log})
-    tree, seen = ProcessTree(process), []
-    places = (tmp_path / "records", tmp_path / "log", tmp_path / "reports")
-    try:
-        Sim()._follow(tree, *places, seen.append, tmp_path / "answers", spared)
-    finally:
-        tree.end()
-    return seen
+@pytest.fixture
+def follow(tmp_path: Path, small_experiment: Callable[..., Experiment]) -> Callable[..., Seen]:
+    """Follows a process; after the last record the scores of a cross-site evaluation are awaited."""
+
+    def followed(
+        *,
+        answered: bool = True,
+        report: str = "",
+        program: str = "",
+        records: str = FINAL,
+        log: str = "",
+        spares: bool = False,
+        cross_site: bool = True,
+    ) -> Seen:
+        folder, server, reports = RunFolder.create(tmp_path, "run"), tmp_path / "server", tmp_path / "reports"
+        (folder.path / LOG).write_text(DEATH)  # of an earlier part of the run
+        earlier = folder.path / SITES / SERVER / RECORDS
+        for path in (earlier, server / RECORDS, server / CROSS_SITE_RESULTS, reports / "site-1.steps"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        earlier.write_text('{"round": 0}\n{"round": 1}\n{"rou')
+        (reports / "site-1.steps").write_text("1 2")
+        if answered:
+            (server / CROSS_SITE_RESULTS).touch()
+        if report:
+            (reports / "site-2.error").write_text(report)
+        tree = ProcessTree(Told(program, {server / RECORDS: records, folder.path / LOG: log}))
+        experiment, seen = small_experiment(*(["--cross_site"] if cross_site else [])), Seen()
+        try:
+            FollowedSimulation(tree, server, folder, reports, experiment, seen).follow(spares=spares)
+        finally:
+            tree.end()
+        return seen
+
+    return followed
 
 
-def test_a_run_has_ended_when_what_is_awaited_after_the_last_record_is_there(tmp_path: Path) -> None:
-    assert [record["round"] for record in follow(tmp_path, answered=True)] == [1]
+Follow = Callable[..., Seen]
 
 
-def test_a_run_that_ends_without_it_has_failed(tmp_path: Path) -> None:
+def test_a_run_has_ended_when_what_is_awaited_after_the_last_record_is_there(follow: Follow) -> None:
+    assert follow(answered=True).rounds == [1]  # and no record of an earlier part of the run
+
+
+def test_without_a_cross_site_evaluation_it_has_ended_with_the_last_record(follow: Follow) -> None:
+    assert follow(answered=False, cross_site=False).rounds == [1]
+
+
+def test_the_steps_of_the_sites_are_handed_on(follow: Follow) -> None:
+    assert follow().steps[0] == {"site-1": Steps(1, 2)}
+
+
+def test_a_run_that_ends_without_it_has_failed(follow: Follow) -> None:
     with pytest.raises(RunFailed, match="its log is"):
-        follow(tmp_path, answered=False)
+        follow(answered=False)
 
 
-def test_a_site_that_failed_after_the_last_record_is_told(tmp_path: Path) -> None:
+def test_a_site_that_failed_after_the_last_record_is_told(follow: Follow) -> None:
     with pytest.raises(RunFailed, match="site-2 failed: no memory"):
-        follow(tmp_path, answered=True, report="no memory")
+        follow(answered=True, report="no memory")
 
 
-def test_a_run_is_ended_when_a_site_dies_that_it_needs(tmp_path: Path) -> None:
+def test_a_run_is_ended_when_a_site_dies_that_it_needs(follow: Follow) -> None:
     with pytest.raises(RunFailed, match="The process of site-2 died without a word"):
-        follow(tmp_path, program="import time; time.sleep(60)", records="", log=DEATH)
+        follow(program="import time; time.sleep(60)", records="", log=DEATH)
 
 
-def test_a_run_goes_on_without_a_site_that_it_can_spare(tmp_path: Path) -> None:
-    program = "import time; time.sleep(0.5)"
-    assert [record["round"] for record in follow(tmp_path, program=program, log=DEATH, spared=True)] == [1]
+def test_a_run_goes_on_without_a_site_that_it_can_spare(follow: Follow) -> None:
+    assert follow(program="import time; time.sleep(0.5)", log=DEATH, spares=True).rounds == [1]
 
 
-def test_a_run_that_ends_early_has_failed_also_where_it_can_spare_a_site(tmp_path: Path) -> None:
+def test_a_run_that_ends_early_has_failed_also_where_it_can_spare_a_site(follow: Follow) -> None:
     with pytest.raises(RunFailed, match="The process of site-2 died"):
-        follow(tmp_path, records='{"round": 0}\n', log=DEATH, spared=True)
+        follow(records='{"round": 0}\n', log=DEATH, spares=True)
+
+
+REFUSAL = "No update of this round could be used (site-1: it holds NaN); the global model stays as it was."
+
+
+@pytest.mark.parametrize(
+    ("log", "report", "words"),
+    [
+        (f"...\n{REFUSAL}\n...\n", "", REFUSAL),
+        (f"{REFUSAL}\n{DEATH}", "", "The process of site-2 died without a word"),
+        (DEATH, "x.nii.gz cannot be read", "site-2 failed: x.nii.gz cannot be read"),
+        (f"{NO_ROUND} round 2 needs 2 usable updates and has 1.\n{DEATH}", "", f"{NO_ROUND} round 2 needs 2"),
+        ("nothing\n", "", "FLARE ended the job before its last round; its log is "),
+    ],
+)
+def test_the_reason_of_a_failure_is_the_first_sites_own_words(
+    follow: Follow, log: str, report: str, words: str
+) -> None:
+    with pytest.raises(RunFailed) as caught:
+        follow(records="", log=log, report=report, cross_site=False)
+    assert words in str(caught.value)

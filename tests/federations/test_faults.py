@@ -20,7 +20,7 @@ from fedmed.core.names import BEST, LAST
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.environments.flare.admin_session import admin_session
 from fedmed.environments.flare.federation_project import Federation
-from fedmed.environments.flare.local_federation import Members, free_port, running
+from fedmed.environments.flare.local_federation import LocalFederation, free_port, running
 from fedmed.environments.flare.provisioning import provision
 from fedmed.environments.flare.startup_kit import user_kit
 from fedmed.environments.plain_paths import scratch_folder
@@ -65,7 +65,7 @@ SCOPE = {"scopes": [{"name": "own", "task_result_filters": [{"path": "spoil.Spoi
 class Federated:
     """A federation that runs, whose members a test may stop and start."""
 
-    def __init__(self, place: Path, members: Members, variables: dict[str, dict[str, str]]) -> None:
+    def __init__(self, place: Path, members: LocalFederation, variables: dict[str, dict[str, str]]) -> None:
         self.place, self.members, self.variables = place, members, variables
         self.kit = members.kits[LEAD]
 
@@ -249,7 +249,7 @@ def test_strangers_are_not_let_in(federated: Federated, tmp_path: Path, capsys: 
     kits = provision(other, tmp_path / "kits")
     with scratch_folder() as scratch:
         log = tmp_path / "stranger.log"
-        members = Members(other, kits, log, scratch)
+        members = LocalFederation(other, kits, log, scratch)
         members.start("stranger", federated.variables["north"])
         try:
             assert eventually(lambda: log.exists() and "CERTIFICATE_VERIFY_FAILED" in log.read_text())

@@ -9,12 +9,15 @@ import pytest
 import job
 from fedmed.command_line import read_command, read_experiment
 from fedmed.core import locks
+from fedmed.core.cli import run_script
 from fedmed.core.errors import InputError
 from fedmed.core.options import option_names
 from fedmed.environments.sim import Sim
 from fedmed.experiment import Experiment
+from fedmed.runs.preflight import checked, splits_of
 from fedmed.runs.resuming import MAY_CHANGE, resumed
 from fedmed.runs.run_folder import RunFolder
+from fedmed.runs.single_run import check_and_run
 
 Make = Callable[..., RunFolder]
 
@@ -90,18 +93,26 @@ def test_an_option_that_decides_what_is_trained_or_where_is_refused_by_name(begu
 
 
 def test_what_does_not_decide_the_numbers_may_change(begun: Make, tmp_path: Path) -> None:
-    began = begun("--sites_at_once", "1", "--site_silence", "33")
+    began = begun("--poll_s", "1", "--site_silence", "33")
     line = f"--cache_dir {tmp_path} --cpu_threads 3 --min_clients 1 --round_timeout 9 --verbose --gpu 0"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("torch.cuda.device_count", lambda: 1)
         found = read(began, line)
     assert found.data.cache_dir == tmp_path
     assert found.data.dataset_base_dir == began.experiment().data.dataset_base_dir
-    assert (found.performance.cpu_threads, found.performance.sites_at_once) == (3, 1)
+    assert (found.performance.cpu_threads, found.performance.poll_s) == (3, 1)
     faults = found.faults
     assert (faults.min_clients, faults.round_timeout, faults.site_silence) == (1, 9, 33)
     assert (found.environment.verbose, found.environment.gpu) == (True, "0")  # type: ignore[attr-defined]
     assert found.training == began.experiment().training
+
+
+def test_a_run_of_an_earlier_version_goes_on_without_an_option_that_is_gone(begun: Make) -> None:
+    folder = begun()
+    document = folder.read_json("experiment")
+    document["performance"]["sites_at_once"] = 1
+    folder.write_json("experiment", document)
+    assert read(folder).to_json() == RunFolder(begun().path).experiment().to_json()
 
 
 def test_no_part_that_may_change_decides_what_is_trained(begun: Make) -> None:
@@ -150,7 +161,7 @@ def test_a_run_that_still_runs_is_refused_and_left_alone(
     folder = begun(status="running")
     before = {path: path.read_bytes() for path in folder.path.iterdir()}
     with locks.held(folder.path):
-        assert job.main(["--resume", str(folder.path)]) == 2
+        assert run_script(job.main, ["--resume", str(folder.path)]) == 2
     assert f"{folder.path} is still running" in capsys.readouterr().err
     after = {path: path.read_bytes() for path in folder.path.iterdir() if path.name != locks.LOCK}
     assert after == before
@@ -162,7 +173,7 @@ def test_a_run_that_was_finished_while_its_data_were_audited_is_left_alone(begun
     experiment = read(folder)
     folder.write_status("finished")
     with pytest.raises(InputError, match="is finished"):
-        job.run(experiment, {}, {}, folder)
+        check_and_run(experiment, folder)
     assert folder.status == "finished"
 
 
@@ -170,7 +181,7 @@ def test_a_run_is_not_resumed_on_other_cases(begun: Make, capsys: pytest.Capture
     folder = begun()
     splits = {f"site-{n}": {"training": ["a"], "validation": ["b"]} for n in (1, 2)}
     folder.write_json("dataset_splits", splits)
-    assert job.main(["--resume", str(folder.path)]) == 2
+    assert run_script(job.main, ["--resume", str(folder.path)]) == 2
     error = capsys.readouterr().err
     assert "The datalist of site-1 names other cases than when run-001 began" in error
     assert error.count("\n") == 1
@@ -180,12 +191,10 @@ def test_a_run_is_not_resumed_on_other_cases(begun: Make, capsys: pytest.Capture
 def test_the_same_cases_are_no_hindrance_nor_that_none_were_noted(begun: Make) -> None:
     folder = begun()
     experiment = folder.experiment()
-    datalists = {site: job._datalist(experiment, site) for site in experiment.training.sites}
-    job.check_same_cases(folder, datalists)
-    splits = job.splits_of(datalists)
+    splits = splits_of(checked(experiment, folder).datalists)
     folder.write_json("dataset_splits", splits)
-    job.check_same_cases(folder, datalists)
+    assert splits_of(checked(experiment, folder).datalists) == splits
     splits["site-2"]["training"] = splits["site-2"]["training"][::-1]  # in another order it is another training
     folder.write_json("dataset_splits", splits)
-    with pytest.raises(InputError, match="site-2"):
-        job.check_same_cases(folder, datalists)
+    with pytest.raises(InputError, match="The datalist of site-2 names other cases"):
+        checked(experiment, folder)

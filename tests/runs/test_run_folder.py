@@ -12,12 +12,20 @@ import pytest
 import torch
 
 from fedmed.core.errors import InputError
-from fedmed.core.names import BEST, LAST, SITES
+from fedmed.core.names import BEST, LAST, RECORDS, SITES
 from fedmed.core.weights import load_weights, save_weights
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.tensor([1.5, -2.5])}
+
+RECORD = {
+    "round": 0,
+    "seconds": 2.5,
+    "best": False,
+    "sites": {"site-1": {"val_dice": 0.25, "train_loss": 0.125}},
+    "refused": {"site-1": 'it said "no", twice'},
+}
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -93,12 +101,45 @@ def test_the_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "run")
     rows = [
         {"round": 0, "site": "site-1", "val_dice": 0.25},
-        {"round": 1, "site": "site-1", "val_dice": 0.5, "train_loss": 0.125, "refused": 'it said "no", twice'},
+        {"round": 1, "site": "site-1", "train_loss": 0.125, "round_seconds": 2.5, "refused": 'it said "no", twice'},
     ]
-    folder.write_history(rows)
+    folder.add_record(RECORD)
+    folder.write_history()
     assert json.loads((folder.path / "training_history.json").read_text()) == rows
     pd.testing.assert_frame_equal(folder.history(), pd.DataFrame(rows))
     pd.testing.assert_frame_equal(pd.read_csv(folder.path / "training_history.csv"), pd.DataFrame(rows))
+
+
+def test_a_run_that_goes_on_has_a_history_and_that_of_a_part_that_is_over_is_not_taken_for_it(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "run")
+    with pytest.raises(InputError, match=r"training_history\.json cannot be read"):
+        folder.history()
+    folder.begin_records()
+    folder.add_record(RECORD)
+    assert list(folder.history()["round"]) == [0, 1]
+    folder.write_history()  # this part was cut off
+    folder.begin_records()
+    for number in range(3):
+        folder.add_record({**RECORD, "round": number, "refused": {}})
+    with (folder.path / RECORDS).open("a") as file:
+        file.write('{"round": 3, ')  # is being written
+    assert list(folder.history()["round"]) == [0, 1, 2, 3]
+
+
+def test_a_run_of_an_earlier_version_without_records_has_its_history(tmp_path: Path) -> None:
+    rows = [{"round": 0, "site": "site-1", "val_dice": 0.25}, {"round": 1, "site": "site-1", "val_dice": 0.5}]
+    folder = RunFolder.create(tmp_path, "run")
+    folder.write_json("training_history", rows)
+    assert folder.records() == []
+    pd.testing.assert_frame_equal(folder.history(), pd.DataFrame(rows))
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "null", '{"round": 0}'])
+def test_records_of_another_form_are_refused_by_name(tmp_path: Path, line: str) -> None:
+    folder = RunFolder.create(tmp_path, "run")
+    (folder.path / RECORDS).write_text(f"{line}\n")
+    with pytest.raises(InputError, match=rf"{folder.path / RECORDS} (cannot be read|is not as a run leaves it)"):
+        folder.history()
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -9,22 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import fedmed
 from fedmed.core.errors import InputError
-from fedmed.server.checkpoint import STATE, Checkpoint, Checkpoints
+from fedmed.core.names import RECORDS
+from fedmed.server.checkpoint import CHECKPOINT, BestFile, Checkpoint, Checkpoints
 
 SAVES = """
 import os, sys
 from pathlib import Path
-from fedmed.server.checkpoint import Checkpoints
+from fedmed.server.checkpoint import BestFile, Checkpoints
 place = Path(sys.argv[1])
+checkpoints = Checkpoints(place / "kept")
+checkpoints.hold()
+checkpoints.begin(None)
 for rounds in range(1, 100_000):
     for name in ("last", "best"):
         (place / "new").write_text(str(rounds) * 1000)
         os.replace(place / "new", place / name)
-    records = [{"round": number} for number in range(rounds % 50 + 1)]
-    Checkpoints(place / "kept").save(place / "last", (place / "best", 0.5, len(records)), records, place)
+    checkpoints.add({"round": rounds - 1, "best": False})
+    checkpoints.save(rounds, place / "last", BestFile(place / "best", 0.5, rounds), place, {"moment": rounds})
     print(rounds, flush=True)
 """
 
@@ -34,9 +39,11 @@ class Server:
 
     def __init__(self, place: Path) -> None:
         self.place, self.checkpoints = place, Checkpoints(place / "kept" / "server")
+        self.checkpoints.hold()
+        self.checkpoints.begin(None)
         self.last, self.best, self.events = place / "last.pt", place / "best.pt", place / "tb_events"
-        self.records: list[dict[str, Any]] = []
-        self.chosen: tuple[Path, float, int] | None = None
+        self.rounds = 0
+        self.chosen: BestFile | None = None
 
     def write(self, path: Path, text: str) -> None:
         (self.place / "new").write_text(text)
@@ -44,13 +51,14 @@ class Server:
 
     def round(self, best: float | None = None) -> None:
         """One round more; ``best`` is the score of the model that it began with, where it was the best so far."""
-        done = len(self.records)
+        done = self.rounds
         if best is not None:
             self.write(self.best, f"model {done}")
-            self.chosen = (self.best, best, done)
+            self.chosen = BestFile(self.best, best, done)
         self.write(self.last, f"model {done + 1}")
-        self.records.append({"round": done})
-        self.checkpoints.save(self.last, self.chosen, self.records, self.events)
+        self.checkpoints.add({"round": done, "best": best is not None})
+        self.rounds += 1
+        self.checkpoints.save(self.rounds, self.last, self.chosen, self.events)
 
     def load(self) -> Checkpoint:
         loaded = self.checkpoints.load()
@@ -59,7 +67,10 @@ class Server:
 
     @property
     def kept(self) -> list[str]:
-        return sorted(os.listdir(self.checkpoints.folder))
+        """The files beside the checkpoint, the records and the lock."""
+        found = set(os.listdir(self.checkpoints.folder))
+        assert {CHECKPOINT, RECORDS, ".lock"} <= found
+        return sorted(found - {CHECKPOINT, RECORDS, ".lock"})
 
 
 @pytest.fixture
@@ -75,11 +86,13 @@ def test_what_was_saved_is_loaded(server: Server) -> None:
     server.round()
     server.round(best=0.4)
     loaded = server.load()
-    assert (loaded.rounds, loaded.best_score) == (2, 0.4)
-    assert loaded.records == [{"round": 0}, {"round": 1}]
+    assert loaded.rounds == 2
+    assert loaded.records == [{"round": 0, "best": False}, {"round": 1, "best": True}]
     assert loaded.last.read_text() == "model 2"
     assert loaded.best is not None
-    assert loaded.best.read_text() == "model 1"
+    assert loaded.best.path.read_text() == "model 1"
+    assert (loaded.best.score, loaded.best.rounds) == (0.4, 1)
+    assert loaded.algorithm == {}
     assert loaded.events == server.events
 
 
@@ -91,11 +104,11 @@ def test_each_replaces_the_one_before_and_only_the_models_that_it_names_are_kept
         assert loaded.last.read_text() == f"model {loaded.rounds}"
         names.append(server.kept)
     assert names == [
-        ["after-1.pt", STATE],
-        ["after-2.pt", "best-1.pt", STATE],
-        ["after-3.pt", "best-1.pt", STATE],
-        ["after-4.pt", "best-3.pt", STATE],
-        ["after-5.pt", "best-3.pt", STATE],
+        ["after-1.pt"],
+        ["after-2.pt", "best-1.pt"],
+        ["after-3.pt", "best-1.pt"],
+        ["after-4.pt", "best-3.pt"],
+        ["after-5.pt", "best-3.pt"],
     ]
 
 
@@ -105,7 +118,7 @@ def test_what_a_server_left_that_was_killed_goes_with_the_next_one(server: Serve
         (server.checkpoints.folder / name).write_bytes(b"half")
     assert server.load().rounds == 1
     server.round()
-    assert server.kept == ["after-2.pt", STATE]
+    assert server.kept == ["after-2.pt"]
 
 
 def test_a_model_is_what_it_was_when_the_server_has_replaced_its_own(server: Server) -> None:
@@ -115,7 +128,7 @@ def test_a_model_is_what_it_was_when_the_server_has_replaced_its_own(server: Ser
         server.write(path, "a later model, of a round that did not count")
     loaded = server.load()
     assert loaded.best is not None
-    assert (loaded.last.read_text(), loaded.best.read_text()) == ("model 2", "model 1")
+    assert (loaded.last.read_text(), loaded.best.path.read_text()) == ("model 2", "model 1")
     loaded.last.unlink()
     assert server.last.read_text().startswith("a later model")
 
@@ -130,16 +143,18 @@ def test_a_failure_in_the_middle_leaves_the_earlier_one(server: Server, obstacle
     server.round()
     server.round(best=0.4)
     if obstacle == "no model":
-        chosen = (server.place / "not there", 0.9, 2)
+        chosen = BestFile(server.place / "not there", 0.9, 2)
     else:
         (server.checkpoints.folder / obstacle / "in the way").mkdir(parents=True)
-        chosen = (server.best, 0.9, 2)
+        chosen = BestFile(server.best, 0.9, 2)
+    server.checkpoints.add({"round": 2, "best": True})
     with pytest.raises(OSError, match=r"not there|directory"):
-        server.checkpoints.save(server.last, chosen, [*server.records, {"round": 2}], server.events)
+        server.checkpoints.save(3, server.last, chosen, server.events)
     loaded = server.load()
-    assert (loaded.rounds, loaded.best_score) == (2, 0.4)
+    assert loaded.rounds == len(loaded.records) == 2  # the record of the third is there, and its round is not
     assert loaded.best is not None
-    assert (loaded.last.read_text(), loaded.best.read_text()) == ("model 2", "model 1")
+    assert (loaded.best.score, loaded.best.rounds) == (0.4, 1)
+    assert (loaded.last.read_text(), loaded.best.path.read_text()) == ("model 2", "model 1")
 
 
 @pytest.mark.parametrize("round_number", [1, 2, 3])
@@ -157,8 +172,8 @@ def test_a_server_that_is_killed_leaves_a_whole_one(tmp_path: Path, round_number
     assert loaded.best is not None
     number = int(loaded.last.read_text()[: len(said.strip())])
     assert number in (int(said), int(said) + 1)
-    assert loaded.last.read_text() == loaded.best.read_text() == str(number) * 1000
-    assert loaded.rounds == number % 50 + 1
+    assert loaded.last.read_text() == loaded.best.path.read_text() == str(number) * 1000
+    assert loaded.rounds == len(loaded.records) == loaded.algorithm["moment"] == number
 
 
 @pytest.mark.parametrize(
@@ -170,7 +185,9 @@ def test_a_server_that_is_killed_leaves_a_whole_one(tmp_path: Path, round_number
         lambda text: "null",
         lambda text: text.replace('"rounds": 2', '"rounds": "two"'),
         lambda text: text.replace('"rounds": 2', '"rounds": 3'),
-        lambda text: text.replace('"format": 1', '"format": 2'),
+        lambda text: text.replace('"format": 2', '"format": 3'),
+        lambda text: text.replace('"format": 2', '"format": 1'),
+        lambda text: text.replace('"format"', '"form"'),
         lambda text: text.replace('"best_score"', '"score"'),
         lambda text: text.replace("after-2.pt", "after-9.pt"),
         lambda text: text.replace("after-2.pt", ".."),
@@ -182,7 +199,7 @@ def test_a_server_that_is_killed_leaves_a_whole_one(tmp_path: Path, round_number
 def test_a_damaged_one_is_refused_by_name(server: Server, damage: Any) -> None:
     server.round()
     server.round(best=0.4)
-    path = server.checkpoints.folder / STATE
+    path = server.checkpoints.folder / CHECKPOINT
     damaged = damage(path.read_text())
     assert damaged != path.read_text()
     path.write_bytes(damaged.encode(errors="surrogateescape"))
@@ -203,7 +220,7 @@ def test_one_whose_model_is_gone_is_refused(server: Server, name: str) -> None:
 def test_models_are_sought_in_its_own_folder_alone(server: Server) -> None:
     server.round()
     (server.place / "after-1.pt").write_text("another model")
-    path = server.checkpoints.folder / STATE
+    path = server.checkpoints.folder / CHECKPOINT
     path.write_text(path.read_text().replace("after-1.pt", f"{server.place}/after-1.pt"))
     assert server.load().last == server.checkpoints.folder / "after-1.pt"
 
@@ -235,4 +252,82 @@ def test_the_events_so_far_are_taken_over_as_far_as_they_are_there(server: Serve
 
 def test_it_is_json_that_anyone_can_read(server: Server) -> None:
     server.round()
-    assert json.loads((server.checkpoints.folder / STATE).read_text())["rounds"] == 1
+    assert json.loads((server.checkpoints.folder / CHECKPOINT).read_text())["rounds"] == 1
+
+
+def test_a_round_appends_its_record_and_rewrites_none(server: Server) -> None:
+    server.round()
+    before, file = server.checkpoints.records.read_bytes(), server.checkpoints.records.stat().st_ino
+    server.round()
+    assert server.checkpoints.records.read_bytes().startswith(before)
+    assert server.checkpoints.records.stat().st_ino == file
+
+
+def test_records_that_completed_no_round_are_not_taken_up(server: Server) -> None:
+    server.round()
+    server.checkpoints.add({"round": 1, "best": False, "failed": True})
+    assert server.load().records == [{"round": 0, "best": False}]
+
+
+def test_the_next_job_begins_with_the_records_of_the_completed_rounds_marked_as_earlier(server: Server) -> None:
+    server.round()
+    server.round(best=0.4)
+    server.checkpoints.add({"round": 2, "best": False})  # of a round whose model was not saved any more
+    with server.checkpoints.records.open("a") as file:
+        file.write('{"round": 3, "be')
+    server.checkpoints.begin(server.load())
+    again = server.load()
+    assert again.rounds == 2
+    assert again.records == [{"round": 0, "best": False, "earlier": True}, {"round": 1, "best": True, "earlier": True}]
+    server.rounds = 2
+    server.round()
+    assert [record.get("earlier", False) for record in server.load().records] == [True, True, False]
+
+
+@pytest.mark.parametrize("line", ["", "[]", "null", "{", '{"round": 0}\n{"round": 1'])
+def test_damaged_records_are_refused_by_name(server: Server, line: str) -> None:
+    server.round()
+    server.round(best=0.4)
+    server.checkpoints.records.write_text(f"{line}\n{line}\n" if line else "")
+    with pytest.raises(InputError, match=rf"{server.checkpoints.folder / CHECKPOINT} .*restore"):
+        server.checkpoints.load()
+
+
+def test_the_algorithms_state_comes_back_and_only_the_last_one_is_kept(server: Server) -> None:
+    state = {"momentum": {"w": torch.arange(3.0)}, "round": 2}
+    server.round()
+    for rounds in (1, 2):
+        server.checkpoints.save(rounds, server.last, None, server.events, {**state, "round": rounds})
+    server.checkpoints.add({"round": 1, "best": False})
+    found = server.load().algorithm
+    assert found["round"] == 2
+    assert torch.equal(found["momentum"]["w"], state["momentum"]["w"])  # type: ignore[index]
+    assert server.kept == ["after-2.pt", "algorithm-2.pt"]
+    (server.checkpoints.folder / "algorithm-2.pt").write_bytes(b"half")
+    with pytest.raises(InputError, match="holds no state of an algorithm"):
+        server.checkpoints.load()
+
+
+def test_a_checkpoint_of_the_earlier_format_which_held_the_records_is_loaded(tmp_path: Path) -> None:
+    """As the version before wrote it, where only the records said which round the best model came from."""
+    records = [{"round": 0, "best": False}, {"round": 1, "best": True}, {"round": 2, "best": False}]
+    document = {
+        "format": 1, "rounds": 3, "last": "after-3.pt", "best": "best-1.pt", "best_score": 0.4,
+        "events": str(tmp_path / "tb_events"), "records": records,
+    }  # fmt: skip
+    for name in ("after-3.pt", "best-1.pt"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / CHECKPOINT).write_text(json.dumps(document))
+    loaded = Checkpoints(tmp_path).load()
+    assert loaded == Checkpoint(
+        3, tmp_path / "after-3.pt", BestFile(tmp_path / "best-1.pt", 0.4, 1), records, tmp_path / "tb_events"
+    )
+    (tmp_path / CHECKPOINT).write_text(json.dumps({**document, "best": None, "best_score": None}))
+    without = Checkpoints(tmp_path).load()
+    assert without is not None
+    assert without.best is None
+
+
+def test_a_run_has_one_server_at_a_time(server: Server) -> None:
+    with pytest.raises(RuntimeError, match="Another job of this run is at work"):
+        Checkpoints(server.checkpoints.folder).hold()

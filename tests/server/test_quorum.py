@@ -1,4 +1,4 @@
-"""A round's roll: when the round counts, and what is said where it does not."""
+"""The quorum of a round: when the round counts, and what is said where it does not."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from fedmed.server.quorum import NO_ROUND, RoundFailed, RoundQuorum
 SITES = ("a", "b", "c")
 
 
-def call(needed: int | None, answers: str, absent: dict[str, str] | None = None) -> RoundQuorum:
+def quorum(needed: int | None, answers: str, absent: dict[str, str] | None = None) -> RoundQuorum:
     """A round of three sites but those that are absent, in which some answer."""
     made = RoundQuorum([site for site in SITES if site not in (absent or {})], absent, needed)
     for site in answers:
@@ -46,14 +46,14 @@ def counts(made: RoundQuorum, usable: int, refused: dict[str, str] | None = None
 def test_a_round_counts_with_enough_usable_answers(
     needed: int | None, answers: str, refused: str, expected: bool
 ) -> None:
-    made = call(needed, answers)
+    made = quorum(needed, answers)
     made.close(dict.fromkeys(SITES, "late"))
     assert counts(made, len(set(answers) - set(refused)), dict.fromkeys(refused, "NaN")) is expected
 
 
 @pytest.mark.parametrize(("needed", "expected"), [(None, False), (3, False), (2, True), (1, True)])
 def test_a_site_that_was_not_asked_is_missing_like_one_that_did_not_answer(needed: int | None, expected: bool) -> None:
-    made = call(needed, "ab", absent={"c": "silent"})
+    made = quorum(needed, "ab", absent={"c": "silent"})
     assert made.sites == ("a", "b")
     made.close({})
     assert counts(made, 2) is expected
@@ -71,14 +71,14 @@ def test_who_is_awaited_is_who_was_asked_and_has_not_answered() -> None:
 
 
 def test_the_message_names_everyone_who_is_missing_and_why() -> None:
-    made = call(2, "ab", absent={"c": "no sign of life for 40 s"})
+    made = quorum(2, "ab", absent={"c": "no sign of life for 40 s"})
     made.close({})
     with pytest.raises(RoundFailed) as caught:
         made.require("round 7", 1, {"b": "it holds NaN"})
     assert str(caught.value) == (
         f"{NO_ROUND} round 7 needs 2 usable updates and has 1 (b: it holds NaN; c: no sign of life for 40 s)."
     )
-    made = call(None, "ab")
+    made = quorum(None, "ab")
     made.close({"c": "no answer within 5 s"})
     with pytest.raises(RoundFailed, match=r"round 7 needs an answer of every site \(c: no answer within 5 s\)\.$"):
         made.require("round 7", 2, {})

@@ -64,6 +64,11 @@ def is_figure(name: str) -> bool:
     return name.startswith(VALIDATION) and not beside
 
 
+def is_count(name: str) -> bool:
+    """True for the number of cases that a site scored, and for the number of values behind a figure."""
+    return name == CASES or name.endswith(VALUES)
+
+
 def mean_of_values(values: Iterable[float]) -> float | None:
     """The mean of those that are not NaN; None when there is none."""
     finite = [value for value in values if not math.isnan(value)]

@@ -14,7 +14,7 @@ import torch
 
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.core.lines import whole_lines
-from fedmed.core.names import CROSS_SITE_RESULTS, LOG, PERSISTENT_VARIABLE, RECORDS, SERVER, SIMULATED, SITES
+from fedmed.core.names import CROSS_SITE_RESULTS, LOG, PERSISTENT_VARIABLE, RECORDS, SERVER, SIMULATED
 from fedmed.core.options import expect_at_least, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.core.timing import TIMING
@@ -165,7 +165,7 @@ class FollowedSimulation:
     ) -> None:
         self.tree, self.scratch, self.watcher = tree, scratch, watcher
         self.sites = experiment.training.sites
-        self.log, self.records = folder.path / LOG, folder.path / SITES / SERVER / RECORDS
+        self.log, self.records = folder.path / LOG, server / RECORDS  # of this job; the run's may be of an earlier one
         self._log_offset, self._records_offset = self.log.stat().st_size, 0
         self._awaited = server / CROSS_SITE_RESULTS if experiment.training.cross_site else None
         self._scored, self._dead, self._next_scan = False, None, 0.0  # type: bool, str | None, float

@@ -50,6 +50,9 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """The JSON files of a run: what each holds, and which keys its objects have at least."""
 
+RECORD_KEYS = ("round", "seconds", "best", "sites")
+"""The keys that each of the server's records has at least."""
+
 
 class RunFolder:
     """Reads and writes one run folder."""
@@ -155,8 +158,21 @@ class RunFolder:
         append_json_line(self.path / RECORDS, record)
 
     def records(self) -> list[dict[str, Any]]:
-        """The server's records of the rounds; none of a run of an earlier version."""
-        return json_lines(self.path / RECORDS)
+        """The server's records of the rounds; none of a run of an earlier version.
+
+        Raises:
+            InputError: the file is not as a run leaves it.
+        """
+        path = self.path / RECORDS
+        try:
+            found = json_lines(path)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read ({error}); take the file from a copy.") from error
+        if not _is_of(found, "a list of objects", RECORD_KEYS):
+            raise InputError(
+                f"{path} is not as a run leaves it; expected an object a line with {', '.join(RECORD_KEYS)}."
+            )
+        return found
 
     def write_history(self) -> None:
         """Make the history of the records, as JSON and CSV, a row a round and site."""
@@ -171,12 +187,7 @@ class RunFolder:
         Raises:
             InputError: the run has none.
         """
-        if (self.path / f"{HISTORY}.json").is_file():
-            return pd.DataFrame(self.read_json(HISTORY))
-        made = rows(self.records())
-        if not made:
-            self.read_json(HISTORY)  # which says that it is missing
-        return pd.DataFrame(made)
+        return pd.DataFrame(rows(self.records()) or self.read_json(HISTORY))  # the latter of an earlier version
 
     @property
     def trained_on(self) -> str:

@@ -29,12 +29,14 @@ class RunMonitor:
         self.records: list[dict[str, Any]] = []
         self.ledger = Ledger(folder.name, experiment.privacy.document())
         self._bar = ""
+        self._at_work: set[str] = set()  # sites that have reported a step of the round that goes on
 
     def record(self, record: dict[str, Any]) -> None:
         """Take in one more record."""
         if not self.records:
             self.folder.begin_records()
         self._clear_bar()
+        self._at_work = set()
         self._announce(record)
         self.records.append(record)
         self.folder.add_record(record)
@@ -55,7 +57,9 @@ class RunMonitor:
             echo(f"resumed after round {len(self.records)} of {self.experiment.training.num_rounds}")
 
     def progress(self, steps: Mapping[str, Any]) -> None:
-        """Show a bar of the round that goes on, on a terminal."""
+        """Show a bar of the round that goes on, on a terminal; a finished site's report may be of the round before."""
+        self._at_work |= {site for site, each in steps.items() if each.done < each.of}
+        steps = {site: each for site, each in steps.items() if site in self._at_work}
         done = sum(completes_a_round(record) for record in self.records)
         rounds = self.experiment.training.num_rounds
         if not sys.stdout.isatty() or not steps or done >= rounds:

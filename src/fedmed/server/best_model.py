@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
-from fedmed.core.site_scores import SUM, Figures, mean_over_sites, weight_of
+from fedmed.core.site_scores import SUM, Figures, mean_over_sites
 
 
 class BestModel:
@@ -33,17 +33,11 @@ class BestModel:
         The untrained model is no candidate. Of equal models the earlier one stays.
 
         Args:
-            scores: metrics by site.
+            scores: metrics by site, as a :class:`fedmed.server.round_record.RoundRecord` has taken them.
         """
-        weighed = {site: report for site, report in scores.items() if _is_weight(weight_of(report, self.metric))}
-        summed = any(name.startswith(self.metric + SUM) for report in weighed.values() for name in report)
-        mean = mean_over_sites(weighed, self._figures() if summed else {}).get(self.metric, -math.inf)
+        summed = any(name.startswith(self.metric + SUM) for report in scores.values() for name in report)
+        mean = mean_over_sites(scores, self._figures() if summed else {}).get(self.metric, -math.inf)
         if rounds == 0 or not mean > self.score:
             return False
         self.score, self.rounds = mean, rounds
         return True
-
-
-def _is_weight(value: object) -> bool:
-    """True for a number of values or cases by which a mean can weigh."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fedmed.core.errors import InputError
-from fedmed.core.site_scores import CASES
+from fedmed.core.site_scores import CASES, is_count
 from fedmed.privacy.ledger import Entry
 
 EARLIER = "earlier"
@@ -32,12 +32,10 @@ class RoundRecord:
         self._bytes = {site: {"received": size, "sent": 0} for site in sites}
 
     def take(self, site: str, metrics: Mapping[str, Any] | None, sent: int) -> None:
-        """Note a site's finite scores and the bytes that it sent."""
-        self.scores[site] = {
-            name: value
-            for name, value in (metrics or {}).items()
-            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        }
+        """Note a site's finite scores and the bytes that it sent. A count that is no number from 0 on is 0."""
+        given = (metrics or {}).items()
+        counts = {name: value if _is_finite(value) and value >= 0 else 0 for name, value in given if is_count(name)}
+        self.scores[site] = {name: value for name, value in given if _is_finite(value)} | counts
         self._bytes[site]["sent"] += sent
 
     def take_entry(self, site: str, plain: Any) -> str | None:
@@ -65,6 +63,10 @@ class RoundRecord:
             "bytes": dict(sorted(self._bytes.items())),  # of the arrays, without what surrounds them
             **facts,
         }
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def completes_a_round(record: Mapping[str, Any]) -> bool:

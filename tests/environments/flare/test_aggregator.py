@@ -9,16 +9,21 @@ import pytest
 from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 
-from fedmed.algorithms.updates import weighted_mean
+from fedmed.algorithms.averaging import weighted_mean
+from fedmed.core.entries import Entries
+from fedmed.core.names import EXTRAS
 from fedmed.environments.flare.aggregator import GuardedAggregator
 
 GLOBAL = {"w": np.zeros((3, 4)), "b": np.zeros(2)}
 STEPS = FLMetaKey.NUM_STEPS_CURRENT_ROUND
 
 
-def aggregator(max_update_ratio: float = 0.0) -> GuardedAggregator:
-    made = GuardedAggregator({"name": "fedavg"}, max_update_ratio)
-    made.expect(GLOBAL)
+ENTRIES = Entries(("w", "b")).plain()
+
+
+def aggregator(max_update_ratio: float = 0.0, algorithm: dict[str, Any] | None = None) -> GuardedAggregator:
+    made = GuardedAggregator(algorithm or {"name": "fedavg"}, ENTRIES, 3, max_update_ratio)
+    made.aggregation.begin(GLOBAL)
     return made
 
 
@@ -74,7 +79,7 @@ def test_an_unusable_update_is_refused_with_its_site(params: dict[str, np.ndarra
     made = aggregator()
     with pytest.raises(ValueError, match=rf"site-7 is refused: .*{said}"):
         made.accept_model(answer("site-7", params))
-    assert said in made.refused["site-7"]
+    assert said in made.aggregation.refused["site-7"]
 
 
 def test_whole_weights_are_refused() -> None:
@@ -87,7 +92,7 @@ def test_steps_that_are_no_weight_are_refused(steps: Any) -> None:
     made = aggregator()
     with pytest.raises(ValueError, match=r"site-7.*steps"):
         made.accept_model(answer("site-7", steps=steps))
-    assert not made.updates
+    assert made.aggregation.usable == 0
 
 
 def test_a_refused_update_leaves_the_others_as_they_are() -> None:
@@ -96,7 +101,7 @@ def test_a_refused_update_leaves_the_others_as_they_are() -> None:
     with pytest.raises(ValueError, match="site-2"):
         made.accept_model(answer("site-2", {**GLOBAL, "w": np.full((3, 4), np.nan)}, steps=100))
     assert np.array_equal(made.aggregate_model().params["w"], uneven(1)["w"])
-    assert set(made.refused) == {"site-2"}
+    assert set(made.aggregation.refused) == {"site-2"}
 
 
 def test_a_round_without_a_usable_update_ends_the_job_and_says_why() -> None:
@@ -115,7 +120,7 @@ def test_nothing_of_a_round_is_left_in_the_next() -> None:
         made.accept_model(answer("site-3", steps=0))
     made.aggregate_model()
     made.reset_stats()
-    assert not made.refused
+    assert not made.aggregation.refused
     with pytest.raises(RuntimeError):
         made.aggregate_model()
     made.accept_model(answer("site-2", uneven(2)))
@@ -131,12 +136,20 @@ def test_an_abandoned_round_leaves_nothing_either() -> None:
 
 
 def test_the_algorithm_is_rebuilt_with_its_options() -> None:
-    made = GuardedAggregator({"name": "fedprox", "fedproxloss_mu": 0.1})
-    made.expect(GLOBAL)
+    made = aggregator(algorithm={"name": "fedprox", "fedproxloss_mu": 0.1})
     for _ in range(2):  # the stored description must survive its use
         made.accept_model(answer("site-1", uneven(1)))
         assert np.array_equal(made.aggregate_model().params["w"], uneven(1)["w"])
     assert made.algorithm == {"name": "fedprox", "fedproxloss_mu": 0.1}
+
+
+def test_what_an_algorithm_does_not_expect_beside_an_update_is_refused() -> None:
+    made = aggregator()
+    model = answer("site-7")
+    model.meta[EXTRAS] = {"control": np.ones(3)}
+    with pytest.raises(ValueError, match=r"site-7 is refused: of what its algorithm sends beside, .*unknown"):
+        made.accept_model(model)
+    assert made.aggregation.usable == 0
 
 
 def scaled(sites: dict[str, float]) -> list[FLModel]:
@@ -148,9 +161,9 @@ def test_an_update_that_is_far_larger_than_the_others_is_refused_whoever_comes_f
         made = aggregator(max_update_ratio=100)
         for model in order:
             made.accept_model(model)
-        made.refuse_oversized()
-        assert set(made.refused) == {"site-2"}
-        assert "times the median" in made.refused["site-2"]
+        made.aggregation.refuse_oversized()
+        assert set(made.aggregation.refused) == {"site-2"}
+        assert "times the median" in made.aggregation.refused["site-2"]
         assert (made.aggregate_model().params["w"] == 2).all()
 
 
@@ -159,12 +172,12 @@ def test_without_a_limit_or_below_it_every_update_counts(ratio: float) -> None:
     made = aggregator(ratio)
     for model in scaled({"site-1": 1.0, "site-2": 3000.0}):
         made.accept_model(model)
-    made.refuse_oversized()
-    assert made.refused == {}
-    assert set(made.updates) == {"site-1", "site-2"}
+    made.aggregation.refuse_oversized()
+    assert made.aggregation.refused == {}
+    assert made.aggregation.usable == 2
 
 
 def test_a_round_without_any_update_has_none_that_is_too_large() -> None:
     made = aggregator(max_update_ratio=100)
-    made.refuse_oversized()
-    assert made.refused == {}
+    made.aggregation.refuse_oversized()
+    assert made.aggregation.refused == {}

@@ -11,11 +11,14 @@ from nvflare.apis.fl_exception import UnsafeComponentError
 from nvflare.apis.workspace import Workspace
 from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAuthorizer
 
-import job
 from fedmed.command_line import read_experiment
+from fedmed.core.code_version import REPOSITORY
 from fedmed.environments.flare.class_list import SERVERS_CLASSES, SITES_CLASSES
 from fedmed.environments.flare.federation_project import Federation
+from fedmed.environments.flare.job_folder import export_job
 from fedmed.environments.flare.provisioning import provision
+
+SERVERS_PART, SITES_PART = "app_server", "app_site"
 
 JOBS = (
     ["--cross_site"],
@@ -56,17 +59,17 @@ def authorize(component: dict[str, Any], kit: Path, name: str) -> None:
 def test_every_class_of_every_job_is_allowed_and_each_that_is_listed_is_needed(
     kits: dict[str, Path], tmp_path: Path
 ) -> None:
-    named: dict[str, set[str]] = {job.SERVERS_PART: set(), job.SITES_PART: set()}
+    named: dict[str, set[str]] = {SERVERS_PART: set(), SITES_PART: set()}
     for number, chosen in enumerate(JOBS):
         arguments = ["--env", "prod", "--code", "installed", "--n_clients", "2", "--num_rounds", "2", *chosen]
         (tmp_path / str(number)).mkdir()
-        exported = job.export_job(read_experiment(arguments), tmp_path / str(number))
-        for part, kit, name in ((job.SERVERS_PART, "server.org", "server"), (job.SITES_PART, "a", "a")):
+        exported = export_job(read_experiment(arguments), tmp_path / str(number))
+        for part, kit, name in ((SERVERS_PART, "server.org", "server"), (SITES_PART, "a", "a")):
             for component in configured(exported, part):
                 authorize(component, kits[kit], name)
                 named[part].add(component["path"])
     ours = {part: {path for path in paths if path.startswith("fedmed.")} for part, paths in named.items()}
-    assert ours == {job.SERVERS_PART: set(SERVERS_CLASSES), job.SITES_PART: set(SITES_CLASSES)}
+    assert ours == {SERVERS_PART: set(SERVERS_CLASSES), SITES_PART: set(SITES_CLASSES)}
 
 
 @pytest.mark.parametrize(
@@ -84,5 +87,5 @@ def test_what_could_bring_code_or_write_files_is_not(kits: dict[str, Path], name
 
 
 def test_the_page_for_sites_names_every_class_that_a_kit_made_elsewhere_needs() -> None:
-    page = (Path(job.__file__).parent / "docs" / "site.md").read_text()
+    page = (REPOSITORY / "docs" / "site.md").read_text()
     assert [name for name in (*SERVERS_CLASSES, *SITES_CLASSES) if f'"{name}"' not in page] == []

@@ -17,18 +17,19 @@ from nvflare.apis.workspace import Workspace
 from nvflare.private.fed.client.client_run_manager import ClientRunManager
 from nvflare.private.fed.utils.fed_utils import get_return_code
 
+from fedmed.core.names import HEARTBEAT_TOPIC
 from fedmed.environments.flare.heartbeat import Heartbeat
 from fedmed.server.heartbeats import Heartbeats
 
 
 class Line:
-    """A site's way to its server, where an attendance is taken; it may be cut."""
+    """A site's way to its server, where they are noted; it may be cut."""
 
-    def __init__(self, attendance: Heartbeats, folder: Path) -> None:
+    def __init__(self, heartbeats: Heartbeats, folder: Path) -> None:
         (folder / "startup").mkdir()
         (folder / "local").mkdir()
         (folder / "job-1").mkdir()
-        self.attendance, self.folder, self.signs, self.cut = attendance, folder, 0, False
+        self.heartbeats, self.folder, self.signs, self.cut = heartbeats, folder, 0, False
         self.contexts = FLContextManager(
             engine=self, identity_name="site-1", job_id="job-1", public_stickers={}, private_stickers={}
         )
@@ -44,9 +45,8 @@ class Line:
         self.signs += 1
         if self.cut:
             raise ConnectionError("the line is cut")
-        heard = FLContext()
-        heard.set_peer_context(asked["fl_ctx"])
-        self.attendance.take_sign(asked["topic"], asked["request"], heard)
+        assert asked["topic"] == HEARTBEAT_TOPIC
+        self.heartbeats.heard(asked["fl_ctx"].get_identity_name())
         return {}
 
 
@@ -76,7 +76,7 @@ def test_a_site_gives_signs_until_its_job_ends_be_the_line_cut_for_a_while(line:
     ended = line.signs
     time.sleep(0.1)
     assert line.signs == ended
-    assert list(line.attendance._heard) == ["site-1"]
+    assert list(line.heartbeats._heard) == ["site-1"]
 
 
 def test_between_two_signs_it_waits(line: Line) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.environments.flare.federation_project import Federation
-from fedmed.environments.flare.local_federation import Members, free_port, running
+from fedmed.environments.flare.local_federation import LocalFederation, free_port, running
 from fedmed.environments.flare.provisioning import provision
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.environments.process_tree import ProcessTree
@@ -60,13 +60,13 @@ def test_members_end_with_the_block_also_after_an_error_and_one_that_died_is_not
 
 
 @pytest.fixture
-def members(tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[Members]]:
+def members(tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[LocalFederation]]:
     """Makes members whose processes do nothing but wait."""
 
     @contextlib.contextmanager
-    def made(needed: int | None) -> Iterator[Members]:
+    def made(needed: int | None) -> Iterator[LocalFederation]:
         federation = Federation("localhost", 1, ("a", "b", "c"), {"x@y.org": "lead"}, storage=tmp_path / "store")
-        waiting = Members(federation, {}, tmp_path / "log", tmp_path, needed)
+        waiting = LocalFederation(federation, {}, tmp_path / "log", tmp_path, needed)
         try:
             for name in ("localhost", *federation.sites):
                 command = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -78,7 +78,7 @@ def members(tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[M
     return made
 
 
-def lose(members: Members, *names: str) -> None:
+def lose(members: LocalFederation, *names: str) -> None:
     for name in names:
         members.trees[name].root.kill()
         members.trees[name].root.wait()
@@ -97,7 +97,10 @@ def lose(members: Members, *names: str) -> None:
     ],
 )
 def test_members_may_lose_the_sites_that_are_not_needed(
-    members: Callable[..., contextlib.AbstractContextManager[Members]], needed: int | None, lost: str, told: str | None
+    members: Callable[..., contextlib.AbstractContextManager[LocalFederation]],
+    needed: int | None,
+    lost: str,
+    told: str | None,
 ) -> None:
     with members(needed) as there:
         lose(there, *lost)
@@ -108,7 +111,7 @@ def test_members_may_lose_the_sites_that_are_not_needed(
                 there.check()
 
 
-def test_but_never_the_server(members: Callable[..., contextlib.AbstractContextManager[Members]]) -> None:
+def test_but_never_the_server(members: Callable[..., contextlib.AbstractContextManager[LocalFederation]]) -> None:
     with members(1) as there:
         lose(there, "localhost")
         with pytest.raises(RunFailed, match="The process of localhost has ended"):

@@ -8,6 +8,7 @@ from nvflare.app_common.executors.client_api import in_process_backend
 from nvflare.client.in_process.api import InProcessClientAPI
 from nvflare.private.fed.client.client_runner import ClientRunner
 
+from fedmed.core.names import PERSISTENT_VARIABLE
 from fedmed.environments.flare import polling
 
 
@@ -37,7 +38,7 @@ def context() -> SimpleNamespace:
 
 @pytest.mark.parametrize("stay", ["", "1"])
 def test_flare_looks_as_often_as_it_is_told(monkeypatch: pytest.MonkeyPatch, stay: str) -> None:
-    monkeypatch.setenv(polling.STAY_VARIABLE, stay)
+    monkeypatch.setenv(PERSISTENT_VARIABLE, stay)
     own, here = ClientRunner.fetch_and_run_one_task, context()
     polling.shorten(here, 0.03)
     assert here.api.result_check_interval == 0.03

@@ -12,7 +12,7 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable
 
 from fedmed.core import registry
-from fedmed.core.names import RUN_VARIABLE
+from fedmed.core.names import EXTRAS, RUN_VARIABLE
 from fedmed.core.options import to_plain
 from fedmed.environments.flare.privacy_filter import PrivacyFilter
 from fedmed.privacy.base import Mechanism, PrivateUpdate
@@ -113,6 +113,35 @@ def test_nothing_unknown_leaves_beside_an_update_with_a_formal_guarantee(
     dxo.set_meta_prop("scaffold_c_diff", {"w": np.ones(3)})
     passed = PrivacyFilter({"name": "gaussian", **to_plain(ALL[0])}).process(dxo.update_shareable(given), context())
     assert set(from_shareable(passed).meta) == {"NUM_STEPS_CURRENT_ROUND", "privacy"}
+
+
+def test_running_statistics_pass_a_heuristic_mechanism_as_they_are_and_no_formal_one(
+    update: PrivateUpdate, site_state: Path
+) -> None:
+    given = {**update, "norm.running_mean": np.array([1.5, 2.5], np.float32)}
+
+    def passed(mechanism: Mechanism) -> DXO:
+        item = PrivacyFilter({"name": mechanism.name, **to_plain(mechanism)}, statistics=["norm.running_mean"])
+        return from_shareable(item.process(result(given), context()))
+
+    heuristic = passed(Percentile())
+    assert heuristic.data["norm.running_mean"].tolist() == [1.5, 2.5]
+    assert heuristic.meta["privacy"]["facts"]["passed_as_they_are"] == ["norm.running_mean"]
+    site_ledger("site-1", "job").unlink()
+    with pytest.raises(ContentBlockedException, match=r"norm\.running_mean is computed from patients"):
+        passed(ALL[0])
+    assert not site_ledger("site-1", "job").exists()
+
+
+@pytest.mark.parametrize("mechanism", ALL, ids=lambda m: m.name)
+def test_what_an_algorithm_sends_beside_an_update_is_covered_by_nothing(
+    mechanism: Mechanism, update: PrivateUpdate, site_state: Path
+) -> None:
+    given = result(update)
+    dxo = from_shareable(given)
+    dxo.set_meta_prop(EXTRAS, {"control": np.ones(3)})
+    assert "beside the update" in refused(dxo.update_shareable(given), mechanism)
+    assert not site_ledger("site-1", "job").exists()
 
 
 def test_a_sites_own_scope_keeps_a_ledger_beside_the_jobs(update: PrivateUpdate, site_state: Path) -> None:

@@ -4,6 +4,7 @@ FLARE waits for the sites of a round without end. Here a round ends, for good or
 answered, or when its time is up. The last model is scored too. Rounds count from 0, as in FLARE.
 """
 
+import contextlib
 import json
 import shutil
 import time
@@ -113,8 +114,8 @@ class GuardedFedAvg(FedAvg):
         try:
             self._run()
         finally:
-            if self._checkpoints.records.is_file():  # for whoever fetches the job's results
-                shutil.copyfile(self._checkpoints.records, self._run_dir / RECORDS)
+            with contextlib.suppress(OSError):  # the link, which stays then, is as good on this machine
+                write_whole(self._run_dir / RECORDS, self._checkpoints.records.read_bytes())
 
     def _run(self) -> None:
         if self.num_clients > 1 and not self._compare_data():
@@ -142,6 +143,7 @@ class GuardedFedAvg(FedAvg):
         self._all_rounds = self.num_rounds
         earlier = self._checkpoints.load()
         self._checkpoints.begin(earlier)
+        (self._run_dir / RECORDS).symlink_to(self._checkpoints.records)  # for whoever follows or fetches this job's
         if earlier is not None:
             self._go_on(earlier)
         self.engine.register_app_command(RECORDS_TOPIC, RecordsHandler(self._checkpoints.records))

@@ -1,0 +1,146 @@
+"""Starting job.py as a user does: a process of its own, in a folder and with an environment of the test's."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+from fedmed.core.errors import InputError
+from fedmed.data.phantoms.phantom import make_phantom
+from fedmed.runs.run_folder import RunFolder
+from tests import scripts
+
+ROOT = scripts.ROOT
+
+PATIENCE_S = 400.0
+"""For what must come: many times what it takes, since the machine may be slow and others may work on it."""
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, str(ROOT / "job.py"), *map(str, arguments)]
+
+
+def variables(**more: str) -> dict[str, str]:
+    own = ("DATASET_ROOT", "DATALIST_ROOT", "CACHE_ROOT", "DUPLICATES_KEY", "PRIVACY_POLICY")
+    clean = {name: value for name, value in os.environ.items() if name not in own}
+    return {**clean, **more}
+
+
+def run(cwd: Path, *arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run job.py to its end; run folders go to ``cwd/artifacts``."""
+    own = ("--artifacts", cwd / "artifacts")
+    return scripts.run(ROOT / "job.py", *arguments, *own, cwd=cwd, variables=variables(**more), timeout=PATIENCE_S)
+
+
+def finished(done: subprocess.CompletedProcess[str], run: Path) -> RunFolder:
+    """The folder of a run that must have ended well."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return RunFolder.open(run)
+
+
+def small_data(place: Path, *names: str) -> Path:
+    """Phantoms of two sites with a training and a validation case each; their lists are called by these names."""
+    make_phantom(place, place / "datalist", sites=2, cases=1, validation=1, size=(32, 32, 32))
+    for number, name in enumerate(names, start=1):
+        (place / "datalist" / f"site-{number}.json").rename(place / "datalist" / f"{name}.json")
+    return place
+
+
+def of(data: Path) -> list[object]:
+    """The arguments that name a dataset."""
+    return ["--dataset_base_dir", data, "--datalist_json_path", data / "datalist"]
+
+
+class Begun:
+    """A run of job.py, watched from outside; when the block around it ends, nothing of it is left."""
+
+    def __init__(self, run: Path, *arguments: object) -> None:
+        self.folder = RunFolder(run)
+        self._said = run.parent / f"said-{time.monotonic_ns()}.txt"
+        run.parent.mkdir(parents=True, exist_ok=True)
+        with self._said.open("w") as output:
+            self.process = subprocess.Popen(
+                command(*arguments), env=variables(), stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def __enter__(self) -> "Begun":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.cut_off()
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text()
+
+    def wait_for(self, words: str) -> None:
+        """Until it has said so."""
+        self._wait(lambda: words in self.said, words)
+
+    def wait_for_a_round(self, number: int = 1) -> None:
+        self.wait_for_history(lambda history: history["round"].max() >= number, f"round {number}")
+
+    def wait_for_history(self, holds: Callable[[pd.DataFrame], bool], what: str) -> None:
+        """Until the history of the rounds so far is such."""
+        self._wait(lambda: not self.history.empty and holds(self.history), what)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        with contextlib.suppress(InputError):
+            return self.folder.history()
+        return pd.DataFrame()
+
+    def _wait(self, holds: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline, f"{what} did not come: {self.said}"
+            assert self.process.poll() is None or holds(), self.said
+            time.sleep(0.1)
+
+    def everything(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def worker(self, site: str) -> psutil.Process:
+        """The process of a simulated site."""
+        return next(each for each in self.everything() if {site, "--client"} <= set(each.cmdline()))
+
+    def cut_off(self) -> None:
+        """As when the power fails: the launcher and all that it has started are gone at once."""
+        doomed = [psutil.Process(self.process.pid), *self.everything()]
+        for process in doomed:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(doomed, timeout=30)
+        self.process.wait()
+
+    def end(self, code: int = 0) -> str:
+        """Wait for its own end, with this exit code; its words."""
+        assert self.process.wait(timeout=PATIENCE_S) == code, self.said
+        return self.said
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what must come."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def processes_with(word: str) -> list[str]:
+    """The command lines of the processes, other than this one, whose command line or folder holds ``word``."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and word in " ".join([*process.cmdline(), process.cwd()]):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found

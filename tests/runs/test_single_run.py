@@ -1,0 +1,100 @@
+"""A run from start to end: its folder is complete, says how it ended and why, and is gone on with by its own log."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.names import LOG, RECORDS, SERVER, SITES, STATE, SUMMARY
+from fedmed.experiment import Experiment
+from fedmed.runs.history import rows
+from fedmed.runs.run_folder import RunFolder
+from fedmed.runs.single_run import check_and_run
+
+Scripted = Callable[..., Experiment]
+
+
+def record(number: int, dice: float, **facts: Any) -> dict[str, Any]:
+    """The scores of the model that so many rounds made."""
+    loss = {} if facts.get("final") else {"train_loss": 0.5}
+    sites = {f"site-{n}": {"val_cases": n, "val_dice": dice, "val_dice_tc": dice, **loss} for n in (1, 2)}
+    return {"round": number, "seconds": 1.5, "best": False, "sites": sites, "privacy": {}, **facts}
+
+
+WHOLE = [record(0, 0.1), record(1, 0.6, best=True), record(2, 0.5, final=True)]
+USUAL = ("--num_rounds", "2")
+
+
+def test_a_finished_run_leaves_a_complete_folder(
+    scripted: Scripted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_and_run(scripted(WHOLE, *USUAL, "--artifacts", str(tmp_path)))
+    run = RunFolder.open(tmp_path / "run-001")
+    assert run.status == "finished"
+    assert {path.name for path in run.path.iterdir()} >= {
+        "experiment.json", "environment.json", "dataset_stats.json", "dataset_splits.json", "data_audit.txt",
+        "label_map.json", "model_meta.json", "curves.png", "training_history.csv", "training_history.json",
+        RECORDS, LOG,
+    }  # fmt: skip
+    assert run.records() == WHOLE
+    assert run.read_json("training_history") == rows(WHOLE)
+    summary = (run.path / SUMMARY).read_text()
+    assert "best, after round 1" in summary
+    assert "last, after round 2" in summary
+    assert summary.rstrip() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "reason"),
+    [
+        (RunFailed("site-2 failed: no memory"), RunFailed, "site-2 failed: no memory"),
+        (InputError("the server refuses the job"), RunFailed, "the server refuses the job"),
+        (OSError(28, "No space left on device", "/full"), RunFailed, "/full cannot be used (No space left on device)"),
+        (KeyboardInterrupt(), KeyboardInterrupt, "stopped by the user"),
+    ],
+)
+def test_a_run_that_fails_keeps_what_there_is_and_says_why_and_how_to_go_on(
+    scripted: Scripted,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    raised: type[BaseException],
+    reason: str,
+) -> None:
+    with pytest.raises(raised):
+        check_and_run(scripted([WHOLE[0], error], *USUAL, "--artifacts", str(tmp_path)))
+    run = RunFolder.open(tmp_path / "run-001")
+    assert run.read_json("status")["status"] == "failed"
+    assert run.read_json("status")["reason"].startswith(reason)
+    assert set(run.history()["round"]) == {0, 1}
+    assert run.read_json("training_history") == rows(WHOLE[:1])
+    assert f"--resume {run.path}" in capsys.readouterr().out
+
+
+def test_what_a_run_kept_to_go_on_with_stays_until_it_is_finished(scripted: Scripted, tmp_path: Path) -> None:
+    with pytest.raises(RunFailed):
+        check_and_run(scripted([WHOLE[0], RunFailed("cut off")], *USUAL, "--artifacts", str(tmp_path)))
+    run = RunFolder.open(tmp_path / "run-001")
+    kept = [run.path / SITES / SERVER / "checkpoint.json", run.path / SITES / "site-1" / STATE / "after-1.pt"]
+    for path in kept:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    again = [{**WHOLE[0], "earlier": True}, *WHOLE[1:]]
+    check_and_run(scripted(again, *USUAL, "--artifacts", str(tmp_path)), run)
+    assert not any(path.exists() for path in kept)
+    assert run.status == "finished"
+    assert run.records() == again
+    assert {path.name for path in run.path.glob("training*.log")} == {LOG, "training-1.log"}
+    assert len(run.read_json("environment")["earlier"]) == 1
+    assert [path.name for path in tmp_path.glob("run-*")] == ["run-001"]
+
+
+def test_what_speaks_against_a_run_is_said_before_it_has_a_folder(
+    scripted: Scripted, phantom: Path, tmp_path: Path
+) -> None:
+    one = str(phantom / "datalist" / "site-1.json")
+    with pytest.raises(InputError, match="give a folder"):
+        check_and_run(scripted(WHOLE, "--datalist_json_path", one, "--artifacts", str(tmp_path)))
+    assert not list(tmp_path.glob("run-*"))
