@@ -10,7 +10,7 @@ import numpy as np
 from fedmed.core.errors import InputError
 from fedmed.core.options import option
 from fedmed.core.plugin import ExperimentView
-from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spending
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_statistics import cosine, signal_to_noise
 
@@ -60,7 +60,7 @@ class ExcludeVars(Mechanism):
         excluded = self.excluded(update)
         sent = {name: np.zeros_like(values) if name in excluded else values.copy() for name, values in update.items()}
         diagnostics = {"signal_to_noise": signal_to_noise(update, sent), "cosine": cosine(update, sent)}
-        return Released(sent, Spent(), {"excluded": excluded, "steps": context.steps}, diagnostics)
+        return Released(sent, Spending(), {"excluded": excluded, "steps": context.steps}, diagnostics)
 
     def statement(self) -> str:
         return (

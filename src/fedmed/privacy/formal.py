@@ -11,7 +11,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.options import expect, expect_positive, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extended
-from fedmed.privacy.base import Mechanism, Spent
+from fedmed.privacy.base import Mechanism, Spending
 from fedmed.privacy.ledger import Ledger
 
 PRV_NOISE, PRV_EPSILON = 0.3, 100.0
@@ -134,14 +134,14 @@ class FormalMechanism(Mechanism):
         history = [(self.noise_multiplier(experiment, patients), rate, all_steps)]
         return epsilon_of(history, self.dp_delta, self.dp_accountant)
 
-    def spend(self, ledger: Ledger, noise_multiplier: float, sample_rate: float, steps: int) -> Spent:
+    def spend(self, ledger: Ledger, noise_multiplier: float, sample_rate: float, steps: int) -> Spending:
         """Enter a round's steps in the ledger's history, and say what that comes to."""
         before = epsilon_of(ledger.history, self.dp_delta, self.dp_accountant)
         ledger.history = extended(ledger.history, noise_multiplier, sample_rate, steps)
         total = epsilon_of(ledger.history, self.dp_delta, self.dp_accountant)
         more = extended(ledger.history, noise_multiplier, sample_rate, steps)
         after_next = epsilon_of(more, self.dp_delta, self.dp_accountant)
-        return Spent(total - before, total, after_next, self.dp_delta)
+        return Spending(total - before, total, after_next, self.dp_delta)
 
     def _check_first_round(self, experiment: ExperimentView, site: str, patients: int) -> None:
         if self.dp_max_epsilon is None:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from fedmed.core.options import expect, expect_positive, option
-from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spending
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_statistics import cosine, share_of_values, signal_to_noise
 
@@ -39,7 +39,7 @@ class Percentile(Mechanism):
             "signal_to_noise": signal_to_noise(update, sent),
             "cosine": cosine(update, sent),
         }
-        return Released(sent, Spent(), {"steps": context.steps}, diagnostics)
+        return Released(sent, Spending(), {"steps": context.steps}, diagnostics)
 
     def statement(self) -> str:
         return (

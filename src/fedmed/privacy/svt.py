@@ -9,7 +9,7 @@ from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect, expect_positive, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.privacy import noise
-from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spending
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
 from fedmed.privacy.sparse_vector import SparseVector
 from fedmed.privacy.update_statistics import cosine, share_of_values, signal_to_noise
@@ -66,7 +66,7 @@ class SVT(Mechanism):
         sent = technique.released(update, context.steps, source)
         of_round = technique.epsilon_total
         total = ledger.total + of_round
-        spent = Spent(of_round, total, total + of_round, 0.0)
+        spent = Spending(of_round, total, total + of_round, 0.0)
         facts = {
             "released_share": share_of_values(sent),
             "selection_epsilon": technique.epsilon_query,
