@@ -39,8 +39,8 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt requirements-bundle.tx
 	"error: $(PYTHON) is Python %d.%d; expected 3.11 or later: name one with make PYTHON=python3.11" % v[:2])'
 	@echo "1/3 virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "2/3 packages, some minutes: $(if $(TORCH_INDEX),1.9 GB with torch from $(TORCH_INDEX),5.5 GB where torch comes \
-	with CUDA and 1.9 GB where it does not (make TORCH_INDEX=... names an index of CPU wheels, see pytorch.org))"
+	@echo "2/3 packages, some minutes: $(if $(TORCH_INDEX),1.8 GB with torch from $(TORCH_INDEX),5.5 GB where torch comes \
+	with CUDA and 1.8 GB where it does not (make TORCH_INDEX=... names an index of CPU wheels, see pytorch.org))"
 	@$(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) $(shell grep '^torch==' requirements.txt))
 	@$(PIP) -r requirements-dev.txt
 	@echo "3/3 packages of MONAI bundles, apart from the rest"

@@ -35,7 +35,7 @@ from fedmed.experiment import Experiment
 CORES = len(os.sched_getaffinity(0))
 
 PUBLISHED = (
-    *("--preset", "published", "--cache_gb", 0, "--num_workers", 1, "--cpu_threads", CORES, "--sites_at_once", 10_000),
+    *("--preset", "published", "--cache_gb", 0, "--num_workers", 1, "--cpu_threads", CORES),
     *("--memory_format", "contiguous", "--poll_s", 0, "--freed_memory", "return"),
 )
 """The published arithmetic, and the published way: nothing kept, one loader process, every core for every site."""
@@ -43,7 +43,6 @@ PUBLISHED = (
 STEPS: Mapping[str, tuple[object, ...]] = {
     "published": (),
     "threads = cores / sites": ("--cpu_threads", max(1, CORES // 4)),
-    "sites beyond the cores wait": ("--sites_at_once", max(1, CORES)),
     "bf16": ("--precision", "auto"),
     "normalised before the crop, kept on disk": ("--normalize", "volume", "--cache_gb", 20),
     "a thread instead of a loader process": ("--num_workers", 0),
@@ -69,7 +68,7 @@ BOTH: Mapping[str, tuple[object, ...]] = {
 
 def main(arguments: Sequence[str]) -> None:
     """Print a table; with ``--out`` write its numbers, the machine and a figure too."""
-    args = _parser().parse_args(arguments)
+    args = read_arguments(arguments)
     ways = steps() if args.steps else BOTH
     ways = {name: way for name, way in ways.items() if name in (args.ways or ways)}
     with TemporaryDirectory(prefix="round-time-") as folder:
@@ -82,7 +81,8 @@ def main(arguments: Sequence[str]) -> None:
         write(found, args, args.out)
 
 
-def _parser() -> Parser:
+def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
     parser = Parser(description=__doc__.partition("\n")[0])
     for name, default, what in (
         ("sites", 4, "sites"),
@@ -100,7 +100,7 @@ def _parser() -> Parser:
     parser.add_argument("--steps", action="store_true", help="measure one change after another instead")
     parser.add_argument("--ways", nargs="+", help="only these rows of the table")
     parser.add_argument("--out", type=absolute_path, help="write OUT.json and OUT.png")
-    return parser
+    return parser.parse_args(arguments)
 
 
 def steps() -> dict[str, tuple[object, ...]]:

@@ -15,7 +15,6 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 import torch
-from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.command_line import read_experiment
 from fedmed.core.cli import Parser, echo, run_script
@@ -74,7 +73,7 @@ def trained_at(experiment: Experiment, site: str, scored: Sequence[str]) -> list
     """Train a new model on a site's cases and give its mean Dice at every site."""
     torch.manual_seed(experiment.training.seed)
     local = LocalSite(experiment, site, keep_state=False)
-    local.train(FLModel(params={}, current_round=0))
+    local.train(0)
     local.model.eval()
     dataset, lists = experiment.data.resolved()
     dice = []

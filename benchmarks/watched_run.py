@@ -1,7 +1,6 @@
 """One run of job.py, watched from outside: seconds a round, start-up, memory of all processes, how busy a GPU is."""
 
 import contextlib
-import json
 import shlex
 import subprocess
 import sys
@@ -10,11 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 
 from fedmed.core.cli import echo
 from fedmed.core.errors import RunFailed
+from fedmed.runs.history import rows
+from fedmed.runs.run_folder import RunFolder
 
 HERE = Path(__file__).resolve().parent
 LOOK_S = 1.0  # a look reads all of /proc; more of them would slow down what is watched
@@ -56,8 +58,7 @@ def watch(arguments: Sequence[object], artifacts: Path, key_metric: str = "val_d
             words = output.read()
             echo(words, sys.stderr)
             raise RunFailed(f"{shlex.join(command)} ended with exit code {process.returncode}; its output is above.")
-    run = next(artifacts.glob("run-*"))
-    history = json.loads((run / "training_history.json").read_text())
+    history = _history(artifacts)
     seen.round_s = _by_round(history, "round_seconds")[1:]
     seen.dice = _scores(history, key_metric)
     return seen
@@ -71,36 +72,36 @@ def _look(pid: int, artifacts: Path, seen: Watched, began: float) -> None:
             with contextlib.suppress(psutil.Error):
                 memory += process.memory_info().rss
     seen.peak = max(seen.peak, memory)
-    done = _rounds_done(artifacts)
+    seconds = _by_round(_history(artifacts), "round_seconds")
+    done = len(seconds) - 1
     seen.peak_by_round += [0] * (done + 1 - len(seen.peak_by_round))
     seen.peak_by_round[done] = max(seen.peak_by_round[done], memory)
     if done == 1 and not seen.startup_s:
-        history = json.loads(next(artifacts.glob("run-*/training_history.json")).read_text())
-        seen.startup_s = time.time() - began - _by_round(history, "round_seconds")[1]
+        seen.startup_s = time.time() - began - seconds[1]
     if done >= 1:
         with contextlib.suppress(OSError, ValueError):
             seen.gpu_busy.append(float(subprocess.run(GPU_QUERY, capture_output=True, text=True).stdout.split()[0]))
 
 
-def _rounds_done(artifacts: Path) -> int:
-    for path in artifacts.glob("run-*/training_history.json"):
-        with contextlib.suppress(ValueError):  # it is being replaced
-            return len(_by_round(json.loads(path.read_text()), "round_seconds")) - 1
-    return 0
+def _history(artifacts: Path) -> list[dict[str, Any]]:
+    """The rows of the only run in a folder, as far as it has come; none before its first round."""
+    for path in artifacts.glob("*/experiment.json"):
+        return rows(RunFolder(path.parent).records())
+    return []
 
 
-def _by_round(history: list[dict[str, float]], column: str) -> list[float]:
+def _by_round(history: list[dict[str, Any]], column: str) -> list[float]:
     """The first site's value for each round from 0 on, 0 where there is none."""
     found = {int(row["round"]): row[column] for row in reversed(history) if row.get(column) is not None}
     return [found.get(number, 0.0) for number in range(max(found, default=0) + 1)]
 
 
-def _scores(history: list[dict[str, float]], metric: str) -> list[float | None]:
+def _scores(history: list[dict[str, Any]], metric: str) -> list[float | None]:
     """The mean over all values by round, as the run's own summary has it."""
     scores: list[float | None] = []
     for number in range(int(max(row["round"] for row in history)) + 1):
-        rows = [row for row in history if row["round"] == number and row.get(metric) is not None]
-        values = [row[f"{metric}_values"] for row in rows]
-        total = sum(row[metric] * count for row, count in zip(rows, values, strict=True))
+        scored = [row for row in history if row["round"] == number and row.get(metric) is not None]
+        values = [row[f"{metric}_values"] for row in scored]
+        total = sum(row[metric] * count for row, count in zip(scored, values, strict=True))
         scores.append(total / sum(values) if sum(values) else None)
     return scores

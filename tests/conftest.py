@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
+import fedmed.algorithms
 import fedmed.tasks
+from fedmed.algorithms.base import Algorithm
 from fedmed.analysis.evaluation.evaluation_folder import LONG_COLUMNS, EvaluationFolder
 from fedmed.command_line import read_experiment
 from fedmed.core import registry
@@ -71,6 +73,17 @@ def toy_task(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Task]]:
     yield registry.find("task", "toy_task")
     sys.modules.pop("fedmed.tasks.toy_task", None)
     vars(fedmed.tasks).pop("toy_task", None)
+
+
+@pytest.fixture
+def toy_algorithm(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Algorithm]]:
+    """The algorithm of ``tests/toy/algorithm``, which uses all of the contract of an algorithm."""
+    folder = Path(__file__).parent / "toy" / "algorithm"
+    monkeypatch.setattr(fedmed.algorithms, "__path__", [*fedmed.algorithms.__path__, str(folder)])
+    importlib.invalidate_caches()
+    yield registry.find("algorithm", "toy_algorithm")
+    sys.modules.pop("fedmed.algorithms.toy_algorithm", None)
+    vars(fedmed.algorithms).pop("toy_algorithm", None)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The benchmarks' own arithmetic; they train for minutes, so their results stand in benchmarks/README.md instead."""
 
-import json
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from benchmarks.bare_loop import Bare
 from benchmarks.site_strength import table
 from benchmarks.watched_run import Watched
 from fedmed.command_line import read_experiment
-from fedmed.core.cli import run_script
 
 
 def test_gap_is_home_less_the_mean_of_the_others() -> None:
@@ -59,18 +56,6 @@ def test_every_step_is_a_run_that_can_be_made_and_adds_to_the_one_before() -> No
     ours = read_experiment([str(option) for option in round_time.OURS])
     assert experiments[-2].task == ours.task
     assert experiments[-2].training.precision == ours.training.precision
-
-
-def test_the_benchmark_runs_and_leaves_its_numbers_and_figure(tmp_path: Path) -> None:
-    few = ["--sites", "1", "--cases", "1", "--validation", "2", "--rounds", "1", "--size", "32", "32", "32"]
-    windows = ["--roi_size", "24", "24", "24", "--infer_roi_size", "32", "32", "32"]
-    assert run_script(round_time.main, [*few, *windows, "--ways", "ours", "--out", str(tmp_path / "found")]) == 0
-    found = json.loads((tmp_path / "found.json").read_text())["found"]["ours"]
-    assert found["round_s"] > found["bare_round_s"] > 0
-    assert len(found["dice"]) == 2
-    assert all(0 <= dice <= 1 for dice in found["dice"])
-    assert found["peak_gb"] > 1
-    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_growth_of_memory_is_seen_in_the_second_half() -> None:

@@ -2,15 +2,26 @@
 
 import dataclasses
 import json
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fedmed.algorithms.fedprox import FedProx
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
 from fedmed.core.settings import Data, Faults, Performance, Training
+from fedmed.environments.flare.job_folder import export_job
+from fedmed.environments.sim import Sim
 from fedmed.experiment import Experiment, new_run_id
+from fedmed.privacy.dpsgd import DPSGD
+from fedmed.privacy.svt import SVT
+from fedmed.runs import preflight
+from fedmed.runs.run_folder import RunFolder
+from fedmed.site.local_training import LocalSite
+from fedmed.tasks.brats18 import Brats18
 
 
 def experiment(*arguments: str) -> Experiment:
@@ -193,6 +204,89 @@ def test_a_file_of_an_earlier_version_that_knows_nothing_of_faults_still_opens()
     del document["faults"], document["run_id"]
     found = Experiment.from_json(json.dumps(document))
     assert (found.faults, found.run_id, found.training.num_rounds) == (Faults(), None, 7)
+
+
+EARLIER = """{
+  "task": {"name": "brats18", "crop_to_brain": false, "foreground_crops": 0.0, "infer_roi_size": [240, 240, 160],
+           "normalize": "volume", "roi_size": null, "windows": "fitted"},
+  "algorithm": {"name": "fedprox", "fedproxloss_mu": 0.1},
+  "privacy": {"name": "svt", "dp_epsilon": 0.001, "dp_fraction": 0.9, "dp_gamma": 0.0001, "dp_max_epsilon": null,
+              "dp_noise_var": 1.0, "dp_send_diagnostics": false},
+  "env": {"name": "sim", "allow_restart": false, "gpu": null, "threads": null, "verbose": false, "workspace": null},
+  "training": {"aggregation_epochs": 1, "allow_overlap": false, "batch_size": 1, "cross_site": false,
+               "learning_rate": 0.0001, "n_clients": 2, "num_rounds": 600, "precision": "auto", "seed": 3,
+               "site_names": null, "validate_every": 1, "weight_decay": 1e-05},
+  "performance": {"cache_dataset": 0.0, "cache_gb": 20.0, "cpu_threads": null, "freed_memory": "keep",
+                  "memory_format": "auto", "num_workers": 0, "poll_s": 0.05, "sites_at_once": 1,
+                  "validation": "split"},
+  "data": {"cache_dir": null, "datalist_json_path": "/lists", "dataset_base_dir": "/data"},
+  "faults": {"max_update_ratio": 100.0, "min_clients": null, "round_timeout": null, "site_silence": 120.0},
+  "job_name": "run",
+  "run_id": null
+}"""
+"""A file of the version in which sites took turns."""
+
+
+def test_a_file_of_the_version_in_which_sites_took_turns_still_opens(tmp_path: Path) -> None:
+    (tmp_path / "experiment.json").write_text(EARLIER)
+    found = RunFolder.open(tmp_path).experiment()
+    assert found.task == Brats18()
+    assert (found.algorithm, found.privacy) == (FedProx(fedproxloss_mu=0.1), SVT())
+    assert (found.training, found.performance) == (Training(n_clients=2, seed=3, num_rounds=600), Performance())
+    assert found.data == Data(Path("/data"), Path("/lists"))
+    assert "sites_at_once" not in found.to_json()
+    assert Experiment.from_json(found.to_json()) == found
+
+
+def test_what_was_retired_is_read_over_and_nothing_else_is() -> None:
+    document = json.loads(EARLIER)
+    document["performance"]["sites_at_twice"] = 1
+    with pytest.raises(InputError, match="sites_at_twice"):
+        Experiment.from_json(json.dumps(document))
+    document = json.loads(EARLIER)
+    document["training"]["sites_at_once"] = 1
+    with pytest.raises(InputError, match="sites_at_once"):
+        Experiment.from_json(json.dumps(document))
+
+
+NOISE = ("--privacy", "dpsgd", "--dp_noise_multiplier", "1", "--dp_delta", "0.1")
+
+
+def test_it_is_validated_once_at_the_launcher_and_once_at_a_site(
+    small_experiment: Callable[..., Experiment], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check may build a network of many millions of parameters, and each part's check is asked by the one of all."""
+    checks = Counter[str]()
+
+    def counted(cls: type, name: str) -> None:
+        usual = getattr(cls, name)
+
+        def call(self: Any, *arguments: Any) -> Any:
+            checks[f"{cls.__name__}.{name}"] += 1
+            return usual(self, *arguments)
+
+        monkeypatch.setattr(cls, name, call)
+
+    counted(Experiment, "__post_init__")
+    counted(DPSGD, "check")
+    counted(Sim, "check")
+    counted(Brats18, "build_model")
+    once = {"Experiment.__post_init__": 1, "DPSGD.check": 1, "Sim.check": 1, "Brats18.build_model": 1}
+    described = preflight.checked(small_experiment(*NOISE, "--cache_dir", str(tmp_path / "cache")), None).experiment
+    run = RunFolder.create(tmp_path, "run")
+    run.write_experiment(described)
+    described.named(new_run_id())
+    assert checks == once
+    (tmp_path / "job").mkdir()
+    export_job(described, tmp_path / "job")  # it needs the first weights too
+    assert checks == {**once, "Brats18.build_model": 2}
+    checks.clear()
+    text = next((tmp_path / "job").rglob("app_site/**/experiment.json")).read_text()
+    arrived = Experiment.from_json(text).with_data(Data(phantom, phantom / "datalist"))
+    assert checks == once
+    monkeypatch.setenv("FEDMED_STATE", str(tmp_path / "state"))
+    LocalSite(arrived, "site-1")  # and the network that is trained
+    assert checks == {**once, "Brats18.build_model": 2}
 
 
 def test_a_runs_name_travels_with_it_and_is_no_path() -> None:

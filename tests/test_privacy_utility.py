@@ -59,24 +59,6 @@ def test_finished_runs_become_a_table_and_a_figure(
     assert (tmp_path / "new" / "found.png").is_file()
 
 
-TINY = ["--sites", "1", "--cases", "1", "--validation", "1", "--size", "32", "32", "32", "--roi_size", "24", "24", "24"]
-TINY += ["--infer_roi_size", "32", "32", "32", "--rounds", "1", "--epochs", "1", "--seeds", "1", "--rows", "none"]
-
-
-def test_a_study_runs_and_does_not_run_again_what_has_been_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = [*TINY, "--artifacts", str(tmp_path / "my runs"), "--out", str(tmp_path / "found")]
-    assert run_script(privacy_utility.main, arguments) == 0, capsys.readouterr().err
-    first = (tmp_path / "found.json").read_text()
-    assert "none-seed0-001" in first
-    assert "phantoms, 1 site with 1 training cases each" in capsys.readouterr().out
-    monkeypatch.setattr(privacy_utility, "JOB", tmp_path / "no job.py")
-    assert run_script(privacy_utility.main, arguments) == 0
-    again = json.loads((tmp_path / "found.json").read_text())
-    assert again["runs"] == json.loads(first)["runs"]
-
-
 BAD = {
     "no such row": (["--rows", "none", "gauss"], "--rows names gauss, which is no row of the grid"),
     "no seeds": (["--seeds", "0"], "--seeds is 0"),

@@ -21,8 +21,8 @@ STANDARD, DEMO = "standard", "demo"
 
 
 @dataclass(frozen=True)
-class Instead:
-    """Another thing to do with an experiment than to begin a run with it."""
+class Command:
+    """A command other than to begin a run with an experiment."""
 
     resume: Path | None = option(
         None, "go on with the unfinished run of this folder, after its last completed round, in the same folder"
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(choice, Experiment, taken)
     for title, cls in SECTIONS.items():
         add_options(parser.add_argument_group(title), cls, taken)
-    add_options(parser.add_argument_group("instead of a new run"), Instead, taken)
+    add_options(parser.add_argument_group("instead of a new run"), Command, taken)
     for kind in DEFAULTS:
         for name in registry.names(kind):
             if option_names(registry.find(kind, name)):
@@ -73,7 +73,7 @@ def read_experiment(arguments: Sequence[str]) -> Experiment:
     return read_command(arguments)[0]
 
 
-def read_command(arguments: Sequence[str]) -> tuple[Experiment, Instead]:
+def read_command(arguments: Sequence[str]) -> tuple[Experiment, Command]:
     """The experiment that the arguments describe, and what to do with it.
 
     Without a dataset, by argument or environment variable, the preset is ``demo``, otherwise ``standard``; so it is
@@ -83,23 +83,23 @@ def read_command(arguments: Sequence[str]) -> tuple[Experiment, Instead]:
         InputError: an argument is unknown, out of range or belongs to a choice that was not made.
     """
     given = _given(arguments)
-    instead = Instead(**{name: given.pop(name) for name in option_names(Instead) if name in given})
-    if instead.resume is not None:
-        return resumed(instead.resume, {name: value for name, value in given.items() if value is not False}), instead
-    return _begun(given, instead), instead
+    command = Command(**{name: given.pop(name) for name in option_names(Command) if name in given})
+    if command.resume is not None:
+        return resumed(command.resume, {name: value for name, value in given.items() if value is not False}), command
+    return _begun(given, command), command
 
 
-def _begun(given: dict[str, Any], instead: Instead) -> Experiment:
+def _begun(given: dict[str, Any], command: Command) -> Experiment:
     """The experiment of a new run, of a job to export or of a site to check."""
-    chosen = _choices(given, "prod" if instead.export else DEFAULTS["env"])
-    if instead.export and chosen["env"] == "sim":
+    chosen = _choices(given, "prod" if command.export else DEFAULTS["env"])
+    if command.export and chosen["env"] == "sim":
         raise InputError("--export writes a job for a federation, and --env sim runs one here; drop one of them.")
     plugins = {kind: registry.find(kind, name) for kind, name in chosen.items()}
-    data_here = plugins["env"].DATA_IS_LOCAL and not instead.export  # type: ignore[attr-defined]
+    data_here = plugins["env"].DATA_IS_LOCAL and not command.export  # type: ignore[attr-defined]
     given = _with_this_machines_data(given) if data_here else _without_data(given)
     if "site_names" in given:
         given.setdefault("n_clients", len(given["site_names"].split(",")))
-    return _experiment(given, plugins, chosen, demo=data_here and not instead.check_site)
+    return _experiment(given, plugins, chosen, demo=data_here and not command.check_site)
 
 
 def _given(arguments: Sequence[str]) -> dict[str, Any]:

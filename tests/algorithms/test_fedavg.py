@@ -2,28 +2,40 @@
 
 import numpy as np
 import torch
-from nvflare.app_common.abstract.fl_model import FLModel
 
+from fedmed.algorithms.averaging import weighted_mean
+from fedmed.algorithms.base import Contribution, ServerSetup, SiteSetup
 from fedmed.algorithms.fedavg import FedAvg
-from fedmed.algorithms.updates import weighted_mean
+
+
+def contribution(site: str, values: list[float], steps: float) -> Contribution:
+    return Contribution(site, {"x": np.array(values)}, steps, cases=99)
 
 
 def test_the_server_takes_the_mean_weighted_by_steps() -> None:
-    updates = [{"x": np.array([1.0, 2.0])}, {"x": np.array([4.0, -1.0])}]
-    combined = FedAvg().combine(updates, [2, 1])
+    contributions = [contribution("a", [1.0, 2.0], 2), contribution("b", [4.0, -1.0], 1)]
+    server = FedAvg().server(ServerSetup({"x": (2,)}, rounds=1))
+    combined = server.combine(contributions)
     assert combined["x"].tolist() == [2.0, 1.0]
-    assert np.array_equal(combined["x"], weighted_mean(updates, [2, 1])["x"])
+    assert np.array_equal(combined["x"], weighted_mean([each.update for each in contributions], [2, 1])["x"])
+
+
+def test_the_server_sends_expects_and_remembers_nothing_more() -> None:
+    server = FedAvg().server(ServerSetup({"x": (2,)}, rounds=1))
+    assert server.message() == server.expected_extras() == server.state() == {}
+    assert (FedAvg.RESULT, FedAvg.SENDS_EXTRAS) == ("global", "")
+    assert not FedAvg().private("any.weight")
 
 
 def test_a_site_does_nothing_beside_training() -> None:
     model = torch.nn.Linear(2, 2)
     before = {name: values.clone() for name, values in model.state_dict().items()}
-    hook = FedAvg().hook()
-    hook.start_round(model, FLModel(params={}, meta={}))
-    assert hook.penalty(model) == 0
-    hook.after_step(model)
-    assert hook.finish_round(model) == {}
+    side = FedAvg().site(SiteSetup(model, torch.optim.SGD(model.parameters(), lr=1.0), 1.0, cases=3))
+    side.start_round({})
+    assert side.penalty() == 0
+    side.after_step()
+    assert side.extras() == side.state() == {}
     received, own = dict(model.state_dict()), before
-    assert hook.starting_weights(received, own) is received
-    assert hook.outgoing(own, received) is own
+    assert side.starting_weights(received, own) is received
+    assert side.outgoing(own, received) is own
     assert all(torch.equal(values, before[name]) for name, values in model.state_dict().items())

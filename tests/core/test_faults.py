@@ -53,5 +53,5 @@ def test_a_value_at_the_edge_is_accepted(name: str, value: float) -> None:
     assert getattr(dataclasses.replace(Faults(), **{name: value}), name) == value
 
 
-def test_several_signs_may_get_lost_before_a_site_counts_as_lost() -> None:
-    assert Faults(site_silence=60.0).sign_every_s == 10.0
+def test_several_heartbeats_may_get_lost_before_a_site_counts_as_lost() -> None:
+    assert Faults(site_silence=60.0).heartbeat_every_s == 10.0

@@ -14,7 +14,7 @@ from fedmed.core.files import staging_folder, write_together, write_whole
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from fedmed.files import write_whole
+from fedmed.core.files import write_whole
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     write_whole(Path(sys.argv[1]), bytes(5000))

@@ -19,7 +19,7 @@ from fedmed.core.errors import InputError
 HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from fedmed import run_lock
+from fedmed.core import locks
 with locks.held(Path(sys.argv[1])):
     wait = [sys.executable, "-c", "import time; time.sleep(60)"]
     children = [subprocess.Popen(wait, close_fds=how == "closed", stdout=subprocess.DEVNULL) for how in sys.argv[2:]]

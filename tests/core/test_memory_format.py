@@ -8,7 +8,8 @@ from monai.networks.nets import ResNet
 from torch import nn
 from torch.nn import functional as F
 
-from fedmed.core.memory_format import ChannelsLastGroupNorm, channels_last, use_channels_last
+from fedmed.core.memory_format import ChannelsLastGroupNorm, channels_last, prepare_network, use_channels_last
+from fedmed.core.quick_convolution import QuickConv3d
 from fedmed.core.settings import Performance
 from model import BratsSegResNet, BratsUNet
 
@@ -140,3 +141,14 @@ def test_every_network_of_the_project_takes_it(network: type[nn.Module]) -> None
 )
 def test_where_it_is_used(speed: Performance, device: torch.device, expected: bool) -> None:
     assert channels_last(speed, device) is expected
+
+
+@pytest.mark.parametrize(("device", "layer"), [(CPU, QuickConv3d), (GPU, nn.Conv3d)], ids=str)
+def test_a_network_is_prepared_for_its_device(device: torch.device, layer: type) -> None:
+    network = BratsSegResNet()
+    before = {name: values.clone() for name, values in network.state_dict().items()}
+    prepare_network(network, Performance(), device)
+    assert {type(each) for each in network.modules() if isinstance(each, nn.Conv3d)} == {layer}
+    assert any(isinstance(each, ChannelsLastGroupNorm) for each in network.modules()) == (device == CPU)
+    assert before.keys() == network.state_dict().keys()
+    assert all(torch.equal(values, network.state_dict()[name]) for name, values in before.items())

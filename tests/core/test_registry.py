@@ -72,6 +72,12 @@ def test_a_plug_in_bears_the_name_by_which_it_is_found(kind: str) -> None:
         assert registry.find(kind, name)(**needed.get(name, {})).name == name
 
 
+def test_a_choice_is_rebuilt_from_its_name_and_options() -> None:
+    plain = {"name": "fedprox", "fedproxloss_mu": 0.1}
+    for _ in range(2):  # the stored description must survive its use
+        assert registry.rebuilt("algorithm", plain) == registry.find("algorithm", "fedprox")(fedproxloss_mu=0.1)
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(InputError) as caught:
         registry.find("privacy", "magic")

@@ -29,9 +29,14 @@ def send(site_state: Path) -> Callable[..., SimpleNamespace]:
     """Sends an update through a new filter: what left (``update``, ``meta``), and the site's ``ledger`` afterwards."""
 
     def sent(
-        mechanism: Mechanism, update: PrivateUpdate, steps: int = 1, number: int = 0, seed: int = 0
+        mechanism: Mechanism,
+        update: PrivateUpdate,
+        steps: int = 1,
+        number: int = 0,
+        seed: int = 0,
+        statistics: tuple[str, ...] = (),
     ) -> SimpleNamespace:
-        item = PrivacyFilter({"name": mechanism.name, **to_plain(mechanism)}, seed)
+        item = PrivacyFilter({"name": mechanism.name, **to_plain(mechanism)}, seed, statistics=statistics)
         shareable = item.process(result(update, steps=steps, number=number), context())
         dxo = from_shareable(shareable)
         ledger: Ledger = read_ledger(site_ledger("site-1", "job"))

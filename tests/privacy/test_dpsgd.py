@@ -5,10 +5,13 @@ from collections.abc import Callable
 import pytest
 from torch import nn
 
+from fedmed.algorithms.fedavg import FedAvg
+from fedmed.core import registry
 from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
-from fedmed.privacy.dpsgd import DPSGD, refuse_unprotected_state
+from fedmed.privacy.dpsgd import DPSGD, refuse_batch_norm
 from fedmed.privacy.ledger import Entry
+from fedmed.tasks.brats18 import Brats18
 
 Make = Callable[..., Experiment]
 NOISE = ("--privacy", "dpsgd", "--dp_noise_multiplier", "1")
@@ -46,20 +49,41 @@ def test_a_large_delta_is_warned_of_and_a_small_budget_refused(small_experiment:
 
 def test_batch_norm_is_refused_with_the_remedy_and_group_norm_is_not() -> None:
     with pytest.raises(InputError, match=r"its layer 1 is a BatchNorm.*GroupNorm"):
-        refuse_unprotected_state(nn.Sequential(nn.Conv3d(1, 4, 3), nn.BatchNorm3d(4)))
-    with pytest.raises(InputError, match=r"1\.running_mean .* without noise"):
-        refuse_unprotected_state(nn.Sequential(nn.Conv3d(1, 4, 3), nn.InstanceNorm3d(4, track_running_stats=True)))
-    refuse_unprotected_state(nn.Sequential(nn.Conv3d(1, 4, 3), nn.GroupNorm(2, 4), nn.InstanceNorm3d(4)))
+        refuse_batch_norm(nn.Sequential(nn.Conv3d(1, 4, 3), nn.BatchNorm3d(4)))
+    refuse_batch_norm(nn.Sequential(nn.Conv3d(1, 4, 3), nn.GroupNorm(2, 4), nn.InstanceNorm3d(4)))
 
 
-def test_an_algorithm_that_sends_more_than_the_update_is_refused(
-    small_experiment: Make, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("privacy", ["dpsgd", "gaussian"])
+def test_running_statistics_are_refused_by_every_formal_mechanism_before_a_run(
+    privacy: str, small_experiment: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    algorithm = type(small_experiment().algorithm)
-    monkeypatch.setattr(algorithm, "SENDS_MORE", "control variates")
+    noise = ("--privacy", privacy, "--dp_noise_multiplier", "1")
+    layer = nn.InstanceNorm3d(4, affine=True, track_running_stats=True)
+    monkeypatch.setattr(Brats18, "build_model", lambda self: nn.Sequential(nn.Conv3d(1, 4, 3), layer))
+    with pytest.raises(InputError, match=r"1\.running_mean .* without noise"):
+        small_experiment(*noise)
+    monkeypatch.setattr(FedAvg, "private", lambda self, name: "running" in name)  # they stay at the site
+    small_experiment(*noise)
+
+
+@pytest.mark.parametrize(
+    "privacy",
+    [NOISE, ("--privacy", "gaussian", "--dp_noise_multiplier", "1"), ("--privacy", "svt"), ("--privacy", "percentile"),
+     ("--privacy", "exclude_vars", "--exclude_vars", "convInit")],
+    ids=lambda arguments: arguments[1],
+)  # fmt: skip
+def test_an_algorithm_that_sends_more_than_the_update_is_refused_by_every_mechanism(
+    privacy: tuple[str, ...], small_experiment: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_experiment(*privacy)
+    monkeypatch.setattr(FedAvg, "SENDS_EXTRAS", "control variates")
     with pytest.raises(InputError, match=r"sends control variates beside the update.*choose fedavg"):
-        small_experiment(*NOISE)
-    small_experiment("--privacy", "svt")  # a heuristic covers nothing anyway
+        small_experiment(*privacy)
+    small_experiment()
+
+
+def test_every_mechanism_is_tried_here() -> None:
+    assert set(registry.names("privacy")) == {"none", "dpsgd", "gaussian", "svt", "percentile", "exclude_vars"}
 
 
 def test_what_the_summary_says() -> None:

@@ -1,10 +1,14 @@
-"""FLARE's filter of parameters by name, called heuristic."""
+"""The filter of parameters by name, called heuristic, against FLARE's."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from nvflare.apis.dxo import DXO, DataKind
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.filters.exclude_vars import ExcludeVars as FlaresExcludeVars
 
 from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
@@ -19,6 +23,13 @@ def test_what_matches_is_sent_as_no_change_and_named(update: PrivateUpdate, send
     assert not sent.update["conv.weight"].any()
     assert np.array_equal(sent.update["bias"], update["bias"])
     assert sent.told["facts"]["excluded"] == ["conv.weight"]
+
+
+@pytest.mark.parametrize("pattern", ["conv", "^bias$", "s", "t|b", r"\.", "nothing"])
+def test_it_excludes_what_flares_filter_excludes(pattern: str, update: PrivateUpdate) -> None:
+    dxo = DXO(DataKind.WEIGHT_DIFF, data=dict(update))
+    FlaresExcludeVars(pattern).process_dxo(dxo, Shareable(), FLContext())
+    assert ExcludeVars(exclude_vars=pattern).excluded(update) == sorted(set(update) - set(dxo.data))
 
 
 @pytest.mark.parametrize("pattern", ["", "("])

@@ -82,10 +82,11 @@ def test_a_target_is_met_over_all_rounds(small_experiment: Callable[..., Experim
     planned = experiment.privacy.planned(experiment, 5)
     assert planned is not None
     assert 0.99 * 8 <= planned <= 8
-    (item,) = experiment.privacy.filters(experiment)
-    stated = item.mechanism["dp_noise_multiplier"]  # type: ignore[attr-defined]
-    assert epsilon_of([(stated, 1.0, 12)], 1e-5) == planned
-    assert item.mechanism["dp_target_epsilon"] is None  # type: ignore[attr-defined]
+    stated = experiment.privacy.resolved(experiment)
+    assert isinstance(stated, Gaussian)
+    assert stated.dp_noise_multiplier is not None
+    assert epsilon_of([(stated.dp_noise_multiplier, 1.0, 12)], 1e-5) == planned
+    assert (stated.dp_target_epsilon, stated.budget) == (None, 8)
 
 
 @pytest.mark.parametrize("multiplier", [0.5, 5.0, 5000.0])

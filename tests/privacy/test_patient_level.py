@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from nvflare.app_common.abstract.fl_model import FLModel
 
 from fedmed.core.errors import InputError
 from fedmed.core.names import RUN_VARIABLE, STATE_VARIABLE
@@ -63,7 +62,7 @@ def private(site: LocalSite) -> PatientLevelTraining:
 
 
 def train(site: LocalSite, number: int = 0) -> dict[str, torch.Tensor]:
-    trained = site.train(FLModel(params={}, current_round=number, meta={}))
+    trained = site.train(number)
     assert trained.entry is not None
     return site.weights()
 

@@ -13,9 +13,11 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
 from fedmed.core.errors import InputError
-from fedmed.core.names import PRIVACY, Policy, PolicyFilter, enforce
+from fedmed.core.names import POLICY_VARIABLE, PRIVACY
+from fedmed.environments.flare.policy_filter import PolicyFilter
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry
+from fedmed.privacy.policy import Policy, enforce
 
 Make = Callable[..., Experiment]
 DP = ("--privacy", "dpsgd", "--dp_target_epsilon", "8", "--num_rounds", "5")
@@ -66,7 +68,7 @@ def test_a_site_with_a_policy_refuses_a_job_and_one_without_does_not(
     enforce(small_experiment(), "site-1", 10)
     path = tmp_path / "policy.json"
     path.write_text(json.dumps({"guarantee": "formal", "unit": "patient", "max_epsilon": 8}))
-    monkeypatch.setenv(VARIABLE, str(path))
+    monkeypatch.setenv(POLICY_VARIABLE, str(path))
     enforce(small_experiment(*DP), "site-1", 10)
     with pytest.raises(InputError, match="The privacy policy of site-1 refuses this job: a formal guarantee"):
         enforce(small_experiment(), "site-1", 10)
@@ -82,7 +84,7 @@ def test_a_policy_that_cannot_be_used_lets_nothing_run(
 ) -> None:
     path = tmp_path / "policy.json"
     path.write_text(content)
-    monkeypatch.setenv(VARIABLE, str(path))
+    monkeypatch.setenv(POLICY_VARIABLE, str(path))
     with pytest.raises(InputError, match=r"policy\.json"):
         enforce(small_experiment(*DP), "site-1", 10)
 
@@ -90,7 +92,7 @@ def test_a_policy_that_cannot_be_used_lets_nothing_run(
 def test_a_policy_that_is_named_and_missing_lets_nothing_run(
     small_experiment: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere.json"))
+    monkeypatch.setenv(POLICY_VARIABLE, str(tmp_path / "nowhere.json"))
     with pytest.raises(InputError, match="nowhere"):
         enforce(small_experiment(*DP), "site-1", 10)
 

@@ -1,40 +1,51 @@
-"""The guard: finite weight differences and single counters are understood, everything else stays at the site."""
+"""The guard: finite differences, running statistics and single counters are understood, all else stays at the site."""
+
+from typing import Any
 
 import numpy as np
 import pytest
-from nvflare.apis.dxo import DXO, DataKind
-from nvflare.apis.filter import ContentBlockedException
 
-from fedmed.privacy.release_guard import refuse_other_form, understood
+from fedmed.core.errors import InputError
+from fedmed.privacy.release_guard import SplitUpdate, refuse_other_form, split_update
 
 ONES = np.ones((2, 3), np.float32)
 
 
-def test_differences_and_counters_are_told_apart() -> None:
+def understood(data: Any, statistics: tuple[str, ...] = (), *, formal: bool = False) -> SplitUpdate:
+    return split_update(data, statistics, formal=formal)
+
+
+@pytest.mark.parametrize("formal", [False, True])
+def test_differences_and_counters_are_told_apart(formal: bool) -> None:
     data = {"w": ONES, "half": ONES.astype(np.float16), "steps": np.int64(7), "scalar": np.float32(0.5)}
-    update, counters = understood(DXO(DataKind.WEIGHT_DIFF, data=data))
-    assert set(update) == {"w", "half", "scalar"}
-    assert set(counters) == {"steps"}
-    assert int(counters["steps"]) == 7
+    trainable, passed = understood(data, formal=formal)
+    assert set(trainable) == {"w", "half", "scalar"}
+    assert set(passed) == {"steps"}
+    assert int(passed["steps"]) == 7
+
+
+def test_running_statistics_pass_beside_a_heuristic_and_stop_a_formal_mechanism() -> None:
+    data = {"w": ONES, "norm.running_var": np.full(3, 0.5, np.float32), "steps": np.int64(7)}
+    trainable, passed = understood(data, ("norm.running_var",))
+    assert set(trainable) == {"w"}
+    assert passed["norm.running_var"] is data["norm.running_var"]
+    assert set(passed) == {"norm.running_var", "steps"}
+    with pytest.raises(InputError, match=r"norm\.running_var is computed from patients"):
+        understood(data, ("norm.running_var",), formal=True)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_single_value_that_is_not_finite_stays_and_is_named(bad: float) -> None:
+@pytest.mark.parametrize("statistics", [(), ("conv.weight",)])
+def test_a_single_value_that_is_not_finite_stays_and_is_named(bad: float, statistics: tuple[str, ...]) -> None:
     data = {"a": np.ones(3), "conv.weight": np.array([[1.0, 2.0], [3.0, bad]])}
-    with pytest.raises(ContentBlockedException, match=r"conv\.weight holds NaN or infinite"):
-        understood(DXO(DataKind.WEIGHT_DIFF, data=data))
+    with pytest.raises(InputError, match=r"conv\.weight holds NaN or infinite"):
+        understood(data, statistics)
 
 
-@pytest.mark.parametrize("kind", [DataKind.WEIGHTS, DataKind.COLLECTION, DataKind.METRICS])
-def test_anything_but_a_difference_stays(kind: str) -> None:
-    with pytest.raises(ContentBlockedException, match=str(kind)):
-        understood(DXO(kind, data={"w": ONES}))
-
-
-@pytest.mark.parametrize("data", [{}, None, {"steps": np.int64(3)}])
+@pytest.mark.parametrize("data", [{}, None, [ONES], {"steps": np.int64(3)}, {"mean": ONES}])
 def test_an_empty_difference_stays(data: object) -> None:
-    with pytest.raises(ContentBlockedException):
-        understood(DXO(DataKind.WEIGHT_DIFF, data=data))
+    with pytest.raises(InputError, match="weight difference"):
+        understood(data, ("mean",))
 
 
 @pytest.mark.parametrize(
@@ -49,9 +60,10 @@ def test_an_empty_difference_stays(data: object) -> None:
         np.longdouble([1.0]),
     ],
 )
-def test_what_is_not_understood_stays_and_is_named(values: object) -> None:
-    with pytest.raises(ContentBlockedException, match="strange"):
-        understood(DXO(DataKind.WEIGHT_DIFF, data={"w": ONES, "strange": values}))
+@pytest.mark.parametrize("statistics", [(), ("strange",)])
+def test_what_is_not_understood_stays_and_is_named(values: object, statistics: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="strange"):
+        understood({"w": ONES, "strange": values}, statistics)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +77,7 @@ def test_what_is_not_understood_stays_and_is_named(values: object) -> None:
     ],
 )
 def test_a_mechanism_that_changes_more_than_values_is_stopped(after: dict[str, np.ndarray], why: str) -> None:
-    with pytest.raises(ContentBlockedException, match=f"(?i){why}"):
+    with pytest.raises(InputError, match=f"(?i){why}"):
         refuse_other_form({"w": ONES}, after)
 
 

@@ -1,89 +1,12 @@
-"""The arithmetic of updates against McMahan's formula, and what makes an update unusable, also beside others."""
+"""The reasons for which an update is unusable, by itself and beside others."""
 
 import numpy as np
 import pytest
 
-from fedmed.algorithms.updates import fault_of, norm_of, oversized, payload, weighted_mean
+from fedmed.server.update_guard import fault_of, fault_of_kind, oversized
 
 SHAPES = {"w": (2, 3), "b": ()}
 GOOD = {"w": np.ones((2, 3), np.float32), "b": np.float32(0.5)}
-
-
-def draws(count: int, dtype: type = np.float64) -> list[dict[str, np.ndarray]]:
-    rng = np.random.default_rng(0)
-    return [{"w": rng.normal(size=(4, 5)).astype(dtype), "b": rng.normal(size=3).astype(dtype)} for _ in range(count)]
-
-
-@pytest.mark.parametrize("weights", [[1, 1, 1], [5, 1, 300]])
-def test_the_mean_of_equal_updates_is_that_update(weights: list[float]) -> None:
-    update = draws(1, np.float32)[0]
-    mean = weighted_mean([update] * 3, weights)
-    for name, values in update.items():
-        np.testing.assert_allclose(mean[name], values, rtol=1e-7)
-
-
-def test_an_update_weighs_by_its_steps() -> None:
-    mean = weighted_mean([{"x": np.array([1.0, 0.0])}, {"x": np.array([5.0, 8.0])}], [3, 1])
-    assert mean["x"].tolist() == [2.0, 2.0]
-
-
-def test_only_the_ratio_of_the_weights_counts() -> None:
-    updates = draws(3)
-    one, other = weighted_mean(updates, [1, 2, 3]), weighted_mean(updates, [10, 20, 30])
-    for name in one:
-        np.testing.assert_allclose(one[name], other[name], rtol=1e-14)
-
-
-def test_one_update_is_its_own_mean() -> None:
-    update = draws(1)[0]
-    mean = weighted_mean([update], [7])
-    assert all(np.array_equal(mean[name], update[name]) for name in update)
-
-
-def test_a_weight_stays_with_its_update_when_the_order_changes() -> None:
-    updates, weights = draws(3), [1.0, 2.0, 5.0]
-    one, other = weighted_mean(updates, weights), weighted_mean(updates[::-1], weights[::-1])
-    for name in one:
-        np.testing.assert_allclose(one[name], other[name], rtol=1e-12)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
-def test_the_answer_has_the_updates_own_type_and_shape(dtype: type) -> None:
-    updates = draws(2, dtype)
-    mean = weighted_mean(updates, [1, 2])
-    assert {name: (v.dtype, v.shape) for name, v in mean.items()} == {
-        name: (v.dtype, v.shape) for name, v in updates[0].items()
-    }
-
-
-def test_the_sum_runs_in_double_precision() -> None:
-    updates = [{"x": np.array([value], np.float32)} for value in (2.0**26, 4, 4, 4)]
-    # in single precision, 2**24 + 1 is 2**24 again, three times; 2**24 + 3 is rounded to 2**24 + 4 once
-    assert weighted_mean(updates, [1, 1, 1, 1])["x"] == 2**24 + 4
-
-
-def test_the_updates_are_left_as_they_were() -> None:
-    updates = draws(2)
-    before = [{name: values.copy() for name, values in update.items()} for update in updates]
-    weighted_mean(updates, [1, 2])
-    for update, old in zip(updates, before, strict=True):
-        assert all(np.array_equal(update[name], old[name]) for name in old)
-
-
-@pytest.mark.parametrize("weights", [[1, 0], [1, -1], [1, float("nan")]])
-def test_a_weight_that_is_not_above_0_is_refused(weights: list[float]) -> None:
-    with pytest.raises(ValueError, match="weights above 0"):
-        weighted_mean(draws(2), weights)
-
-
-def test_the_payload_is_that_of_the_arrays() -> None:
-    assert payload({"w": np.zeros((2, 3), np.float32), "b": np.zeros(5, np.float64), "n": np.int64(3)}) == 24 + 40 + 8
-    assert payload({}) == payload(None) == 0
-
-
-def test_nothing_has_no_mean() -> None:
-    with pytest.raises(ValueError, match="got 0"):
-        weighted_mean([], [])
 
 
 def test_a_good_update_has_no_fault() -> None:
@@ -111,8 +34,10 @@ def test_a_value_that_is_not_finite_is_a_fault_with_its_parameter(bad: float) ->
         ({**GOOD, "w": np.full((2, 3), "x")}, ["w", "type", "numbers"]),
         ({**GOOD, "w": np.full((2, 3), None)}, ["w", "object", "numbers"]),
         ({**GOOD, "w": np.ones((2, 3), bool)}, ["w", "bool", "numbers"]),
+        ({**GOOD, "w": np.ones((2, 3), complex)}, ["w", "complex", "numbers"]),
+        ({**GOOD, "w": np.full((2, 3), 1e39)}, ["w holds 6 values"]),  # infinite in single precision
     ],
-    ids=["shape", "scalar", "missing", "extra", "empty", "text", "objects", "bool"],
+    ids=["shape", "scalar", "missing", "extra", "empty", "text", "objects", "bool", "complex", "too large"],
 )
 def test_a_fault_is_named(update: dict[str, np.ndarray], said: list[str]) -> None:
     fault = fault_of(update, SHAPES)
@@ -120,11 +45,11 @@ def test_a_fault_is_named(update: dict[str, np.ndarray], said: list[str]) -> Non
     assert all(words in fault for words in said), fault
 
 
-def test_the_norm_is_that_of_all_values_together() -> None:
-    assert norm_of({"w": np.array([[3.0, 0.0], [0.0, 0.0]]), "b": np.float32(4.0)}) == 5.0
-    assert norm_of({"w": np.zeros(3)}) == norm_of({}) == 0.0
-    large = norm_of({"w": np.full(4, 3e38, np.float32)})  # its square is infinite in single precision
-    assert large == pytest.approx(6e38)
+@pytest.mark.parametrize("whole", [np.int64(3), np.int32(3), np.uint8(3)])
+def test_a_counter_must_be_whole_and_all_else_must_not(whole: np.generic) -> None:
+    assert fault_of_kind({**GOOD, "n": whole}, {"n"}) is None
+    assert fault_of_kind({**GOOD, "n": np.float32(3)}, {"n"}) == "n is of type float32; expected whole numbers"
+    assert fault_of_kind({**GOOD, "b": whole}, {"n"}) == f"b is of type {whole.dtype}; expected floats"
 
 
 @pytest.mark.parametrize("sites", [2, 3, 4])

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from nvflare.app_common.abstract.fl_model import FLModel
-from nvflare.app_common.utils.fedprox_utils import set_fedprox_metadata
 
 import client
 from fedmed.core.errors import InputError
@@ -53,14 +51,8 @@ def start() -> Weights:
     return {n: v.clone() for n, v in Brats18().build_model().state_dict().items()}
 
 
-def message(number: int = 0, mu: float | None = None) -> FLModel:
-    model = FLModel(params={}, current_round=number, meta={})
-    set_fedprox_metadata(model, mu)
-    return model
-
-
-def trained(site: LocalSite, number: int = 0, mu: float | None = None) -> Weights:
-    site.train(message(number, mu))
+def trained(site: LocalSite, rounds: int = 0) -> Weights:
+    site.train(rounds)
     return site.weights()
 
 
@@ -85,12 +77,12 @@ def test_a_round_of_the_same_seed_and_site_gives_the_same_weights_and_no_other(
     assert same(trained(make_site()), first)
     assert not same(trained(make_site("--seed", "1")), first)
     assert not same(trained(make_site(site="site-2")), first)
-    assert not same(trained(make_site(), number=1), first)
+    assert not same(trained(make_site(), 1), first)
 
 
 def test_what_a_round_draws_does_not_depend_on_earlier_rounds(make_site: Callable[..., LocalSite]) -> None:
     used, fresh = make_site(), make_site()
-    used.train(message(0))
+    used.train(0)
     for one, other in zip(batches(used, 1), batches(fresh, 1), strict=True):
         assert torch.equal(one, other)
     assert not any(torch.equal(one, other) for one, other in zip(batches(fresh, 1), batches(fresh, 2), strict=True))
@@ -123,7 +115,7 @@ def test_steps_are_batches_times_epochs(
     make_site: Callable[..., LocalSite], batch: int, epochs: int, steps: int
 ) -> None:
     site = make_site("--batch_size", str(batch), "--aggregation_epochs", str(epochs))
-    result = site.train(message())
+    result = site.train(0)
     assert result.steps == steps
     assert len(result.epoch_losses) == epochs
     counts = {int(state["step"]) for state in site.optimizer.state.values()}
@@ -132,7 +124,7 @@ def test_steps_are_batches_times_epochs(
 
 
 def test_training_lowers_the_loss(make_site: Callable[..., LocalSite]) -> None:
-    losses = make_site("--aggregation_epochs", "6", "--learning_rate", "3e-3").train(message()).epoch_losses
+    losses = make_site("--aggregation_epochs", "6", "--learning_rate", "3e-3").train(0).epoch_losses
     assert losses[-1] < losses[0]
 
 
@@ -156,7 +148,7 @@ def test_evaluation_repeats_itself_and_changes_no_weight(make_site: Callable[...
 def test_weights_are_a_copy(make_site: Callable[..., LocalSite], start: Weights) -> None:
     site = make_site()
     taken = site.weights()
-    site.train(message())
+    site.train(0)
     assert same(taken, start)
     assert not same(site.weights(), start)
 
@@ -164,7 +156,7 @@ def test_weights_are_a_copy(make_site: Callable[..., LocalSite], start: Weights)
 def test_the_optimiser_is_kept_from_round_to_round(make_site: Callable[..., LocalSite]) -> None:
     site = make_site("--batch_size", "2")
     for number in range(2):
-        site.train(message(number))
+        site.train(number)
     assert {int(state["step"]) for state in site.optimizer.state.values()} == {2}
 
 
@@ -225,12 +217,12 @@ def test_a_share_may_be_empty(make_site: Callable[..., LocalSite]) -> None:
 
 def test_fedprox_of_mu_0_is_fedavg(make_site: Callable[..., LocalSite]) -> None:
     plain = trained(make_site())
-    assert same(trained(make_site("--algorithm", "fedprox", "--fedproxloss_mu", "0"), mu=None), plain)
+    assert same(trained(make_site("--algorithm", "fedprox", "--fedproxloss_mu", "0")), plain)
 
 
 def test_a_large_mu_keeps_the_weights_nearer_to_the_start(make_site: Callable[..., LocalSite], start: Weights) -> None:
     far = trained(make_site("--aggregation_epochs", "3"))
-    near = trained(make_site("--aggregation_epochs", "3", "--fedproxloss_mu", "1000"), mu=1000.0)
+    near = trained(make_site("--aggregation_epochs", "3", "--fedproxloss_mu", "1000"))
     assert distance(near, start) < 0.5 * distance(far, start)
 
 
@@ -261,7 +253,7 @@ def test_a_site_that_trains_alone_goes_on_where_it_stood_and_sends_what_it_got(
     for number in range(2):
         alone.begin(start, number)
         assert same(trained(alone, number), trained(plain, number))  # which never loads the global model again
-        assert alone.outgoing(start) is start
+        assert same(alone.outgoing(start), start)
     assert same(load_weights(own_folder / "last_local_model.pt"), plain.weights())
 
 
@@ -284,7 +276,7 @@ def test_it_keeps_its_best_model_and_never_the_untrained_one(
 
 def test_other_sites_keep_no_model(make_site: Callable[..., LocalSite], start: Weights, own_folder: Path) -> None:
     site = make_site()
-    site.train(message())
+    site.train(0)
     site.begin(start, 1)
     site.score()
     assert [path.relative_to(own_folder).as_posix() for path in own_folder.rglob("*.pt")] == ["state/after-1.pt"]
@@ -322,7 +314,7 @@ def rounds(site: LocalSite, received: Weights, first: int, end: int) -> Weights:
     """Rounds of a federation of this one site, from what the server sent; what it sends after them."""
     for number in range(first, end):
         site.begin(received, number)
-        site.train(message(number))
+        site.train(number)
         received = {name: torch.as_tensor(values) for name, values in site.outgoing(received).items()}
     return received
 
@@ -421,7 +413,7 @@ def test_when_the_rounds_are_over_only_a_model_that_is_still_needed_is_kept(
     make_site: Callable[..., LocalSite], own_folder: Path, arguments: tuple[str, ...], left: int
 ) -> None:
     site = make_site(*arguments)
-    site.train(message())
+    site.train(0)
     site.forget()
     assert len(list(own_folder.rglob("*.pt"))) == left
     if left:
@@ -436,3 +428,11 @@ def test_seeds_differ_between_sites_rounds_and_uses() -> None:
     assert len(set(every)) == len(every) == 2 * 3 * 5 * 2
     assert all(0 <= value < 2**32 for value in every)
     assert site_seeds(0, "site-1", 2) == site_seeds(0, "site-1", 2)
+
+
+def test_a_site_refuses_arithmetic_that_its_cpu_emulates(
+    make_site: Callable[..., LocalSite], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedmed.core.precision._cpu_multiplies_bf16", lambda: False)
+    with pytest.raises(InputError, match="--precision bf16 was given, but the CPU of this machine"):
+        make_site("--precision", "bf16")

@@ -9,6 +9,7 @@ import pytest
 import job
 from fedmed.core.settings import Data
 from fedmed.experiment import Experiment
+from fedmed.site import readiness
 from fedmed.site.readiness import checks, report
 
 
@@ -22,12 +23,11 @@ def found(
         usual = {"DATASET_ROOT": str(phantom), "DATALIST_ROOT": str(phantom / "datalist")}
         for name, value in {**usual, **variables}.items():
             monkeypatch.setenv(name, value)
-        project = Path(job.__file__).parent
         if requirements is not None:
             (tmp_path / "requirements.txt").write_text(requirements)
-            project = tmp_path
+            monkeypatch.setattr(readiness, "REPOSITORY", tmp_path)
         experiment = small_experiment().with_data(Data.of_this_site())
-        return {check.what: (check.level, check.says) for check in checks(experiment, site, project)}
+        return {check.what: (check.level, check.says) for check in checks(experiment, site)}
 
     return look
 
@@ -74,7 +74,7 @@ def test_the_report_has_a_line_a_check_and_the_exit_code_of_the_worst(
 ) -> None:
     lines: list[str] = []
     experiment = small_experiment().with_data(Data())
-    code = report(checks(experiment, "site-1", Path(job.__file__).parent), lines.append)
+    code = report(checks(experiment, "site-1"), lines.append)
     assert code == 2
     assert len(lines) == 10
     assert lines[-1].startswith("not ready")

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from fedmed.algorithms.averaging import weighted_mean
-from fedmed.core.plugin import Plugin
+from fedmed.core.errors import InputError
+from fedmed.core.plugin import ExperimentView, Plugin
 from fedmed.core.weights import Update, Weights
 
 Extras = Mapping[str, np.ndarray]
@@ -116,6 +117,9 @@ class SiteSide:
     def after_step(self) -> None:
         """Called after every step of the optimiser."""
 
+    def end_round(self, steps: int) -> None:
+        """Called after the last of a round's steps, before :meth:`state`, :meth:`outgoing` and :meth:`extras`."""
+
     def outgoing(self, trained: Weights, received: Weights) -> Weights:
         """The weights whose difference to ``received`` is the site's update, after training led to ``trained``."""
         return trained
@@ -140,6 +144,14 @@ class Algorithm(Plugin, ABC):
 
     RESULT: ClassVar[Literal["global", "own", "both"]] = "global"
     """Whose models are the run's result: the server's, each site's own (scored and kept at the site), or both."""
+
+    def check(self, experiment: ExperimentView) -> None:
+        """Also refuses that own models leave whole where some of their entries are private."""
+        if experiment.training.cross_site and type(self).private is not Algorithm.private:
+            raise InputError(
+                f"--cross_site sends every site's own model whole, and --algorithm {self.name} has entries that never "
+                "leave a site; drop one of them."
+            )
 
     def server(self, setup: ServerSetup) -> ServerSide:
         """The server's side."""

@@ -19,6 +19,7 @@ class Local(Algorithm):
     RESULT: ClassVar[Literal["own"]] = "own"
 
     def check(self, experiment: ExperimentView) -> None:
+        super().check(experiment)
         mechanism = experiment.privacy
         if mechanism.GUARANTEE != "none":
             raise InputError(

@@ -34,9 +34,14 @@ def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
 
     Raises:
         OSError: it cannot be written, in the operating system's words; the old file is untouched.
+        TypeError: it holds something else, such as a NumPy array, which would not be read again.
     """
     written = io.BytesIO()
     torch.save(dict(content), written)
+    written.seek(0)
+    foreign = torch.serialization.get_unsafe_globals_in_checkpoint(written)
+    if foreign:
+        raise TypeError(f"{path.name} would hold {foreign[0]}; expected tensors, numbers and containers of them.")
     write_whole(path, written.getbuffer())
 
 

@@ -16,7 +16,7 @@ PrivateUpdate = dict[str, np.ndarray]
 """Differences of trainable entries by name, which a mechanism acts on."""
 
 
-class Spent(NamedTuple):
+class Spending(NamedTuple):
     """Epsilon at ``delta``, or None throughout where a mechanism has no such number."""
 
     of_round: float | None = None
@@ -32,7 +32,7 @@ class Released(NamedTuple):
     """
 
     update: PrivateUpdate
-    spent: Spent
+    spent: Spending
     facts: dict[str, Any]
     diagnostics: dict[str, float]
 

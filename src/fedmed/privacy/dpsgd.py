@@ -41,9 +41,8 @@ class DPSGD(FormalMechanism):
         super().__post_init__()
         expect_positive("dp_max_grad_norm", self.dp_max_grad_norm)
 
-    def check(self, experiment: ExperimentView) -> None:
-        refuse_batch_norm(experiment.task.build_model())
-        super().check(experiment)
+    def check_network(self, model: nn.Module) -> None:
+        refuse_batch_norm(model)
 
     def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
         batch = experiment.training.batch_size

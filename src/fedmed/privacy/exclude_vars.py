@@ -1,26 +1,26 @@
-"""FLARE's filter of parameters by name: those that match stay at the site, the others leave as they are."""
+"""A filter of parameters by name: those that match stay at the site, the others leave as they are."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from nvflare.apis.dxo import DXO, DataKind
-from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
-from nvflare.app_common.filters.exclude_vars import ExcludeVars as FlareExcludeVars
 
 from fedmed.core.errors import InputError
 from fedmed.core.options import option
 from fedmed.core.plugin import ExperimentView
-from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spending
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_statistics import cosine, signal_to_noise
 
 
 @dataclass(frozen=True)
 class ExcludeVars(Mechanism):
-    """FLARE's ExcludeVars. What it takes out is sent as a difference of zero: the global model keeps its values."""
+    """Excluded parameters are sent as differences of zero: the global model keeps its values.
+
+    FLARE's ``ExcludeVars`` leaves them out of the message instead.
+    """
 
     exclude_vars: str = option("", "regular expression; parameters whose name holds a match do not leave")
     dp_send_diagnostics: bool = option(False, "send the ledger's signal-to-noise and cosine too")
@@ -42,23 +42,25 @@ class ExcludeVars(Mechanism):
             raise InputError(f"--exclude_vars {self.exclude_vars} is no regular expression ({error}).") from error
 
     def check(self, experiment: ExperimentView) -> None:
+        super().check(experiment)
         names = [name for name, _ in experiment.task.build_model().named_parameters()]
-        kept = [name for name in names if re.search(self.exclude_vars, name)]
-        if not kept or len(kept) == len(names):
-            found = "none" if not kept else "each"
+        excluded = self.excluded(names)
+        if not excluded or len(excluded) == len(names):
+            found = "none" if not excluded else "each"
             raise InputError(
                 f"--exclude_vars {self.exclude_vars} matches {found} of the network's {len(names)} parameters "
                 f"({names[0]}, {names[1]}, ...); expected some of them."
             )
 
+    def excluded(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that hold a match of the expression, in alphabetical order."""
+        return sorted(name for name in names if re.search(self.exclude_vars, name))
+
     def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
-        dxo = DXO(DataKind.WEIGHT_DIFF, data=dict(update))
-        FlareExcludeVars(self.exclude_vars).process_dxo(dxo, Shareable(), FLContext())
-        left = dxo.data
-        sent = {name: np.array(values) if name in left else np.zeros_like(values) for name, values in update.items()}
-        excluded = sorted(set(update) - set(left))
+        excluded = self.excluded(update)
+        sent = {name: np.zeros_like(values) if name in excluded else values.copy() for name, values in update.items()}
         diagnostics = {"signal_to_noise": signal_to_noise(update, sent), "cosine": cosine(update, sent)}
-        return Released(sent, Spent(), {"excluded": excluded, "steps": context.steps}, diagnostics)
+        return Released(sent, Spending(), {"excluded": excluded, "steps": context.steps}, diagnostics)
 
     def statement(self) -> str:
         return (

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from torch import nn
+
 from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, expect_positive, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extended
-from fedmed.privacy.base import Mechanism, Spent
+from fedmed.privacy.base import Mechanism, Spending
 from fedmed.privacy.ledger import Ledger
 
 PRV_NOISE, PRV_EPSILON = 0.3, 100.0
@@ -78,15 +80,23 @@ class FormalMechanism(Mechanism):
         return min(given, default=None)
 
     def check(self, experiment: ExperimentView) -> None:
-        """Also refuses a network whose running statistics would leave without noise."""
+        """Also refuses a network that the mechanism cannot train, or whose running statistics would leave unnoised."""
         super().check(experiment)
         model = experiment.task.build_model()
+        self.check_network(model)
         statistics = Entries.of(model).shared(experiment.algorithm.private).statistics
         if statistics:
             raise InputError(
                 f"--privacy {self.name} cannot cover {type(model).__name__}: {statistics[0]} is computed from patients "
                 "and leaves without noise; build the layer without running statistics, such as GroupNorm."
             )
+
+    def check_network(self, model: nn.Module) -> None:
+        """Refuse a network that the mechanism cannot train.
+
+        Raises:
+            InputError: it cannot.
+        """
 
     def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
         """Also states where delta is too large to mean anything."""
@@ -124,14 +134,14 @@ class FormalMechanism(Mechanism):
         history = [(self.noise_multiplier(experiment, patients), rate, all_steps)]
         return epsilon_of(history, self.dp_delta, self.dp_accountant)
 
-    def spend(self, ledger: Ledger, noise_multiplier: float, sample_rate: float, steps: int) -> Spent:
+    def spend(self, ledger: Ledger, noise_multiplier: float, sample_rate: float, steps: int) -> Spending:
         """Enter a round's steps in the ledger's history, and say what that comes to."""
         before = epsilon_of(ledger.history, self.dp_delta, self.dp_accountant)
         ledger.history = extended(ledger.history, noise_multiplier, sample_rate, steps)
         total = epsilon_of(ledger.history, self.dp_delta, self.dp_accountant)
         more = extended(ledger.history, noise_multiplier, sample_rate, steps)
         after_next = epsilon_of(more, self.dp_delta, self.dp_accountant)
-        return Spent(total - before, total, after_next, self.dp_delta)
+        return Spending(total - before, total, after_next, self.dp_delta)
 
     def _check_first_round(self, experiment: ExperimentView, site: str, patients: int) -> None:
         if self.dp_max_epsilon is None:

@@ -1,24 +1,20 @@
-"""FLARE's percentile filter: only the largest differences leave, cut off at a bound (Shokri and Shmatikov 2015)."""
+"""The percentile filter: only the largest differences leave, cut off at a bound (Shokri and Shmatikov 2015)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from nvflare.apis.dxo import DXO, DataKind
-from nvflare.apis.fl_constant import FLMetaKey
-from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
-from nvflare.app_common.filters.percentile_privacy import PercentilePrivacy
 
 from fedmed.core.options import expect, expect_positive, option
-from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spending
 from fedmed.privacy.ledger import Ledger
 from fedmed.privacy.update_statistics import cosine, share_of_values, signal_to_noise
 
 
 @dataclass(frozen=True)
 class Percentile(Mechanism):
-    """FLARE's PercentilePrivacy."""
+    """Gives what FLARE's ``PercentilePrivacy`` gives, to the bit."""
 
     percentile: float = option(
         10.0, "differences (divided by the steps) whose size is below this percentile stay, 0 to 100"
@@ -37,22 +33,38 @@ class Percentile(Mechanism):
         expect_positive("percentile_gamma", self.percentile_gamma)
 
     def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
-        data = {name: np.array(values) for name, values in update.items()}
-        dxo = DXO(DataKind.WEIGHT_DIFF, data=data, meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: context.steps})
-        PercentilePrivacy(self.percentile, self.percentile_gamma).process_dxo(dxo, Shareable(), FLContext())
-        sent = {name: np.asarray(values, update[name].dtype) for name, values in dxo.data.items()}
+        sent = largest(update, self.percentile, self.percentile_gamma, context.steps)
         diagnostics = {
             "clip_fraction": share_of_values(update, above=self.percentile_gamma * context.steps),
             "signal_to_noise": signal_to_noise(update, sent),
             "cosine": cosine(update, sent),
         }
-        return Released(sent, Spent(), {"steps": context.steps}, diagnostics)
+        return Released(sent, Spending(), {"steps": context.steps}, diagnostics)
 
     def statement(self) -> str:
         return (
             f"percentile: heuristic. Differences below percentile {self.percentile:g} stay at the site, larger ones "
             f"leave as they are, up to {self.percentile_gamma:g} a step; there is no epsilon and no guarantee"
         )
+
+
+def largest(update: Mapping[str, np.ndarray], percentile: float, bound: float, steps: int) -> PrivateUpdate:
+    """The values of an update that reach a percentile of the sizes of all, cut off at a bound; zero for the others.
+
+    Single numbers, such as a learnt temperature, count for the percentile and are left as they are.
+
+    Args:
+        percentile: from 0 to 100.
+        bound: on the size of a value divided by the steps.
+        steps: of the optimiser, by which the update is divided.
+    """
+    each = {name: values / steps for name, values in update.items()}
+    least = np.percentile(np.concatenate([np.abs(values).ravel() for values in each.values()]), percentile)
+    sent = {}
+    for name, values in each.items():
+        cut_off = np.where(np.abs(values) < least, 0, np.clip(values, -bound, bound)) if values.ndim else values
+        sent[name] = np.asarray(cut_off * steps, update[name].dtype)
+    return sent
 
 
 PLUGIN = Percentile

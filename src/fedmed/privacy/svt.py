@@ -1,26 +1,18 @@
-"""The published mechanism: FLARE's sparse vector technique on a site's update (Li et al. 2019, section 2.2)."""
+"""The published mechanism: the sparse vector technique on a site's update (Li et al. 2019, section 2.2)."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-from nvflare.apis.dxo import DXO, DataKind
-from nvflare.apis.fl_constant import FLMetaKey
-from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
-from nvflare.app_common.filters.svt_privacy import SVTPrivacy
-
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect, expect_positive, option
 from fedmed.core.plugin import ExperimentView
-from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spent
+from fedmed.privacy import noise
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext, Released, Spending
 from fedmed.privacy.ledger import Entry, Ledger, last_of_each
+from fedmed.privacy.sparse_vector import SparseVector
 from fedmed.privacy.update_statistics import cosine, share_of_values, signal_to_noise
-
-BUDGET = "svt_privacy_budget"
-"""In the meta of FLARE's result: what its accountant books for one update."""
 
 MEANINGFUL = 10.0
 """Above this epsilon, exp(epsilon) bounds nothing that a person would notice."""
@@ -28,7 +20,7 @@ MEANINGFUL = 10.0
 
 @dataclass(frozen=True)
 class SVT(Mechanism):
-    """FLARE's SVTPrivacy with the published options."""
+    """Selects, noises and accounts as FLARE's ``SVTPrivacy`` does, with the published options."""
 
     dp_epsilon: float = option(0.001, "epsilon asked of SVT's selection step; not what a round spends")
     dp_fraction: float = option(0.9, "share of the update that is sampled for upload")
@@ -53,6 +45,7 @@ class SVT(Mechanism):
             expect_positive("dp_max_epsilon", self.dp_max_epsilon)
 
     def check(self, experiment: ExperimentView) -> None:
+        super().check(experiment)
         if self.dp_max_epsilon is None:
             return
         values = sum(parameter.numel() for parameter in experiment.task.build_model().parameters())
@@ -64,22 +57,21 @@ class SVT(Mechanism):
             )
 
     def epsilon_of_round(self, values: int) -> float:
-        """The epsilon that FLARE's accountant books for an update of so many values."""
-        return self.dp_epsilon + math.ceil(values * self.dp_fraction) * self.dp_noise_var
+        """Epsilon that an update of so many values spends."""
+        return self._technique(values).epsilon_total
 
     def release(self, update: PrivateUpdate, context: ReleaseContext, ledger: Ledger) -> Released:
-        data = {name: np.array(values) for name, values in update.items()}
-        dxo = DXO(DataKind.WEIGHT_DIFF, data=data, meta={FLMetaKey.NUM_STEPS_CURRENT_ROUND: context.steps})
-        self._flare().process_dxo(dxo, Shareable(), FLContext())
-        sent = {name: np.asarray(values) for name, values in dxo.data.items()}
-        budget = dxo.get_meta_prop(BUDGET)
-        total = ledger.total + budget["epsilon_total"]
-        spent = Spent(budget["epsilon_total"], total, total + budget["epsilon_total"], 0.0)
+        technique = self._technique(sum(values.size for values in update.values()))
+        source = noise.generator(context.site, context.round, context.seed if self.insecure_seeded_noise else None)
+        sent = technique.released(update, context.steps, source)
+        of_round = technique.epsilon_total
+        total = ledger.total + of_round
+        spent = Spending(of_round, total, total + of_round, 0.0)
         facts = {
             "released_share": share_of_values(sent),
-            "selection_epsilon": budget["epsilon_query"],
-            "release_epsilon": budget["epsilon_release"],
-            "selection_noise_over_largest_value": 2.0 * budget["n_upload"] / budget["epsilon_query"],
+            "selection_epsilon": technique.epsilon_query,
+            "release_epsilon": technique.epsilon_release,
+            "selection_noise_over_largest_value": 2.0 * technique.count / technique.epsilon_query,
             "steps": context.steps,
             "unnoised_scalars": sorted(name for name, values in update.items() if values.ndim == 0),
         }
@@ -90,14 +82,10 @@ class SVT(Mechanism):
         }
         return Released(sent, spent, facts, diagnostics)
 
-    def _flare(self) -> SVTPrivacy:
-        return SVTPrivacy(
-            fraction=self.dp_fraction,
-            epsilon=self.dp_epsilon,
-            noise_var=self.dp_noise_var,
-            gamma=self.dp_gamma,
-            data_kinds=[DataKind.WEIGHT_DIFF],
-        )
+    def _technique(self, values: int) -> SparseVector:
+        """The technique for an update of so many values."""
+        count = math.ceil(values * self.dp_fraction)
+        return SparseVector(count, self.dp_epsilon, self.dp_noise_var, self.dp_gamma)
 
     def statement(self) -> str:
         return (

@@ -5,10 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from fedmed.core.cli import echo
 from fedmed.core.code_version import REPOSITORY
 from fedmed.core.errors import InputError
 from fedmed.core.names import ARTIFACTS
+from fedmed.core.precision import check_precision
 from fedmed.data.audit import audit_table
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.finding import refuse_errors
@@ -50,6 +53,7 @@ def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
     if not experiment.environment.DATA_IS_LOCAL:
         experiment.environment.check_machine(experiment)
         return Preflight(experiment, {}, {}, "")
+    check_precision(experiment.training.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     experiment = _with_cache(_with_demo_data(experiment))
     experiment.environment.check_machine(experiment)
     datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}

@@ -1,7 +1,7 @@
 """The records of a run that goes on: a line each on the screen, and a line each in the run folder."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedmed.core.cli import echo
@@ -59,17 +59,20 @@ class RunMonitor:
     def progress(self, steps: Mapping[str, Any]) -> None:
         """Show a bar of the round that goes on, on a terminal; a finished site's report may be of the round before."""
         self._at_work |= {site for site, each in steps.items() if each.done < each.of}
-        steps = {site: each for site, each in steps.items() if site in self._at_work}
-        done = sum(completes_a_round(record) for record in self.records)
-        rounds = self.experiment.training.num_rounds
-        if not sys.stdout.isatty() or not steps or done >= rounds:
-            return
-        finished = sum(each.done == each.of for each in steps.values())
-        counts = sum(each.done for each in steps.values()), sum(each.of for each in steps.values())
-        bar = console.progress_line(done + 1, rounds, finished, self.experiment.training.n_clients, *counts)
-        if bar != self._bar:
+        current = [each for site, each in steps.items() if site in self._at_work]
+        bar = self._progress_line(current) if current and sys.stdout.isatty() else ""
+        if bar not in ("", self._bar):
             self._bar = bar
             print(f"{CLEAR}{bar}", end="", flush=True)
+
+    def _progress_line(self, steps: Sequence[Any]) -> str:
+        """The bar; empty once all rounds are completed."""
+        training = self.experiment.training
+        done = sum(map(completes_a_round, self.records))
+        finished = sum(each.done == each.of for each in steps)
+        counts = sum(each.done for each in steps), sum(each.of for each in steps)
+        line = console.progress_line(done + 1, training.num_rounds, finished, training.n_clients, *counts)
+        return line if done < training.num_rounds else ""
 
     def _clear_bar(self) -> None:
         if self._bar:

@@ -1,6 +1,7 @@
 """The updates of one round: unusable ones are refused by site, the others are combined in the order of the sites."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,8 @@ import numpy as np
 from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
 from fedmed.core.entries import Entries, only
 from fedmed.core.weights import Update, l2_norm
-from fedmed.server.buffers import combined_buffers
-from fedmed.server.update_guard import fault_of, oversized
+from fedmed.server.buffers import combined_buffers, fault_of_variances
+from fedmed.server.update_guard import fault_of, fault_of_kind, oversized
 
 NO_UPDATE = "No update of this round could be used"
 
@@ -42,6 +43,7 @@ class Aggregation:
         self._model = {name: np.asarray(values) for name, values in model.items()} or self._model
         self._contributions: dict[str, Contribution] = {}
         self._buffers: dict[str, Update] = {}
+        self._uncounted: set[str] = set()
         self.refused: dict[str, str] = {}
 
     @property
@@ -77,10 +79,12 @@ class Aggregation:
         if fault:
             self.refuse(site, fault)
             raise UnusableUpdate(f"The update of {site} is refused: {fault}.")
-        known = isinstance(cases, int) and not isinstance(cases, bool) and cases > 0
+        if not isinstance(cases, int) or isinstance(cases, bool) or cases <= 0:
+            self._uncounted.add(site)
+            cases = steps
         arrays = {name: np.asarray(values) for name, values in extras.items()}
         self._contributions[site] = Contribution(
-            site, only(update, self.entries.trainable), float(steps), float(cases if known else steps), arrays
+            site, only(update, self.entries.trainable), float(steps), float(cases), arrays
         )
         self._buffers[site] = only(update, self.entries.statistics + self.entries.counters)
 
@@ -88,19 +92,29 @@ class Aggregation:
         if isinstance(steps, bool) or not isinstance(steps, int | float) or not 0 < steps < float("inf"):
             return f"it states {steps!r} steps; expected a finite number above 0"
         shapes = {name: np.shape(values) for name, values in only(self._model, self.entries.names).items()}
-        fault = fault_of(update, shapes)
+        fault = (
+            fault_of(update, shapes)
+            or fault_of_kind(update, self.entries.counters)
+            or fault_of_variances(self.entries, self._model, update)
+        )
         if fault:
             return fault
         fault = fault_of(extras, self.side.expected_extras())
         return f"of what its algorithm sends beside, {fault}" if fault else None
 
     def refuse_oversized(self) -> None:
-        """Drop the updates that are far larger than the others; called when all that will come have come."""
+        """Drop the updates that are far larger than the others, or whose extras are; called when all have come that
+        will.
+        """
         if not self.max_update_ratio:
             return
-        norms = {site: l2_norm(each.update) for site, each in self._contributions.items()}
         steps = {site: each.steps for site, each in self._contributions.items()}
-        for site, fault in oversized(norms, steps, self.max_update_ratio).items():
+        norms = {site: l2_norm(each.update) for site, each in self._contributions.items()}
+        beside = {site: l2_norm(each.extras) for site, each in self._contributions.items()}
+        too_large = oversized(norms, steps, self.max_update_ratio)
+        for site, fault in oversized(beside, steps, self.max_update_ratio).items():
+            too_large.setdefault(site, f"of what its algorithm sends beside, {fault}")
+        for site, fault in too_large.items():
             self.refuse(site, fault)
 
     def combined(self) -> dict[str, np.ndarray]:
@@ -112,9 +126,16 @@ class Aggregation:
         if not self._contributions:
             reasons = "; ".join(f"{site}: {fault}" for site, fault in sorted(self.refused.items()))
             raise RuntimeError(f"{NO_UPDATE} ({reasons}); the global model stays as it was.")
-        contributions = [self._contributions[site] for site in sorted(self._contributions)]
+        contributions = self._in_order()
         buffers = [self._buffers[each.site] for each in contributions]
         update = dict(self.side.combine(contributions))
         update |= combined_buffers(self.entries, self._model, buffers, [each.cases for each in contributions])
         self._contributions = {}
         return update
+
+    def _in_order(self) -> list[Contribution]:
+        """By the sites' names. Where one does not state its cases, all count by their steps, which compare."""
+        found = [self._contributions[site] for site in sorted(self._contributions)]
+        if self._uncounted.isdisjoint(self._contributions):
+            return found
+        return [replace(each, cases=each.steps) for each in found]

@@ -1,7 +1,7 @@
 """The reasons for which a site's update or extras must not reach the global model. Pure functions over arrays."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,20 @@ def _entry_fault(name: str, given: Any, shape: tuple[int, ...]) -> str | None:
     values = np.asarray(given)
     if values.shape != shape:
         return f"{name} has the shape {values.shape}; the global model's is {shape}"
-    if not np.issubdtype(values.dtype, np.number):
+    if not (np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer)):
         return f"{name} is of type {values.dtype}; expected numbers"
     with np.errstate(over="ignore"):  # what overflows in the model's own precision is infinite there
         unusable = ~np.isfinite(values.astype(np.float32))
     return f"{name} holds {int(unusable.sum())} values that are NaN or infinite" if unusable.any() else None
+
+
+def fault_of_kind(update: Mapping[str, Any], counters: Collection[str]) -> str | None:
+    """The first entry that is no float where a mean is taken, or no whole number where a counter is; else None."""
+    for name, given in update.items():
+        kind, whole = np.asarray(given).dtype, name in counters
+        if not np.issubdtype(kind, np.integer if whole else np.floating):
+            return f"{name} is of type {kind}; expected {'whole numbers' if whole else 'floats'}"
+    return None
 
 
 def oversized(norms: Mapping[str, float], steps: Mapping[str, float], ratio: float) -> dict[str, str]:

@@ -11,12 +11,12 @@ import torch
 from monai.utils import convert_to_tensor
 from torch.utils.data import Dataset
 
-from fedmed.algorithms.base import Extras, SiteSetup
+from fedmed.algorithms.base import Extras, SiteSetup, SiteSide
 from fedmed.core.entries import Entries, only
 from fedmed.core.errors import InputError
-from fedmed.core.memory_format import channels_last, use_channels_last
+from fedmed.core.memory_format import prepare_network
 from fedmed.core.names import STATE
-from fedmed.core.precision import autocast
+from fedmed.core.precision import autocast, check_precision
 from fedmed.core.site_folder import site_folder
 from fedmed.core.site_scores import CASES, VALUES
 from fedmed.core.weights import Weights
@@ -55,13 +55,15 @@ class LocalSite:
         keep_state: whether what the next round needs is kept on disk too, for another process.
 
     Raises:
-        InputError: the site's datalist, a file that it names or its cache folder cannot be used.
+        InputError: the site's datalist, a file that it names or its cache folder cannot be used, or this machine cannot
+            train in the arithmetic asked for.
     """
 
     def __init__(self, experiment: Experiment, site: str, job_id: str = "job", *, keep_state: bool = True) -> None:
         self.experiment, self.site, self.job_id = experiment, site, job_id
         self.task, self.training = experiment.task, experiment.training
         self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        check_precision(self.training.precision, self.device)
         dataset, lists = experiment.data.resolved()
         self._datalist = open_datalist(datalist_path(lists, site), dataset)
         patients = [self.task.patient_of(case) for case in self._datalist.training]
@@ -76,8 +78,7 @@ class LocalSite:
         self.order, self.batches = seeded_batches(train_set, batch_size, speed.num_workers)  # type: ignore[arg-type]
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
         self.model = self.task.build_model().to(self.device)
-        if channels_last(speed, self.device):
-            use_channels_last(self.model)
+        prepare_network(self.model, speed, self.device)
         rates = self.training.learning_rate, self.training.weight_decay
         self.optimizer = self.task.optimizer(self.model.parameters(), *rates)
         self.loss = self.task.loss()
@@ -85,13 +86,14 @@ class LocalSite:
         algorithm = experiment.algorithm
         self._private = [name for name in self.entries.names if algorithm.private(name)]
         setup = SiteSetup(self.model, self.optimizer, self.training.learning_rate, len(self._datalist.training))
-        self.side = algorithm.site(setup)
+        self.side: SiteSide = algorithm.site(setup)
         self.fresh_optimizer = False  # of a site that goes on without the optimiser's state of its earlier process
         self.own: Weights | None = None  # the weights after the last local training, whatever was loaded since
         folder = site_folder(site, job_id)
         self._own_models = OwnModels(folder) if algorithm.has_own_models else None
         self._state = SiteState(folder / STATE) if keep_state else None
         self.on_step: Callable[[int, int], None] | None = None  # gets the steps of the round so far, and of all of it
+        self._done = self._of = 0  # steps of the round so far, and of all of it
         self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
         self.private = experiment.privacy.training(self, patients)
 
@@ -118,6 +120,7 @@ class LocalSite:
                 f"{self.site} keeps nothing of its own model after round {rounds}, with which it would go on; "
                 "restore its state, or start a new run."
             )
+        self.side = self.experiment.algorithm.site(self.side.setup)  # a lost round must leave nothing in it
         if found is None:
             self.optimizer.state.clear()
             self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
@@ -169,8 +172,18 @@ class LocalSite:
         return only(self.side.outgoing(self.own_model(), received), shared.names)
 
     def extras(self) -> Extras:
-        """The arrays that the algorithm sends beside the update."""
-        return self.side.extras()
+        """The arrays that the algorithm sends beside the update.
+
+        Raises:
+            InputError: there are some, and the algorithm declares none, so that no privacy mechanism was asked.
+        """
+        extras, algorithm = self.side.extras(), self.experiment.algorithm
+        if extras and not algorithm.SENDS_EXTRAS:
+            raise InputError(
+                f"--algorithm {algorithm.name} sends {', '.join(sorted(extras))} beside the update without declaring "
+                "it; name it in SENDS_EXTRAS."
+            )
+        return extras
 
     def own_model(self) -> Weights:
         """The weights after the last local training.
@@ -183,10 +196,10 @@ class LocalSite:
         return self.own
 
     def score(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
-        """:meth:`evaluate` for what a round begins with; a model of the site's own is kept if it is its best."""
+        """:meth:`evaluate` for what a round begins with; it is kept if it is the best of the site's own models."""
         metrics = self.evaluate(shares)
         if self._own_models is not None and self.own is not None:
-            self._own_models.keep_if_best(self.own, metrics.get(self.task.KEY_METRIC))
+            self._own_models.keep_if_best(self.weights(), metrics.get(self.task.KEY_METRIC))
         return metrics
 
     def evaluate(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
@@ -214,6 +227,7 @@ class LocalSite:
         self.side.start_round(message or {})
         self.model.train()
         steps, losses, entry = self._epochs(rounds + 1)
+        self.side.end_round(steps)
         self.own = self.weights()
         if self._own_models is not None:
             self._own_models.keep(self.own)
@@ -275,10 +289,7 @@ class LocalSite:
 
 
 def site_seeds(seed: int, site: str, round_number: int) -> tuple[int, int]:
-    """Two independent 32-bit seeds, the same in every process that asks for the same site and round.
-
-    NumPy's global generator stays unseeded on purpose: FLARE's privacy filter draws its noise from it.
-    """
+    """Two independent 32-bit seeds, the same in every process that asks for the same site and round."""
     sequence = np.random.SeedSequence([seed, round_number, *site.encode()])
     first, second = (int(value) for value in sequence.generate_state(2))
     return first, second

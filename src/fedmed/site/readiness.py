@@ -52,13 +52,13 @@ def checks(experiment: Experiment, site: str) -> Iterator[Check]:
     yield _tried("duplicates", _duplicates)
 
 
-def report(found: Iterator[Check], say: Callable[[str], None]) -> int:
+def report(found: Iterator[Check], show: Callable[[str], None]) -> int:
     """Show each check as soon as it is done; 0 where none is an error, else 2."""
     errors = 0
     for check in found:
-        say(f"{check.level:<8} {check.what:<15} {' '.join(check.says.split())}")
+        show(f"{check.level:<8} {check.what:<15} {' '.join(check.says.split())}")
         errors += check.level == "error"
-    say("ready" if not errors else f"not ready: {errors} of the checks failed")
+    show("ready" if not errors else f"not ready: {errors} of the checks failed")
     return 2 if errors else 0
 
 

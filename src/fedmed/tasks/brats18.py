@@ -35,6 +35,8 @@ from fedmed.tasks.scoring.segmentation_picture import Layer, segmentation_pictur
 
 PUBLISHED_ROI: Size = (224, 224, 144)
 PUBLISHED_INFER_ROI: Size = (240, 240, 160)
+DEMO_SIZE: Size = (64, 64, 56)
+"""Voxels of the demonstration's phantoms, (X, Y, Z)."""
 Blend = Literal["constant", "gaussian"]
 
 CORE, WHOLE, ENHANCING = range(3)
@@ -86,17 +88,17 @@ class Brats18(Task):
         "demo": Preset(
             "minutes on two cores, on phantoms",
             {
-                "num_rounds": 5,
+                "num_rounds": 6,
                 "aggregation_epochs": 4,
                 "learning_rate": 1.5e-3,
-                "roi_size": (64, 64, 64),
+                "roi_size": (48, 48, 48),
                 "infer_roi_size": (96, 96, 96),
                 "crop_to_brain": True,
                 "cache_dataset": 1.0,
             },
         ),
     }
-    DEMO: ClassVar[str] = "dataset_brats18/dataset/phantom-mni152"
+    DEMO: ClassVar[str] = f"dataset_brats18/dataset/phantom-mni152-{'x'.join(map(str, DEMO_SIZE))}"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -266,7 +268,7 @@ class Brats18(Task):
         if is_phantom(folder):
             return
         try:
-            make_phantom(folder, folder / "datalist")
+            make_phantom(folder, folder / "datalist", size=DEMO_SIZE)
         except (InputError, OSError) as error:
             if not is_phantom(folder):  # unless another run was quicker
                 raise InputError(f"No phantoms can be made in {folder} ({in_words(error)}); name a dataset.") from error

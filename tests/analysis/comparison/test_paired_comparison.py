@@ -12,6 +12,7 @@ from fedmed.analysis.comparison.paired_comparison import RunDifference, by_case,
 from fedmed.analysis.evaluation.evaluation_folder import LONG_COLUMNS
 from fedmed.core.statistics import Estimate, PairedTest, holm, mean_interval, paired_test
 from fedmed.tasks.base import Metric
+from fedmed.tasks.scoring.classification_metrics import ACCURACY, class_rows
 
 DICE, HD95 = Metric("dice", "Dice", "", "higher"), Metric("hd95", "HD95", "mm", "lower")
 NAMES = {"a": "run-a (fedavg)", "b": "run-b (svt)"}
@@ -168,3 +169,22 @@ def test_no_comparison_can_have_a_smaller_p_than_its_least() -> None:
         runs = {name: table(generator.random((cases, 3))) for name in "abc"}
         assert all(each.p >= each.least_p for each in compared(runs))
     assert all(many <= few for few, many in pairwise([holm([2.0 ** (1 - n)] * 8)[0] for n in (3, 5, 8)]))
+
+
+def test_a_figure_without_values_of_cases_is_compared_by_a_permutation_test() -> None:
+    right, wrong = (
+        pd.DataFrame(
+            [("r", "s", *row) for n in range(9) for row in class_rows(f"case-{n}", ("A", "B"), (score, 1 - score), 0)],
+            columns=list(LONG_COLUMNS),
+        )
+        for score in (0.9, 0.1)
+    )
+    patients = {f"case-{n}": f"patient {n}" for n in range(9)}
+    found = compare({"a": wrong, "b": right}, ACCURACY, patients)
+    assert [(each.target, each.method, each.cases, each.difference) for each in found] == [
+        (target, "permutation", 9, (1, 1, 1)) for target in ("overall", "A", "B")
+    ]
+    assert [each.p for each in found] == [3 * 2 / 2**9] * 3
+    told = sentence(found[0], NAMES, ACCURACY, 3)
+    assert told.startswith("run-b (svt) is better than run-a (fedavg) in accuracy by 1.0000 over 9 cases (difference")
+    assert told.endswith("permutation p = 0.012 after Holm over 3 tests).")

@@ -63,3 +63,11 @@ def test_the_figure_says_how_to_read_it() -> None:
 def test_more_panels_than_one_can_read_are_refused() -> None:
     with pytest.raises(InputError, match="panels"):
         draw(table(sites=121, runs=("one",)), ["val_dice"], GROUPS, CurveStyle(0.8, by_site=True))
+
+
+def test_many_tags_stand_side_by_side_each_with_its_own_axes() -> None:
+    tags = [f"val_dice_{number}" for number in range(6)]
+    rows = pd.concat([table().query("tag == 'val_dice'").assign(tag=tag) for tag in tags])
+    figure = draw(rows, tags, GROUPS, CurveStyle(0, by_site=False))
+    assert [axes.get_ylabel() for axes in shown(figure)] == tags
+    assert figure.get_figheight() < figure.get_figwidth()

@@ -9,13 +9,16 @@ from fedmed.analysis.evaluation.evaluation_table import (
     interval_text,
     long_table,
     notes,
+    pooled_cells,
     pooled_text,
+    site_cells,
     site_text,
     spread,
     spread_text,
     summarize,
 )
 from fedmed.tasks.base import Metric, Row
+from fedmed.tasks.scoring.classification_metrics import ACCURACY, class_rows
 
 DICE = Metric("dice", "Dice", "", "higher")
 HD95 = Metric("hd95", "HD95", "mm", "lower")
@@ -117,3 +120,25 @@ def test_a_site_of_few_patients_is_marked_where_there_are_many_in_all() -> None:
 def test_where_no_case_has_a_value_that_is_said() -> None:
     nothing = cases({("a", "x"): (math.nan, math.nan), ("b", "z"): (math.nan, math.nan)})
     assert "No case has a Dice" in spread_text(nothing, DICE)
+
+
+def test_many_targets_stand_one_below_the_other() -> None:
+    targets = [f"finding {n}" for n in range(14)]
+    rows = [Row(case, target, "dice", 0.5) for case in ("x", "y") for target in targets]
+    table = summarize(long_table("run-1", {("a", "x"): rows[:14], ("b", "y"): rows[14:]}), PATIENTS, [DICE])
+    assert pooled_cells(table, [DICE]).index.tolist() == ["overall", *targets]
+    assert site_cells(table, DICE).columns.tolist() == ["pooled", "a", "b"]
+    assert max(map(len, pooled_text(table, [DICE]).splitlines())) < 60
+    assert len(site_text(table, DICE).splitlines()) == 1 + 15
+    assert pooled_cells(summarize(THREE, PATIENTS, [DICE]), [DICE]).columns.tolist() == ["overall", "TC", "ET"]
+
+
+def test_a_figure_that_is_no_mean_of_values_has_neither_median_nor_deviation() -> None:
+    results = {("a", case): class_rows(case, ("A", "B"), (0.3, 0.7), n % 2) for n, case in enumerate("xyz")}
+    table = summarize(long_table("run-1", results), PATIENTS, [ACCURACY])
+    assert row(table, "pooled", "overall")["value"] == pytest.approx(1 / 3)
+    assert table[["median", "std"]].isna().all(axis=None)
+    assert "median" not in site_text(table, ACCURACY)
+    assert "of the figure; patients" in notes(table, [ACCURACY])[0]
+    assert "of the mean or other figure" in notes(table, [ACCURACY, DICE])[0]
+    assert notes(table, [ACCURACY], ["Of the task."])[-1] == "Of the task."

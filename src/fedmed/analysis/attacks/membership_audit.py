@@ -13,7 +13,7 @@ from fedmed.analysis.attacks.membership import AttackResult, attack, case_fits, 
 from fedmed.analysis.attacks.membership_cases import Subject
 from fedmed.analysis.attacks.stated_privacy import StatedPrivacy
 from fedmed.analysis.evaluation.trained_model import initial_network, model_file, network_of
-from fedmed.core.memory_format import channels_last, use_channels_last
+from fedmed.core.memory_format import prepare_network
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
@@ -85,6 +85,5 @@ def audit_membership(
 def _placed(experiment: Experiment, model: nn.Module, device: torch.device) -> nn.Module:
     """A model on the device, in the memory format of the sites."""
     model.to(device)
-    if channels_last(experiment.performance, device):
-        use_channels_last(model)
+    prepare_network(model, experiment.performance, device)
     return model

@@ -16,8 +16,8 @@ FITTED = (
     "1, network, 0.5, 'gaussian', *args, **kwargs))(@window)"
 )
 """The inferer whose window shrinks to a smaller volume, as that of :meth:`fedmed.tasks.brats18.Brats18.infer`.
-References such as ``@window`` are known in the outermost
-scope of an expression alone, so they are handed on as arguments."""
+
+References such as ``@window`` are known in the outermost scope of an expression alone, so they are arguments."""
 
 FILES = (
     "$sorted(glob.glob(os.path.join(glob.escape(@dataset_dir), '**', '*' + @suffixes[0] + '.nii*'), recursive=True))"

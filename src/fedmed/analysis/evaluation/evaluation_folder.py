@@ -10,6 +10,7 @@ import pandas as pd
 
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
+from fedmed.core.lines import whole_lines
 from fedmed.tasks.base import Row
 
 EVALUATION = "evaluation"
@@ -43,7 +44,7 @@ class ScoringJournal:
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
         self._path = path
         self.rows: dict[Key, list[Row]] = {}
-        lines = _whole_lines(path)
+        lines = whole_lines(path).lines
         if lines and _parsed(lines[0]) == identity:
             self._take(lines)
         else:
@@ -141,15 +142,8 @@ class EvaluationFolder:
         return found
 
     def _begun(self) -> dict[str, Any] | None:
-        lines = _whole_lines(self.path / _JOURNAL)
+        lines = whole_lines(self.path / _JOURNAL).lines
         return _parsed(lines[0]) if lines else None
-
-
-def _whole_lines(path: Path) -> list[str]:
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return text[: text.rfind("\n") + 1].splitlines()
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from fedmed.core import registry
 from fedmed.core.errors import InputError
-from fedmed.core.memory_format import channels_last, use_channels_last
+from fedmed.core.memory_format import prepare_network
 from fedmed.core.precision import autocast
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.experiment import Experiment, Performance
@@ -127,8 +127,7 @@ def _opened(run: RunFolder | None, weights: Path, label: str, task_name: str) ->
 def _on(device: torch.device, task: Task, weights: Path, speed: Performance) -> nn.Module:
     """The network on a device, in the memory format of the sites, so that even the rounding is theirs."""
     network = network_of(task, weights).to(device)
-    if channels_last(speed, device):
-        use_channels_last(network)
+    prepare_network(network, speed, device)
     return network
 
 
