@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,21 +39,30 @@ def run(
     Raises:
         subprocess.TimeoutExpired: it was.
     """
-    command = [str(script), *map(str, arguments)]
     with tempfile.TemporaryDirectory() as place:
         shown = Path(place, "stdout"), Path(place, "stderr")
-        process = _processes.Process(target=_run, args=(command, cwd, dict(variables), shown))
-        process.start()
+        process = begin(script, *arguments, cwd=cwd, variables=variables, shown=shown)
         process.join(timeout)
+        command = [str(script), *map(str, arguments)]
         if process.exitcode is None:
             process.kill()
             raise subprocess.TimeoutExpired(command, timeout)
         return subprocess.CompletedProcess(command, process.exitcode, *(path.read_text() for path in shown))
 
 
+def begin(
+    script: Path, *arguments: object, cwd: Path, variables: Mapping[str, str], shown: tuple[Path, Path]
+) -> BaseProcess:
+    """Start a script whose output and errors go to these two files, or to one that is given twice."""
+    command = [str(script), *map(str, arguments)]
+    process = _processes.Process(target=_run, args=(command, cwd, dict(variables), shown))
+    process.start()
+    return process
+
+
 def _run(command: list[str], cwd: Path, variables: dict[str, str], shown: tuple[Path, Path]) -> None:
     for number, path in enumerate(shown, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(variables)

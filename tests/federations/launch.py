@@ -64,21 +64,19 @@ class Begun:
         self.folder = RunFolder(run)
         self._said = run.parent / f"said-{time.monotonic_ns()}.txt"
         run.parent.mkdir(parents=True, exist_ok=True)
-        with self._said.open("w") as output:
-            self.process = subprocess.Popen(
-                command(*arguments), env=variables(), stdout=output, stderr=subprocess.STDOUT
-            )
+        shown = (self._said, self._said)
+        self.process = scripts.begin(ROOT / "job.py", *arguments, cwd=run.parent, variables=variables(), shown=shown)
 
     def __enter__(self) -> "Begun":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
+        if self.process.is_alive():
             self.cut_off()
 
     @property
     def said(self) -> str:
-        return self._said.read_text()
+        return self._said.read_text() if self._said.exists() else ""
 
     def wait_for(self, words: str) -> None:
         """Until it has said so."""
@@ -101,11 +99,16 @@ class Begun:
         deadline = time.monotonic() + PATIENCE_S
         while not holds():
             assert time.monotonic() < deadline, f"{what} did not come: {self.said}"
-            assert self.process.poll() is None or holds(), self.said
+            assert self.process.is_alive() or holds(), self.said
             time.sleep(0.1)
 
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
     def everything(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        return psutil.Process(self.pid).children(recursive=True)
 
     def worker(self, site: str) -> psutil.Process:
         """The process of a simulated site."""
@@ -113,16 +116,17 @@ class Begun:
 
     def cut_off(self) -> None:
         """As when the power fails: the launcher and all that it has started are gone at once."""
-        doomed = [psutil.Process(self.process.pid), *self.everything()]
+        doomed = [psutil.Process(self.pid), *self.everything()]
         for process in doomed:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(doomed, timeout=30)
-        self.process.wait()
+        self.process.join()
 
     def end(self, code: int = 0) -> str:
         """Wait for its own end, with this exit code; its words."""
-        assert self.process.wait(timeout=PATIENCE_S) == code, self.said
+        self.process.join(PATIENCE_S)
+        assert self.process.exitcode == code, self.said
         return self.said
 
 

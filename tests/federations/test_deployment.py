@@ -18,9 +18,9 @@ import pytest
 import torch
 
 import job
+from fedmed.core.cli import run_script
 from fedmed.core.code_version import OTHER_CODE
 from fedmed.core.names import BEST, LAST
-from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.environments.flare.admin_session import admin_session
 from fedmed.environments.flare.federation_project import Federation
 from fedmed.environments.flare.local_federation import free_port, running
@@ -28,7 +28,7 @@ from fedmed.environments.flare.provisioning import provision
 from fedmed.environments.flare.startup_kit import user_kit
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.runs.run_folder import RunFolder
-from tests.federations.simulator import launch
+from tests.federations import launch
 
 pytestmark = pytest.mark.federation
 
@@ -65,11 +65,7 @@ class Deployment(NamedTuple):
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sites' data in one folder, as the simulator has them."""
-    place = tmp_path_factory.mktemp("phantom") / "data"
-    make_phantom(place, place / "datalist", sites=2, cases=1, validation=1, size=(32, 32, 32))
-    for number, site in enumerate(SITES, start=1):
-        (place / "datalist" / f"site-{number}.json").rename(place / "datalist" / f"{site}.json")
-    return place
+    return launch.small_data(tmp_path_factory.mktemp("phantom") / "data", *SITES)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +140,7 @@ def submitted(deployment: Deployment, *arguments: object) -> subprocess.Complete
 def submitted_here(deployment: Deployment, user: str, *arguments: object) -> int:
     """The same in this process; its exit code."""
     usual = ["--env", "prod", "--startup_kit", deployment.kits[user], "--artifacts", deployment.place / "artifacts"]
-    return job.main([*map(str, [*usual, *arguments])])
+    return run_script(job.main, [*map(str, [*usual, *arguments])])
 
 
 def finished(done: subprocess.CompletedProcess[str], place: Path) -> Path:

@@ -15,7 +15,7 @@ from fedmed.core.weights import load_weights
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.runs.run_folder import RunFolder
 from model import BratsSegResNet
-from tests.federations.simulator import launch
+from tests.federations import launch
 
 Runs = Mapping[str, str]
 """What each run showed on the screen."""

@@ -4,20 +4,17 @@ import contextlib
 import shlex
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 import torch
 
 from fedmed.core.names import BEST, LAST, LEDGER
-from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.privacy.ledger import read_ledger
 from fedmed.runs.run_folder import RunFolder
-from tests.federations.simulator import launch
+from tests.federations import launch
+from tests.federations.launch import Begun
 
 NOISE = ["--privacy", "gaussian", "--dp_clip", 1, "--dp_noise_multiplier", 0.02, "--dp_release_metrics"]
 """Little noise, so that the ledger has something to say and a best model is chosen by the scores."""
@@ -25,52 +22,11 @@ NOISE = ["--privacy", "gaussian", "--dp_clip", 1, "--dp_noise_multiplier", 0.02,
 
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("phantom") / "data"
-    make_phantom(place, place / "datalist", sites=2, cases=1, validation=1, size=(32, 32, 32))
-    return place
+    return launch.small_data(tmp_path_factory.mktemp("phantom") / "data")
 
 
 def of(data: Path, *options: object) -> list[object]:
-    sites = [] if "--n_clients" in options else ["--n_clients", 2]
-    paths = ["--dataset_base_dir", data, "--datalist_json_path", data / "datalist"]
-    return [*paths, *sites, "--learning_rate", 1e-3, *options]
-
-
-class Begun:
-    """A run of job.py, watched from outside."""
-
-    def __init__(self, run: Path, *arguments: object) -> None:
-        self.run, self._said = run, run.parent / f"said-{time.monotonic_ns()}.txt"
-        run.parent.mkdir(parents=True, exist_ok=True)
-        with self._said.open("w") as output:
-            self.process = subprocess.Popen(
-                launch.command(*arguments), env=launch.variables(), stdout=output, stderr=subprocess.STDOUT
-            )
-
-    @property
-    def said(self) -> str:
-        return self._said.read_text()
-
-    def wait_for(self, words: str) -> None:
-        deadline = time.monotonic() + 200
-        while words not in self.said:
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.1)
-
-    def cut_off(self) -> None:
-        """As when the power fails: the launcher and all that it has started are gone at once."""
-        root = psutil.Process(self.process.pid)
-        doomed = [root, *root.children(recursive=True)]
-        for process in doomed:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(doomed, timeout=30)
-        self.process.wait()
-
-    def end(self, code: int = 0) -> str:
-        assert self.process.wait(timeout=300) == code, self.said
-        return self.said
+    return [*launch.of(data), "--n_clients", 2, "--learning_rate", 1e-3, *options]
 
 
 def weights(run: Path, name: str) -> dict[str, torch.Tensor]:
@@ -80,15 +36,17 @@ def weights(run: Path, name: str) -> dict[str, torch.Tensor]:
 
 def test_a_run_that_was_cut_off_twice_ends_as_if_it_had_not_been(phantom: Path, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole" / "run-001", tmp_path / "cut" / "run-001"
-    usual = [*of(phantom), "--num_rounds", 5, "--aggregation_epochs", 2]
-    Begun(whole, *usual, "--artifacts", whole.parent).end()
-    begun = Begun(cut, *usual, "--artifacts", cut.parent, "--env", "poc")
-    begun.wait_for("round 1/5")
-    begun.cut_off()
-    again = Begun(cut, "--resume", cut, "--env", "sim")
-    again.wait_for("resumed after round")  # and one more is done
-    again.cut_off()
-    assert "resumed after round" in Begun(cut, "--resume", cut).end()
+    usual = of(phantom, "--num_rounds", 4, "--aggregation_epochs", 2)
+    with Begun(whole, *usual, "--artifacts", whole.parent) as run:
+        run.end()
+    with Begun(cut, *usual, "--artifacts", cut.parent, "--env", "poc") as run:
+        run.wait_for("round 1/4")
+        run.cut_off()
+    with Begun(cut, "--resume", cut, "--env", "sim") as run:
+        run.wait_for("resumed after round")  # and one more is done
+        run.cut_off()
+    with Begun(cut, "--resume", cut) as run:
+        assert "resumed after round" in run.end()
     for name in (BEST, LAST):
         torch.testing.assert_close(weights(cut, name), weights(whole, name), rtol=0, atol=0)
     ours, theirs = RunFolder(cut).history(), RunFolder(whole).history()
@@ -96,19 +54,17 @@ def test_a_run_that_was_cut_off_twice_ends_as_if_it_had_not_been(phantom: Path, 
     pd.testing.assert_frame_equal(ours[same], theirs[same])
     assert {path.name for path in whole.iterdir()} <= {path.name for path in cut.iterdir()}
     assert not list(cut.rglob("after-*.pt"))  # what was kept to go on with is gone
-    assert "error: " in Begun(cut, "--resume", cut).end(code=2)
 
 
 def test_the_ledger_counts_what_was_sent_for_a_round_that_was_lost(phantom: Path, tmp_path: Path) -> None:
     run = tmp_path / "run-001"
-    begun = Begun(run, *of(phantom), *NOISE, "--num_rounds", 3, "--artifacts", tmp_path)
-    begun.wait_for("round 1/3")
-    while len(read_ledger(run / "sites" / "site-1" / LEDGER).entries) < 2:
-        time.sleep(0.05)
-    begun.process.kill()
-    begun.cut_off()
+    with Begun(run, *of(phantom), *NOISE, "--num_rounds", 3, "--artifacts", tmp_path) as begun:
+        begun.wait_for("round 1/3")
+        launch.until(lambda: len(read_ledger(run / "sites" / "site-1" / LEDGER).entries) >= 2)
+        begun.cut_off()
     before = read_ledger(run / "sites" / "site-1" / LEDGER)
-    Begun(run, "--resume", run).end()
+    with Begun(run, "--resume", run) as again:
+        again.end()
     after = read_ledger(run / "sites" / "site-1" / LEDGER)
     assert after.entries[: len(before.entries)] == before.entries
     assert sum(steps for _, _, steps in after.history) == len(after.entries) >= 3
@@ -117,14 +73,12 @@ def test_the_ledger_counts_what_was_sent_for_a_round_that_was_lost(phantom: Path
 
 
 def test_a_site_that_dies_is_spared_and_every_round_counts(phantom: Path, tmp_path: Path) -> None:
-    options = ["--num_rounds", 4, "--aggregation_epochs", 3, "--min_clients", 1, "--site_silence", 8]
-    begun = Begun(tmp_path / "run-001", *of(phantom, *options), "--artifacts", tmp_path)
-    begun.wait_for("round 1/4")
-    (worker,) = [each for each in launch.processes_of(str(begun.run)) if "site-2" in each.cmdline()]
-    worker.kill()
-    said = begun.end()
-    assert "without site-2: no sign of life" in said
-    table = RunFolder(begun.run).history()
+    options = ["--num_rounds", 4, "--aggregation_epochs", 3, "--min_clients", 1, "--site_silence", 15]
+    with Begun(tmp_path / "run-001", *of(phantom, *options), "--artifacts", tmp_path) as begun:
+        begun.wait_for("round 1/4")
+        begun.worker("site-2").kill()
+        assert "without site-2: no sign of life" in begun.end()
+    table = begun.folder.history()
     trained = table[table["train_loss"].notna()]
     assert set(trained[trained["site"] == "site-1"]["round"]) == {1, 2, 3, 4}
     assert 4 not in set(trained[trained["site"] == "site-2"]["round"])
@@ -157,22 +111,15 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_round(phantom: Path, 
         run=shlex.join(launch.command(*of(phantom, *options))), resume=shlex.join(launch.command("--resume", run)),
     )  # fmt: skip
     process = subprocess.Popen(["unshare", "-rm", "bash", "-c", script], env=launch.variables())
-    wait_until(lambda: said.exists() and "round 2/4" in said.read_text())
+    launch.until(lambda: said.exists() and "round 2/4" in said.read_text())
     fill(Path(f"/proc/{process.pid}/root{disk}") / "filler")
-    assert process.wait(timeout=300) == 0
+    assert process.wait(timeout=launch.PATIENCE_S) == 0
     assert codes.read_text().split() == ["1", "0"], said.read_text()
     assert "No space left on device" in said.read_text().splitlines()[-1]
     assert "Traceback" not in said.read_text()
     again = Path(f"{said}-again").read_text()
     assert "resumed after round 2 of 4" in again or "resumed after round 3 of 4" in again
     assert set(RunFolder(kept / "run-001").history()["round"]) == {0, 1, 2, 3, 4}
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 200
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def fill(path: Path) -> None:

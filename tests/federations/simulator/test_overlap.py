@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-import job
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import RunFailed
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.runs.run_folder import RunFolder
+from fedmed.runs.run_monitor import RunMonitor
 
 
 def test_a_leak_between_sites_ends_the_job_before_round_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,12 +22,11 @@ def test_a_leak_between_sites_ends_the_job_before_round_0(tmp_path: Path, monkey
     arguments = ["--dataset_base_dir", data, "--datalist_json_path", data / "datalist", "--n_clients", 2]
     experiment = read_experiment([*map(str, arguments), "--num_rounds", "1"])
     folder = RunFolder.create(tmp_path / "artifacts", "run")
-    exported = job.export_job(experiment, tmp_path)
     monkeypatch.setenv("DUPLICATES_KEY", "k" * 32)
-    records: list[dict[str, object]] = []
+    monitor = RunMonitor(folder, experiment)
     with pytest.raises(RunFailed, match=r"site-1 trains on what site-2 validates on: image [0-9a-f]{12}"):
-        experiment.environment.run(exported, experiment, folder, records.append)
-    assert records == []
+        experiment.environment.run(experiment, folder, monitor)
+    assert monitor.records == []
     found = folder.read_json("dataset_overlap")
     assert found["compared"] == ["site-1", "site-2"]
     assert [finding["level"] for finding in found["findings"]] == ["error"]

@@ -13,7 +13,7 @@ from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.privacy.accounting import epsilon_of
 from fedmed.privacy.ledger import read_ledger
 from fedmed.runs.run_folder import RunFolder
-from tests.federations.simulator import launch
+from tests.federations import launch
 
 Runs = Mapping[str, subprocess.CompletedProcess[str]]
 

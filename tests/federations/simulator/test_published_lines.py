@@ -25,7 +25,7 @@ from fedmed.runs.run_folder import RunFolder
 from fedmed.runs.training_curves import weighted_mean
 from model import BratsSegResNet
 from result_stat import report
-from tests.federations.simulator import launch
+from tests.federations import launch
 
 Runs = Mapping[str, subprocess.CompletedProcess[str]]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.runs.run_folder import RunFolder
-from tests.federations.simulator import launch
+from tests.federations import launch
 
 
 def test_every_second_round_and_the_last_each_site_on_its_own_cases(tmp_path: Path) -> None:
