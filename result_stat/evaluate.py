@@ -1,4 +1,4 @@
-"""Everything that a paper says of a model: Dice, HD95, surface Dice, volumes and lesions, by case, region and site.
+"""Scores of trained models, as a paper needs them: Dice, HD95, surface Dice, volumes, lesions; by case, region, site.
 
 python result_stat/evaluate.py                      the best model of every run in artifacts/
 python result_stat/evaluate.py artifacts/run-001    one run; --model last or a file for other weights
@@ -24,7 +24,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.names import ARTIFACTS
 from fedmed.runs.run_folder import RunFolder
 
-STOPPED = "the cases that are done are kept; the same command goes on with the rest"
+STOPPED = "the scored cases are recorded; the same command goes on with the rest"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -108,4 +108,4 @@ def report(runs: Sequence[RunFolder], settings: dict[str, Any], out: Path) -> No
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, stopped="the finished runs are kept; start again to go on"))
+    sys.exit(run_script(main, stopped="the finished runs stay; start again to go on"))
