@@ -6,14 +6,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
-ARGUMENTS = sys.argv[1:]
+COMMAND = list(sys.argv)
+"""The command line, which the run folder records."""
+
 if __name__ == "__main__":  # FLARE, when it is imported, takes --export out of the command line as an option of its own
     del sys.argv[1:]
 
-from fedmed.command_line import read_command
 from fedmed.core.cli import echo, run_script
-from fedmed.runs.run_folder import RunFolder
-from fedmed.runs.single_run import check_and_run
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,6 +22,8 @@ def main(arguments: Sequence[str]) -> int:
         InputError: a mistake in what was given.
         RunFailed: the run did not end well.
     """
+    from fedmed.command_line import read_command  # within run_script, as it takes seconds, in which Ctrl-C may come
+
     experiment, command = read_command(arguments)
     if command.check_site is not None:
         from fedmed.site import readiness
@@ -32,11 +33,14 @@ def main(arguments: Sequence[str]) -> int:
         from fedmed.environments.flare.job_folder import export_for_console
 
         export_for_console(experiment, command.export, force=command.force)
-    else:
-        check_and_run(experiment, RunFolder.open(command.resume.absolute()) if command.resume else None)
+        return 0
+    from fedmed.runs.run_folder import RunFolder
+    from fedmed.runs.single_run import check_and_run
+
+    begun = RunFolder.open(command.resume.absolute()) if command.resume else None
+    check_and_run(experiment, begun, COMMAND)
     return 0
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = ARGUMENTS  # the run folder says by which command it came about
-    sys.exit(run_script(main, ARGUMENTS, stopped="no process of the run is left"))
+    sys.exit(run_script(main, COMMAND[1:], stopped="no process of the run is left"))

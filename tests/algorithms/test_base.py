@@ -71,7 +71,7 @@ class Federation:
         self.checkpoints = Checkpoints(place / "server")
         self.checkpoints.folder.mkdir(parents=True, exist_ok=True)
         self.aggregation = Aggregation(
-            experiment.algorithm, Entries.of(network), experiment.training.num_rounds, max_update_ratio=100
+            experiment.algorithm, Entries.of(network), experiment.training.num_rounds, 2, max_update_ratio=100
         )
         earlier = self.checkpoints.load()
         self.rounds = earlier.rounds if earlier else 0

@@ -14,14 +14,14 @@ def contribution(site: str, values: list[float], steps: float) -> Contribution:
 
 def test_the_server_takes_the_mean_weighted_by_steps() -> None:
     contributions = [contribution("a", [1.0, 2.0], 2), contribution("b", [4.0, -1.0], 1)]
-    server = FedAvg().server(ServerSetup({"x": (2,)}, rounds=1))
+    server = FedAvg().server(ServerSetup({"x": (2,)}, rounds=1, sites=2))
     combined = server.combine(contributions)
     assert combined["x"].tolist() == [2.0, 1.0]
     assert np.array_equal(combined["x"], weighted_mean([each.update for each in contributions], [2, 1])["x"])
 
 
 def test_the_server_sends_expects_and_remembers_nothing_more() -> None:
-    server = FedAvg().server(ServerSetup({"x": (2,)}, rounds=1))
+    server = FedAvg().server(ServerSetup({"x": (2,)}, rounds=1, sites=2))
     assert server.message() == server.expected_extras() == server.state() == {}
     assert (FedAvg.RESULT, FedAvg.SENDS_EXTRAS) == ("global", "")
     assert not FedAvg().private("any.weight")

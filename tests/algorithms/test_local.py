@@ -31,7 +31,7 @@ def test_what_is_sent_differs_by_nothing_from_what_came(side: SiteSide) -> None:
 def test_the_server_adds_nothing_whatever_is_sent() -> None:
     sent = [np.ones((2, 3), np.float32), np.full((2, 3), 5, np.float32)]
     contributions = [Contribution(str(i), {"w": values}, steps=i + 1, cases=1) for i, values in enumerate(sent)]
-    combined = Local().server(ServerSetup({"w": (2, 3)}, rounds=1)).combine(contributions)
+    combined = Local().server(ServerSetup({"w": (2, 3)}, rounds=1, sites=2)).combine(contributions)
     assert combined["w"].dtype == np.float32
     assert combined["w"].shape == (2, 3)
     assert not combined["w"].any()

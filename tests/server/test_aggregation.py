@@ -18,7 +18,9 @@ MODEL = {"w": np.zeros((3, 4)), "b": np.zeros(2)}
 
 
 def begun(max_update_ratio: float = 0.0, algorithm: Algorithm | None = None) -> Aggregation:
-    made = Aggregation(algorithm or FedAvg(), Entries(tuple(MODEL)), rounds=3, max_update_ratio=max_update_ratio)
+    made = Aggregation(
+        algorithm or FedAvg(), Entries(tuple(MODEL)), rounds=3, sites=3, max_update_ratio=max_update_ratio
+    )
     made.begin(MODEL)
     return made
 

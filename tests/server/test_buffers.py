@@ -64,7 +64,7 @@ def way_back(start: Arrays, update: Update) -> Arrays:
 
 
 def combined(models: Sequence[Arrays], steps: Sequence[int], cases: Sequence[Any], start: Arrays = START) -> Arrays:
-    made = Aggregation(FedAvg(), ENTRIES, rounds=1)
+    made = Aggregation(FedAvg(), ENTRIES, rounds=1, sites=2)
     made.begin(start)
     for number, model in enumerate(models):
         made.add(f"site-{number}", update_of(model, start), steps[number], cases[number], {})
@@ -134,7 +134,7 @@ def test_variances_are_never_below_0_after_flares_way_there_and_back(
     entries = Entries(("w",), ("norm.running_var",))
     current: Arrays = {"norm.running_var": np.full(3, start, kind)}
     updates = [update_of({"norm.running_var": np.full(3, value, kind)}, current) for value, _ in sites]
-    made = Aggregation(FedAvg(), entries, rounds=1)
+    made = Aggregation(FedAvg(), entries, rounds=1, sites=2)
     made.begin({"w": np.zeros(1, kind), **current})
     for number, ((_, cases), update) in enumerate(zip(sites, updates, strict=True)):
         made.add(str(number), {"w": np.zeros(1, kind), **update}, 1, cases, {})  # and no site is refused for rounding
@@ -145,7 +145,7 @@ def test_variances_are_never_below_0_after_flares_way_there_and_back(
 
 
 def test_a_variance_below_0_is_refused_with_its_site_and_other_statistics_may_be() -> None:
-    made = Aggregation(FedAvg(), ENTRIES, rounds=1)
+    made = Aggregation(FedAvg(), ENTRIES, rounds=1, sites=2)
     made.begin(START)
     means = [name for name in ENTRIES.statistics if name.endswith("running_mean")]
     below = update_of({**START, means[0]: START[means[0]] - 9})
@@ -178,7 +178,7 @@ def test_private_buffers_stay_at_the_site() -> None:
         def private(self, name: str) -> bool:
             return name in ENTRIES.statistics + ENTRIES.counters
 
-    made = Aggregation(OwnStatistics(), ENTRIES, rounds=1)
+    made = Aggregation(OwnStatistics(), ENTRIES, rounds=1, sites=2)
     made.begin(START)
     update = update_of(trained(1, 1))
     with pytest.raises(UnusableUpdate, match="unknown"):
@@ -188,7 +188,7 @@ def test_private_buffers_stay_at_the_site() -> None:
 
 
 def test_norms_see_trainable_entries_only() -> None:
-    made = Aggregation(FedAvg(), ENTRIES, rounds=1, max_update_ratio=10)
+    made = Aggregation(FedAvg(), ENTRIES, rounds=1, sites=2, max_update_ratio=10)
     made.begin(START)
     for number in range(3):
         update = update_of(trained(number, 1))
@@ -201,7 +201,7 @@ def test_norms_see_trainable_entries_only() -> None:
 
 
 def test_of_sites_that_train_alone_the_servers_buffers_stay_as_they_were() -> None:
-    made = Aggregation(Local(), ENTRIES, rounds=1)
+    made = Aggregation(Local(), ENTRIES, rounds=1, sites=2)
     made.begin(START)
     for site in ("a", "b"):
         made.add(site, {name: np.zeros_like(values) for name, values in START.items()}, 1, 3, {})

@@ -43,10 +43,12 @@ class ServerSetup:
     Attributes:
         shapes: the shapes of the trainable entries that sites share.
         rounds: the number of rounds of the run.
+        sites: the number of sites of the run, whoever answers in a round.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     rounds: int
+    sites: int
 
 
 @dataclass
@@ -146,7 +148,15 @@ class Algorithm(Plugin, ABC):
     """Whose models are the run's result: the server's, each site's own (scored and kept at the site), or both."""
 
     def check(self, experiment: ExperimentView) -> None:
-        """Also refuses that own models leave whole where some of their entries are private."""
+        """Also refuses that own models leave whole where some of their entries are private.
+
+        Raises:
+            TypeError: the algorithm has private entries and no own models, so that they would be lost with the run.
+        """
+        if type(self).private is not Algorithm.private and not self.has_own_models:
+            raise TypeError(
+                f"{type(self).__name__} has private entries; expected RESULT 'own' or 'both', not 'global'."
+            )
         if experiment.training.cross_site and type(self).private is not Algorithm.private:
             raise InputError(
                 f"--cross_site sends every site's own model whole, and --algorithm {self.name} has entries that never "

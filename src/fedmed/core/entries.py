@@ -25,7 +25,7 @@ class Entries:
     def of(cls, model: nn.Module) -> "Entries":
         """The entries of a network that its state dict holds."""
         state = model.state_dict()
-        trainable = {name for name, _ in model.named_parameters()} & set(state)
+        trainable = {name for name, _ in model.named_parameters(remove_duplicate=False)} & set(state)  # tied ones too
         buffers = [name for name in state if name not in trainable]
         statistics = tuple(name for name in buffers if state[name].is_floating_point())
         counters = tuple(name for name in buffers if not state[name].is_floating_point())

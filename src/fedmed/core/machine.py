@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ import torch
 PACKAGES = ("torch", "monai", "nvflare", "numpy", "nibabel", "scipy", "pandas", "tensorboard")
 
 
-def describe() -> dict[str, Any]:
-    """Everything about this machine that a number may depend on."""
+def describe(command: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything about this machine that a number may depend on, and the command line that made it."""
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
@@ -25,7 +25,7 @@ def describe() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "commit": _commit(),
-        "command": sys.argv,
+        "command": list(command),
     }
 
 

@@ -11,7 +11,7 @@ import torch
 
 from fedmed.core.errors import InputError
 from fedmed.core.names import LOG
-from fedmed.core.options import option
+from fedmed.core.options import expect, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.environments.base import Environment, RoundWatcher, refuse_seeded_noise
 from fedmed.environments.gpus import check_ids, parse_ids
@@ -32,6 +32,9 @@ class Poc(Environment):
     port: int | None = option(None, "port of the server (default: one that is free)")
     gpu: str | None = option(None, "GPUs of the sites, e.g. 0 or 0,1,2,3; sites are dealt round them", metavar="IDS")
     workspace: Path | None = option(None, "folder for FLARE's own workspace, which is then kept after the run")
+
+    def __post_init__(self) -> None:
+        expect(self.port is None or 0 < self.port < 65536, "port", self.port, "a number from 1 to 65535")
 
     def check(self, experiment: ExperimentView) -> None:
         refuse_seeded_noise(experiment)

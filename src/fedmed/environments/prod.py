@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from fedmed.core.cli import echo
 from fedmed.core.errors import InputError
 from fedmed.core.options import option
 from fedmed.core.plugin import ExperimentView
@@ -77,7 +78,7 @@ def expect_connected(wanted: Sequence[str], connected: Sequence[str], needed: in
     missing = [site for site in wanted if site not in connected]
     there = len(wanted) - len(missing)
     if missing and needed is not None and there >= needed:
-        print(f"without {', '.join(missing)}: not connected; who comes later takes part from the next job on")
+        echo(f"without {', '.join(missing)}: not connected; who comes later takes part from the next job on")
     elif missing:
         raise InputError(
             f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not connected to the server "

@@ -84,7 +84,8 @@ class Sim(Environment):
         return f"{where}, on GPUs {simulator_groups(parse_ids(self.gpu), at_once)}"
 
     def run(self, experiment: Experiment, folder: RunFolder, watcher: RoundWatcher) -> None:
-        workspace, server = workspace_of(self.workspace, folder), _server_folder(workspace_of(self.workspace, folder))
+        workspace = workspace_of(self.workspace, folder)
+        server = _server_folder(workspace)
         workspace.parent.mkdir(parents=True, exist_ok=True)
         global_model = experiment.algorithm.has_global_model
         if workspace.exists():  # of a part of the run that was cut off

@@ -2,21 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from fedmed.core.names import BEST_FILE, LAST_FILE
 from fedmed.core.site_scores import CASES, KeyScore, is_figure
 
-CROSS_SITE = "cross_site"
-"""The stem of the files in the run folder: FLARE's results (.json), all metrics (.csv), the matrix (.png)."""
-
-RESULTS = Path("cross_site_val") / "cross_val_results.json"
-"""The file in which FLARE's server leaves the sites' scores at the end of the job."""
-
 GLOBAL, BEST_GLOBAL = "global", "best global"
-LAST_FILE, BEST_FILE = "FL_global_model.pt", "best_FL_global_model.pt"
 GLOBAL_MODELS = {LAST_FILE: GLOBAL, BEST_FILE: BEST_GLOBAL}
 """The server's files of the models after the last and after the best round."""
 

@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import time
+from collections.abc import Sequence
 
 from fedmed.core import locks, machine
 from fedmed.core.cli import echo
@@ -17,11 +18,12 @@ from fedmed.runs.run_monitor import RunMonitor
 from fedmed.runs.run_result import finish, title_of_data
 
 
-def check_and_run(experiment: Experiment, begun: RunFolder | None = None) -> None:
+def check_and_run(experiment: Experiment, begun: RunFolder | None = None, command: Sequence[str] = ()) -> None:
     """Run an experiment if nothing speaks against it, and leave a complete run folder.
 
     Args:
         begun: the folder of the unfinished run with which to go on; None begins a new one.
+        command: the command line, for the record.
 
     Raises:
         InputError: something speaks against it, and nothing was started; or the run of ``begun`` goes on elsewhere.
@@ -33,15 +35,15 @@ def check_and_run(experiment: Experiment, begun: RunFolder | None = None) -> Non
     folder = begun or RunFolder.create(artifacts_of(experiment), experiment.job_name)
     with locks.held(folder.path):
         refuse_finished(folder)
-        _run(found, folder)
+        _run(found, folder, command)
 
 
-def _run(found: Preflight, folder: RunFolder) -> None:
+def _run(found: Preflight, folder: RunFolder, command: Sequence[str]) -> None:
     folder.set_log_aside()
     monitor = RunMonitor(folder, found.experiment)
     started = time.monotonic()
     try:
-        _describe(folder, found)
+        _describe(folder, found, command)
         screen = console.settings(found.experiment, found.summaries, title_of_data(found.experiment))
         echo(f"run        {folder.path}\n{screen}\n")
         found.experiment.environment.run(found.experiment, folder, monitor)
@@ -49,8 +51,9 @@ def _run(found: Preflight, folder: RunFolder) -> None:
     except BaseException as error:
         with contextlib.suppress(OSError, InputError):  # a full disk must not hide why
             folder.write_status("failed", _reason(error))
-            monitor.book_unfinished()
-            folder.write_history()
+            if monitor.records:  # else what an earlier part of the run has left stays
+                monitor.book_unfinished()
+                folder.write_history()
         echo(f"\nThe run failed; what there is of it is in {folder.path}")
         echo(f"To go on after its last completed round: python job.py --resume {shlex.quote(str(folder.path))}")
         if isinstance(error, InputError | OSError):
@@ -62,13 +65,13 @@ def _reason(error: BaseException) -> str:
     return "stopped by the user" if isinstance(error, KeyboardInterrupt) else in_words(error) or type(error).__name__
 
 
-def _describe(folder: RunFolder, found: Preflight) -> None:
+def _describe(folder: RunFolder, found: Preflight, command: Sequence[str]) -> None:
     """Write down the experiment, its data, its model and the machine."""
     experiment = found.experiment
     folder.write_status("running")
     folder.write_experiment(experiment)
     earlier = [folder.read_json("environment")] if (folder.path / "environment.json").is_file() else []
-    folder.write_json("environment", {**machine.describe(), **({"earlier": earlier} if earlier else {})})
+    folder.write_json("environment", {**machine.describe(command), **({"earlier": earlier} if earlier else {})})
     folder.write_json("dataset_stats", found.summaries)
     if found.datalists:  # else they are known to the sites alone
         folder.write_json("dataset_splits", splits_of(found.datalists))

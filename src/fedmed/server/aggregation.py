@@ -26,11 +26,14 @@ class Aggregation:
         algorithm: combines them.
         entries: the entries of the model's state dict.
         rounds: the number of rounds of the run.
+        sites: the number of its sites.
         max_update_ratio: largest allowed ratio of an update's norm to the median of the other sites'; 0 is no limit.
     """
 
-    def __init__(self, algorithm: Algorithm, entries: Entries, rounds: int, max_update_ratio: float = 0.0) -> None:
-        self.algorithm, self.rounds = algorithm, rounds
+    def __init__(
+        self, algorithm: Algorithm, entries: Entries, rounds: int, sites: int, max_update_ratio: float = 0.0
+    ) -> None:
+        self.algorithm, self.rounds, self.sites = algorithm, rounds, sites
         self.entries = entries.shared(algorithm.private)
         self.max_update_ratio = max_update_ratio
         self._model: Mapping[str, np.ndarray] = {}
@@ -51,7 +54,7 @@ class Aggregation:
         """The algorithm's server side, made when the first model is known, which states the shapes."""
         if self._side is None:
             shapes = {name: values.shape for name, values in only(self._model, self.entries.trainable).items()}
-            self._side = self.algorithm.server(ServerSetup(shapes, self.rounds))
+            self._side = self.algorithm.server(ServerSetup(shapes, self.rounds, self.sites))
             self._side.restore(self._state) if self._state else None
         return self._side
 
@@ -128,10 +131,22 @@ class Aggregation:
             raise RuntimeError(f"{NO_UPDATE} ({reasons}); the global model stays as it was.")
         contributions = self._in_order()
         buffers = [self._buffers[each.site] for each in contributions]
-        update = dict(self.side.combine(contributions))
+        update = self._checked(self.side.combine(contributions))
         update |= combined_buffers(self.entries, self._model, buffers, [each.cases for each in contributions])
         self._contributions = {}
         return update
+
+    def _checked(self, update: Update) -> dict[str, np.ndarray]:
+        """What the algorithm combined, in the types of the global model.
+
+        Raises:
+            RuntimeError: it has other entries or shapes, or values that are not finite.
+        """
+        shapes = {name: np.shape(values) for name, values in only(self._model, self.entries.trainable).items()}
+        fault = fault_of(update, shapes)
+        if fault:
+            raise RuntimeError(f"--algorithm {self.algorithm.name} made an update that cannot be used: {fault}.")
+        return {name: np.asarray(update[name]).astype(self._model[name].dtype) for name in shapes}
 
     def _in_order(self) -> list[Contribution]:
         """By the sites' names. Where one does not state its cases, all count by their steps, which compare."""

@@ -127,7 +127,7 @@ class Checkpoints:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             found = self._checkpoint(content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise InputError(f"{path} cannot be read ({error!r:.80}); restore it, or start a new run.") from error
         files = [found.last, *([found.best.path] if found.best else [])]
         whole = content["format"] in (1, FORMAT) and len(found.records) == found.rounds

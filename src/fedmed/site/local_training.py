@@ -224,8 +224,8 @@ class LocalSite:
         """
         started = time.time()
         self._restart(rounds)
-        self.side.start_round(message or {})
         self.model.train()
+        self.side.start_round(message or {})  # which may hold layers in eval mode
         steps, losses, entry = self._epochs(rounds + 1)
         self.side.end_round(steps)
         self.own = self.weights()

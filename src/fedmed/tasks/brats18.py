@@ -91,7 +91,7 @@ class Brats18(Task):
                 "num_rounds": 6,
                 "aggregation_epochs": 4,
                 "learning_rate": 1.5e-3,
-                "roi_size": (48, 48, 48),
+                "roi_size": (40, 40, 40),
                 "infer_roi_size": (96, 96, 96),
                 "crop_to_brain": True,
                 "cache_dataset": 1.0,

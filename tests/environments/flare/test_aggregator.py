@@ -22,7 +22,7 @@ ENTRIES = Entries(("w", "b")).plain()
 
 
 def aggregator(max_update_ratio: float = 0.0, algorithm: dict[str, Any] | None = None) -> GuardedAggregator:
-    made = GuardedAggregator(algorithm or {"name": "fedavg"}, ENTRIES, 3, max_update_ratio)
+    made = GuardedAggregator(algorithm or {"name": "fedavg"}, ENTRIES, 3, 3, max_update_ratio)
     made.aggregation.begin(GLOBAL)
     return made
 

@@ -103,7 +103,9 @@ class Admin:
             raise NotPermitted(f"{user} has no right to {RECORDS_TOPIC} here, FLARE's app_command") from error
         if not isinstance(answer, dict):
             return NewLines([], after)
-        return NewLines(list(answer.get(FOUND, [])), int(answer.get(NEXT, after)))
+        if NEXT not in answer:
+            raise NotPermitted("The job is of an earlier version, which hands out no records by their place")
+        return NewLines(list(answer[FOUND]), int(answer[NEXT]))
 
     def download(self, job_id: str, into: Path) -> Path:
         """Fetch what a finished job left at the server; the copy of its run folder there."""

@@ -20,6 +20,7 @@ class GuardedAggregator(ModelAggregator):
         algorithm: the algorithm's name and options, as in the experiment file.
         entries: the entries of the model by kind, as :meth:`fedmed.core.entries.Entries.plain` describes them.
         num_rounds: of the run.
+        num_sites: of the run.
         max_update_ratio: largest allowed ratio of an update's norm to the median of the other sites'; 0 is no limit.
     """
 
@@ -28,15 +29,17 @@ class GuardedAggregator(ModelAggregator):
         algorithm: dict[str, Any],
         entries: Mapping[str, Sequence[str]],
         num_rounds: int,
+        num_sites: int,
         max_update_ratio: float = 0.0,
     ) -> None:
         super().__init__()
         self.algorithm = algorithm
         self.entries = dict(entries)
         self.num_rounds = num_rounds
+        self.num_sites = num_sites
         self.max_update_ratio = max_update_ratio
         self.aggregation = Aggregation(
-            rebuilt("algorithm", algorithm), Entries.from_plain(entries), num_rounds, max_update_ratio
+            rebuilt("algorithm", algorithm), Entries.from_plain(entries), num_rounds, num_sites, max_update_ratio
         )
 
     def reset_stats(self) -> None:

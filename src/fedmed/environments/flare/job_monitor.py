@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from fedmed.core.cli import echo
 from fedmed.core.errors import RunFailed
 from fedmed.core.lines import whole_lines
 from fedmed.core.names import LOG, RECORDS
@@ -80,7 +81,7 @@ class FollowedJob:
             self._runs, self._there = True, time.monotonic()
             refused = in_one_sentence(refusals(self.admin.deployment(self.job_id)))
             if refused:
-                print(f"The job runs, but was {refused}", flush=True)
+                echo(f"The job runs, but was {refused}")
         if self._due():
             self._ask()
         if time.monotonic() > self._there + TIMING.job_gone_s:
@@ -96,7 +97,7 @@ class FollowedJob:
             return
         except NotPermitted as error:
             self._may_ask = False
-            print(f"{error}; the rounds are shown when the job has ended", flush=True)
+            echo(f"{error}; the rounds are shown when the job has ended")
         self._there = time.monotonic()
 
     def _due(self) -> bool:

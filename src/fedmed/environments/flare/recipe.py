@@ -61,7 +61,9 @@ def build_recipe(experiment: Experiment, entries: Entries, code: str) -> Guarded
         train_script=CLIENT_SCRIPT,
         key_metric=experiment.task.KEY_METRIC,
         params_transfer_type=TransferType.DIFF,
-        aggregator=GuardedAggregator(algorithm, entries.plain(), training.num_rounds, faults.max_update_ratio),
+        aggregator=GuardedAggregator(
+            algorithm, entries.plain(), training.num_rounds, training.n_clients, faults.max_update_ratio
+        ),
         poll_s=speed.poll_s,
         own=_controller_arguments(experiment),
     )
