@@ -1,7 +1,7 @@
 """The contract of an algorithm, by one that uses all of it: a run that is cut off goes on with the same bits."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +12,13 @@ import torch
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.filter import ContentBlockedException
 
-from fedmed.algorithms.base import Algorithm
+from fedmed.algorithms.base import Algorithm, Contribution
 from fedmed.core import registry
 from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
 from fedmed.core.names import EXTRAS, STATE_VARIABLE
 from fedmed.core.options import to_plain
-from fedmed.core.weights import l2_norm, load_weights, save_weights
+from fedmed.core.weights import Update, l2_norm, load_weights, save_weights
 from fedmed.environments.flare.privacy_filter import PrivacyFilter
 from fedmed.experiment import Experiment
 from fedmed.privacy.svt import SVT
@@ -270,12 +270,16 @@ def test_extras_that_are_far_larger_than_the_others_are_refused(toy: Make, feder
 def test_a_contribution_has_site_steps_cases_and_extras(
     toy: Make, federation: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, seen = federation(toy(), "run"), list[Any]()
+    begun, seen = federation(toy(), "run"), list[Contribution]()
     begun.train()
-    usual = type(begun.aggregation.side).combine
-    monkeypatch.setattr(
-        type(begun.aggregation.side), "combine", lambda self, found: seen.extend(found) or usual(self, found)
-    )
+    kind = type(begun.aggregation.side)
+    usual = kind.combine
+
+    def combine(self: Any, contributions: Sequence[Contribution]) -> Update:
+        seen.extend(contributions)
+        return usual(self, contributions)
+
+    monkeypatch.setattr(kind, "combine", combine)
     begun.finish_round()
     assert [each.site for each in seen] == ["site-1", "site-2"]
     assert {(each.steps, each.cases) for each in seen} == {(2.0, 8.0)}  # two batches of four

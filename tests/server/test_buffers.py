@@ -131,9 +131,10 @@ variances = st.one_of(st.floats(0, 2**-100, width=32), st.floats(0, 1, width=32)
 def test_variances_are_never_below_0_after_flares_way_there_and_back(
     start: float, sites: list[tuple[float, int]], kind: type
 ) -> None:
-    entries, current = Entries(("w",), ("norm.running_var",)), {"norm.running_var": np.full(3, start, kind)}
+    entries = Entries(("w",), ("norm.running_var",))
+    current: Arrays = {"norm.running_var": np.full(3, start, kind)}
     updates = [update_of({"norm.running_var": np.full(3, value, kind)}, current) for value, _ in sites]
-    made = Aggregation(FedAvg(), Entries(("w",), entries.statistics), rounds=1)
+    made = Aggregation(FedAvg(), entries, rounds=1)
     made.begin({"w": np.zeros(1, kind), **current})
     for number, ((_, cases), update) in enumerate(zip(sites, updates, strict=True)):
         made.add(str(number), {"w": np.zeros(1, kind), **update}, 1, cases, {})  # and no site is refused for rounding

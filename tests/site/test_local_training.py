@@ -253,7 +253,7 @@ def test_a_site_that_trains_alone_goes_on_where_it_stood_and_sends_what_it_got(
     for number in range(2):
         alone.begin(start, number)
         assert same(trained(alone, number), trained(plain, number))  # which never loads the global model again
-        assert same(alone.outgoing(start), start)
+        assert same(dict(alone.outgoing(start)), start)
     assert same(load_weights(own_folder / "last_local_model.pt"), plain.weights())
 
 

@@ -17,6 +17,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import PHANTOM_MARKER
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Cache, Caching
+from fedmed.data.windows import Size
 from fedmed.tasks.base import Flips, NativeGrid, Pictures, Row
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet, BratsUNet
@@ -302,7 +303,8 @@ def test_its_demonstration_is_made_once_and_left_alone_afterwards(
 ) -> None:
     calls: list[Path] = []
 
-    def make(folder: Path, lists: Path) -> None:
+    def make(folder: Path, lists: Path, size: Size) -> None:
+        assert f"-{'x'.join(map(str, size))}" in Brats18.DEMO  # phantoms of another size lie elsewhere
         calls.append(lists)
         folder.mkdir()
         (folder / PHANTOM_MARKER).write_text("{}")

@@ -14,7 +14,9 @@ from fedmed.server.heartbeats import Heartbeats
 @pytest.fixture
 def controller() -> GuardedFedAvg:
     """Of two sites that nobody has heard for longer than a start takes."""
-    made = GuardedFedAvg(num_clients=2, num_rounds=1, key_metric="val_dice", split_validation=False)
+    made = GuardedFedAvg(
+        num_clients=2, num_rounds=1, key_metric="val_dice", task={"name": "brats18"}, split_validation=False
+    )
     moments = iter([0.0])
     made._heartbeats = Heartbeats(30.0, lambda: next(moments, TIMING.site_start_s + 1))
     return made
