@@ -23,8 +23,10 @@ from fedmed.analysis.evaluation.evaluation_cases import validation_cases
 from fedmed.analysis.evaluation.trained_model import open_model
 from fedmed.command_line import read_experiment
 from fedmed.core.cli import run_script
+from fedmed.core.names import LEDGER
 from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.data.prepared.cache import Caching
+from fedmed.privacy.ledger import read_ledger
 from fedmed.runs.run_folder import RunFolder
 from fedmed.runs.training_curves import weighted_mean
 from model import BratsSegResNet
@@ -179,9 +181,11 @@ def test_the_filter_ran_and_the_summary_does_not_flatter_it(runs: Runs, place: P
     torch.manual_seed(0)
     first = BratsSegResNet().state_dict()
     moved = torch.cat([(value - first[name]).flatten() for name, value in weights(run, "last").items()])
-    sites = 2
-    # each site draws .8 n values with replacement, and a value stays where it was if all sites miss it
-    assert (moved != 0).float().mean().item() == pytest.approx(1 - math.exp(-0.8 * sites), abs=0.02)
+    shares = [entry.facts["released_share"] for entry in read_ledger(run.path / LEDGER).entries]
+    assert len(shares) == (sites := 2)
+    assert shares == pytest.approx([1 - math.exp(-0.8)] * sites, abs=0.04)  # .8 n values drawn with replacement
+    missed_by_all = math.prod(1 - share for share in shares)  # such a value stays where it was
+    assert (moved != 0).float().mean().item() == pytest.approx(1 - missed_by_all, abs=0.005)
     steps, gamma, noise_var = 2, 1e-4, 0.5
     laplace = 2 * gamma / noise_var * steps  # scale of the noise on a value that a site sends
     assert moved.abs().max() > steps * gamma  # an update without noise is clipped to this
