@@ -58,14 +58,19 @@ def of(data: Path) -> list[object]:
 
 
 class Begun:
-    """A run of job.py, watched from outside; when the block around it ends, nothing of it is left."""
+    """A run of job.py, watched from outside; when the block around it ends, nothing of it is left.
 
-    def __init__(self, run: Path, *arguments: object) -> None:
+    Args:
+        run: the run folder, as it will be.
+        project: the copy of the project that is started.
+    """
+
+    def __init__(self, run: Path, *arguments: object, project: Path = ROOT) -> None:
         self.folder = RunFolder(run)
         self._said = run.parent / f"said-{time.monotonic_ns()}.txt"
         run.parent.mkdir(parents=True, exist_ok=True)
         shown = (self._said, self._said)
-        self.process = scripts.begin(ROOT / "job.py", *arguments, cwd=run.parent, variables=variables(), shown=shown)
+        self.process = scripts.begin(project / "job.py", *arguments, cwd=run.parent, variables=variables(), shown=shown)
 
     def __enter__(self) -> "Begun":
         return self

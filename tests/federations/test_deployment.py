@@ -181,7 +181,7 @@ def test_a_deployed_run_leaves_the_same_run_folder_but_for_what_only_sites_know(
     deployed: Path, simulated: Path
 ) -> None:
     ours, theirs = ({path.name for path in run.iterdir()} for run in (deployed, simulated))
-    assert theirs - ours == {"dataset_splits.json"}
+    assert theirs - ours == {"dataset_splits.json", "data_audit.txt"}
     assert ours - theirs == {"job.json"}
     assert RunFolder(deployed).read_json("dataset_stats") == {}
     assert RunFolder(deployed).read_json("status")["status"] == "finished"

@@ -2,12 +2,11 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import ssl
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +15,8 @@ import pytest
 import torch
 
 import job
+from fedmed.core.cli import run_script
 from fedmed.core.names import BEST, LAST
-from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.environments.flare.admin_session import admin_session
 from fedmed.environments.flare.federation_project import Federation
 from fedmed.environments.flare.local_federation import LocalFederation, free_port, running
@@ -25,39 +24,51 @@ from fedmed.environments.flare.provisioning import provision
 from fedmed.environments.flare.startup_kit import user_kit
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.runs.run_folder import RunFolder
-from tests.federations.simulator import launch
+from tests.federations import launch
+from tests.federations.launch import Begun
 
 pytestmark = pytest.mark.federation
 
 SITES = ("north", "west")
 LEAD = "lead@fedmed.org"
 JOB = ("--site_names", ",".join(SITES), "--learning_rate", 1e-3, "--seed", 3)
-SPARES = ("--min_clients", 1, "--site_silence", 8)
+ROUND_TIMEOUT_S = 20
+SPARES = ("--min_clients", 1, "--site_silence", 12, "--round_timeout", ROUND_TIMEOUT_S)
 
 SPOIL = '''
+import time
+from pathlib import Path
+
 import numpy as np
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_constant import FLContextKey
 
+HERE = Path(__file__).parent
+
 
 class Spoil(Filter):
-    """A site's own filter that ruins what jobs of one name send: NaN, another shape, a thousand times too large."""
+    """A site's own filter, by the name of the job: it ruins what is sent (NaN, another shape, a thousand times too
+    large), or holds it back until there is no file any more that says so, as a site does that is slow and alive."""
 
     def process(self, shareable, fl_ctx):
-        if fl_ctx.get_prop(FLContextKey.JOB_META)["name"] != "spoilt":
-            return shareable
-        dxo = from_shareable(shareable)
-        first = next(iter(dxo.data))
-        ruin = [
-            lambda: {**dxo.data, first: dxo.data[first] * np.nan},
-            lambda: {**dxo.data, first: dxo.data[first].ravel()},
-            lambda: {name: values * 1000 for name, values in dxo.data.items()},
-        ]
-        number = shareable.get_header("current_round")
-        if dxo.data_kind == "WEIGHT_DIFF" and number < len(ruin):
-            dxo.data = ruin[number]()
+        dxo, number = from_shareable(shareable), shareable.get_header("current_round")
+        name = fl_ctx.get_prop(FLContextKey.JOB_META)["name"]
+        if dxo.data_kind == "WEIGHT_DIFF" and name == "spoilt" and number < 3:
+            dxo.data = self._ruined(dxo.data, number)
+        if dxo.data_kind == "WEIGHT_DIFF" and name == "spared" and (HERE / f"hold-{number}").exists():
+            (HERE / f"held-{number}").touch()
+            while (HERE / f"hold-{number}").exists():
+                time.sleep(0.1)
         return dxo.update_shareable(shareable)
+
+    def _ruined(self, data, number):
+        first = next(iter(data))
+        if number == 0:
+            return {**data, first: data[first] * np.nan}
+        if number == 1:
+            return {**data, first: data[first].ravel()}
+        return {name: values * 1000 for name, values in data.items()}
 '''
 SCOPE = {"scopes": [{"name": "own", "task_result_filters": [{"path": "spoil.Spoil", "args": {}}]}]}
 
@@ -69,9 +80,17 @@ class Federated:
         self.place, self.members, self.variables = place, members, variables
         self.kit = members.kits[LEAD]
 
-    def submit(self, *options: object) -> "Submitted":
-        environment = ["--env", "prod", "--startup_kit", self.kit]
-        return Submitted(self.place, [*JOB, *environment, "--artifacts", self.place / "artifacts", *options])
+    def submit(self, name: str, *options: object) -> Begun:
+        environment = ["--env", "prod", "--startup_kit", self.kit, "--artifacts", self.place / "artifacts"]
+        return Begun(self.run(name), *JOB, *environment, "--job_name", name, *options)
+
+    def resume(self, name: str) -> str:
+        """Go on with a run to its end; what was said."""
+        with Begun(self.run(name), "--resume", self.run(name)) as begun:
+            return begun.end()
+
+    def run(self, name: str) -> Path:
+        return self.place / "artifacts" / f"{name}-001"
 
     def processes_of(self, name: str) -> list[psutil.Process]:
         """Of the server or a site: FLARE's own, and those of jobs."""
@@ -89,39 +108,10 @@ class Federated:
         self.members.start(name, self.variables[name])
 
 
-class Submitted:
-    """job.py in a process of its own, and what it says."""
-
-    def __init__(self, place: Path, arguments: list[object]) -> None:
-        self._said = place / f"said-{time.monotonic_ns()}.txt"
-        with self._said.open("w") as output:
-            self.process = subprocess.Popen(
-                launch.command(*arguments), env=launch.variables(), stdout=output, stderr=subprocess.STDOUT
-            )
-
-    @property
-    def said(self) -> str:
-        return self._said.read_text()
-
-    def wait_for(self, words: str, patience_s: float = 120) -> None:
-        deadline = time.monotonic() + patience_s
-        while words not in self.said:
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.1)
-
-    def end(self, code: int = 0) -> str:
-        assert self.process.wait(timeout=200) == code, self.said
-        return self.said
-
-
 @pytest.fixture(scope="module")
 def federated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federated]:
     place = tmp_path_factory.mktemp("faults")
-    data = place / "data"
-    make_phantom(data, data / "datalist", sites=2, cases=1, validation=1, size=(32, 32, 32))
-    for number, site in enumerate(SITES, start=1):
-        (data / "datalist" / f"site-{number}.json").rename(data / "datalist" / f"{site}.json")
+    data = launch.small_data(place / "data", *SITES)
     federation = Federation("localhost", free_port(), SITES, {LEAD: "lead"}, storage=place / "store")
     kits = provision(federation, place / "kits")
     (kits["west"] / "local" / "privacy.json").write_text(json.dumps({**SCOPE, "default_scope": "own"}))
@@ -141,14 +131,12 @@ def federated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federated]:
 @pytest.fixture(scope="module")
 def together(federated: Federated) -> dict[str, RunFolder]:
     """Two jobs at once, of which the site ``west`` spoils one."""
-    begun = [federated.submit("--num_rounds", 4, "--job_name", name) for name in ("honest", "spoilt")]
-    for submitted in begun:
-        submitted.end()
-    return {name: run_of(federated, name) for name in ("honest", "spoilt")}
-
-
-def run_of(federated: Federated, name: str) -> RunFolder:
-    return RunFolder(federated.place / "artifacts" / f"{name}-001")
+    with contextlib.ExitStack() as stack:
+        names = ("honest", "spoilt")
+        begun = {name: stack.enter_context(federated.submit(name, "--num_rounds", 4)) for name in names}
+        for submitted in begun.values():
+            submitted.end()
+    return {name: submitted.folder for name, submitted in begun.items()}
 
 
 def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
@@ -168,13 +156,6 @@ def rounds_of(run: RunFolder, site: str) -> set[int]:
     table = run.history()
     with_update = table[(table["site"] == site) & table["train_loss"].notna()]
     return set(with_update["round"]) - {number for number, name in refused(run) if name == site}
-
-
-def eventually(holds: Callable[[], bool], patience_s: float = 60) -> bool:
-    deadline = time.monotonic() + patience_s
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return holds()
 
 
 def test_two_jobs_at_once_both_end_well_and_do_not_mix(together: dict[str, RunFolder]) -> None:
@@ -200,16 +181,16 @@ def test_updates_of_nan_of_another_shape_or_far_too_large_are_refused_by_the_sit
 def test_the_server_dies_and_the_run_goes_on_after_its_last_round(
     federated: Federated, together: dict[str, RunFolder]
 ) -> None:
-    begun = federated.submit("--num_rounds", 4, "--job_name", "resumed")
-    begun.wait_for("round 2/4")
-    federated.kill("localhost")
-    federated.start("localhost")
-    assert "started anew" in begun.end(code=1)
-    run = run_of(federated, "resumed")
+    with federated.submit("resumed", "--num_rounds", 4) as begun:
+        begun.wait_for("round 2/4")
+        federated.kill("localhost")
+        federated.start("localhost")
+        assert "started anew" in begun.end(code=1)
+    run = begun.folder
     assert f"--resume {run.path}" in begun.said
     with admin_session(user_kit(federated.kit)) as admin:
         federated.members.wait_for_sites(admin)
-    said = Submitted(federated.place, ["--resume", run.path]).end()
+    said = federated.resume("resumed")
     assert "resumed after round 2 of 4" in said or "resumed after round 3 of 4" in said
     for name in (BEST, LAST):
         torch.testing.assert_close(weights(run, name), weights(together["honest"], name), rtol=0, atol=0)
@@ -220,25 +201,24 @@ def test_the_server_dies_and_the_run_goes_on_after_its_last_round(
 
 
 def test_a_straggler_is_left_out_and_heard_again_and_a_site_that_dies_is_spared(federated: Federated) -> None:
-    begun = federated.submit(
-        "--num_rounds", 9, "--aggregation_epochs", 3, "--job_name", "spared", *SPARES, "--round_timeout", 5
-    )
-    begun.wait_for("round 1/9")
-    of_job = [each for each in federated.processes_of("west") if "worker_process" in " ".join(each.cmdline())]
-    of_job[0].send_signal(signal.SIGSTOP)
-    begun.wait_for("without west: no answer within 5 s")
-    of_job[0].send_signal(signal.SIGCONT)
-    run = run_of(federated, "spared")
-    assert eventually(lambda: bool(rounds_of(run, "west") - {1}))  # it is asked again, and answers in time
-    federated.kill("west")
-    begun.wait_for("without west: no sign of life")
-    begun.process.kill()  # and the launcher's machine is switched off
-    begun.process.wait()
+    """West holds its answer back in the second round, and in the sixth, in which it dies."""
+    hold = {number: federated.place / "of west" / f"hold-{number - 1}" for number in (2, 6)}
+    for path in hold.values():
+        path.touch()
+    with federated.submit("spared", "--num_rounds", 7, *SPARES) as begun:
+        begun.wait_for(f"without west: no answer within {ROUND_TIMEOUT_S} s")
+        hold[2].unlink()
+        launch.until((federated.place / "of west" / "held-5").exists)  # it was asked again, and not in vain
+        federated.kill("west")
+        begun.wait_for("without west: no sign of life")
+        os.kill(begun.pid, signal.SIGKILL)  # and the launcher's machine is switched off
+        begun.process.join()
     federated.start("west")
-    Submitted(federated.place, ["--resume", run.path]).end()
+    federated.resume("spared")
+    run = begun.folder
     assert run.status == "finished"
-    assert rounds_of(run, "north") == set(range(1, 10))
-    assert rounds_of(run, "west") <= set(range(1, 9)) - {2}
+    assert rounds_of(run, "north") == set(range(1, 8))
+    assert {1} < rounds_of(run, "west") <= {1, 3, 4, 5}
     with admin_session(user_kit(federated.kit)) as admin:
         federated.members.wait_for_sites(admin)  # west is there again, for the next job
 
@@ -252,13 +232,13 @@ def test_strangers_are_not_let_in(federated: Federated, tmp_path: Path, capsys: 
         members = LocalFederation(other, kits, log, scratch)
         members.start("stranger", federated.variables["north"])
         try:
-            assert eventually(lambda: log.exists() and "CERTIFICATE_VERIFY_FAILED" in log.read_text())
+            launch.until(lambda: log.exists() and "CERTIFICATE_VERIFY_FAILED" in log.read_text())
             with admin_session(user_kit(federated.kit)) as admin:
                 assert "stranger" not in admin.sites()
         finally:
             members.end()
     given = ["--env", "prod", "--startup_kit", kits["stranger@fedmed.org"], "--site_names", "stranger"]
-    assert job.main([*map(str, given), "--artifacts", str(tmp_path / "artifacts")]) == 2
+    assert run_script(job.main, [*map(str, given), "--artifacts", str(tmp_path / "artifacts")]) == 2
     assert "does not take the certificate" in capsys.readouterr().err
     assert not (tmp_path / "artifacts").exists()
 

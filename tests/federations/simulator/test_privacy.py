@@ -1,4 +1,7 @@
-"""Formal mechanisms in real runs: what is booked, what stays at the sites, and the stop within the budget."""
+"""Formal mechanisms in real runs: what is booked, what stays at the sites, and the stop within the budget.
+
+One of the runs also shows when and where the global model is scored: every second round, each site on its own cases.
+"""
 
 import json
 import subprocess
@@ -22,11 +25,11 @@ LINES: Mapping[str, tuple[object, ...]] = {
     # two steps a round at sample rate 1/2: two rounds come to 7.4, three to 9.0
     "patients": (
         *("--num_rounds", 5, "--privacy", "dpsgd", "--dp_noise_multiplier", 1, "--batch_size", 2),
-        *("--dp_max_epsilon", 8, "--validation", "every"),
+        *("--dp_max_epsilon", 8),
     ),
     "sites": (
-        *("--num_rounds", 2, "--privacy", "gaussian", "--dp_target_epsilon", 50, "--dp_clip", 0.1),
-        *("--dp_release_metrics", "--dp_send_diagnostics"),
+        *("--num_rounds", 3, "--privacy", "gaussian", "--dp_target_epsilon", 50, "--dp_clip", 0.1),
+        *("--dp_release_metrics", "--dp_send_diagnostics", "--validate_every", 2),
     ),
 }
 
@@ -34,7 +37,8 @@ LINES: Mapping[str, tuple[object, ...]] = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("privacy")
-    make_phantom(place / "data", place / "data" / "datalist", sites=2, cases=4, validation=2, size=(40, 40, 32))
+    made = {"sites": 2, "cases": 4, "validation": 2, "size": (40, 40, 32), "validation_lists": "per_site"}
+    make_phantom(place / "data", place / "data" / "datalist", **made)  # type: ignore[arg-type]
     return place
 
 
@@ -105,6 +109,18 @@ def test_what_was_asked_for_leaves_and_is_called_unprotected(runs: Runs, place: 
     assert {"val_dice", "train_loss", "privacy_epsilon"} <= tags(run, "site-2")
     assert "UNPROTECTED" in done.stdout
     assert "gaussian, formal: epsilon" in (run.path / "summary.txt").read_text()
+
+
+def test_the_model_is_scored_every_second_round_and_at_the_end_by_each_site_on_its_own_cases(
+    runs: Runs, place: Path
+) -> None:
+    shown, history = runs["sites"].stdout, folder(place, "sites").history()
+    scored = history.dropna(subset=["val_dice"])
+    assert sorted(set(scored["round"])) == [0, 2, 3]
+    assert (scored["val_cases"] == 2).all()
+    assert sorted(set(history.dropna(subset=["train_loss"])["round"])) == [1, 2, 3]
+    assert "its share" not in shown
+    assert shown.count("val_dice      -") == 1
 
 
 def test_a_machine_with_a_policy_refuses_a_job_that_asks_for_less(place: Path) -> None:

@@ -4,19 +4,16 @@ Its task and its algorithm are put beside the package's own in a copy of the pro
 """
 
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 
 from fedmed.core.lines import json_lines
 from fedmed.core.names import LAST, LAST_OWN, RECORDS, SITES
 from tests.federations import launch
+from tests.federations.launch import Begun
 
 TOY = Path(__file__).parents[2] / "toy"
 ROUNDS = 3
@@ -34,24 +31,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def started(project: Path, said: Path, *arguments: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(project / "job.py"), *map(str, arguments)]
-    with said.open("wb") as output:
-        return subprocess.Popen(command, env=launch.variables(), stdout=output, stderr=subprocess.STDOUT, cwd=project)
-
-
-def run(project: Path, place: Path) -> list[object]:
+def run(place: Path) -> list[object]:
     usual = ["--task", "toy_task", "--batch_norm", "--algorithm", "toy_algorithm", "--num_rounds", ROUNDS]
     return [*usual, "--n_clients", 2, "--aggregation_epochs", 2, "--artifacts", place]
-
-
-def killed(process: subprocess.Popen[bytes]) -> None:
-    """As when the power fails: all processes are gone at once."""
-    root = psutil.Process(process.pid)
-    for each in (family := [*root.children(recursive=True), root]):
-        each.kill()
-    psutil.wait_procs(family, timeout=30)
-    process.wait()
 
 
 def models(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
@@ -61,17 +43,13 @@ def models(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 
 def test_killed_and_resumed_it_ends_with_the_same_bits_and_extras_are_counted(project: Path, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole" / "run-001", tmp_path / "cut" / "run-001"
-    said = tmp_path / "said.txt"
-    assert started(project, said, *run(project, whole.parent)).wait(timeout=300) == 0, said.read_text()
-    begun = started(project, tmp_path / "begun.txt", *run(project, cut.parent))
-    deadline = time.monotonic() + 200
-    while not json_lines(cut / RECORDS):  # the first round is completed
-        assert begun.poll() is None, (tmp_path / "begun.txt").read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    killed(begun)
-    assert started(project, said, "--resume", cut).wait(timeout=300) == 0, said.read_text()
-    assert "resumed after round" in said.read_text()
+    with Begun(whole, *run(whole.parent), project=project) as begun:
+        begun.end()
+    with Begun(cut, *run(cut.parent), project=project) as begun:
+        begun.wait_for_a_round()
+        begun.cut_off()
+    with Begun(cut, "--resume", cut, project=project) as begun:
+        assert "resumed after round" in begun.end()
     found, expected = models(cut), models(whole)
     for model in expected:
         torch.testing.assert_close(found[model], expected[model], rtol=0, atol=0)
