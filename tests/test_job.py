@@ -103,7 +103,7 @@ BAD = {
         ["--env", "poc", "--privacy", "gaussian", "--dp_noise_multiplier", "1", "--insecure_seeded_noise"],
         "take --env sim",
     ),
-    "no port": (["--env", "poc", "--port", "70000"], "--port 70000"),
+    "no port": (["--env", "poc", "--port", "70000"], "--port is 70000"),
     "no dataset folder": (["--dataset_base_dir", "/nowhere/at all"], "/nowhere/at all does not exist"),
     "site without a list": (["--n_clients", "3"], "site-3"),
     "crop not divisible": (["--roi_size", "30", "32", "32"], "divisible by 8"),

@@ -34,7 +34,9 @@ class Poc(Environment):
     workspace: Path | None = option(None, "folder for FLARE's own workspace, which is then kept after the run")
 
     def __post_init__(self) -> None:
-        expect(self.port is None or 0 < self.port < 65536, "port", self.port, "a number from 1 to 65535")
+        expect(
+            self.port is None or 0 <= self.port < 65536, "port", self.port, "a number from 0, which is any, to 65535"
+        )
 
     def check(self, experiment: ExperimentView) -> None:
         refuse_seeded_noise(experiment)

@@ -137,7 +137,7 @@ class Aggregation:
         return update
 
     def _checked(self, update: Update) -> dict[str, np.ndarray]:
-        """What the algorithm combined, in the types of the global model.
+        """The update that the algorithm combined, in the types of the global model.
 
         Raises:
             RuntimeError: it has other entries or shapes, or values that are not finite.
