@@ -114,7 +114,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_round(phantom: Path, 
     launch.until(lambda: said.exists() and "round 2/4" in said.read_text())
     fill(Path(f"/proc/{process.pid}/root{disk}") / "filler")
     assert process.wait(timeout=launch.PATIENCE_S) == 0
-    assert codes.read_text().split() == ["1", "0"], said.read_text()
+    assert codes.read_text().split() == ["1", "0"], said.read_text() + Path(f"{said}-again").read_text()
     assert "No space left on device" in said.read_text().splitlines()[-1]
     assert "Traceback" not in said.read_text()
     again = Path(f"{said}-again").read_text()
