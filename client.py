@@ -21,7 +21,6 @@ from fedmed.core.settings import Data
 from fedmed.core.site_folder import run_name
 from fedmed.core.site_scores import CASES, is_figure
 from fedmed.data.audit import duplicates_exchange
-from fedmed.environments.flare import polling
 from fedmed.environments.step_progress import StepReport
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import read_ledger, site_ledger
@@ -33,11 +32,9 @@ ABORTED = "request to abort the job"
 
 def main(experiment_file: str, code: str) -> None:
     """Take part in the job that this file describes and that was made with the code of this fingerprint."""
-    context = flare.init()
+    flare.init()
     expect_code(code)
     experiment = _experiment(Path(experiment_file))
-    if experiment.performance.poll_s:
-        polling.shorten(context, experiment.performance.poll_s)
     site = LocalSite(experiment, flare.get_site_name(), experiment.run_id or flare.get_job_id())
     reports = os.environ.get(REPORTS_VARIABLE)
     site.on_step = StepReport(Path(reports), site.site, time.monotonic) if reports else None

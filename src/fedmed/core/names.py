@@ -18,9 +18,6 @@ RUN_VARIABLE = "FEDMED_RUN"
 REPORTS_VARIABLE = "FEDMED_REPORTS"
 """The folder where a site writes the error that ended it, for the launcher on the same machine."""
 
-PERSISTENT_VARIABLE = "FEDMED_SITES_PERSIST"
-"""Set where each site of a simulation has a process of its own for the whole run."""
-
 # files of a run folder
 BEST, LAST = "best_global_model.pt", "last_global_model.pt"
 BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"

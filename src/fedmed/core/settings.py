@@ -87,7 +87,8 @@ class Performance:
     )
     num_workers: int = option(0, "further processes of a site that prepare cases; 0 is a thread beside the training")
     poll_s: float = option(
-        0.05, "seconds between two looks for a message, four times as many for a task; 0: FLARE's own"
+        0.05,
+        "seconds between two looks of the server for a result, four times as many of a site for a task; 0: FLARE's own",
     )
 
     def __post_init__(self) -> None:

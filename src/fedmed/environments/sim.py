@@ -14,7 +14,7 @@ import torch
 
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.core.lines import whole_lines
-from fedmed.core.names import CROSS_SITE_RESULTS, LOG, PERSISTENT_VARIABLE, RECORDS, SERVER, SIMULATED
+from fedmed.core.names import CROSS_SITE_RESULTS, LOG, RECORDS, SERVER, SIMULATED
 from fedmed.core.options import expect_at_least, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.core.timing import TIMING
@@ -113,7 +113,6 @@ class Sim(Environment):
             command = self._command(export_job(experiment, Path(staging)), workspace, scratch, experiment)
             running = self.threads or experiment.training.n_clients
             variables = site_variables(experiment, running, scratch, folder)
-            variables[PERSISTENT_VARIABLE] = "1" if running == experiment.training.n_clients else ""
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=scratch, env=variables,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
