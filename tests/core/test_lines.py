@@ -1,5 +1,7 @@
 """Files of lines that grow while they are read: nobody sees a part of a line, and nothing is read twice."""
 
+import multiprocessing
+import resource
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,19 @@ def test_objects_are_appended_and_a_half_written_one_is_left_out(path: Path) -> 
     assert json_lines(path) == [{"round": 0}, {"round": 1, "words": "Zürich\nGenève"}]
     write_json_lines(path, [{"round": 9}])
     assert json_lines(path) == [{"round": 9}]
+
+
+def _add_on_a_disk_that_fills_up(path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    with pytest.raises(OSError, match=r"records\.jsonl"):
+        append_json_line(path, {"text": "x" * 200})
+    append_json_line(path, {"round": 2})  # there is room for less
+
+
+def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_that_the_next_one_is_added_to(path: Path) -> None:
+    append_json_line(path, {"round": 1})
+    process = multiprocessing.get_context("fork").Process(target=_add_on_a_disk_that_fills_up, args=(path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert json_lines(path) == [{"round": 1}, {"round": 2}]

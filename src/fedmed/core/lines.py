@@ -1,5 +1,6 @@
 """Files of lines that grow while they are read: whole lines from an offset on, and one line appended."""
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -33,11 +34,22 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def append_json_line(path: Path, content: Mapping[str, Any]) -> None:
-    """Add one object as a line, and sync it to the disk."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(content) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Add one object as a line, and sync it to the disk.
+
+    Raises:
+        OSError: it cannot be written whole; the message names ``path``, and nothing of it is left, which the next line
+            would be added to.
+    """
+    line = (json.dumps(content) + "\n").encode()
+    with path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(before)
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_json_lines(path: Path, contents: Sequence[Mapping[str, Any]]) -> None:
