@@ -142,10 +142,10 @@ class Algorithm(Plugin, ABC):
     """The contract. Subclasses are frozen dataclasses whose fields are the algorithm's options."""
 
     SENDS_EXTRAS: ClassVar[str] = ""
-    """What a site sends beside its update, in words; no privacy mechanism covers it, so each refuses it."""
+    """The arrays that a site sends beside its update, in words; no privacy mechanism covers it, so each refuses it."""
 
     RESULT: ClassVar[Literal["global", "own", "both"]] = "global"
-    """Whose models are the run's result: the server's, each site's own (scored and kept at the site), or both."""
+    """The models that are the run's result: the server's, each site's own (scored and kept at the site), or both."""
 
     def check(self, experiment: ExperimentView) -> None:
         """Also refuses that own models leave whole where some of their entries are private.

@@ -3,7 +3,7 @@
 import errno
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a disk, a quota or a file system says that takes no more."""
+"""Error numbers of a disk, a quota or a file system that takes no more."""
 
 
 class InputError(ValueError):

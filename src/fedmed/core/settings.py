@@ -135,7 +135,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Faults:
-    """By default every site must answer in every round, and a run without one of them ends."""
+    """The behaviour of a round without some sites. By default every site must answer, and a run without one ends."""
 
     min_clients: int | None = option(
         None, "usable updates that a round needs; a site that dies, fails or is late is left out (default: all answer)"

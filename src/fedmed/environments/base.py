@@ -12,7 +12,7 @@ from fedmed.runs.run_folder import RunFolder
 
 
 class RoundWatcher(Protocol):
-    """Whoever follows a run while it goes on."""
+    """The follower of a run that goes on."""
 
     def record(self, record: dict[str, Any]) -> None:
         """Take in the server's record of a round, as soon as it is written."""

@@ -11,7 +11,7 @@ from fedmed.privacy.ledger import Step
 
 Accountant = Literal["rdp", "prv"]
 TOLERANCE = 0.005
-"""By how much of the target a calibrated history may stay below it."""
+"""Share of the target by which a calibrated history may stay below it."""
 
 
 def epsilon_of(history: Sequence[Step], delta: float, accountant: Accountant = "rdp") -> float:

@@ -75,13 +75,13 @@ class Mechanism(Plugin, ABC):
     """A mechanism's contract. Subclasses are frozen dataclasses whose fields are the mechanism's options."""
 
     UNIT: ClassVar[Literal["none", "patient", "site's update"]]
-    """Whose presence the mechanism hides."""
+    """The unit whose presence the mechanism hides."""
 
     GUARANTEE: ClassVar[Literal["none", "heuristic", "formal"]]
-    """Whether a theorem stands behind it."""
+    """The kind of guarantee; a theorem stands behind a formal one."""
 
     ASSUMPTIONS: ClassVar[tuple[str, ...]] = ()
-    """What the guarantee rests on, a sentence each."""
+    """The assumptions of the guarantee, a sentence each."""
 
     dp_max_epsilon: float | None = None
     dp_send_diagnostics: bool = False

@@ -25,7 +25,7 @@ _BIT_NOISE = 3.0
 
 _RATE, _QUANTILE = 0.05, 0.5
 _ROOM = 10.0
-"""How many times an adaptive clip may be above or below the one that was given, lest noisy bits run away with it."""
+"""Largest factor by which an adaptive clip may be above or below the given one, lest noisy bits run away with it."""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def _tried(what: str, look: Callable[[], tuple[Level, str]]) -> Check:
 
 
 def _versions(requirements: Path) -> tuple[Level, str]:
-    """Whatever computes must be what the others have: other versions round otherwise, or speak otherwise."""
+    """The versions of all that computes must be those of the others, as other ones round or speak otherwise."""
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", requirements.read_text(encoding="utf-8"), re.MULTILINE))
     wrong = [f"{name} {there or 'missing'}" for name, v in pinned.items() if (there := _installed(name)) != v]
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"

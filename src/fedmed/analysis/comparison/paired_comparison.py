@@ -113,7 +113,7 @@ def _tables(cases: pd.DataFrame, metric: Metric) -> dict[str, pd.DataFrame]:
 
 
 def _paired(subject: pd.DataFrame, reference: pd.DataFrame, differences: pd.DataFrame) -> PairedTest | None:
-    """By case, the mean over the targets where both have a value."""
+    """Paired test of the cases' means over the targets for which both runs have a value."""
     both = differences.notna()
     a, b = (table[differences.columns].where(both).mean(axis=1).dropna() for table in (subject, reference))
     return paired_test(a, b.loc[a.index]) if len(a) else None

@@ -31,7 +31,7 @@ class EvaluationCases:
 
     @property
     def site_of(self) -> dict[str, str]:
-        """By case name the one site whose list names it, or ``SHARED``."""
+        """The one site whose list names a case, or ``SHARED``, by case name."""
         sites: dict[str, list[str]] = {case.name: [] for case in self.cases}
         for site, cases in self.of_site.items():
             for case in cases:

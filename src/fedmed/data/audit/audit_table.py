@@ -12,7 +12,7 @@ from fedmed.data.audit.site_audit import Progress, SiteAudit
 from fedmed.data.targets import class_numbers
 
 MOST_FINDINGS = 8
-"""As many of a site are written out; all of them are in the JSON."""
+"""Largest number of findings of a site that are written out; all of them are in the JSON."""
 
 MANY_CASES = 50
 """From so many on an audit takes long enough to be watched."""
@@ -121,7 +121,7 @@ def _class_line(audit: SiteAudit) -> list[str]:
 
 
 def class_counts(audit: SiteAudit) -> dict[str, dict[str, int]]:
-    """By split, the number of cases of each class, 0 where there is none; cases with a target error are left out."""
+    """Number of cases of each class by split, 0 where there is none; cases with a target error are left out."""
     names, found = audit.rules.classes or (), dict[str, Counter[str]]()
     for audited in audit.cases:
         counts = found.setdefault(audited.split, Counter())

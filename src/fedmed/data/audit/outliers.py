@@ -18,7 +18,7 @@ FAR = 5.0
 """Robust z-score beyond which a case is an outlier."""
 
 MOST_NAMES = 3
-"""As many of the cases that are far are named."""
+"""Largest number of far cases that are named."""
 
 NORMAL = NormalDist().inv_cdf(0.75)
 """The median absolute deviation of a normal distribution whose standard deviation is 1."""

@@ -20,7 +20,7 @@ from fedmed.runs.run_folder import RunFolder
 
 ENDED, COMPLETED = "FINISHED:", "FINISHED:COMPLETED"
 ABNORMAL = "FINISHED:ABNORMAL"
-"""How FLARE calls a job, too, whose server ended well while it never heard of the end at a site that is lost."""
+"""FLARE's word for a job, too, whose server ended well while it never heard of the end at a site that is lost."""
 
 RUNNING = "RUNNING"
 JOB = "job"

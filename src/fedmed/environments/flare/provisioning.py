@@ -46,7 +46,7 @@ _RIGHTS = {
     "member": {"view": "any"},
 }
 SITES_RIGHTS = {role: {**rights, "shell_commands": "none"} for role, rights in _RIGHTS.items()}
-"""What a site lets FLARE's roles do there: what FLARE's default does, without the commands that read files of the site
+"""The rights of FLARE's roles at a site: what FLARE's default does, without the commands that read files of the site
 (``shell_commands``: cat, tail, grep), as its logs name cases and paths."""
 
 _SCHEDULE = {"min_schedule_interval": 1.0, "max_schedule_interval": 10.0, "max_schedule_count": 400}
