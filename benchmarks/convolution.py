@@ -17,8 +17,8 @@ import torch
 from monai.losses import DiceLoss
 from torch import nn
 
+from fedmed.core.cpu_convolution import use_cpu_convolutions
 from fedmed.core.memory_format import use_channels_last
-from fedmed.core.quick_convolution import use_quick_convolutions
 from model import BratsSegResNet
 
 REPEATS = 7
@@ -88,7 +88,7 @@ def step() -> Work:
 def show(name: str, plain: nn.Module, x: torch.Tensor, work: Work, now: Clock) -> None:
     """Print a row; both forms run in turn, so that other work on the machine meets both."""
     quick = copy.deepcopy(plain)
-    use_quick_convolutions(quick)
+    use_cpu_convolutions(quick)
     least = [float("inf"), float("inf")]
     for _ in range(REPEATS):
         for place, model in enumerate((plain, quick)):

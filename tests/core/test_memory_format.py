@@ -8,8 +8,8 @@ from monai.networks.nets import ResNet
 from torch import nn
 from torch.nn import functional as F
 
+from fedmed.core.cpu_convolution import CPUConv3d
 from fedmed.core.memory_format import ChannelsLastGroupNorm, channels_last, prepare_network, use_channels_last
-from fedmed.core.quick_convolution import QuickConv3d
 from fedmed.core.settings import Performance
 from model import BratsSegResNet, BratsUNet
 
@@ -143,7 +143,7 @@ def test_where_it_is_used(speed: Performance, device: torch.device, expected: bo
     assert channels_last(speed, device) is expected
 
 
-@pytest.mark.parametrize(("device", "layer"), [(CPU, QuickConv3d), (GPU, nn.Conv3d)], ids=str)
+@pytest.mark.parametrize(("device", "layer"), [(CPU, CPUConv3d), (GPU, nn.Conv3d)], ids=str)
 def test_a_network_is_prepared_for_its_device(device: torch.device, layer: type) -> None:
     network = BratsSegResNet()
     before = {name: values.clone() for name, values in network.state_dict().items()}

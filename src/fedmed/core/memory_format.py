@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fedmed.core.quick_convolution import use_quick_convolutions
+from fedmed.core.cpu_convolution import use_cpu_convolutions
 from fedmed.core.settings import Performance
 
 _FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -35,7 +35,7 @@ def prepare_network(model: nn.Module, speed: Performance, device: torch.device) 
     if channels_last(speed, device):
         use_channels_last(model)
     if device.type == "cpu":
-        use_quick_convolutions(model)
+        use_cpu_convolutions(model)
 
 
 def use_channels_last(model: nn.Module) -> None:

@@ -1,7 +1,11 @@
-"""3D convolutions of one volume on CPUs, in the form in which PyTorch computes them quickly.
+"""Convolutions on CPUs: right in bfloat16 and quick in float32, where PyTorch's own way to oneDNN is not.
 
-PyTorch unfolds a small volume into a matrix of every voxel's neighbours where oneDNN would be several times faster: in
-float32, at a batch of 1, and where channels * depth * height is at most 20,480. A batch of two always goes to oneDNN,
+In bfloat16, oneDNN's gradient of the weights reads memory that nobody has written, and in some sizes writes beyond its
+own, where a kernel's edge is longer than the output's: 3x3x3 over two slices is such a case. So what lands there is
+computed in float32; it is small. Seen with PyTorch 2.13.0 on AVX512-BF16, for kernels of 3 and 5 and sizes to 9.
+
+In float32, PyTorch unfolds a small volume into a matrix of every voxel's neighbours where oneDNN would be several times
+faster: at a batch of 1, and where channels * depth * height is at most 20,480. A batch of two always goes to oneDNN,
 and the two halves of a volume are one.
 """
 
@@ -10,24 +14,34 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def use_quick_convolutions(model: nn.Module) -> None:
-    """Make every plain ``nn.Conv3d`` of a network a :class:`QuickConv3d`. In place.
+def use_cpu_convolutions(model: nn.Module) -> None:
+    """Make every plain ``nn.Conv2d`` and ``nn.Conv3d`` of a network one of the two below. In place.
 
     The layers stay the same objects with the same parameters and hooks, so the state dict stays what it was.
     """
+    kinds = {nn.Conv2d: CPUConv2d, nn.Conv3d: CPUConv3d}
     for module in model.modules():
-        if type(module) is nn.Conv3d:
-            module.__class__ = QuickConv3d
+        if type(module) in kinds:
+            module.__class__ = kinds[type(module)]
 
 
-class QuickConv3d(nn.Conv3d):
+class CPUConv2d(nn.Conv2d):
+    """An ``nn.Conv2d`` that computes in float32 what bfloat16 would get wrong under autocast."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return in_float32(self, x) if is_wrong_in_bfloat16(self, x) else super().forward(x)
+
+
+class CPUConv3d(nn.Conv3d):
     """An ``nn.Conv3d`` with the same numbers, but for rounding, in whichever exact form is quick for its input.
 
-    It is PyTorch's own layer wherever that is quick or no other form applies: on GPUs, under autocast, for batches,
-    for groups, and for padding other than with a number of zeros.
+    It is PyTorch's own layer wherever that is quick and right or no other form applies: on GPUs, under autocast, for
+    batches, for groups, and for padding other than with a number of zeros.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if is_wrong_in_bfloat16(self, x):
+            return in_float32(self, x)
         if not isinstance(self.padding, str) and self._known(x) and self._is_slow(x):
             if self._is_pointwise() and x.is_contiguous(memory_format=torch.channels_last_3d):
                 return pointwise(x, self.weight, self.bias)
@@ -54,6 +68,24 @@ class QuickConv3d(nn.Conv3d):
     def _is_pointwise(self) -> bool:
         """True where every output voxel comes from the one input voxel at its place."""
         return self.kernel_size == self.stride == (1, 1, 1) and self.padding == (0, 0, 0)
+
+
+def is_wrong_in_bfloat16(layer: nn.Conv2d | nn.Conv3d, x: torch.Tensor) -> bool:
+    """True where autocast on a CPU would have oneDNN convolve with a kernel that is longer than the output somewhere.
+
+    The output's edges are taken as those of padding that keeps the size, the only one with which errors were seen.
+    """
+    if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return False
+    edges = zip(x.shape[2:], layer.kernel_size, layer.stride, strict=True)
+    return any(-(-size // stride) < kernel for size, kernel, stride in edges)
+
+
+def in_float32(layer: nn.Conv2d | nn.Conv3d, x: torch.Tensor) -> torch.Tensor:
+    """The layer's output in autocast's type, computed in float32."""
+    with torch.autocast("cpu", enabled=False):
+        y: torch.Tensor = layer._conv_forward(x.float(), layer.weight, layer.bias)
+    return y.to(torch.get_autocast_dtype("cpu"))
 
 
 def pointwise(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

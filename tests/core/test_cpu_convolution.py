@@ -1,4 +1,4 @@
-"""The quick forms of a 3D convolution give PyTorch's numbers, wherever they are taken, and are left out elsewhere."""
+"""Convolutions on CPUs give PyTorch's numbers in every form, and those of float32 where bfloat16 is wrong."""
 
 import copy
 import io
@@ -9,8 +9,15 @@ import torch
 from monai.networks.nets import SegResNet, UNet
 from torch import nn
 
-from fedmed.core import quick_convolution
-from fedmed.core.quick_convolution import QuickConv3d, in_halves, pointwise, use_quick_convolutions
+from fedmed.core import cpu_convolution
+from fedmed.core.cpu_convolution import (
+    CPUConv2d,
+    CPUConv3d,
+    in_halves,
+    is_wrong_in_bfloat16,
+    pointwise,
+    use_cpu_convolutions,
+)
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last_3d}
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-13}
@@ -59,7 +66,7 @@ def assert_same(found: list[torch.Tensor], expected: list[torch.Tensor], toleran
 
 def quick(layer: nn.Module) -> nn.Module:
     made = copy.deepcopy(layer)
-    use_quick_convolutions(made)
+    use_cpu_convolutions(made)
     return made
 
 
@@ -72,7 +79,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             names.append(form.__name__)  # type: ignore[attr-defined]
             return form(*args)  # type: ignore[operator]
 
-        monkeypatch.setattr(quick_convolution, form.__name__, noted)
+        monkeypatch.setattr(cpu_convolution, form.__name__, noted)
     return names
 
 
@@ -175,10 +182,35 @@ def test_only_plain_3d_convolutions_change() -> None:
     class Own(nn.Conv3d):
         pass
 
-    others = [nn.Conv2d(1, 1, 3), nn.ConvTranspose3d(1, 1, 3), Own(1, 1, 3), nn.Linear(1, 1)]
-    model = nn.Sequential(nn.Conv3d(1, 1, 3), *others)
-    use_quick_convolutions(model)
-    assert [type(each) for each in model] == [QuickConv3d, *map(type, others)]
+    others = [nn.Conv1d(1, 1, 3), nn.ConvTranspose3d(1, 1, 3), Own(1, 1, 3), nn.Linear(1, 1)]
+    model = nn.Sequential(nn.Conv3d(1, 1, 3), nn.Conv2d(1, 1, 3), *others)
+    use_cpu_convolutions(model)
+    assert [type(each) for each in model] == [CPUConv3d, CPUConv2d, *map(type, others)]
+
+
+@pytest.mark.parametrize(("size", "stride"), [((2, 1, 1), 1), ((2, 4, 4), 1), ((1, 4), 1), ((4, 1), 2), ((7, 1, 4), 2)])
+def test_gradients_of_what_is_shorter_than_the_kernel_are_those_of_float32(size: tuple[int, ...], stride: int) -> None:
+    torch.manual_seed(0)
+    kind = nn.Conv2d if len(size) == 2 else nn.Conv3d
+    layer, x = kind(8, 8, 3, stride, padding=1), torch.randn(2, 8, *size)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = quick(layer)(x)
+        made = quick(layer)
+        _, _, *found = numbers(made, x)
+    assert y.dtype == torch.bfloat16
+    upstream = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1)).double()
+    exact = layer.double()
+    expected = torch.autograd.grad(exact(x.double()), list(exact.parameters()), upstream)
+    assert_same([each.double() for each in found], list(expected), 1e-6)
+
+
+@pytest.mark.parametrize(("size", "stride"), [((3, 3, 3), 1), ((8, 8), 2)])
+def test_what_is_as_long_as_the_kernel_stays_in_bfloat16(size: tuple[int, ...], stride: int) -> None:
+    kind = nn.Conv2d if len(size) == 2 else nn.Conv3d
+    layer, x = quick(kind(8, 8, 3, stride, padding=1)), torch.randn(2, 8, *size)
+    assert not is_wrong_in_bfloat16(layer, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not is_wrong_in_bfloat16(layer, x)
 
 
 def test_a_layer_on_another_device_is_left_to_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
