@@ -19,7 +19,7 @@ def use_cpu_convolutions(model: nn.Module) -> None:
 
     The layers stay the same objects with the same parameters and hooks, so the state dict stays what it was.
     """
-    kinds = {nn.Conv2d: CPUConv2d, nn.Conv3d: CPUConv3d}
+    kinds: dict[type[nn.Module], type[nn.Module]] = {nn.Conv2d: CPUConv2d, nn.Conv3d: CPUConv3d}
     for module in model.modules():
         if type(module) in kinds:
             module.__class__ = kinds[type(module)]
