@@ -43,6 +43,9 @@ CROSS_SITE = "cross_site"
 
 # the server's run directory in FLARE
 LAST_FILE, BEST_FILE = "FL_global_model.pt", "best_FL_global_model.pt"
+MODELS = "app_server"
+"""The folder of the models, in the server's run directory."""
+
 CROSS_SITE_RESULTS = Path("cross_site_val") / "cross_val_results.json"
 """FLARE's scores of every model at every site, written at the end of the job."""
 
@@ -64,6 +67,12 @@ EXTRAS = "extras"
 
 MESSAGE = "message"
 """In the meta of the server's model: the arrays that its algorithm sends beside the weights."""
+
+TRAINS = "trains"
+"""In the meta of the server's model: the sites that train in the round; the others score."""
+
+WITHHELD = "withheld"
+"""In the meta of a site's result: it trained, and lets nothing of it out."""
 
 TRAINING_CASES = "training_cases"
 """In the meta of a site's result: the number of its training cases, where counts may leave the site."""

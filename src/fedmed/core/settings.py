@@ -19,7 +19,8 @@ CENTRAL_SITE = "site-All"
 class Training:
     """The settings that decide the numbers, whatever the task and the algorithm."""
 
-    n_clients: int = option(4, "sites; 1 is centralised training on site-All.json. All take part in every round")
+    n_clients: int = option(4, "sites; 1 is centralised training on site-All.json")
+    sites_per_round: int | None = option(None, "sites that train in a round, drawn anew each round (default: all)")
     site_names: str | None = option(
         None, "the sites' names, with commas between them (default: site-1, site-2, ...; site-All where it is one)"
     )
@@ -44,6 +45,10 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size", "validate_every"):
             expect_at_least(name, getattr(self, name), 1)
+        if self.sites_per_round is not None:
+            sites = self.n_clients
+            fits = 1 <= self.sites_per_round <= sites
+            expect(fits, "sites_per_round", self.sites_per_round, f"1 to {sites}, the number of sites")
         expect(self.n_clients <= 10_000, "n_clients", self.n_clients, "at most 10000")
         if self.site_names is not None:
             self._check_site_names(self.site_names)
@@ -160,14 +165,15 @@ class Faults:
         ratio = self.max_update_ratio
         expect(ratio == 0 or 1 < ratio < float("inf"), "max_update_ratio", ratio, "0, or a finite number above 1")
 
-    def check_sites(self, sites: int) -> None:
-        """Refuse to wait for more sites than there are.
+    def check_sites(self, sites: int, sites_per_round: int | None = None) -> None:
+        """Refuse to wait for more sites than there are, or than train in a round.
 
         Raises:
             InputError: ``min_clients`` is above their number.
         """
-        given = self.min_clients
-        expect(given is None or given <= sites, "min_clients", given, f"at most the {sites} sites of the run")
+        given, most = self.min_clients, sites_per_round or sites
+        which = f"{most} sites that train in a round" if sites_per_round else f"{most} sites of the run"
+        expect(given is None or given <= most, "min_clients", given, f"at most the {which}")
 
     def spares(self, sites: int) -> bool:
         """True where a round may end without one of so many sites."""

@@ -32,6 +32,16 @@ class RoundQuorum:
         """Note that a site has answered, whatever it said."""
         self._answered.add(site)
 
+    def failed(self, site: str, why: str) -> None:
+        """Note that a site will not answer."""
+        self.answered(site)
+        self.absent[site] = why
+
+    @property
+    def is_broken(self) -> bool:
+        """True where every site must answer and one cannot."""
+        return self.needed is None and bool(self.absent)
+
     @property
     def awaited(self) -> list[str]:
         """The sites that were asked and have not answered."""

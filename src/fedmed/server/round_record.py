@@ -1,7 +1,6 @@
 """The server's record of one round: each site's scores and ledger entry, the time, and the bytes moved."""
 
 import math
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -22,13 +21,14 @@ class RoundRecord:
         sites: the sites to which it is sent.
         size: its bytes, with what the algorithm sends beside.
         split: True where the sites share the work of scoring it.
+        now: the time in seconds from some moment on.
     """
 
-    def __init__(self, number: int, sites: Iterable[str], size: int, split: bool) -> None:
+    def __init__(self, number: int, sites: Iterable[str], size: int, split: bool, now: float = 0.0) -> None:
         self.number, self.split, self.best = number, split, False
         self.entries: dict[str, Entry] = {}
         self.scores: dict[str, dict[str, float]] = {}
-        self._began = time.time()
+        self._began = now
         self._bytes = {site: {"received": size, "sent": 0} for site in sites}
 
     def take(self, site: str, metrics: Mapping[str, Any] | None, sent: int) -> None:
@@ -51,11 +51,11 @@ class RoundRecord:
         self.entries[site] = entry
         return None
 
-    def document(self, **facts: Any) -> dict[str, Any]:
+    def document(self, now: float, **facts: Any) -> dict[str, Any]:
         """The record as JSON values, with further facts."""
         return {
             "round": self.number,
-            "seconds": round(time.time() - self._began, 3),
+            "seconds": round(now - self._began, 3),
             "best": self.best,
             "split": self.split,
             "privacy": {site: asdict(entry) for site, entry in sorted(self.entries.items())},

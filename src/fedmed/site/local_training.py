@@ -171,6 +171,11 @@ class LocalSite:
         shared = self.entries.shared(self.experiment.algorithm.private)
         return only(self.side.outgoing(self.own_model(), received), shared.names)
 
+    def update(self, received: Weights) -> dict[str, np.ndarray]:
+        """The differences of :meth:`outgoing` to what the server sent, in the model's own types."""
+        sent = self.outgoing(received)
+        return {name: np.asarray(values.numpy() - received[name].numpy()) for name, values in sent.items()}
+
     def extras(self) -> Extras:
         """The arrays that the algorithm sends beside the update.
 

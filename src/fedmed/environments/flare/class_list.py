@@ -10,8 +10,7 @@ from pathlib import Path
 from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
 
 SERVERS_CLASSES = (
-    "fedmed.environments.flare.aggregator.GuardedAggregator",
-    "fedmed.environments.flare.controller.GuardedFedAvg",
+    "fedmed.environments.flare.controller.FederationController",
     "fedmed.environments.flare.cross_site_workflow.GlobalModels",
     "fedmed.environments.flare.first_weights.FirstWeights",
 )

@@ -108,7 +108,7 @@ def _run_site_script(path: Path, code: str) -> None:
     """Name the project's executor in a site's configuration, in the place of FLARE's, which takes any command."""
     config = json.loads(path.read_text(encoding="utf-8"))
     for entry in config["executors"]:
-        kept = {name: entry["executor"]["args"][name] for name in ("params_exchange_format", "params_transfer_type")}
-        arguments = {"experiment": AT_THE_SITE, "code": code, **kept}
+        exchange = entry["executor"]["args"]["params_exchange_format"]
+        arguments = {"experiment": AT_THE_SITE, "code": code, "params_exchange_format": exchange}
         entry["executor"] = {"path": f"{SiteScript.__module__}.{SiteScript.__name__}", "args": arguments}
     path.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")

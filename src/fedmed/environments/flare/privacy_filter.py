@@ -1,4 +1,4 @@
-"""FLARE's filter round a privacy mechanism on updates: the last thing that a site's result passes."""
+"""FLARE's filter round a privacy mechanism on updates, for a site's own scope, which no job can change."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,14 @@ from fedmed.core.names import EXTRAS, LEDGER, PRIVACY
 from fedmed.core.registry import rebuilt
 from fedmed.environments.flare.result_meta import known_meta, without_metrics
 from fedmed.privacy.base import Mechanism, ReleaseContext
-from fedmed.privacy.booking import booked
-from fedmed.privacy.ledger import open_site_ledger, site_ledger
-from fedmed.privacy.release_guard import refuse_other_form, split_update
+from fedmed.privacy.release import release
 
 
 class PrivacyFilter(Filter):
     """Checks a result, has the mechanism act on it, books it in the site's ledger, and only then lets it leave.
 
-    Whatever goes wrong, nothing leaves; the result that was given is not changed. A site's own FLARE scope may name it
-    too, in ``local/privacy.json``, and then no job can drop it.
+    Whatever goes wrong, nothing leaves; the result that was given is not changed. A job's own mechanism acts in the
+    site's process before (:mod:`fedmed.site.site`); this one is named in a site's ``local/privacy.json``.
 
     Args:
         mechanism: the mechanism's name and options, as in the experiment file.
@@ -71,17 +69,13 @@ class PrivacyFilter(Filter):
         """
         if dxo.data_kind != DataKind.WEIGHT_DIFF:
             raise InputError(f"The result is of kind {dxo.data_kind}; only weight differences may leave.")
-        if (dxo.meta or {}).get(EXTRAS):
-            raise InputError("The result holds arrays of its algorithm beside the update, which nothing covers.")
-        update, passed = split_update(dxo.data, self.statistics, formal=mechanism.GUARANTEE == "formal")
         context, job = self._context(dxo, shareable, fl_ctx), self.run_id or str(fl_ctx.get_job_id())
-        ledger = open_site_ledger(context.site, job, mechanism.document(), self.ledger_name)
-        released = mechanism.release(update, context, ledger)
-        refuse_other_form(update, released.update)
-        entry = booked(released, context, ledger, mechanism, sorted(passed))
-        ledger.save(site_ledger(context.site, job, self.ledger_name))
-        meta = self._meta(dxo.meta or {}, mechanism, entry.travelling(mechanism.dp_send_diagnostics))
-        return DXO(DataKind.WEIGHT_DIFF, data={**released.update, **passed}, meta=meta)
+        extras = (dxo.meta or {}).get(EXTRAS)
+        released = release(
+            dxo.data, mechanism, context, job, statistics=self.statistics, extras=extras, ledger_name=self.ledger_name
+        )
+        meta = self._meta(dxo.meta or {}, mechanism, released.entry.travelling(mechanism.dp_send_diagnostics))
+        return DXO(DataKind.WEIGHT_DIFF, data=released.update, meta=meta)
 
     def _meta(self, meta: Mapping[str, Any], mechanism: Mechanism, entry: dict[str, Any]) -> dict[str, Any]:
         known = dict(meta)

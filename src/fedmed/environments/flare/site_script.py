@@ -16,14 +16,12 @@ class SiteScript(ClientAPIExecutor):
         experiment: the path of the experiment's file at the site.
         code: the fingerprint of the code that the job was made with.
         params_exchange_format: of the model's parameters in the script, as FLARE calls it.
-        params_transfer_type: whether the script's answer travels whole or as a difference.
     """
 
-    def __init__(self, experiment: str, code: str, params_exchange_format: str, params_transfer_type: str) -> None:
+    def __init__(self, experiment: str, code: str, params_exchange_format: str) -> None:
         super().__init__(
             ExecutionMode.IN_PROCESS,
             task_script_path=str(script("client")),
             task_script_args=f"{quote(experiment)} {code}",  # FLARE splits them at white space
             params_exchange_format=params_exchange_format,
-            params_transfer_type=params_transfer_type,
         )

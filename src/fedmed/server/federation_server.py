@@ -1,0 +1,321 @@
+"""The server of a federation: whom it asks, what it makes of their answers, and when a round is complete.
+
+It knows no transport and no clock: whoever carries its questions hands in the answers, the failures and the time. A run
+is the comparison of the sites' data, its rounds, and the scoring of the last model. Rounds count from 0, as in FLARE.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from fedmed.core.entries import Entries
+from fedmed.core.files import write_whole
+from fedmed.core.messages import Answer, Kind, Question
+from fedmed.core.names import BEST_FILE, EVENTS, LAST_FILE, MODELS, RECORDS
+from fedmed.core.registry import rebuilt
+from fedmed.core.timing import TIMING
+from fedmed.core.weights import Weights, load_weights, payload, save_weights
+from fedmed.data.audit.duplicates_exchange import OVERLAPS, REFUSED_DATA, compare, shares
+from fedmed.data.audit.finding import errors_of
+from fedmed.privacy.ledger import Entry
+from fedmed.server.aggregation import Aggregation, UnusableUpdate
+from fedmed.server.best_model import BestModel
+from fedmed.server.checkpoint import BestFile, Checkpoint, Checkpoints
+from fedmed.server.heartbeats import Heartbeats
+from fedmed.server.plan import ServerPlan
+from fedmed.server.quorum import RoundQuorum
+from fedmed.server.round_record import RoundRecord
+from fedmed.server.site_sample import drawn
+
+WITHHELD = "the site did not let it out; its own log says why"
+
+
+class DataRefused(RuntimeError):
+    """The sites' data cannot be used together."""
+
+
+class ServerFiles(NamedTuple):
+    """The server's folders.
+
+    Attributes:
+        run: of the job: the records, the comparison of data, the models and the events.
+        state: of the run, where it outlives the job: the checkpoint.
+    """
+
+    run: Path
+    state: Path
+
+    @property
+    def models(self) -> Path:
+        return self.run / MODELS
+
+
+class FederationServer:
+    """A run at the server, from its first question to its last.
+
+    It is used in turns of :meth:`next`, any number of :meth:`take`, :meth:`fail` and :meth:`heard` until
+    :meth:`is_complete`, and :meth:`close`. Times are seconds from some moment on.
+
+    Args:
+        first: gives the weights of a run that begins anew.
+        report: gets a line for whatever an operator should read.
+
+    Raises:
+        RuntimeError: another job of the run is at work.
+        InputError: the checkpoint is damaged.
+    """
+
+    def __init__(
+        self,
+        plan: ServerPlan,
+        files: ServerFiles,
+        first: Callable[[], Weights],
+        now: float,
+        report: Callable[[str], object] = print,
+    ) -> None:
+        self.plan, self.files, self._report = plan, files, report
+        self._aggregation = Aggregation(
+            rebuilt("algorithm", plan.algorithm),
+            Entries.from_plain(plan.entries),
+            plan.rounds,
+            len(plan.sites),
+            plan.max_update_ratio,
+        )
+        self._best = BestModel(plan.key_metric, lambda: rebuilt("task", plan.task).figures())
+        self._heartbeats = Heartbeats(plan.site_silence, now)
+        self._booked: dict[str, Entry] = {}
+        self._images: dict[str, Any] = {}
+        self._compared = len(plan.sites) == 1
+        self._rounds, self._over, self._asked = 0, False, False
+        self._open(first)
+
+    def _open(self, first: Callable[[], Weights]) -> None:
+        """Begin the run, or take it up where an earlier job left it."""
+        self.files.models.mkdir(parents=True, exist_ok=True)
+        self.checkpoints = Checkpoints(self.files.state)
+        self.checkpoints.hold()
+        earlier = self.checkpoints.load()
+        self.checkpoints.begin(earlier)
+        (self.files.run / RECORDS).symlink_to(self.checkpoints.records)  # for whoever follows or fetches this job's
+        if earlier is None:
+            self._weights: dict[str, np.ndarray] = _arrays(first())
+        else:
+            self._go_on(earlier)
+
+    def _go_on(self, earlier: Checkpoint) -> None:
+        """Begin with the models, the rounds, the ledgers and the algorithm's state that a checkpoint holds."""
+        self._report(f"The run goes on after round {earlier.rounds} of {self.plan.rounds}.")
+        self._rounds, self._weights = earlier.rounds, _arrays(load_weights(earlier.last))
+        save_weights(_tensors(self._weights), self.files.models / LAST_FILE)
+        if earlier.best is not None:
+            save_weights(load_weights(earlier.best.path), self.files.models / BEST_FILE)
+            self._best.restore(earlier.best.score, earlier.best.rounds)
+        for record in earlier.records:
+            self._booked |= {site: Entry.from_plain(entry) for site, entry in record["privacy"].items()}
+        self._aggregation.restore(earlier.algorithm)
+        self.checkpoints.take_over_events(earlier, self.files.run / EVENTS)
+
+    def leave(self) -> None:
+        """The job is over, for good or bad: its folder gets the records themselves in the place of a link to them."""
+        with contextlib.suppress(OSError):  # the link, which stays then, is as good on this machine
+            write_whole(self.files.run / RECORDS, self.checkpoints.records.read_bytes())
+
+    def next(self, present: Iterable[str], now: float) -> Question | None:
+        """The next question, to some or all of the sites that are there; None when the run is over.
+
+        Raises:
+            RoundFailed: too few are there for a round.
+        """
+        if self._over:
+            return None
+        there = sorted(present)
+        lost = {site: self._silence_of(site, now) for site in self._heartbeats.lost(there, now)}
+        kind: Kind = "images" if not self._compared else "score" if self._is_done else "train"
+        self._question = self._made(kind, [site for site in there if site not in lost])
+        enough = len(self._question.training) == self.plan.sites_per_round
+        self._quorum = RoundQuorum(self._question.sites, {} if enough else lost, self.plan.min_clients)
+        if kind != "score":
+            self._quorum.require("the next round", len(self._question.training or self._question.sites), {})
+        size = payload(self._question.weights) + payload(self._question.extras)
+        self._record = RoundRecord(self._rounds, self._question.sites, size, bool(self._question.shares), now)
+        self._deadline = self._deadline_from(now)
+        return self._question
+
+    def _made(self, kind: Kind, sites: list[str]) -> Question:
+        if kind == "images":
+            return Question(kind, self._rounds, tuple(sites))
+        plan, training = self.plan, list[str]()
+        if kind == "train":
+            training = drawn(plan.sites, sites, plan.sites_per_round, plan.seed, self._rounds)
+        self._aggregation.begin(self._weights)
+        beside = self._aggregation.side.message() if kind == "train" else {}
+        extras = {name: np.asarray(values) for name, values in beside.items()}
+        parts = self._shares(training or sites)
+        due = kind == "score" or self._rounds % plan.validate_every == 0
+        asked = training if training and (parts or not due) else sites
+        return Question(kind, self._rounds, tuple(asked), tuple(training), dict(self._weights), parts, extras)
+
+    def _shares(self, sites: list[str]) -> dict[str, tuple[int, int]]:
+        """Each of these sites' part of the validation cases, where all sites of the run list the same ones."""
+        if not self.plan.split_validation or not shares(self._images):
+            return {}
+        return shares({site: self._images[site] for site in sites if site in self._images})
+
+    def _deadline_from(self, now: float) -> float | None:
+        """The end of the round's time; the first question waits for the sites to start, too."""
+        starting = 0.0 if self._asked else TIMING.site_start_s
+        self._asked = True
+        return now + self.plan.round_timeout + starting if self.plan.round_timeout else None
+
+    @property
+    def _is_done(self) -> bool:
+        """True where no further round is to be trained."""
+        return self._rounds >= self.plan.rounds or bool(self._stopped)
+
+    @property
+    def _stopped(self) -> str:
+        """The reason in words where a further round would be one too many for a site's budget."""
+        for site, entry in sorted(self._booked.items()):
+            after_next = entry.epsilon_next
+            if self.plan.max_epsilon is not None and after_next is not None and after_next > self.plan.max_epsilon:
+                return (
+                    f"stopped after {self._rounds} of {self.plan.rounds} rounds: one more would bring epsilon at "
+                    f"{site} to {after_next:.4g}, above the budget of {self.plan.max_epsilon:g}"
+                )
+        return ""
+
+    def _silence_of(self, site: str, now: float) -> str:
+        return f"no sign of life for {self._heartbeats.silent_s(site, now):.0f} s"
+
+    def heard(self, site: str, now: float) -> None:
+        """Note a sign of life of a site."""
+        self._heartbeats.heard(site, now)
+
+    def take(self, site: str, answer: Answer, now: float) -> None:
+        """Take a site's answer to the question that is open; one that nobody awaits changes nothing."""
+        self._heartbeats.heard(site, now)
+        if site not in self._quorum.awaited:
+            self._report(f"{site} answered after its round had ended; its answer is not used.")
+            return
+        self._quorum.answered(site)
+        if self._question.kind == "images":
+            self._images[site] = answer.images
+            return
+        self._record.take(site, answer.metrics, payload(answer.update) + payload(answer.extras))
+        if site in self._question.training:
+            self._take_update(site, answer)
+
+    def _take_update(self, site: str, answer: Answer) -> None:
+        fault = self._record.take_entry(site, answer.entry)
+        if fault:
+            self._report(fault)
+        self._booked |= self._record.entries
+        if answer.withheld:
+            self._aggregation.refuse(site, WITHHELD)
+        elif self.plan.books and site not in self._record.entries:
+            self._aggregation.refuse(site, "it comes without an entry for the privacy ledger")
+        elif not answer.update:
+            self._aggregation.refuse(site, "it holds no parameters")
+        else:
+            try:
+                self._aggregation.add(site, answer.update, answer.steps, answer.cases, answer.extras)
+            except UnusableUpdate as unusable:
+                self._report(str(unusable))
+
+    def refuse(self, site: str, why: str, now: float) -> None:
+        """Take it that a site answered with nothing that can be used."""
+        self._heartbeats.heard(site, now)
+        self._quorum.answered(site)
+        self._aggregation.refuse(site, why)
+
+    def fail(self, site: str, why: str) -> None:
+        """Take it that a site has failed and will not answer the question that is open."""
+        if site in self._quorum.awaited:
+            self._quorum.failed(site, why)
+
+    def is_complete(self, now: float) -> bool:
+        """True where nobody is waited for any longer: all have answered, the time is up, or who has not is lost."""
+        awaited = self._quorum.awaited
+        late = self._deadline is not None and now > self._deadline
+        broken = self._question.kind != "score" and self._quorum.is_broken
+        return late or broken or len(self._heartbeats.lost(awaited, now)) == len(awaited)
+
+    def close(self, now: float) -> None:
+        """End what the open question began: a new model, the record of it and a checkpoint.
+
+        Raises:
+            RuntimeError: the run cannot go on; the message names who is missing or refused, and why.
+        """
+        self._name_the_absent(now)
+        if self._question.kind == "images":
+            self._compare()
+        elif self._question.kind == "train":
+            self._end_round(now)
+        else:
+            self._end_run(now)
+
+    def _name_the_absent(self, now: float) -> None:
+        late = self._deadline is not None and f"no answer within {self.plan.round_timeout} s"
+        lost = self._heartbeats.lost(self._quorum.awaited, now)
+        silent = {site: self._silence_of(site, now) for site in self._quorum.awaited}
+        self._quorum.close({site: why if site in lost or not late else late for site, why in silent.items()})
+
+    def _compare(self) -> None:
+        self._quorum.require("the comparison of the sites' data", len(self._images), {})
+        self._compared = True
+        found = compare(self._images)
+        write_whole(self.files.run / OVERLAPS, (json.dumps(found.document(), indent=2) + "\n").encode())
+        errors = errors_of(found.findings)
+        if errors:
+            raise DataRefused(f"{REFUSED_DATA} {errors[0].sentence}")
+
+    @property
+    def _left_out(self) -> dict[str, str]:
+        """The sites whose update is no part of the round, and why."""
+        return {**self._aggregation.refused, **self._quorum.absent}
+
+    def _end_round(self, now: float) -> None:
+        self._choose_best()
+        self._aggregation.refuse_oversized()
+        try:
+            self._quorum.require(f"round {self._rounds + 1}", self._aggregation.usable, self._left_out)
+            update = self._aggregation.combined()
+        except RuntimeError:
+            self.checkpoints.add(self._record.document(now, refused=self._left_out, failed=True))
+            raise
+        self._weights |= {name: np.asarray(self._weights[name] + change) for name, change in update.items()}
+        self._save(now)
+
+    def _choose_best(self) -> None:
+        """Give the model that was sent a second name, where it is the best so far."""
+        if self._best.update(self._record.scores, self._record.number):
+            self._record.best = True
+            save_weights(_tensors(self._weights), self.files.models / BEST_FILE)
+
+    def _save(self, now: float) -> None:
+        """A round counts once its model and all that belongs to it are on the disk."""
+        last, rounds = self.files.models / LAST_FILE, self._best.rounds
+        save_weights(_tensors(self._weights), last)
+        self.checkpoints.add(self._record.document(now, refused=self._left_out))
+        self._rounds += 1
+        best = None if rounds is None else BestFile(self.files.models / BEST_FILE, self._best.score, rounds)
+        self.checkpoints.save(self._rounds, last, best, self.files.run / EVENTS, self._aggregation.side.state())
+
+    def _end_run(self, now: float) -> None:
+        self._over = True
+        self._choose_best()
+        facts: dict[str, Any] = {"stopped": self._stopped} if self._stopped else {}
+        self.checkpoints.add(self._record.document(now, final=True, unscored=self._left_out, **facts))
+
+
+def _arrays(weights: Weights) -> dict[str, np.ndarray]:
+    return {name: values.numpy() for name, values in weights.items()}
+
+
+def _tensors(weights: Mapping[str, np.ndarray]) -> Weights:
+    return {name: torch.from_numpy(values) for name, values in weights.items()}

@@ -1,0 +1,78 @@
+"""The server's part of an experiment: all that it must know of the run, as values that a job can carry."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fedmed.core.entries import Entries
+from fedmed.core.options import to_plain
+from fedmed.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class ServerPlan:
+    """The plan of a run at the server.
+
+    Attributes:
+        task: the task's name and options, as in the experiment file.
+        algorithm: the algorithm's.
+        entries: the entries of the model by kind, as :meth:`fedmed.core.entries.Entries.plain` describes them.
+        sites: the names of the run's sites.
+        rounds: of the run.
+        key_metric: the metric that chooses the best model, as sites report it.
+        seed: of the experiment, for the draw of a round's sites.
+        sites_per_round: how many sites train in a round; None where all do.
+        validate_every: rounds from one validation to the next.
+        split_validation: True where sites that list the same validation cases share the work of scoring them.
+        max_epsilon: the privacy budget of a site; the run stops before the round that would exceed it.
+        books: True where each update must come with an entry for the privacy ledger.
+        min_clients: as in :class:`fedmed.core.settings.Faults`.
+        round_timeout: seconds; None is no limit.
+        site_silence: seconds after which a site is lost; 0 where sites send no heartbeats.
+        max_update_ratio: largest allowed ratio of an update's norm to the median of the other sites'; 0 is no limit.
+    """
+
+    task: Mapping[str, Any]
+    algorithm: Mapping[str, Any]
+    entries: Mapping[str, Sequence[str]]
+    sites: Sequence[str]
+    rounds: int
+    key_metric: str
+    seed: int = 0
+    sites_per_round: int | None = None
+    validate_every: int = 1
+    split_validation: bool = False
+    max_epsilon: float | None = None
+    books: bool = False
+    min_clients: int | None = None
+    round_timeout: int | None = None
+    site_silence: float = 0.0
+    max_update_ratio: float = 0.0
+
+    @classmethod
+    def of(cls, experiment: Experiment, entries: Entries) -> "ServerPlan":
+        """The plan of an experiment whose network has these entries."""
+        training, faults, mechanism = experiment.training, experiment.faults, experiment.privacy
+        persistent = experiment.environment.processes_persist(experiment)
+        return cls(
+            task={"name": experiment.task.name, **to_plain(experiment.task)},
+            algorithm={"name": experiment.algorithm.name, **to_plain(experiment.algorithm)},
+            entries=entries.plain(),
+            sites=training.sites,
+            rounds=training.num_rounds,
+            key_metric=experiment.task.KEY_METRIC,
+            seed=training.seed,
+            sites_per_round=training.sites_per_round,
+            validate_every=training.validate_every,
+            split_validation=experiment.splits_validation,
+            max_epsilon=mechanism.budget,
+            books=mechanism.GUARANTEE != "none",
+            min_clients=faults.min_clients,
+            round_timeout=faults.round_timeout,
+            site_silence=faults.site_silence if persistent else 0.0,
+            max_update_ratio=faults.max_update_ratio,
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """The plan as JSON values."""
+        return {**asdict(self), "sites": list(self.sites)}
