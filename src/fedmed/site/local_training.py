@@ -220,6 +220,16 @@ class LocalSite:
             raise InputError(f"{self.site} has trained no model of its own yet; expected a round of training before.")
         return self.own
 
+    def own_model_after(self, rounds: int) -> Weights:
+        """The weights after the site's last training of the first ``rounds`` rounds, where sites take turns.
+
+        Raises:
+            InputError: it has none.
+        """
+        if self._rounds is None or self.bench.holder is not self:
+            self._take_up(rounds)
+        return self.own_model()
+
     def score(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
         """:meth:`evaluate` for what a round begins with; it is kept if it is the best of the site's own models."""
         metrics = self.evaluate(shares)
