@@ -51,11 +51,11 @@ def run_pool(experiment: Experiment, choice: PoolChoice, run: Path, folder: RunF
     model = experiment.task.first_model(experiment.training.seed)
     plan = ServerPlan.of(experiment, Entries.of(model))
     files = ServerFiles(run, folder.path / SITES / SERVER)
-    with (folder.path / LOG).open("ab") as log, _workers(experiment, choice, run, arrays, folder, log) as workers:
+    with (folder.path / LOG).open("ab") as lines, _workers(experiment, choice, run, arrays, folder) as workers:
 
         def report(line: str) -> None:
-            log.write(f"server: {line}\n".encode())
-            log.flush()
+            lines.write(f"server: {line}\n".encode())
+            lines.flush()
 
         server = FederationServer(plan, files, model.state_dict, time.monotonic(), report)
         try:
@@ -68,7 +68,7 @@ def run_pool(experiment: Experiment, choice: PoolChoice, run: Path, folder: RunF
 
 @contextmanager
 def _workers(
-    experiment: Experiment, choice: PoolChoice, run: Path, arrays: Path, folder: RunFolder, log: Any
+    experiment: Experiment, choice: PoolChoice, run: Path, arrays: Path, folder: RunFolder
 ) -> Iterator[Workers]:
     """The workers, which end with the block."""
     sites = experiment.training.sites
@@ -86,7 +86,8 @@ def _workers(
         file, experiment.run_id or folder.name, folder.path / EVENTS, arrays, int(choice.state_gb * 1e9 / count), 0
     )
     repeats = not experiment.faults.spares(experiment.training.sites_per_round or len(sites))
-    workers = Workers(setup, shares_of(cases, count), variables, run, log, repeats=repeats)
+    keep, log = experiment.performance.freed_memory == "keep", folder.path / LOG
+    workers = Workers(setup, shares_of(cases, count), variables, log, repeats=repeats, keep_memory=keep)
     try:
         workers.start()
         yield workers

@@ -4,9 +4,8 @@ It gets messages from the launcher through a pipe and answers there; weights tra
 """
 
 import os
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -115,11 +114,12 @@ def _mapped(path: Path) -> Weights:
     return weights
 
 
-def main(setup_file: str, descriptor: str) -> None:
-    """Work for the launcher at the other end of this descriptor."""
-    setup = WorkerSetup.from_json(Path(setup_file).read_text(encoding="utf-8"))
-    Worker(setup, Connection(int(descriptor))).work()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def work(setup: WorkerSetup, pipe: Connection, variables: Mapping[str, str], log: Path) -> None:
+    """Work for the launcher at the other end of the pipe, in a process that was forked for it."""
+    os.setsid()  # Ctrl-C reaches the launcher alone, which then ends the workers
+    os.environ.update(variables)
+    torch.set_num_threads(int(variables["OMP_NUM_THREADS"]))
+    with log.open("ab", buffering=0) as output:
+        for descriptor in (1, 2):
+            os.dup2(output.fileno(), descriptor)
+    Worker(setup, pipe).work()

@@ -1,6 +1,5 @@
 """The messages between the launcher and the workers of a pool, and a worker's setup."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -65,7 +64,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """A worker's part of a run, in the file that its command line names.
+    """A worker's part of a run.
 
     Attributes:
         experiment: the file of the experiment.
@@ -82,15 +81,3 @@ class WorkerSetup:
     arrays: Path
     state_bytes: int
     sites: int
-
-    def to_json(self) -> str:
-        """The setup as :meth:`from_json` reads it."""
-        return json.dumps(
-            {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> "WorkerSetup":
-        """The setup that :meth:`to_json` wrote."""
-        content = json.loads(text)
-        return cls(**{**content, **{name: Path(content[name]) for name in ("experiment", "events", "arrays")}})

@@ -1,18 +1,16 @@
 """The launcher's side of a pool's worker processes: their shares of the sites, their answers, their deaths."""
 
-import os
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from fedmed.core.code_version import REPOSITORY
-from fedmed.environments.process_tree import ProcessTree
+from fedmed.environments.worker_pool import fork_server
+from fedmed.environments.worker_pool.worker import work
 from fedmed.environments.worker_pool.worker_messages import (
     Answered,
     Ask,
@@ -46,10 +44,10 @@ def shares_of(cases: Mapping[str, int], workers: int) -> list[list[str]]:
 class _Worker:
     """One process, the sites that it still has to do of its last message, and the one that it is at."""
 
-    setup: Path
+    setup: WorkerSetup
     sites: frozenset[str]
     variables: Mapping[str, str]
-    tree: ProcessTree | None = None
+    process: ForkServerProcess | None = None
     pipe: Connection | None = None
     message: Message | None = None
     left: deque[str] = field(default_factory=deque)
@@ -63,9 +61,9 @@ class Workers:
         setup: of each worker, but for its number of sites.
         shares: the sites of each worker.
         variables: the environment variables of each worker.
-        scratch: a folder for their setups.
-        log: gets what they print.
+        log: the file that gets what they print.
         repeats: True where a site whose worker died is asked again; else it has failed.
+        keep_memory: True where they keep what a training step frees for the next one.
     """
 
     def __init__(
@@ -73,43 +71,29 @@ class Workers:
         setup: WorkerSetup,
         shares: Sequence[Sequence[str]],
         variables: Sequence[Mapping[str, str]],
-        scratch: Path,
-        log: IO[bytes],
+        log: Path,
         *,
         repeats: bool,
+        keep_memory: bool,
     ) -> None:
         self._log, self._repeats = log, repeats
-        self._workers = [
-            _Worker(
-                self._written(replace(setup, sites=len(share)), scratch, number), frozenset(share), variables[number]
-            )
-            for number, share in enumerate(shares)
-        ]
+        self._context = fork_server.start(keep_memory=keep_memory)
+        setups = [replace(setup, sites=len(share)) for share in shares]
+        self._workers = [_Worker(*each) for each in zip(setups, map(frozenset, shares), variables, strict=True)]
         self._died: dict[str, int] = {}
 
-    def _written(self, setup: WorkerSetup, scratch: Path, number: int) -> Path:
-        path = scratch / f"worker-{number}.json"
-        path.write_text(setup.to_json(), encoding="utf-8")
-        return path
-
     def start(self) -> None:
-        """Start the processes, which import their libraries meanwhile."""
+        """Start the processes."""
         for worker in self._workers:
             self._start(worker)
 
     def _start(self, worker: _Worker) -> None:
         ours, theirs = Pipe()
-        command = [sys.executable, "-m", f"{__package__}.worker", str(worker.setup), str(theirs.fileno())]
-        path = os.pathsep.join(
-            (str(REPOSITORY / "src"), str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")]))
-        )
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT,
-            env={**worker.variables, "PYTHONPATH": path}, pass_fds=(theirs.fileno(),),
-            start_new_session=True,  # Ctrl-C reaches the launcher alone, which then ends the others
-        )  # fmt: skip
+        how = (worker.setup, theirs, dict(worker.variables), self._log)
+        worker.process = self._context.Process(target=work, args=how, daemon=True)
+        worker.process.start()
         theirs.close()
-        worker.tree, worker.pipe = ProcessTree(process), ours
+        worker.pipe = ours
 
     def send(self, sites: Sequence[str], message: Callable[[tuple[str, ...]], Message]) -> None:
         """Hand every worker a message for those of its sites that are among ``sites``."""
@@ -120,7 +104,7 @@ class Workers:
                 self._hand(worker, message(own))
 
     def _hand(self, worker: _Worker, message: Message) -> None:
-        if worker.pipe is None or worker.tree is None or worker.tree.root.poll() is not None:
+        if worker.pipe is None or worker.process is None or not worker.process.is_alive():
             self._start(worker)
         assert worker.pipe is not None
         worker.message, worker.left, worker.at = message, deque(message.sites), None
@@ -173,9 +157,9 @@ class Workers:
             self._end(worker)
 
     def _end(self, worker: _Worker) -> None:
-        if worker.tree is not None:
-            worker.tree.end()
+        if worker.process is not None:
+            worker.process.kill()  # whatever a site must not lose is written whole or not at all
+            worker.process.join()
         if worker.pipe is not None:
             worker.pipe.close()
-        worker.tree, worker.pipe, worker.at = None, None, None
-        worker.left = deque() if worker.left is None else worker.left
+        worker.process, worker.pipe, worker.at = None, None, None
