@@ -17,7 +17,7 @@ from fedmed.core.errors import reason_of
 from fedmed.core.messages import Answer
 from fedmed.core.settings import Data
 from fedmed.core.timing import TIMING
-from fedmed.core.weights import Weights, load_weights
+from fedmed.core.weights import Weights
 from fedmed.environments.step_progress import Steps
 from fedmed.environments.worker_pool.event_file import EventFile
 from fedmed.environments.worker_pool.worker_messages import (
@@ -25,6 +25,7 @@ from fedmed.environments.worker_pool.worker_messages import (
     Begins,
     Failed,
     GiveOwn,
+    Message,
     Progress,
     ScoreModel,
     WorkerSetup,
@@ -56,22 +57,22 @@ class Worker:
                 message = self.pipe.recv()
             except EOFError:  # the launcher is gone, or wants no more
                 return
+            weights = None if isinstance(message, GiveOwn) or message.weights is None else _mapped(message.weights)
             for name in message.sites:
                 self.pipe.send(Begins(name))
                 try:
-                    self.pipe.send(self._done(message, name))
+                    self.pipe.send(self._done(message, weights or {}, name))
                 except Exception as error:
                     self.pipe.send(Failed(name, reason_of(error)))
 
-    def _done(self, message: Any, name: str) -> Answered:
+    def _done(self, message: Message, weights: Weights, name: str) -> Answered:
         site, events = self._site(name)
         if isinstance(message, GiveOwn):
             own = dict(site.local.own_model_after(message.rounds))
             return Answered(name, Answer(), self._written(own, name))
         if isinstance(message, ScoreModel):
-            site.local.load(load_weights(message.weights))
+            site.local.load(weights)
             return Answered(name, Answer(metrics=site.local.evaluate()), None)
-        weights = {} if message.weights is None else _mapped(message.weights)
         answer = site.answer(replace(message.question, weights=weights))
         events.flush()
         if self.setup.sites > 1:
@@ -110,7 +111,9 @@ class Worker:
 
 
 def _mapped(path: Path) -> Weights:
-    weights: Weights = torch.load(path, mmap=True, weights_only=True)
+    """The weights of a file, of a question or of a model."""
+    content = torch.load(path, mmap=True, weights_only=True)
+    weights: Weights = content.get("model", content)
     return weights
 
 

@@ -34,6 +34,10 @@ class GiveOwn:
     sites: tuple[str, ...]
 
 
+Message = Ask | ScoreModel | GiveOwn
+"""The launcher's messages."""
+
+
 class Begins(NamedTuple):
     """A worker's word that a site's turn has come."""
 

@@ -13,16 +13,13 @@ from fedmed.environments.worker_pool import fork_server
 from fedmed.environments.worker_pool.worker import work
 from fedmed.environments.worker_pool.worker_messages import (
     Answered,
-    Ask,
     Begins,
     Failed,
-    GiveOwn,
+    Message,
     Progress,
-    ScoreModel,
     WorkerSetup,
 )
 
-Message = Ask | ScoreModel | GiveOwn
 Event = Answered | Failed | Progress
 
 
