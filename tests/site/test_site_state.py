@@ -67,10 +67,13 @@ def test_what_followed_on_a_round_that_is_repeated_is_forgotten(state: SiteState
     assert numbers(state) == ["after-3.pt"]
 
 
-def test_a_site_that_missed_rounds_keeps_nothing_that_nobody_can_ask_for(state: SiteState) -> None:
-    state.save(1, content(1))
-    state.save(5, content(5))
-    assert numbers(state) == ["after-5.pt"]
+def test_a_site_that_missed_rounds_can_go_back_to_the_last_one_in_which_it_trained(state: SiteState) -> None:
+    for number in (1, 2, 6):
+        state.save(number, content(number))
+    assert numbers(state) == ["after-2.pt", "after-6.pt"]
+    assert rounds_of(state.load(5)) == 2  # where the server lost the round that led to 6
+    state.save(9, content(9))
+    assert numbers(state) == ["after-6.pt", "after-9.pt"]
 
 
 @pytest.mark.parametrize("size", [0, 10, 0.5])

@@ -107,13 +107,20 @@ class LocalSite:
         Args:
             rounds: how many rounds made what was sent.
         """
-        if self._rounds is None or self._rounds > rounds:
-            self._take_up(rounds)
+        self.take_up(rounds)
         own_entries = only(self.own or {}, self._private)  # before the first training the server's, as at every site
         self.load(self.side.starting_weights({**received, **own_entries}, self.own))
 
-    def _take_up(self, rounds: int) -> None:
-        """Go on where an earlier process of this site stood, or where this one stood before a round was lost."""
+    def take_up(self, rounds: int) -> None:
+        """Be where this site stood after so many rounds: in an earlier process, or before a round was lost.
+
+        At the beginning of a run that is nowhere, and a file says so: a site that is asked to train only later, by
+        another process maybe, has lost nothing.
+        """
+        if self._rounds is None or self._rounds > rounds:
+            self._restore(rounds)
+
+    def _restore(self, rounds: int) -> None:
         self._rounds, found = rounds, self._state.load(rounds) if self._state is not None else None
         if found is None and rounds and self._needs_own_weights:
             raise InputError(
@@ -131,6 +138,8 @@ class LocalSite:
             self.side.restore(content.get("algorithm", {}))
         if self._own_models is not None:
             self._own_models.best = best
+        if found is None and not rounds:
+            self._save_state(0)
 
     @property
     def _needs_own_weights(self) -> bool:

@@ -12,7 +12,7 @@ from fedmed.core.weights import write_tensors
 
 _NAME = re.compile(r"after-(\d+)\.pt")
 _KEPT = 2
-"""The round that the server may still lose, and the one before it."""
+"""The round that the server may still lose, and the last one before it in which the site trained."""
 
 
 class SiteState:
@@ -25,7 +25,8 @@ class SiteState:
         """Keep the state after so many rounds, whole or not at all, and forget those that nobody can ask for."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # an optimiser's state tells of the data
         write_tensors(self.folder / f"after-{rounds}.pt", content)
-        self._remove(number for number in self._rounds() if number <= rounds - _KEPT or number > rounds)
+        earlier = sorted(number for number in self._rounds() if number < rounds)
+        self._remove([*earlier[: 1 - _KEPT], *(number for number in self._rounds() if number > rounds)])
 
     def load(self, rounds: int) -> tuple[int, dict[str, Any]] | None:
         """The latest state that is not after more than so many rounds, and after how many; None where there is none.
