@@ -62,7 +62,8 @@ OURS = ("--preset", "standard", "--cache_dataset", 1, "--crop_to_brain")
 BOTH: Mapping[str, tuple[object, ...]] = {
     "published": PUBLISHED,
     "ours": OURS,
-    "ours, validated every 2 rounds": (*OURS, "--validate_every", 2),
+    "ours in a pool": (*OURS, "--env", "pool"),
+    "ours in a pool, validated every 2 rounds": (*OURS, "--env", "pool", "--validate_every", 2),
 }
 
 

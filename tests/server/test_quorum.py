@@ -70,6 +70,27 @@ def test_who_is_awaited_is_who_was_asked_and_has_not_answered() -> None:
     assert made.absent == {"a": "late", "c": "lost"}
 
 
+def test_a_site_that_failed_is_awaited_no_longer_and_is_absent_with_its_reason() -> None:
+    made = RoundQuorum(SITES, needed=2)
+    made.failed("b", "out of memory")
+    assert made.awaited == ["a", "c"]
+    assert made.absent == {"b": "out of memory"}
+    made.close({"a": "late", "b": "not read", "c": "late"})
+    assert made.absent == {"a": "late", "b": "out of memory", "c": "late"}
+
+
+@pytest.mark.parametrize(("needed", "broken"), [(None, True), (1, False), (3, False)])
+def test_a_round_is_broken_at_once_where_every_site_must_answer_and_one_cannot(
+    needed: int | None, broken: bool
+) -> None:
+    made = RoundQuorum(SITES, needed=needed)
+    assert not made.is_broken
+    made.answered("a")
+    assert not made.is_broken
+    made.failed("b", "out of memory")
+    assert made.is_broken is broken
+
+
 def test_the_message_names_everyone_who_is_missing_and_why() -> None:
     made = quorum(2, "ab", absent={"c": "no sign of life for 40 s"})
     made.close({})

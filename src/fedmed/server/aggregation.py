@@ -10,7 +10,10 @@ from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerS
 from fedmed.core.entries import Entries, only
 from fedmed.core.weights import Update, l2_norm
 from fedmed.server.buffers import combined_buffers, fault_of_variances
-from fedmed.server.update_guard import fault_of, fault_of_kind, oversized
+from fedmed.server.update_guard import fault_of, fault_of_kind, fault_of_sums, oversized
+
+MOST = 2.0**53
+"""The largest number of steps or cases, below which every whole number is a float of its own."""
 
 NO_UPDATE = "No update of this round could be used"
 
@@ -82,23 +85,23 @@ class Aggregation:
         if fault:
             self.refuse(site, fault)
             raise UnusableUpdate(f"The update of {site} is refused: {fault}.")
-        if not isinstance(cases, int) or isinstance(cases, bool) or cases <= 0:
+        if not isinstance(cases, int) or isinstance(cases, bool) or not 0 < cases <= MOST:
             self._uncounted.add(site)
             cases = steps
         arrays = {name: np.asarray(values) for name, values in extras.items()}
-        self._contributions[site] = Contribution(
-            site, only(update, self.entries.trainable), float(steps), float(cases), arrays
-        )
+        trainable = {n: np.asarray(v, self._model[n].dtype) for n, v in only(update, self.entries.trainable).items()}
+        self._contributions[site] = Contribution(site, trainable, float(steps), float(cases), arrays)
         self._buffers[site] = only(update, self.entries.statistics + self.entries.counters)
 
     def _fault(self, update: Update, steps: Any, extras: Mapping[str, Any]) -> str | None:
-        if isinstance(steps, bool) or not isinstance(steps, int | float) or not 0 < steps < float("inf"):
-            return f"it states {steps!r} steps; expected a finite number above 0"
+        if isinstance(steps, bool) or not isinstance(steps, int | float) or not 0 < steps <= MOST:
+            return f"it states {steps!r:.30} steps; expected a number above 0 that steps can reach"
         shapes = {name: np.shape(values) for name, values in only(self._model, self.entries.names).items()}
         fault = (
             fault_of(update, shapes)
             or fault_of_kind(update, self.entries.counters)
             or fault_of_variances(self.entries, self._model, update)
+            or fault_of_sums(self._model, update)
         )
         if fault:
             return fault
@@ -143,7 +146,7 @@ class Aggregation:
             RuntimeError: it has other entries or shapes, or values that are not finite.
         """
         shapes = {name: np.shape(values) for name, values in only(self._model, self.entries.trainable).items()}
-        fault = fault_of(update, shapes)
+        fault = fault_of(update, shapes) or fault_of_sums(self._model, update)
         if fault:
             raise RuntimeError(f"--algorithm {self.algorithm.name} made an update that cannot be used: {fault}.")
         return {name: np.asarray(update[name]).astype(self._model[name].dtype) for name in shapes}

@@ -38,7 +38,8 @@ def combined_buffers(
         mean = np.average(values, axis=0, weights=cases)
         found[name] = (mean - np.asarray(current[name], np.float64)).astype(np.asarray(current[name]).dtype)
     for name in entries.counters:
-        found[name] = np.max(np.stack([np.asarray(update[name]) for update in updates]), axis=0)
+        kind = np.asarray(current[name]).dtype
+        found[name] = np.max(np.stack([np.asarray(update[name], kind) for update in updates]), axis=0)
     return found
 
 

@@ -33,6 +33,8 @@ from fedmed.server.round_record import RoundRecord
 from fedmed.server.site_sample import drawn
 
 WITHHELD = "the site did not let it out; its own log says why"
+NOT_THERE = "it has no part in this job"
+NOT_AWAITED = "it had not answered when the round ended"
 
 
 class DataRefused(RuntimeError):
@@ -134,7 +136,8 @@ class FederationServer:
         if self._over:
             return None
         there = sorted(present)
-        lost = {site: self._silence_of(site, now) for site in self._heartbeats.lost(there, now)}
+        lost = {site: NOT_THERE for site in self.plan.sites if site not in there}
+        lost |= {site: self._silence_of(site, now) for site in self._heartbeats.lost(there, now)}
         kind: Kind = "images" if not self._compared else "score" if self._is_done else "train"
         self._question = self._made(kind, [site for site in there if site not in lost])
         enough = len(self._question.training) == self.plan.sites_per_round
@@ -203,6 +206,13 @@ class FederationServer:
             self._report(f"{site} answered after its round had ended; its answer is not used.")
             return
         self._quorum.answered(site)
+        try:
+            self._read(site, answer)
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+            self._report(f"The answer of {site} cannot be read: {error!r:.200}")
+            self._aggregation.refuse(site, "it is of another form; update the site")
+
+    def _read(self, site: str, answer: Answer) -> None:
         if self._question.kind == "images":
             self._images[site] = answer.images
             return
@@ -228,10 +238,11 @@ class FederationServer:
                 self._report(str(unusable))
 
     def refuse(self, site: str, why: str, now: float) -> None:
-        """Take it that a site answered with nothing that can be used."""
+        """Take it that a site answered with nothing that can be used; where nobody awaits it this changes nothing."""
         self._heartbeats.heard(site, now)
-        self._quorum.answered(site)
-        self._aggregation.refuse(site, why)
+        if site in self._quorum.awaited:
+            self._quorum.answered(site)
+            self._aggregation.refuse(site, why)
 
     def fail(self, site: str, why: str) -> None:
         """Take it that a site has failed and will not answer the question that is open."""
@@ -241,9 +252,11 @@ class FederationServer:
     def is_complete(self, now: float) -> bool:
         """True where nobody is waited for any longer: all have answered, the time is up, or who has not is lost."""
         awaited = self._quorum.awaited
-        late = self._deadline is not None and now > self._deadline
         broken = self._question.kind != "score" and self._quorum.is_broken
-        return late or broken or len(self._heartbeats.lost(awaited, now)) == len(awaited)
+        return self._is_late(now) or broken or len(self._heartbeats.lost(awaited, now)) == len(awaited)
+
+    def _is_late(self, now: float) -> bool:
+        return self._deadline is not None and now > self._deadline
 
     def close(self, now: float) -> None:
         """End what the open question began: a new model, the record of it and a checkpoint.
@@ -260,10 +273,10 @@ class FederationServer:
             self._end_run(now)
 
     def _name_the_absent(self, now: float) -> None:
-        late = self._deadline is not None and f"no answer within {self.plan.round_timeout} s"
-        lost = self._heartbeats.lost(self._quorum.awaited, now)
-        silent = {site: self._silence_of(site, now) for site in self._quorum.awaited}
-        self._quorum.close({site: why if site in lost or not late else late for site, why in silent.items()})
+        awaited = self._quorum.awaited
+        why = f"no answer within {self.plan.round_timeout} s" if self._is_late(now) else NOT_AWAITED
+        silent = {site: self._silence_of(site, now) for site in self._heartbeats.lost(awaited, now)}
+        self._quorum.close({**dict.fromkeys(awaited, why), **silent})
 
     def _compare(self) -> None:
         self._quorum.require("the comparison of the sites' data", len(self._images), {})

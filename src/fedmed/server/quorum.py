@@ -49,7 +49,8 @@ class RoundQuorum:
 
     def close(self, why: Mapping[str, str]) -> None:
         """Nobody is waited for any longer: who has not answered is absent from now on."""
-        self.absent |= {site: why[site] for site in self.awaited}
+        for site in self.awaited:
+            self.failed(site, why[site])
 
     def require(self, round_name: str, usable: int, refused: Mapping[str, str]) -> None:
         """Accept the round or end the run.

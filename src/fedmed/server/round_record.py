@@ -1,5 +1,6 @@
 """The server's record of one round: each site's scores and ledger entry, the time, and the bytes moved."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -46,6 +47,8 @@ class RoundRecord:
             entry = Entry.from_plain(plain)
         except InputError as error:
             return f"{site}: {error}"
+        if not _is_json(entry):
+            return f"{site} sent a ledger entry that cannot be written down; it is not taken over."
         if entry.site != site:
             return f"{site} sent a ledger entry of {entry.site}; it is not taken over."
         self.entries[site] = entry
@@ -67,6 +70,14 @@ class RoundRecord:
 
 def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_json(entry: Entry) -> bool:
+    try:
+        json.dumps(asdict(entry), allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def completes_a_round(record: Mapping[str, Any]) -> bool:

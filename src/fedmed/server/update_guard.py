@@ -17,7 +17,7 @@ def fault_of(arrays: Mapping[str, Any], shapes: Shapes) -> str | None:
         shapes: the shapes that are expected, by name.
     """
     if set(arrays) != set(shapes):
-        missing, strange = sorted(set(shapes) - set(arrays)), sorted(set(arrays) - set(shapes))
+        missing, strange = sorted(set(shapes) - set(arrays)), sorted(map(str, set(arrays) - set(shapes)))
         return f"its parameters differ from the global model's (missing {missing[:3]}, unknown {strange[:3]})"
     return next((fault for name, shape in shapes.items() if (fault := _entry_fault(name, arrays[name], shape))), None)
 
@@ -31,6 +31,14 @@ def _entry_fault(name: str, given: Any, shape: tuple[int, ...]) -> str | None:
     with np.errstate(over="ignore"):  # what overflows in the model's own precision is infinite there
         unusable = ~np.isfinite(values.astype(np.float32))
     return f"{name} holds {int(unusable.sum())} values that are NaN or infinite" if unusable.any() else None
+
+
+def fault_of_sums(model: Mapping[str, Any], update: Mapping[str, Any]) -> str | None:
+    """The first entry of the model that an update would lead beyond the range of its type; None where there is none."""
+    with np.errstate(over="ignore"):
+        sums = ((name, np.asarray(model[name]) + np.asarray(given)) for name, given in update.items())
+        beyond = (name for name, values in sums if not np.isfinite(values.astype(np.asarray(model[name]).dtype)).all())
+        return next((f"{name} would hold values that are infinite" for name in beyond), None)
 
 
 def fault_of_kind(update: Mapping[str, Any], counters: Collection[str]) -> str | None:

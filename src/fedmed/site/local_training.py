@@ -116,17 +116,23 @@ class LocalSite:
         Args:
             rounds: how many rounds made what was sent.
         """
-        if self._rounds is None or self._rounds > rounds or self.bench.holder is not self:
-            self._take_up(rounds)
+        self.take_up(rounds)
         own_entries = only(self.own or {}, self._private)  # before the first training the server's, as at every site
         self.load(self.side.starting_weights({**received, **own_entries}, self.own))
 
-    def _take_up(self, rounds: int) -> None:
-        """Go on where an earlier process of this site stood, or where this one stood before a round was lost."""
+    def take_up(self, rounds: int) -> None:
+        """Be where this site stood after so many rounds: in an earlier process, or before a round was lost.
+
+        At the beginning of a run that is nowhere, and a file says so: a site that is asked to train only later, by
+        another process maybe, has lost nothing.
+        """
+        if self._rounds is None or self._rounds > rounds or self.bench.holder is not self:
+            self._restore(rounds)
+
+    def _restore(self, rounds: int) -> None:
         self._rounds, found = rounds, self._state.load(rounds) if self._state is not None else None
         self.bench.holder = self
-        late = rounds > 0 and self.training.sites_per_round is None  # else it may not have been drawn before
-        if found is None and late and self._needs_own_weights:
+        if found is None and rounds and self._needs_own_weights:
             raise InputError(
                 f"{self.site} keeps nothing of its own model after round {rounds}, with which it would go on; "
                 "restore its state, or start a new run."
@@ -134,7 +140,7 @@ class LocalSite:
         self.side = self.experiment.algorithm.site(self.side.setup)  # a lost round must leave nothing in it
         if found is None:
             self.bench.clear_optimizer()
-            self.own, best, self.fresh_optimizer = None, -math.inf, late
+            self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
         else:
             _, content = found
             self.optimizer.load_state_dict(content["optimizer"])
@@ -142,6 +148,8 @@ class LocalSite:
             self.side.restore(content.get("algorithm", {}))
         if self._own_models is not None:
             self._own_models.best = best
+        if found is None and not rounds:
+            self._save_state(0)
 
     @property
     def _needs_own_weights(self) -> bool:
@@ -226,8 +234,7 @@ class LocalSite:
         Raises:
             InputError: it has none.
         """
-        if self._rounds is None or self.bench.holder is not self:
-            self._take_up(rounds)
+        self.take_up(rounds)
         return self.own_model()
 
     def score(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:

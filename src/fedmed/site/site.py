@@ -32,10 +32,11 @@ class Site:
     def answer(self, question: Question) -> Answer:
         """The answer to a question that this site is asked."""
         self.events.write_epsilon(question.rounds)
-        return self._images() if question.kind == "images" else self._round(question)
+        return self._images(question) if question.kind == "images" else self._round(question)
 
-    def _images(self) -> Answer:
-        """Keyed hashes of this site's images, where they may leave it."""
+    def _images(self, question: Question) -> Answer:
+        """Keyed hashes of this site's images, where they may leave it; a job's first question to all sites."""
+        self.local.take_up(question.rounds)
         if self._mechanism.withholds_metrics:
             return Answer(metrics={CASES: 0}, images={})
         return Answer(metrics={CASES: len(self.local.audit.cases)}, images=self.local.images())

@@ -13,7 +13,7 @@ from fedmed.site.state_memory import StateMemory
 
 _NAME = re.compile(r"after-(\d+)\.pt")
 _KEPT = 2
-"""The state after a round that the server may still lose, and the one before it."""
+"""The round that the server may still lose, and the last one before it in which the site trained."""
 
 
 class SiteState:
@@ -30,9 +30,8 @@ class SiteState:
         """Keep the state after so many rounds, whole or not at all, and forget those that nobody can ask for."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # an optimiser's state tells of the data
         write_tensors(self.folder / f"after-{rounds}.pt", content)
-        numbers = sorted(self._rounds())
-        self._remove([number for number in numbers if number <= rounds][:-_KEPT])
-        self._remove(number for number in numbers if number > rounds)
+        earlier = sorted(number for number in self._rounds() if number < rounds)
+        self._remove([*earlier[: 1 - _KEPT], *(number for number in self._rounds() if number > rounds)])
 
     def hold(self, rounds: int, content: Mapping[str, Any]) -> None:
         """Hold in memory what :meth:`save` was given; the caller lets go of it."""

@@ -77,6 +77,7 @@ def test_every_class_of_every_job_is_allowed_and_each_that_is_listed_is_needed(
     [
         ("a", "nvflare.app_common.executors.client_api_executor.ClientAPIExecutor"),  # runs any command
         ("a", "fedmed.core.files.write_whole"),
+        ("a", "fedmed.environments.flare.privacy_filter.PrivacyFilter"),  # of a site's own scope alone
         ("server.org", "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor"),  # may be told to unpickle
         ("server.org", "model.BratsSegResNet"),
     ],

@@ -1,31 +1,186 @@
-"""The server's controller: a heartbeat is a sign of the site that sent it, whatever it says."""
+"""FLARE's controller carries: questions and answers come out as they went in, and what is no answer reaches the server."""
 
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import nvflare.client as flare
 import pytest
+import torch
 from nvflare.apis.fl_constant import ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 
+import client
+from fedmed.core.messages import Answer, Question
 from fedmed.core.names import HEARTBEAT_TOPIC
 from fedmed.core.timing import TIMING
-from fedmed.environments.flare.controller import GuardedFedAvg
-from fedmed.server.heartbeats import Heartbeats
+from fedmed.environments.flare import controller as module
+from fedmed.environments.flare.controller import FederationController, answer_of, model_of
+from fedmed.server.federation_server import FederationServer, ServerFiles
+from fedmed.server.plan import ServerPlan
+
+WEIGHTS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array(4)}
+PLAN = ServerPlan(
+    task={"name": "brats18"},
+    algorithm={"name": "fedavg"},
+    entries={"trainable": ["w"], "statistics": [], "counters": ["n"]},
+    sites=["site-1", "site-2"],
+    rounds=1,
+    key_metric="val_dice",
+    site_silence=30.0,
+)
+
+
+def over_the_wire(model: FLModel) -> FLModel:
+    """The model as FLARE hands it on at the other side."""
+    arrived: FLModel = FLModelUtils.from_shareable(FLModelUtils.to_shareable(model))
+    return arrived
+
+
+def train_question(**changed: Any) -> Question:
+    told: dict[str, Any] = {
+        "kind": "train",
+        "rounds": 3,
+        "sites": ("site-1",),
+        "training": ("site-1", "site-2"),
+        "weights": WEIGHTS,
+        "shares": {"site-1": (0, 2), "site-2": (1, 2)},
+        "extras": {"control": np.ones(3, np.float32)},
+    }
+    return Question(**{**told, **changed})
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        train_question(),
+        train_question(training=("site-2",), shares={}, extras={}),
+        train_question(kind="score", training=(), extras={}),
+        Question("images", 3, ("site-1",)),
+    ],
+    ids=["train", "train elsewhere", "score", "images"],
+)
+def test_a_question_arrives_as_it_was_asked(question: Question, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flare, "is_train", lambda: question.kind == "train")
+    arrived = client.question_of(over_the_wire(model_of(question)), "site-1")
+    assert (arrived.kind, arrived.rounds, arrived.sites) == (question.kind, question.rounds, ("site-1",))
+    assert (arrived.training, dict(arrived.shares)) == (question.training, dict(question.shares))
+    for given, found in ((question.weights, arrived.weights), (question.extras, arrived.extras)):
+        assert set(given) == set(found)
+        assert all(np.array_equal(found[name], values) for name, values in given.items())
+
+
+ANSWERS = {
+    "update": Answer(
+        {"w": np.full((2, 3), 0.5, np.float32), "n": np.array(2)},
+        steps=2,
+        cases=8,
+        metrics={"val_dice": 0.5, "val_cases": 3},
+        entry={"site": "site-1", "round": 4},
+        extras={"control": np.ones(3, np.float32)},
+    ),
+    "scores": Answer(metrics={"val_dice": 0.5, "val_cases": 3}),
+    "images": Answer(metrics={"val_cases": 0}, images={}),
+    "hashes": Answer(metrics={"val_cases": 2}, images={"training": ["ab"], "validation": []}),
+    "withheld": Answer(metrics={"val_cases": 0}, withheld=True),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_arrives_as_it_was_given(name: str) -> None:
+    given, found = ANSWERS[name], answer_of(over_the_wire(client.model_of(ANSWERS[name])))
+    told = ("steps", "cases", "metrics", "entry", "images", "withheld")
+    assert {key: getattr(found, key) for key in told} == {key: getattr(given, key) for key in told}
+    for sent, arrived in ((given.update, found.update), (given.extras, found.extras)):
+        assert set(sent) == set(arrived)
+        for key, values in sent.items():
+            assert np.asarray(arrived[key]).tobytes() == values.tobytes()
+            assert np.asarray(arrived[key]).dtype == values.dtype
+
+
+@pytest.mark.parametrize("kind", [ParamsType.FULL, None])
+def test_whole_weights_are_no_update(kind: ParamsType | None) -> None:
+    given = FLModel(params={"w": torch.ones(2)}, params_type=kind, meta={"NUM_STEPS_CURRENT_ROUND": 2})
+    assert answer_of(over_the_wire(given)).update == {}
 
 
 @pytest.fixture
-def controller() -> GuardedFedAvg:
-    """Of two sites that nobody has heard for longer than a start takes."""
-    made = GuardedFedAvg(
-        num_clients=2, num_rounds=1, key_metric="val_dice", task={"name": "brats18"}, split_validation=False
-    )
-    moments = iter([0.0])
-    made._heartbeats = Heartbeats(30.0, lambda: next(moments, TIMING.site_start_s + 1))
-    return made
+def now(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The seconds that the controller reads."""
+    clock = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock.s)
+    return clock
 
 
-def test_a_message_of_a_site_is_a_sign_of_that_site_alone(controller: GuardedFedAvg) -> None:
-    peer, context = FLContext(), FLContext()
+@pytest.fixture
+def asked(tmp_path: Path) -> Callable[..., FederationController]:
+    """Makes a controller whose server has asked both sites for the hashes of their images."""
+
+    def make(**changed: Any) -> FederationController:
+        plan = ServerPlan(**{**PLAN.plain(), **changed})
+        made = FederationController(persistor_id="persistor", plan=plan.plain())
+        made.fl_ctx = FLContext()
+        files = ServerFiles(tmp_path / "run", tmp_path / "state")
+        made._server = FederationServer(
+            plan, files, lambda: {name: torch.from_numpy(values) for name, values in WEIGHTS.items()}, 0.0
+        )
+        made._server.next(plan.sites, 0.0)
+        return made
+
+    return make
+
+
+def awaited(made: FederationController) -> list[str]:
+    assert made._server is not None
+    return made._server._quorum.awaited
+
+
+def test_a_heartbeat_is_a_sign_of_the_site_that_sent_it_alone(
+    asked: Callable[..., FederationController], now: SimpleNamespace
+) -> None:
+    made, peer, context = asked(), FLContext(), FLContext()
     peer.set_prop(ReservedKey.IDENTITY_NAME, "site-2", private=False)
     context.set_peer_context(peer)
-    assert controller._heartbeats.lost(["site-1", "site-2"]) == ["site-1", "site-2"]
-    assert controller._take_heartbeat(HEARTBEAT_TOPIC, Shareable(), context).get_return_code() == ReturnCode.OK
-    assert controller._heartbeats.lost(["site-1", "site-2"]) == ["site-1"]
+    now.s = TIMING.site_start_s + 1
+    assert made._take_heartbeat(HEARTBEAT_TOPIC, Shareable(), context).get_return_code() == ReturnCode.OK
+    assert made._server is not None
+    assert made._server._heartbeats.lost(["site-1", "site-2"], now.s) == ["site-1"]
+
+
+def test_a_failure_is_a_site_that_is_missing_and_a_filters_refusal_is_an_answer(
+    asked: Callable[..., FederationController],
+) -> None:
+    made = asked(min_clients=1)
+    assert not made._accept_train_result("site-1", make_reply(ReturnCode.EXECUTION_EXCEPTION), made.fl_ctx)
+    assert not made._accept_train_result("site-2", make_reply(ReturnCode.TASK_RESULT_FILTER_ERROR), made.fl_ctx)
+    assert made._server is not None
+    assert awaited(made) == []
+    assert made._server._quorum.absent.keys() == {"site-1"}
+    assert "a filter at the site" in made._server._aggregation.refused["site-2"]
+
+
+def test_a_result_is_handed_in_under_the_name_of_the_site(asked: Callable[..., FederationController]) -> None:
+    made = asked()
+    assert made._accept_train_result("site-1", make_reply(ReturnCode.OK), made.fl_ctx)
+    assert made.fl_ctx.get_prop(AppConstants.TRAINING_RESULT) is not None  # which FLARE's events read
+    result = over_the_wire(client.model_of(ANSWERS["images"]))
+    result.meta["client_name"] = "site-1"
+    made._take(result)
+    assert awaited(made) == ["site-2"]
+
+
+def test_a_late_result_is_not_used(asked: Callable[..., FederationController]) -> None:
+    made = asked()
+    assert not made._accept_train_result("site-1", make_reply(ReturnCode.OK), made.fl_ctx, is_unknown_task=True)
+    assert awaited(made) == ["site-1", "site-2"]
+
+
+def test_flare_can_export_it() -> None:
+    made = FederationController(persistor_id="persistor", plan=PLAN.plain(), run_id="a-run", task_check_period=0.1)
+    assert (made.plan, made.run_id, made._task_check_period) == (PLAN.plain(), "a-run", 0.1)

@@ -46,7 +46,7 @@ class Line:
         if self.cut:
             raise ConnectionError("the line is cut")
         assert asked["topic"] == HEARTBEAT_TOPIC
-        self.heartbeats.heard(asked["fl_ctx"].get_identity_name())
+        self.heartbeats.heard(asked["fl_ctx"].get_identity_name(), 0.0)
         return {}
 
 
@@ -59,7 +59,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def line(tmp_path: Path) -> Line:
-    return Line(Heartbeats(1.0, lambda: 0.0), tmp_path)
+    return Line(Heartbeats(1.0, 0.0), tmp_path)
 
 
 def test_a_site_gives_signs_until_its_job_ends_be_the_line_cut_for_a_while(line: Line) -> None:

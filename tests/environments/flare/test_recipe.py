@@ -1,4 +1,4 @@
-"""The recipes: this project's controller and aggregator are the ones that the exported job names."""
+"""The recipe: the exported job names this project's controller with the whole plan, and little else."""
 
 import dataclasses
 import json
@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from fedmed.command_line import read_experiment
+from fedmed.core.entries import Entries
 from fedmed.environments.flare.job_folder import export_job
 from fedmed.experiment import new_run_id
+from fedmed.server.plan import ServerPlan
 from model import BratsSegResNet
 
+CONTROLLER = "fedmed.environments.flare.controller.FederationController"
 HEARTBEAT = "fedmed.environments.flare.heartbeat.Heartbeat"
 
 
@@ -37,54 +40,65 @@ def configured(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     ],
     ids=["fedavg", "fedprox", "fedprox of mu 0"],
 )
-def test_the_job_runs_our_controller_with_our_aggregator(
+def test_the_job_runs_our_controller_with_the_plan(
     tmp_path: Path, arguments: list[str], algorithm: dict[str, Any]
 ) -> None:
     server, _ = exported(tmp_path, *arguments)
     (controller,) = server["workflows"]
-    assert controller["path"] == "fedmed.environments.flare.controller.GuardedFedAvg"
-    assert controller["args"]["num_clients"] == 5
-    assert controller["args"]["num_rounds"] == 7
-    assert controller["args"].get("fedprox_mu") is None  # the sites know it from the experiment
-    assert controller["args"]["aggregator"]["path"] == "fedmed.environments.flare.aggregator.GuardedAggregator"
-    aggregator = controller["args"]["aggregator"]["args"]
-    assert (aggregator["algorithm"], aggregator["num_rounds"]) == (algorithm, 7)
-    names = [name for kind in ("trainable", "statistics", "counters") for name in aggregator["entries"][kind]]
+    assert controller["path"] == CONTROLLER
+    plan = controller["args"]["plan"]
+    assert (plan["algorithm"], plan["rounds"], plan["key_metric"]) == (algorithm, 7, "val_dice")
+    assert plan["sites"] == [f"site-{number}" for number in range(1, 6)]
+    names = [name for kind in ("trainable", "statistics", "counters") for name in plan["entries"][kind]]
     assert sorted(names) == sorted(BratsSegResNet().state_dict())
 
 
-def test_the_controller_chooses_the_best_model_and_no_selector_beside_it(tmp_path: Path) -> None:
+def test_the_plan_survives_its_way_through_the_job(tmp_path: Path) -> None:
+    arguments = [
+        "--n_clients",
+        "5",
+        "--num_rounds",
+        "7",
+        "--sites_per_round",
+        "2",
+        "--validate_every",
+        "3",
+        "--seed",
+        "4",
+    ]
+    arguments += ["--privacy", "gaussian", "--dp_noise_multiplier", "1", "--dp_max_epsilon", "50"]
+    experiment = read_experiment([*arguments, "--min_clients", "2", "--round_timeout", "60"])
+    server, _ = configured(export_job(experiment, tmp_path))
+    plan = ServerPlan(**server["workflows"][0]["args"]["plan"])
+    assert plan.plain() == ServerPlan.of(experiment, Entries.of(BratsSegResNet())).plain()
+    assert (plan.sites_per_round, plan.validate_every, plan.seed) == (2, 3, 4)
+    assert (plan.max_epsilon, plan.books) == (50.0, True)
+
+
+def test_neither_selector_nor_aggregator_of_flare_stands_beside_the_controller(tmp_path: Path) -> None:
     server, _ = exported(tmp_path)
-    assert [part for part in server["components"] if "selector" in (part["id"] + part["path"]).lower()] == []
-    assert server["workflows"][0]["args"]["key_metric"] == "val_dice"
+    assert sorted(part["path"] for part in server["components"] if not part["path"].startswith("nvflare.")) == [
+        "fedmed.environments.flare.first_weights.FirstWeights"
+    ]
+    told = str([part["id"] + part["path"] for part in server["components"]]).lower()
+    assert "selector" not in told
+    assert "aggregator" not in told
 
 
-def part_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """The only filter of an entry of the configuration."""
-    (part,) = entry["filters"]
-    return dict(part)
-
-
-def test_sites_send_differences_through_the_mechanisms_filter(tmp_path: Path) -> None:
-    _, client = exported(tmp_path, "--enable_dp", "--dp_gamma", "0.5")
-    (entry,) = client["task_result_filters"]
-    assert part_of(entry)["args"]["statistics"] == []  # the network has none
-    assert set(entry["tasks"]) == {"train", "submit_model"}  # the latter would be the raw weights
-    part = part_of(entry)
-    assert part["path"] == "fedmed.environments.flare.privacy_filter.PrivacyFilter"
-    assert part["args"]["mechanism"]["name"] == "svt"
-    assert part["args"]["mechanism"]["dp_gamma"] == 0.5
-    assert client["executors"][0]["executor"]["args"]["params_transfer_type"] == "DIFF"
-
-
-def test_without_a_mechanism_nothing_is_filtered(tmp_path: Path) -> None:
-    assert exported(tmp_path)[1]["task_result_filters"] == []
+@pytest.mark.parametrize("privacy", [(), ("--enable_dp", "--dp_gamma", "0.5")], ids=["none", "svt"])
+def test_no_filter_of_a_job_decides_what_leaves_a_site(tmp_path: Path, privacy: tuple[str, ...]) -> None:
+    """The mechanism acts in the site's process, by the experiment that travels; a job's configuration cannot drop it."""
+    _, client = exported(tmp_path, *privacy)
+    assert client["task_result_filters"] == client["task_data_filters"] == []
+    (travelling,) = tmp_path.rglob("app_site/config/experiment.json")
+    mechanism = json.loads(travelling.read_text())["privacy"]
+    assert (mechanism["name"], mechanism.get("dp_gamma")) == (("svt", 0.5) if privacy else ("none", None))
 
 
 def test_the_cross_site_evaluation_follows_the_rounds_without_a_time_limit(tmp_path: Path) -> None:
     server, _ = exported(tmp_path, "--cross_site")
     rounds, cross_site = server["workflows"]
-    assert rounds["path"] == "fedmed.environments.flare.controller.GuardedFedAvg"
+    assert rounds["path"] == CONTROLLER
     assert cross_site["path"].endswith("CrossSiteModelEval")
     assert (cross_site["args"]["submit_model_timeout"], cross_site["args"]["validation_timeout"]) == (0, 0)
 
@@ -105,7 +119,7 @@ def test_the_untrained_model_is_no_part_of_the_cross_site_evaluation(
 
 def test_sites_that_train_alone_share_no_validation(tmp_path: Path) -> None:
     (controller,) = exported(tmp_path, "--algorithm", "local")[0]["workflows"]
-    assert controller["args"]["split_validation"] is False
+    assert controller["args"]["plan"]["split_validation"] is False
 
 
 def test_what_a_round_does_about_faults_reaches_the_server_and_the_sites(tmp_path: Path) -> None:
@@ -115,14 +129,12 @@ def test_what_a_round_does_about_faults_reaches_the_server_and_the_sites(tmp_pat
     path = export_job(dataclasses.replace(read_experiment(options), run_id=name), tmp_path)
     server, client = configured(path)
     (controller,) = server["workflows"]
-    told = {key: controller["args"][key] for key in ("needed_updates", "round_timeout", "site_silence", "run_id")}
-    assert told == {"needed_updates": 3, "round_timeout": 60, "site_silence": 30.0, "run_id": name}
-    assert controller["args"]["aggregator"]["args"]["max_update_ratio"] == 50.0
-    (heartbeat,) = [
-        part for part in client["components"] if part["path"] == "fedmed.environments.flare.heartbeat.Heartbeat"
-    ]
+    plan = controller["args"]["plan"]
+    assert (plan["min_clients"], plan["round_timeout"], plan["site_silence"]) == (3, 60, 30.0)
+    assert plan["max_update_ratio"] == 50.0
+    assert controller["args"]["run_id"] == name
+    (heartbeat,) = [part for part in client["components"] if part["path"] == HEARTBEAT]
     assert heartbeat["args"] == {"every_s": 5.0, "spared": True}
-    assert client["task_result_filters"][0]["filters"][0]["args"]["run_id"] == name
     meta = json.loads((path / "meta.json").read_text())
     assert (meta["min_clients"], meta["mandatory_clients"]) == (3, [])
 
@@ -131,9 +143,7 @@ def test_by_default_all_must_answer_and_none_is_spared(tmp_path: Path) -> None:
     server, client = exported(tmp_path)
     (controller,) = server["workflows"]
     assert controller["args"].get("needed_updates") is controller["args"].get("round_timeout") is None
-    (heartbeat,) = [
-        part for part in client["components"] if part["path"] == "fedmed.environments.flare.heartbeat.Heartbeat"
-    ]
+    (heartbeat,) = [part for part in client["components"] if part["path"] == HEARTBEAT]
     assert heartbeat["args"]["spared"] is False
     (meta,) = [json.loads(path.read_text()) for path in tmp_path.rglob("meta.json")]
     assert (meta["min_clients"], len(meta["mandatory_clients"])) == (5, 5)
@@ -141,4 +151,4 @@ def test_by_default_all_must_answer_and_none_is_spared(tmp_path: Path) -> None:
 
 def test_sites_that_start_anew_each_round_are_never_lost(tmp_path: Path) -> None:
     server, _ = exported(tmp_path, "--threads", "1", "--allow_restart")
-    assert server["workflows"][0]["args"].get("site_silence", 0) == 0  # FLARE leaves defaults out
+    assert server["workflows"][0]["args"]["plan"]["site_silence"] == 0

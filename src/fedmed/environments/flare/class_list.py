@@ -16,7 +16,6 @@ SERVERS_CLASSES = (
 )
 SITES_CLASSES = (
     "fedmed.environments.flare.heartbeat.Heartbeat",
-    "fedmed.environments.flare.privacy_filter.PrivacyFilter",
     "fedmed.environments.flare.site_script.SiteScript",
 )
 

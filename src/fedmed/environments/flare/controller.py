@@ -72,15 +72,17 @@ class FederationController(ModelController):
         self.engine.register_aux_message_handler(HEARTBEAT_TOPIC, self._take_heartbeat)
         self.engine.register_app_command(RECORDS_TOPIC, RecordsHandler(server.checkpoints.records))
         try:
-            while not self.abort_signal.triggered and (question := server.next(self._present(), time.monotonic())):
+            while not self.abort_signal.triggered and (question := self._next(server)):
                 self._ask(question)
                 if self._wait(server):
-                    server.close(time.monotonic())
+                    with self._lock:
+                        server.close(time.monotonic())
         finally:
             server.leave()
 
-    def _present(self) -> list[str]:
-        return [client.name for client in self.engine.get_clients()]
+    def _next(self, server: FederationServer) -> Question | None:
+        with self._lock:
+            return server.next([client.name for client in self.engine.get_clients()], time.monotonic())
 
     def _ask(self, question: Question) -> None:
         self.event(AppEventType.ROUND_STARTED)
