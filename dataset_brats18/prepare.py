@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from fedmed.core.cli import Parser, absolute_path, echo, run_script, warn
 from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
-from fedmed.core.options import add_options, option_names, to_plain
+from fedmed.core.options import to_plain
 from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
 from fedmed.data.audit.duplicates_exchange import key_of_this_site
 from fedmed.data.audit.finding import errors_of
@@ -33,6 +33,7 @@ from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phan
 from fedmed.data.splits.partition import Split
 from fedmed.data.splits.site_lists import write_site_lists
 from fedmed.data.splits.split_cases import small_sites
+from fedmed.data.splits.split_command import add_split_arguments, given_options
 from fedmed.data.splits.split_files import split_files
 from fedmed.data.splits.split_picture import Drawn
 from fedmed.data.splits.split_record import as_json
@@ -54,10 +55,7 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True)
 
     split_ = commands.add_parser("split", help="write the lists of the sites and of site-All for a BraTS tree")
-    split_.add_argument("tree", type=absolute_path, help="dataset folder; the paths in the lists are relative to it")
-    split_.add_argument("--out", type=absolute_path, required=True, help="folder for the lists")
-    split_.add_argument("--force", action="store_true", help="replace lists that are there and differ")
-    add_options(split_.add_argument_group("how to split"), SplitOptions, set())
+    add_split_arguments(split_, SplitOptions)
 
     audit_ = commands.add_parser("audit", help="look at every file of a BraTS tree, or of one or all sites' lists")
     audit_.add_argument("what", type=absolute_path, help="a folder of cases, a list, or a folder of lists")
@@ -125,8 +123,7 @@ def split_options(args: argparse.Namespace) -> SplitOptions:
     Raises:
         InputError: an option is wrong, or another split shall go into the folder of the published one.
     """
-    given = {name: getattr(args, name) for name in option_names(SplitOptions)}
-    options = SplitOptions(**{name: value for name, value in given.items() if value is not None}).completed()
+    options = given_options(args, SplitOptions).completed()
     if args.out.resolve() == PUBLISHED and options.by != "published":
         raise InputError(f"{args.out} is for the published lists alone; choose another folder for --by {options.by}.")
     return options

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from fedmed.core.cli import Parser, absolute_path, echo, run_script, warn
-from fedmed.core.options import add_options, option_names, to_plain
+from fedmed.core.options import to_plain
 from fedmed.data.hippocampus.hippocampus_layout import SOURCES, find_hippocampus_cases, measures_of
 from fedmed.data.hippocampus.hippocampus_split import (
     SOURCE,
@@ -26,6 +26,7 @@ from fedmed.data.phantoms.hippocampus_phantom import demo_hippocampi
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.data.splits.site_lists import write_site_lists
 from fedmed.data.splits.split_cases import small_sites
+from fedmed.data.splits.split_command import add_split_arguments, given_options
 from fedmed.data.splits.split_files import split_files
 from fedmed.data.splits.split_picture import Drawn
 from fedmed.data.splits.split_text import export_lines, split_table
@@ -46,10 +47,7 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True)
 
     split_ = commands.add_parser("split", help="write the lists of the sites, of site-All and of the test")
-    split_.add_argument("tree", type=absolute_path, help="dataset folder; the paths in the lists are relative to it")
-    split_.add_argument("--out", type=absolute_path, required=True, help="folder for the lists")
-    split_.add_argument("--force", action="store_true", help="replace lists that are there and differ")
-    add_options(split_.add_argument_group("how to split"), HippocampusSplitOptions, set())
+    add_split_arguments(split_, HippocampusSplitOptions)
 
     phantom_ = commands.add_parser("phantom", help="write a synthetic dataset and its lists")
     phantom_.add_argument("out", type=absolute_path, help="dataset folder; must be empty or absent")
@@ -65,9 +63,7 @@ def parser() -> Parser:
 
 def split(args: argparse.Namespace) -> None:
     """Write the lists with a record and a picture, and print who got what."""
-    given = {name: getattr(args, name) for name in option_names(HippocampusSplitOptions)}
-    given = {name: value for name, value in given.items() if value is not None}
-    options = HippocampusSplitOptions(**given).completed()
+    options = given_options(args, HippocampusSplitOptions).completed()
     cases = find_hippocampus_cases(args.tree)
     with ThreadPoolExecutor(max_workers=4) as pool:  # decompression releases the interpreter's lock
         measures = dict(zip((case.name for case in cases), pool.map(measures_of, cases), strict=True))
