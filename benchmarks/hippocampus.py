@@ -253,7 +253,7 @@ def draw_bars(axes: Axes, numbers: Mapping[str, Mapping[str, Sequence[float]]], 
     axes.invert_yaxis()
     least = min(min(numbers[model][FIGURES["dice"]]) for model in models)
     axes.set_xlim(max(0.0, least - 0.1), 1)
-    axes.set_xlabel("mean Dice on the test cases; a point a seed, the axis does not begin at 0", fontsize=8)
+    axes.set_xlabel("mean Dice on the test cases; a point a seed")
 
 
 def draw_curves(axes: Axes, curves: Mapping[str, Sequence[Mapping[int, float]]]) -> None:

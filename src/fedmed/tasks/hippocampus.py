@@ -66,7 +66,7 @@ class Hippocampus(Task):
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "num_rounds": 40,
         "aggregation_epochs": 1,
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
         "weight_decay": 1e-5,
         "batch_size": 2,
         "cache_dataset": 1.0,
