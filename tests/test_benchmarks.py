@@ -69,9 +69,15 @@ def test_growth_of_memory_is_seen_in_the_second_half() -> None:
     assert "0.0 MB" in scaling.growth_in_words([5, 5, 5, 5])
 
 
-def test_scaling_tells_the_time_of_a_case_and_the_memory_of_a_site() -> None:
-    row = {"sites": 4, "cases": 2, "round_s": 4.0, "startup_s": 20.0, "peak": 8_000_000_000}
-    assert cells(scaling.table([row])) == [["4", "2", "4.0", "500", "20", "8.0", "2.00"]]
+def test_scaling_states_the_time_of_a_site_and_the_memory_of_all() -> None:
+    row = {"env": "pool", "sites": 4, "cases": 2, "round_s": 4.0, "startup_s": 20.0, "peak": 8_000_000_000}
+    assert cells(scaling.table([row])) == [["pool", "4", "2", "4.0", "1000", "20", "8.0"]]
+
+
+def test_a_simulator_that_no_machine_could_hold_is_not_started() -> None:
+    assert scaling.fits("pool", 10_000)
+    assert scaling.fits("sim", 1)
+    assert not scaling.fits("sim", 10_000_000)
 
 
 SPLIT = {
