@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from nvflare.app_common.abstract.fl_model import ParamsType
 from nvflare.client.tracking import SummaryWriter
 
 from fedmed.core.code_version import expect_code
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, reason_of
 from fedmed.core.messages import Answer, Kind, Question
 from fedmed.core.names import EXTRAS, MESSAGE, PRIVACY, REPORTS_VARIABLE, SIMULATED, TRAINING_CASES, TRAINS, WITHHELD
 from fedmed.core.settings import Data
@@ -112,18 +111,7 @@ def _leave_report(error: Exception) -> None:
     """Leave, where the launcher asks for it, the error's own words for its screen; FLARE's log has the rest."""
     folder = os.environ.get(REPORTS_VARIABLE)
     if folder:
-        first = _first(error)
-        frame = traceback.extract_tb(first.__traceback__)[-1]
-        where = "" if isinstance(first, InputError) else f" ({Path(frame.filename).name}, line {frame.lineno})"
-        kind = "" if isinstance(first, InputError) else f"{type(first).__name__}: "
-        (Path(folder) / f"{flare.get_site_name()}.error").write_text(f"{kind}{first}{where}", encoding="utf-8")
-
-
-def _first(error: BaseException) -> BaseException:
-    """The error that came first; MONAI adds in which transform."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
+        (Path(folder) / f"{flare.get_site_name()}.error").write_text(reason_of(error), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ if __name__ == "__main__":  # FLARE, when it is imported, takes --export out of 
     del sys.argv[1:]
 
 from fedmed.core.cli import echo, run_script
+from fedmed.environments.worker_pool import fork_server
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         InputError: a mistake in what was given.
         RunFailed: the run did not end well.
     """
+    fork_server.begin(arguments)
     from fedmed.command_line import read_command  # within run_script, as it takes seconds, in which Ctrl-C may come
 
     experiment, command = read_command(arguments)

@@ -54,6 +54,24 @@ class BratsSegResNet(Rebuildable, SegResNet):
         self._store(arguments)
 
 
+class HippocampusSegResNet(BratsSegResNet):
+    """A small SegResNet: (B, 1, D, H, W) MR -> (B, 3, D, H, W) logits of background, anterior, posterior.
+
+    1,176,195 parameters. D, H and W must be divisible by 8.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 3,
+        init_filters: int = 8,
+        blocks_down: Sequence[int] = (1, 2, 2, 4),
+        blocks_up: Sequence[int] = (1, 1, 1),
+        dropout_prob: float = 0.0,
+    ) -> None:
+        super().__init__(**_arguments(locals()))
+
+
 class BratsUNet(Rebuildable, UNet):
     """U-Net for BraTS, of the inputs and outputs of :class:`BratsSegResNet`.
 
@@ -77,3 +95,24 @@ class BratsUNet(Rebuildable, UNet):
         arguments = _arguments(locals())
         super().__init__(spatial_dims=3, norm="instance", **arguments)
         self._store(arguments)
+
+
+class HippocampusUNet(BratsUNet):
+    """A small U-Net of the inputs and outputs of :class:`HippocampusSegResNet`.
+
+    1,187,766 parameters. D, H and W must be divisible by 8 and one of them be 16 or more.
+    """
+
+    DIVISOR = 8  # the grid is halved three times
+    LEAST_EDGE = 16
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 3,
+        channels: Sequence[int] = (16, 32, 64, 128),
+        strides: Sequence[int] = (2, 2, 2),
+        num_res_units: int = 2,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(**_arguments(locals()))

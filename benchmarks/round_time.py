@@ -62,7 +62,8 @@ OURS = ("--preset", "standard", "--cache_dataset", 1, "--crop_to_brain")
 BOTH: Mapping[str, tuple[object, ...]] = {
     "published": PUBLISHED,
     "ours": OURS,
-    "ours, validated every 2 rounds": (*OURS, "--validate_every", 2),
+    "ours in a pool": (*OURS, "--env", "pool"),
+    "ours in a pool, validated every 2 rounds": (*OURS, "--env", "pool", "--validate_every", 2),
 }
 
 
@@ -154,6 +155,7 @@ def facts(run: Watched, bare_round_s: float) -> dict[str, Any]:
         "startup_s": run.startup_s,
         "peak_gb": run.peak / 1e9,
         "gpu_busy": mean(run.gpu_busy) / 100 if run.gpu_busy else None,
+        "gpu_peak_gb": run.gpu_peak_mib * 2**20 / 1e9,
         "dice": run.dice,
         "runs": [asdict(run)],
     }
@@ -182,7 +184,9 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
     for name, each in found.items():
         dice = last_dice(each)
         spread = f" ({min(dice):.3f} to {max(dice):.3f})" if len(dice) > 1 else ""
-        busy = f", GPU busy {each['gpu_busy']:.0%}" if each["gpu_busy"] is not None else ""
+        busy = (
+            f", GPU busy {each['gpu_busy']:.0%}, {each['gpu_peak_gb']:.1f} GB" if each["gpu_busy"] is not None else ""
+        )
         lines.append(
             f"| {name} | {each['round_s']:.1f} | {first['round_s'] / each['round_s']:.1f} | "
             f"{each['share_of_arithmetic']:.0%}{busy} | {each['startup_s']:.0f} | {each['peak_gb']:.1f} | "

@@ -20,12 +20,12 @@ from fedmed.runs.run_folder import RunFolder
 
 HERE = Path(__file__).resolve().parent
 LOOK_S = 1.0  # a look reads all of /proc; more of them would slow down what is watched
-GPU_QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+GPU_QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
 
 
 @dataclass
 class Watched:
-    """The time and memory of a run. Memory is the resident sizes of all processes added up, in bytes."""
+    """The time and memory of a run. Memory is that of all processes, in bytes; what they share counts once (PSS)."""
 
     startup_s: float = 0.0
     round_s: list[float] = field(default_factory=list)
@@ -33,6 +33,7 @@ class Watched:
     peak: int = 0
     peak_by_round: list[int] = field(default_factory=list)
     gpu_busy: list[float] = field(default_factory=list)  # percent, one value a look
+    gpu_peak_mib: float = 0.0  # of all that use the GPU
 
     @property
     def usual_round_s(self) -> float:
@@ -70,7 +71,7 @@ def _look(pid: int, artifacts: Path, seen: Watched, began: float) -> None:
         root = psutil.Process(pid)
         for process in [root, *root.children(recursive=True)]:
             with contextlib.suppress(psutil.Error):
-                memory += process.memory_info().rss
+                memory += process.memory_full_info().pss
     seen.peak = max(seen.peak, memory)
     seconds = _by_round(_history(artifacts), "round_seconds")
     done = len(seconds) - 1
@@ -79,8 +80,10 @@ def _look(pid: int, artifacts: Path, seen: Watched, began: float) -> None:
     if done == 1 and not seen.startup_s:
         seen.startup_s = time.time() - began - seconds[1]
     if done >= 1:
-        with contextlib.suppress(OSError, ValueError):
-            seen.gpu_busy.append(float(subprocess.run(GPU_QUERY, capture_output=True, text=True).stdout.split()[0]))
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            busy, used = subprocess.run(GPU_QUERY, capture_output=True, text=True).stdout.splitlines()[0].split(",")
+            seen.gpu_busy.append(float(busy))
+            seen.gpu_peak_mib = max(seen.gpu_peak_mib, float(used))
 
 
 def _history(artifacts: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ python dataset_brats18/prepare.py picture TREE --out FILE     some cases of a tr
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from fedmed.core.cli import Parser, absolute_path, echo, run_script, warn
 from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
-from fedmed.core.options import add_options, option_names, to_plain
+from fedmed.core.options import to_plain
 from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
 from fedmed.data.audit.duplicates_exchange import key_of_this_site
 from fedmed.data.audit.finding import errors_of
@@ -30,13 +29,15 @@ from fedmed.data.brats.case_picture import case_picture, chosen_cases, picture_f
 from fedmed.data.brats.published_split import differences, published_split, read_assignment
 from fedmed.data.brats.split_options import SplitOptions
 from fedmed.data.brats.tumour_volume import tumour_ml
-from fedmed.data.datalist import ALL_SITES, TEST_LIST, list_json
 from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phantom
 from fedmed.data.splits.partition import Split
 from fedmed.data.splits.site_lists import write_site_lists
 from fedmed.data.splits.split_cases import small_sites
-from fedmed.data.splits.split_picture import Drawn, picture
-from fedmed.data.splits.split_record import as_json, holdout_document, split_document
+from fedmed.data.splits.split_command import add_split_arguments, given_options
+from fedmed.data.splits.split_files import split_files
+from fedmed.data.splits.split_picture import Drawn
+from fedmed.data.splits.split_record import as_json
+from fedmed.data.splits.split_text import export_lines, split_table
 
 PUBLISHED = Path(__file__).resolve().parent / "datalist"
 """The published lists, which are part of the project."""
@@ -54,10 +55,7 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True)
 
     split_ = commands.add_parser("split", help="write the lists of the sites and of site-All for a BraTS tree")
-    split_.add_argument("tree", type=absolute_path, help="dataset folder; the paths in the lists are relative to it")
-    split_.add_argument("--out", type=absolute_path, required=True, help="folder for the lists")
-    split_.add_argument("--force", action="store_true", help="replace lists that are there and differ")
-    add_options(split_.add_argument_group("how to split"), SplitOptions, set())
+    add_split_arguments(split_, SplitOptions)
 
     audit_ = commands.add_parser("audit", help="look at every file of a BraTS tree, or of one or all sites' lists")
     audit_.add_argument("what", type=absolute_path, help="a folder of cases, a list, or a folder of lists")
@@ -115,8 +113,8 @@ def split(args: argparse.Namespace) -> None:
     unknown = [answer for answer in answers.values() if isinstance(answer, InputError)]
     for sentence in [*differing, *small_sites(parts), *_left_out(unknown)]:
         warn(sentence)
-    echo(table(parts))
-    print_exports(args.tree, args.out)
+    echo(split_table(parts, facts_with({}), GRADE, GRADES))
+    echo(export_lines(args.tree, args.out))
 
 
 def split_options(args: argparse.Namespace) -> SplitOptions:
@@ -125,8 +123,7 @@ def split_options(args: argparse.Namespace) -> SplitOptions:
     Raises:
         InputError: an option is wrong, or another split shall go into the folder of the published one.
     """
-    given = {name: getattr(args, name) for name in option_names(SplitOptions)}
-    options = SplitOptions(**{name: value for name, value in given.items() if value is not None}).completed()
+    options = given_options(args, SplitOptions).completed()
     if args.out.resolve() == PUBLISHED and options.by != "published":
         raise InputError(f"{args.out} is for the published lists alone; choose another folder for --by {options.by}.")
     return options
@@ -177,16 +174,9 @@ DRAWN = Drawn(GRADE, VOLUME, "whole-tumour volume", "ml", GRADES)
 
 def companions(parts: Split[CaseFiles], options: SplitOptions, volumes: Volumes, tree: Path) -> dict[str, bytes]:
     """The files that go with the lists: the record, the picture and, if there are test cases, their list."""
-    given = to_plain(options)
-    title = "split " + ", ".join(f"{name} {given[name]}" for name in given if given[name] is not None)
     caption = "synthetic phantom, no patient data" if is_phantom(tree) else f"{len(parts.cases)} cases"
-    facts_of = facts_with(volumes)
-    files = {
-        "split.json": as_json(split_document(parts, to_plain(options.completed()), facts_of, INSTITUTION)),
-        "split.png": picture(parts, facts_of, DRAWN, title, caption),
-    }
-    held_out = holdout_document(parts, tree, parts.test[0].scheme) if parts.test else None
-    return {**files, TEST_LIST: list_json(held_out)} if held_out else files
+    about = {"caption": caption, "group": INSTITUTION, "label_scheme": parts.cases[0].scheme}
+    return split_files(parts, to_plain(options), facts_with(volumes), DRAWN, tree, **about)
 
 
 def audit(args: argparse.Namespace) -> None:
@@ -227,7 +217,7 @@ def phantom(args: argparse.Namespace) -> None:
     validating = args.validation * (args.sites if args.validation_lists == "per_site" else 1)
     count = args.sites * args.cases + validating
     echo(f"Wrote {count} synthetic cases ({validating} of them for validation); no patient data.")
-    print_exports(args.out, lists)
+    echo(export_lines(args.out, lists))
 
 
 def show(args: argparse.Namespace) -> None:
@@ -238,33 +228,6 @@ def show(args: argparse.Namespace) -> None:
     chosen = chosen_cases(find_cases(args.tree), args.cases)
     write_whole(args.out, case_picture(chosen, what, format))
     echo(f"Drew {', '.join(case.name for case in chosen)} in {args.out}")
-
-
-def table(parts: Split[CaseFiles]) -> str:
-    """A row for each site: its training cases, how many of each grade, and the validation cases; then the rest."""
-    everyone = tuple(case for cases in parts.sites.values() for case in cases)
-    rows: list[tuple[str, ...]] = [("site", "training", *GRADES, "validation")]
-    for site, cases in {**parts.sites, ALL_SITES: everyone}.items():
-        name = f"{site} {parts.groups.get(site, '')}".strip()
-        rows.append((name, str(len(cases)), *_grade_counts(cases), str(len(parts.validation_of(site)))))
-    rows.append(("(validation)", "", *_grade_counts(parts.validation), ""))
-    if parts.test:
-        rows.append((f"(test: {len(parts.test)})", "", *_grade_counts(parts.test), ""))
-    width = max(12, *(len(row[0]) for row in rows))
-    return "\n".join(f"{row[0]:<{width}}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows)
-
-
-def _grade_counts(cases: Sequence[CaseFiles]) -> tuple[str, ...]:
-    """The number of cases of each grade; a dash where the tree states no grade at all."""
-    if all(case.grade is None for case in cases):
-        return tuple("-" for _ in GRADES)
-    return tuple(str(sum(case.grade == grade for case in cases)) for grade in GRADES)
-
-
-def print_exports(dataset: Path, lists: Path) -> None:
-    """Print the lines that tell the other scripts where the data are."""
-    echo(f"export DATASET_ROOT={shlex.quote(str(dataset.resolve()))}")
-    echo(f"export DATALIST_ROOT={shlex.quote(str(lists.resolve()))}")
 
 
 if __name__ == "__main__":

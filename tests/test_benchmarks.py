@@ -1,15 +1,20 @@
 """The benchmarks' own arithmetic; they train for minutes, so their results stand in benchmarks/README.md instead."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from benchmarks import round_time, scaling
+from benchmarks import hippocampus, round_time, scaling
 from benchmarks.bare_loop import Bare
 from benchmarks.site_strength import table
 from benchmarks.watched_run import Watched
 from fedmed.command_line import read_experiment
+from fedmed.core import machine
+from fedmed.core.errors import InputError
+from fedmed.runs.run_folder import RunFolder
 
 
 def test_gap_is_home_less_the_mean_of_the_others() -> None:
@@ -64,6 +69,70 @@ def test_growth_of_memory_is_seen_in_the_second_half() -> None:
     assert "0.0 MB" in scaling.growth_in_words([5, 5, 5, 5])
 
 
-def test_scaling_tells_the_time_of_a_case_and_the_memory_of_a_site() -> None:
-    row = {"sites": 4, "cases": 2, "round_s": 4.0, "startup_s": 20.0, "peak": 8_000_000_000}
-    assert cells(scaling.table([row])) == [["4", "2", "4.0", "500", "20", "8.0", "2.00"]]
+def test_scaling_states_the_time_of_a_site_and_the_memory_of_all() -> None:
+    row = {"env": "pool", "sites": 4, "cases": 2, "round_s": 4.0, "startup_s": 20.0, "peak": 8_000_000_000}
+    assert cells(scaling.table([row])) == [["pool", "4", "2", "4.0", "1000", "20", "8.0"]]
+
+
+def test_a_simulator_that_no_machine_could_hold_is_not_started() -> None:
+    assert scaling.fits("pool", 10_000)
+    assert scaling.fits("sim", 1)
+    assert not scaling.fits("sim", 10_000_000)
+
+
+SPLIT = {
+    "sites": {f"site-{i}": {"source": source, "training": [{}] * i} for i, source in ((1, "8-bit"), (2, "thousands"))},
+    "test": [{"case": "a", "source": "8-bit"}, {"case": "b", "source": "thousands"}],
+}
+
+
+def test_models_of_the_hippocampus_are_averaged_over_cases_and_targets_and_then_over_seeds() -> None:
+    rows = [
+        (model, seed, source, target, "dice", value + 0.2 * seed)
+        for model, value in (("fedavg", 0.6), ("site-2 alone", 0.4))
+        for seed in (0, 1)
+        for source, target in (("8-bit", "anterior"), ("thousands", "posterior"))
+    ]
+    scores = pd.DataFrame(rows, columns=["model", "seed", "source", "target", "quantity", "value"])
+    numbers = hippocampus.by_seed(scores)
+    assert numbers["fedavg"]["Dice"] == pytest.approx([0.6, 0.8])
+    assert numbers["site-2 alone"]["on 8-bit"] == numbers["site-2 alone"]["anterior"] == pytest.approx([0.4, 0.6])
+    text = hippocampus.table(numbers, hippocampus.labels_of(SPLIT))
+    rows_of_text = {row[0]: row[1:] for row in cells(text)}
+    assert rows_of_text["fedavg"][:2] == ["3 cases at 2 sites", "0.700 ± 0.141"]
+    assert rows_of_text["site-2 alone"][0] == "thousands, 2 cases"
+    assert "central" not in rows_of_text  # no run of it
+
+
+def test_runs_of_the_hippocampus_are_made_once_and_never_mixed_with_others(tmp_path: Path) -> None:
+    given = ["--dataset_base_dir", str(tmp_path), "--datalist_json_path", str(tmp_path), "--artifacts", str(tmp_path)]
+    args = hippocampus.read_arguments([*given, "--", "--num_rounds", "7"])
+    args.n_clients = 2
+    wanted = read_experiment(hippocampus.options_of("local", 1, args))
+    assert (wanted.algorithm.name, wanted.training.seed, wanted.training.num_rounds) == ("local", 1, 7)
+    assert hippocampus._finished(tmp_path, wanted) is None
+    run = RunFolder.create(tmp_path, "local-seed1")
+    run.write_experiment(wanted)
+    run.write_status("failed")
+    assert hippocampus._finished(tmp_path, wanted) is None
+    run.write_status("finished")
+    found = hippocampus._finished(tmp_path, wanted)
+    assert found is not None
+    assert found.path == run.path
+    args.job = ["--num_rounds", "8"]
+    with pytest.raises(InputError, match="run with other settings"):
+        hippocampus._finished(tmp_path, read_experiment(hippocampus.options_of("local", 1, args)))
+
+
+def test_a_split_that_is_not_by_source_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "split.json").write_text('{"sites": {"site-1": {"training": []}}, "test": []}')
+    with pytest.raises(InputError, match="no split by source with a test"):
+        hippocampus.read_split(tmp_path)
+
+
+def test_the_hippocampus_is_written_as_numbers_table_and_figure(tmp_path: Path) -> None:
+    numbers = {model: {"Dice": [0.8, 0.9], "HD95 (mm)": [1.0, 2.0]} for model in ("central", "fedavg", "site-1 alone")}
+    about = {"settings": {}, "machine": machine.describe(), "models": hippocampus.labels_of(SPLIT)}
+    curves = {way: [{0: 0.0, 1: 0.5}, {0: 0.1, 1: 0.6}] for way in ("central", "fedavg")}
+    hippocampus.write(tmp_path / "h", about, numbers, curves, "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["h.json", "h.md", "h.png"]

@@ -1,6 +1,8 @@
 """The two ways in which a command ends early; scripts turn them into a sentence and an exit code."""
 
 import errno
+import traceback
+from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of a disk, a quota or a file system that takes no more."""
@@ -23,6 +25,16 @@ def in_words(error: BaseException) -> str:
         return str(error)
     remedy = "free some space" if error.errno in FULL else "look at the path and its permissions"
     return f"{error.filename} cannot be used ({error.strerror}); {remedy}, or choose another place."
+
+
+def reason_of(error: BaseException) -> str:
+    """The words of the error that came first: a user's mistake as it is, any other with its kind and place."""
+    while error.__cause__ is not None:  # MONAI adds in which transform
+        error = error.__cause__
+    if isinstance(error, InputError) or error.__traceback__ is None:
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def counted(number: int, noun: str) -> str:

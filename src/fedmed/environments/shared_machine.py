@@ -4,6 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
+from fedmed.core.allocator import KEEP_MEMORY
 from fedmed.core.errors import InputError
 from fedmed.core.names import (
     CACHE_VARIABLE,
@@ -18,19 +19,6 @@ from fedmed.core.settings import Performance
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
-
-KEEP_MEMORY = {
-    "GLIBC_TUNABLES": ":".join(
-        (
-            "glibc.malloc.arena_max=1",
-            f"glibc.malloc.mmap_threshold={2**32}",
-            f"glibc.malloc.trim_threshold={2**33}",
-            "glibc.malloc.hugetlb=1",
-        )
-    )
-}
-"""For glibc: keep what a training step frees for the next one, instead of a page fault for each of its pages; the
-kernel is asked for huge pages."""
 
 
 def threads_of(speed: Performance, sites: int, cores: int) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedmed.core.settings import Training
 from fedmed.core.site_scores import CASES, KeyScore
 from fedmed.experiment import Experiment
 from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
@@ -32,7 +33,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
         ("cache", cache(experiment)),
         (
             "training",
-            f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, "
+            f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, {_drawn(training)}"
             f"{task.optimizer_name} {training.learning_rate:g}, batch {training.batch_size}, "
             f"precision {training.precision}, seed {training.seed}",
         ),
@@ -40,6 +41,11 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
     if training.cross_site:
         lines.append(("cross-site", "after the last round every site's own model leaves it whole, and all are scored"))
     return "\n".join(f"{name:<10} {text}" for name, text in lines)
+
+
+def _drawn(training: Training) -> str:
+    """The number of sites that train in a round, where not all do."""
+    return "" if training.sites_per_round is None else f"{training.sites_per_round} sites a round drawn by the seed, "
 
 
 def cache(experiment: Experiment) -> str:

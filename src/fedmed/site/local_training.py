@@ -14,9 +14,8 @@ from torch.utils.data import Dataset
 from fedmed.algorithms.base import Extras, SiteSetup, SiteSide
 from fedmed.core.entries import Entries, only
 from fedmed.core.errors import InputError
-from fedmed.core.memory_format import prepare_network
 from fedmed.core.names import STATE
-from fedmed.core.precision import autocast, check_precision
+from fedmed.core.precision import autocast
 from fedmed.core.site_folder import site_folder
 from fedmed.core.site_scores import CASES, VALUES
 from fedmed.core.weights import Weights
@@ -30,6 +29,8 @@ from fedmed.privacy.ledger import Entry
 from fedmed.privacy.policy import enforce
 from fedmed.site.own_models import OwnModels
 from fedmed.site.site_state import SiteState
+from fedmed.site.state_memory import StateMemory
+from fedmed.site.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,34 @@ class Trained:
 
 
 class LocalSite:
-    """A site's model, optimiser and cases, which live as long as its process.
+    """A site's cases, and the model and optimiser with which it trains on them.
 
     Args:
         job_id: by what the run is known here, as a part of paths.
         keep_state: whether what the next round needs is kept on disk too, for another process.
+        bench: the model and optimiser, where sites take turns with them; None makes them.
+        memory: holds what the next round needs, where sites take turns.
 
     Raises:
         InputError: the site's datalist, a file that it names or its cache folder cannot be used, or this machine cannot
             train in the arithmetic asked for.
     """
 
-    def __init__(self, experiment: Experiment, site: str, job_id: str = "job", *, keep_state: bool = True) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        site: str,
+        job_id: str = "job",
+        *,
+        keep_state: bool = True,
+        bench: Workbench | None = None,
+        memory: StateMemory | None = None,
+    ) -> None:
         self.experiment, self.site, self.job_id = experiment, site, job_id
         self.task, self.training = experiment.task, experiment.training
-        self.device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-        check_precision(self.training.precision, self.device)
+        self.bench = bench or Workbench(experiment)
+        self.device, self.model, self.optimizer = self.bench.device, self.bench.model, self.bench.optimizer
+        self.loss = self.bench.loss
         dataset, lists = experiment.data.resolved()
         self._datalist = open_datalist(datalist_path(lists, site), dataset)
         patients = [self.task.patient_of(case) for case in self._datalist.training]
@@ -77,11 +90,6 @@ class LocalSite:
         batch_size = 1 if one_by_one else self.training.batch_size
         self.order, self.batches = seeded_batches(train_set, batch_size, speed.num_workers)  # type: ignore[arg-type]
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
-        self.model = self.task.build_model().to(self.device)
-        prepare_network(self.model, speed, self.device)
-        rates = self.training.learning_rate, self.training.weight_decay
-        self.optimizer = self.task.optimizer(self.model.parameters(), *rates)
-        self.loss = self.task.loss()
         self.entries = Entries.of(self.model)
         algorithm = experiment.algorithm
         self._private = [name for name in self.entries.names if algorithm.private(name)]
@@ -91,7 +99,8 @@ class LocalSite:
         self.own: Weights | None = None  # the weights after the last local training, whatever was loaded since
         folder = site_folder(site, job_id)
         self._own_models = OwnModels(folder) if algorithm.has_own_models else None
-        self._state = SiteState(folder / STATE) if keep_state else None
+        self._state = SiteState(folder / STATE, memory) if keep_state else None
+        self._kept: Mapping[str, Any] = {}  # what the state on disk holds
         self.on_step: Callable[[int, int], None] | None = None  # gets the steps of the round so far, and of all of it
         self._done = self._of = 0  # steps of the round so far, and of all of it
         self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
@@ -117,11 +126,12 @@ class LocalSite:
         At the beginning of a run that is nowhere, and a file says so: a site that is asked to train only later, by
         another process maybe, has lost nothing.
         """
-        if self._rounds is None or self._rounds > rounds:
+        if self._rounds is None or self._rounds > rounds or self.bench.holder is not self:
             self._restore(rounds)
 
     def _restore(self, rounds: int) -> None:
         self._rounds, found = rounds, self._state.load(rounds) if self._state is not None else None
+        self.bench.holder = self
         if found is None and rounds and self._needs_own_weights:
             raise InputError(
                 f"{self.site} keeps nothing of its own model after round {rounds}, with which it would go on; "
@@ -129,7 +139,7 @@ class LocalSite:
             )
         self.side = self.experiment.algorithm.site(self.side.setup)  # a lost round must leave nothing in it
         if found is None:
-            self.optimizer.state.clear()
+            self.bench.clear_optimizer()
             self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
         else:
             _, content = found
@@ -148,13 +158,22 @@ class LocalSite:
 
     def _save_state(self, rounds: int) -> None:
         """Keep what the next round needs if another process runs it; whole models only where the run needs them."""
-        self._rounds = rounds
+        self._rounds, self.bench.holder = rounds, self
         if self._state is None:
             return
         own = self.own if self._needs_own_weights or self.training.cross_site else None
         best = -math.inf if self._own_models is None else self._own_models.best
         content = {"optimizer": self.optimizer.state_dict(), "own": own, "best": best, "algorithm": self.side.state()}
         self._state.save(rounds, content)
+        self._kept = content
+
+    def park(self) -> None:
+        """Let go of the memory that the round took, before another site takes its turn."""
+        if self._state is not None and self._rounds is not None and self._kept:
+            self._state.hold(self._rounds, self._kept)
+            self._kept, self.own = {}, None
+            self.side = self.experiment.algorithm.site(self.side.setup)
+        self._rounds = None
 
     def take_notes(self) -> dict[str, float]:
         """Facts of this process that the server reports once: a new optimiser in the middle of a run."""
@@ -208,6 +227,15 @@ class LocalSite:
         if self.own is None:
             raise InputError(f"{self.site} has trained no model of its own yet; expected a round of training before.")
         return self.own
+
+    def own_model_after(self, rounds: int) -> Weights:
+        """The weights after the site's last training of the first ``rounds`` rounds, where sites take turns.
+
+        Raises:
+            InputError: it has none.
+        """
+        self.take_up(rounds)
+        return self.own_model()
 
     def score(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
         """:meth:`evaluate` for what a round begins with; it is kept if it is the best of the site's own models."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from fedmed.core.weights import write_tensors
+from fedmed.site.state_memory import StateMemory
 
 _NAME = re.compile(r"after-(\d+)\.pt")
 _KEPT = 2
@@ -16,10 +17,14 @@ _KEPT = 2
 
 
 class SiteState:
-    """Files of tensors and numbers by round, in a folder of the site's own."""
+    """Files of tensors and numbers by round, in a folder of the site's own.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        memory: holds the latest state too, where one process has many sites.
+    """
+
+    def __init__(self, folder: Path, memory: StateMemory | None = None) -> None:
+        self.folder, self._memory = folder, memory
 
     def save(self, rounds: int, content: Mapping[str, Any]) -> None:
         """Keep the state after so many rounds, whole or not at all, and forget those that nobody can ask for."""
@@ -28,11 +33,19 @@ class SiteState:
         earlier = sorted(number for number in self._rounds() if number < rounds)
         self._remove([*earlier[: 1 - _KEPT], *(number for number in self._rounds() if number > rounds)])
 
+    def hold(self, rounds: int, content: Mapping[str, Any]) -> None:
+        """Hold in memory what :meth:`save` was given; the caller lets go of it."""
+        if self._memory is not None:
+            self._memory.put(self.folder, rounds, content)
+
     def load(self, rounds: int) -> tuple[int, dict[str, Any]] | None:
         """The latest state that is not after more than so many rounds, and after how many; None where there is none.
 
         Nothing in a file is executed; one that was cut off is passed over.
         """
+        held = self._memory.take(self.folder, rounds) if self._memory is not None else None
+        if held is not None:
+            return rounds, dict(held)
         for number in sorted(self._rounds(), reverse=True):
             path = self.folder / f"after-{number}.pt"
             if number <= rounds:

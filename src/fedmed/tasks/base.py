@@ -74,6 +74,11 @@ class Task(Plugin, ABC):
         """The chosen network with fresh random weights."""
         return self._chosen_network()
 
+    def first_model(self, seed: int) -> nn.Module:
+        """The network with which a run of this seed begins; sets PyTorch's global generator."""
+        torch.manual_seed(seed)
+        return self.build_model()
+
     @property
     def _chosen_network(self) -> Callable[[], nn.Module]:
         known = self.networks()

@@ -1,27 +1,24 @@
 """Brain tumour segmentation on BraTS: tumour core, whole tumour and enhancing tumour from four MR modalities."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import monai.transforms as mt
 import torch
 from monai.data import CacheDataset
-from monai.inferers import sliding_window_inference
 from monai.losses import DiceLoss
-from monai.utils import convert_to_tensor
 from torch import nn
 from torch.utils.data import Dataset
 
 from fedmed.core.errors import InputError, in_words
-from fedmed.core.options import expect, expect_share, option
+from fedmed.core.options import expect_share, option
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.brats import brats_transforms
 from fedmed.data.brats.brats_layout import LABEL_SCHEMES, MODALITIES, label_scheme
 from fedmed.data.brats.brats_rules import brats_rules, patient_of
-from fedmed.data.brats.brats_transforms import BOTH, PADDING, Normalize
+from fedmed.data.brats.brats_transforms import PADDING, Normalize
 from fedmed.data.brats.case_picture import PARTS
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.phantoms.phantom import is_phantom, make_phantom
@@ -32,6 +29,16 @@ from fedmed.tasks.base import Metric, Preset, Row, Task
 from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
 from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS, SEGMENTATION_NOTE, case_metrics
 from fedmed.tasks.scoring.segmentation_picture import Layer, segmentation_picture
+from fedmed.tasks.segmentation import (
+    by_windows,
+    check_size,
+    file_items,
+    image_and_label,
+    mean_over_flips,
+    naming,
+    one_by_one,
+    rows_of,
+)
 
 PUBLISHED_ROI: Size = (224, 224, 144)
 PUBLISHED_INFER_ROI: Size = (240, 240, 160)
@@ -105,16 +112,10 @@ class Brats18(Task):
         for name in ("roi_size", "infer_roi_size"):
             size = getattr(self, name)
             if size is not None:
-                self._check_size(name, tuple(size))
+                check_size(name, tuple(size), self.divisor, self.least_edge)
         expect_share("foreground_crops", self.foreground_crops)
         if self.crop_to_brain and self.normalize == "crop":
             raise InputError("--crop_to_brain needs volumes that were prepared once; drop it or --normalize crop.")
-
-    def _check_size(self, name: str, size: tuple[int, ...]) -> None:
-        divisor, least = self.divisor, self.least_edge
-        ok = len(size) == 3 and all(edge > 0 and edge % divisor == 0 for edge in size)
-        expect(ok, name, size, f"three edges in voxels, each above 0 and divisible by {divisor}")
-        expect(max(size) >= least, name, size, f"at least one edge of {least} voxels or more, as the network needs")
 
     def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
         from model import BratsSegResNet, BratsUNet  # at a site model.py lies in the job's folder, beside client.py
@@ -168,7 +169,7 @@ class Brats18(Task):
         """In memory and on disk lie the compact cases; ``after`` sees their volumes."""
         before = brats_transforms.deterministic(self.normalize, caching, self.crop_to_brain)
         return CacheDataset(
-            _items(cases), [*before, *after], cache_rate=caching.share_in_memory, num_workers=1, progress=False,
+            file_items(cases), [*before, *after], cache_rate=caching.share_in_memory, num_workers=1, progress=False,
             copy_cache=self.normalize == "crop",  # else what follows makes tensors of its own
         )  # fmt: skip
 
@@ -184,12 +185,12 @@ class Brats18(Task):
 
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         rows: list[Row] = []
-        for item in _one_by_one(cases):
-            image, truth = (convert_to_tensor(item[k], track_meta=False, device=device)[None] for k in BOTH)
+        for item in one_by_one(cases):
+            image, truth = (each[None] for each in image_and_label(item, device))
             predicted = self.infer(model, image) > 0  # a sigmoid above one half
-            for metric, rule in (("dice", region_dice), ("challenge_dice", challenge_dice)):
-                values = rule(predicted, truth)[0].tolist()
-                rows += [Row(item["case"], r, metric, v) for r, v in zip(self.TARGETS, values, strict=True)]
+            rules = {"dice": region_dice, "challenge_dice": challenge_dice}
+            values = {name: rule(predicted, truth)[0].tolist() for name, rule in rules.items()}
+            rows += rows_of(item["case"], values, self.TARGETS)
         return rows
 
     def infer(self, model: nn.Module, image_BCDHW: torch.Tensor, blend: Blend = "constant") -> torch.Tensor:
@@ -201,11 +202,7 @@ class Brats18(Task):
         """
         x, y, z = image_BCDHW.shape[2:]
         window = fit(self.infer_roi_size, (x, y, z), self.divisor) if self.windows == "fitted" else self.infer_roi_size
-        logits = sliding_window_inference(
-            image_BCDHW, window, sw_batch_size=1, predictor=model, overlap=0.5, mode=blend
-        )
-        assert isinstance(logits, torch.Tensor)
-        return logits
+        return by_windows(model, image_BCDHW, window, blend)
 
     def probabilities(self, model: nn.Module, image_BCDHW: torch.Tensor, flips: bool = False) -> torch.Tensor:
         """Probabilities (B, 3, D, H, W) of TC, WT and ET, by Gaussian-weighted windows.
@@ -217,15 +214,11 @@ class Brats18(Task):
         Raises:
             InputError: the network gives NaN.
         """
-        axes = [2, 3, 4]
-        mirrored = [[a for a, on in zip(axes, bits, strict=True) if on] for bits in product((0, 1), repeat=3)]
-        total = torch.zeros(())
-        for flipped in mirrored if flips else [[]]:
-            logits = self.infer(model, image_BCDHW.flip(flipped), "gaussian").float()
-            total = total.to(logits.device) + logits.flip(flipped).sigmoid()
-        if not torch.isfinite(total).all():
-            raise InputError("The network's prediction holds NaN; expected finite numbers: look at the image's values.")
-        return total / (len(mirrored) if flips else 1)
+
+        def predict(image: torch.Tensor) -> torch.Tensor:
+            return self.infer(model, image, "gaussian").float().sigmoid()
+
+        return mean_over_flips(predict, image_BCDHW, (2, 3, 4) if flips else ())
 
     def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
         return self._measured(model, item, device, flips=False)
@@ -234,20 +227,13 @@ class Brats18(Task):
         return self._measured(model, item, device, flips=True)
 
     def _measured(self, model: nn.Module, item: Mapping[str, Any], device: torch.device, *, flips: bool) -> list[Row]:
-        image, truth = (convert_to_tensor(item[k], track_meta=False, device=device) for k in BOTH)
-        try:
+        image, truth = image_and_label(item, device)
+        with naming(item["case"]):
             predicted = self.probabilities(model, image[None], flips)[0] > 0.5
-        except InputError as error:
-            raise InputError(f"{item['case']}: {error}") from error
-        values = case_metrics(predicted, truth.bool())
-        return [
-            Row(item["case"], region, metric, value)
-            for metric, of_regions in values.items()
-            for region, value in zip(self.TARGETS, of_regions, strict=True)
-        ]
+        return rows_of(item["case"], case_metrics(predicted, truth.bool()), self.TARGETS)
 
     def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
-        image, truth = (convert_to_tensor(item[k], track_meta=False, device=device) for k in BOTH)
+        image, truth = image_and_label(item, device)
         predicted = self.probabilities(model, image[None])[0] > 0.5
         flair = image[MODALITIES.index("flair")].float().cpu().numpy()
         return segmentation_picture(flair, truth.bool().cpu().numpy(), predicted.cpu().numpy(), LAYERS, WHOLE)
@@ -288,12 +274,3 @@ class Brats18(Task):
 
 
 PLUGIN = Brats18
-
-
-def _one_by_one(cases: Dataset[Any]) -> Iterator[Any]:
-    """The items one after another, so that memory holds one case."""
-    return (cases[i] for i in range(len(cases)))  # type: ignore[arg-type]
-
-
-def _items(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    return [{"image": [str(p) for p in c.images], "label": str(c.target), "case": c.name} for c in cases]

@@ -35,6 +35,16 @@ def test_a_runs_model_is_opened_with_the_runs_task_and_precision(run: RunFolder)
         assert not model.network.training
 
 
+def test_a_sites_own_model_is_opened_with_the_runs_task_too(run: RunFolder) -> None:
+    own = run.path / "sites" / "site-1" / "best_local_model.pt"
+    own.parent.mkdir(parents=True)
+    (run.path / "best_global_model.pt").rename(own)
+    model = open_model(own)
+    assert isinstance(model.task, Brats18)
+    assert model.task.infer_roi_size == (40, 40, 32)
+    assert model.precision == "fp32"
+
+
 @pytest.mark.parametrize("content", ["flare", "plain"])
 def test_checkpoints_of_others_are_opened(tmp_path: Path, content: str) -> None:
     """The published code's best_FL_global_model.pt is FLARE's: a "model" key beside what it was trained with."""

@@ -11,6 +11,7 @@ from torch import nn
 from fedmed.core import registry
 from fedmed.core.errors import InputError
 from fedmed.core.memory_format import prepare_network
+from fedmed.core.names import SITES
 from fedmed.core.precision import autocast
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.experiment import Experiment, Performance
@@ -44,7 +45,7 @@ def open_model(source: Path, which: str = "best", task_name: str = DEFAULT_TASK)
     """The model of a run folder, or of a checkpoint: this project's, FLARE's or a plain state dict.
 
     Args:
-        source: a run folder or a ``.pt`` file. A file that lies in a run folder is of that run's task.
+        source: a run folder or a ``.pt`` file. A file in a run folder, or in a site's folder there, is of its task.
         which: ``best``, ``last`` or the path of a file; of a run folder.
         task_name: the task of a file that lies in no run folder.
 
@@ -109,7 +110,9 @@ def initial_network(experiment: Experiment) -> nn.Module:
 
 
 def _run_around(file: Path) -> RunFolder | None:
-    return RunFolder(file.parent) if (file.parent / "experiment.json").is_file() else None
+    """The run in whose folder a file lies, or in the folder of one of its sites."""
+    folders = [file.parent, *([file.parents[2]] if file.parent.parent.name == SITES else [])]
+    return next((RunFolder(folder) for folder in folders if (folder / "experiment.json").is_file()), None)
 
 
 def _opened(run: RunFolder | None, weights: Path, label: str, task_name: str) -> TrainedModel:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import Literal
 
 from fedmed.data.audit.finding import Finding, Level
@@ -61,7 +61,7 @@ def across_sites(
     """
     across, remedy = _overlap(allow_overlap)
     what = {"images": "what", "patients": "patients that"}[of]
-    for one, other in combinations(sorted(sites), 2):
+    for one, other in _pairs_in_contact(sites):
         for first, second in ((one, other), (other, one)):
             for split, held_out in APART:
                 leaked = _common(sites[first], split, sites[second], held_out)
@@ -72,6 +72,23 @@ def across_sites(
         if twice:
             sentence = f"{one} and {other} train on the same {of}: {_shown(twice)}; take them out at one site."
             yield Finding("warning", "duplicate", sentence)
+
+
+def _pairs_in_contact(sites: Mapping[str, Splits]) -> list[tuple[str, str]]:
+    """The pairs of sites that may have something to report, in order; without looking at every pair there is."""
+    holders: dict[str, dict[str, set[str]]] = {}
+    for site, splits in sites.items():
+        for split, found in splits.items():
+            for fingerprint in found:
+                holders.setdefault(fingerprint, {}).setdefault(split, set()).add(site)
+    pairs = {
+        (min(one, other), max(one, other))
+        for by_split in holders.values()
+        for first, second in (*APART, ("training", "training"))
+        for one, other in product(by_split.get(first, ()), by_split.get(second, ()))
+        if one != other
+    }
+    return sorted(pairs)
 
 
 def _overlap(allowed: bool) -> tuple[Level, str]:

@@ -8,6 +8,7 @@ from fedmed.data.brats.brats_layout import GRADES, CaseFiles, institution_of
 from fedmed.data.brats.split_options import SplitOptions
 from fedmed.data.splits.partition import Fact, FactsOf, Split, by_patient
 from fedmed.data.splits.split_cases import SplitPlan, draw_split
+from fedmed.data.splits.split_choices import plan_of
 
 Volumes = Mapping[str, float]
 """Whole-tumour volume in ml, by case name."""
@@ -56,12 +57,7 @@ def split_cases(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volu
 def _plan(options: SplitOptions) -> SplitPlan:
     """The plan of completed options."""
     way, by = WAYS[options.by]
-    numbers = {"alpha": options.alpha, "power": options.power, "validation_share": options.validation_share}
-    return SplitPlan(
-        way, GRADE, VOLUME if options.needs_volumes else by, options.sites,
-        validation=options.validation or "shared", test=options.test, seed=options.seed or 0,
-        **{name: value for name, value in numbers.items() if value is not None},
-    )  # fmt: skip
+    return plan_of(options, way, VOLUME if options.needs_volumes else by, GRADE)
 
 
 def _require_facts(cases: Sequence[CaseFiles], options: SplitOptions, volumes: Volumes) -> None:

@@ -8,10 +8,11 @@ import torch
 
 from fedmed.data.prepared.cache import Caching
 from fedmed.data.prepared.cached_transform import CachedTransform
-from fedmed.data.prepared.compact import Compact, Expand, rounded
+from fedmed.data.prepared.compact import KEYS, Compact, Expand, rounded
+from fedmed.data.prepared.oriented import oriented
 from fedmed.data.windows import Size
 
-BOTH = ("image", "label")
+BOTH = KEYS
 PADDING = 32  # the published recipe pads validation volumes to a multiple of this
 
 Normalize = Literal["volume", "crop"]
@@ -23,13 +24,13 @@ def deterministic(normalize: Normalize, caching: Caching, keep_box: bool) -> lis
     The published order, ``crop``, normalises what was cut out, so that nothing but the raw volumes could be cached.
     """
     if normalize == "crop":
-        return _oriented()
+        return oriented()
     return [CachedTransform(prepared(), caching.disk), Expand(caching.device, keep_box=keep_box)]
 
 
 def prepared() -> list[Any]:
     """A case's fixed transforms, the same every time, so that their results can be cached."""
-    return [*_oriented(), _normalized(), Compact()]
+    return [*oriented(), _normalized(), Compact()]
 
 
 def training(normalize: Normalize, crop: Size, foreground: float, enhancing: int) -> list[Any]:
@@ -59,21 +60,12 @@ def validation(normalize: Normalize, padded: bool, enhancing: int) -> list[Any]:
 def new_patient(normalize: Normalize, padded: bool, keep_box: bool) -> list[Any]:
     """The work of :func:`deterministic` and :func:`validation` on an image without a label; can be inverted."""
     return [
-        *_oriented(("image",)),
+        *oriented(("image",)),
         *([_normalized(), mt.Lambdad("image", rounded)] if normalize == "volume" else []),
         *([mt.CropForegroundd("image", source_key="image", select_fn=_is_tissue)] if keep_box else []),
         *([mt.DivisiblePadd("image", k=PADDING)] if padded else []),
         mt.CastToTyped("image", dtype=torch.float32),
         *([_normalized()] if normalize == "crop" else []),
-    ]
-
-
-def _oriented(keys: Sequence[str] = BOTH) -> list[Any]:
-    return [
-        mt.LoadImaged(keys, reader="NibabelReader"),
-        mt.EnsureChannelFirstd(keys),
-        mt.Spacingd(keys, pixdim=(1.0, 1.0, 1.0), mode=("bilinear", "nearest")[: len(keys)]),
-        mt.Orientationd(keys, axcodes="RAS", labels=None),
     ]
 
 

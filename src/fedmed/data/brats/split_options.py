@@ -1,24 +1,22 @@
 """The options of a split on the command line: the ways, and the options that each way uses."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fedmed.core.options import expect, expect_at_least, expect_positive, option
+from fedmed.core.options import option
+from fedmed.data.splits.split_choices import DRAWN, completed
 
 Way = Literal["published", "iid", "institution", "grade", "tumour_volume", "quantity", "dirichlet"]
 
-_DRAWN = frozenset({"validation", "validation_share", "test", "seed"})
-
 USES: Mapping[str, frozenset[str]] = {
     "published": frozenset(),
-    "iid": _DRAWN | {"sites"},
-    "institution": _DRAWN,
-    "grade": _DRAWN | {"sites"},
-    "tumour_volume": _DRAWN | {"sites"},
-    "quantity": _DRAWN | {"sites", "power"},
-    "dirichlet": _DRAWN | {"sites", "alpha", "over"},
+    "iid": DRAWN | {"sites"},
+    "institution": DRAWN,
+    "grade": DRAWN | {"sites"},
+    "tumour_volume": DRAWN | {"sites"},
+    "quantity": DRAWN | {"sites", "power"},
+    "dirichlet": DRAWN | {"sites", "alpha", "over"},
 }
 """The options that each way makes use of."""
 
@@ -65,26 +63,4 @@ class SplitOptions:
         Raises:
             InputError: a value is out of its range, or was given to a way that makes no use of it.
         """
-        used = USES[self.by]
-        for name in (*DEFAULTS, "test"):
-            if name not in used:
-                users = ", ".join(way for way in USES if name in USES[way])
-                unused = f"no value with --by {self.by}, which makes no use of it (used by {users}); leave it out"
-                expect(getattr(self, name) is None, name, getattr(self, name), unused)
-        unset = {name: DEFAULTS[name] for name in used & set(DEFAULTS) if getattr(self, name) is None}
-        complete = dataclasses.replace(self, **unset)
-        complete._check_ranges()
-        return complete
-
-    def _check_ranges(self) -> None:
-        for name, least in (("seed", 0), ("sites", 1)):
-            if getattr(self, name) is not None:
-                expect_at_least(name, getattr(self, name), least)
-        if self.alpha is not None:
-            expect_positive("alpha", self.alpha)
-        if self.power is not None:
-            expect_at_least("power", self.power, 0)
-        for name in ("validation_share", "test"):
-            share = getattr(self, name)
-            if share is not None:
-                expect(0 < share < 1, name, share, "a share above 0 and below 1")
+        return completed(self, USES, DEFAULTS)

@@ -66,6 +66,31 @@ def by_group(patients: Sequence[Patient[C]], stratum: str) -> dict[str, tuple[C,
     return {name: sorted_cases(groups[name]) for name in sorted(groups)}
 
 
+def by_group_divided(
+    patients: Sequence[Patient[C]], stratum: str, sites: int, rng: np.random.Generator
+) -> list[tuple[C, ...]]:
+    """The cases of a given number of sites, none of which has patients of two groups.
+
+    Large groups are divided at random among several sites, so that the sites' sizes differ as little as they can.
+
+    Raises:
+        InputError: the group of a patient is not known, or there are fewer sites than groups or more than patients.
+    """
+    members: dict[str, list[Patient[C]]] = {}
+    for patient in patients:
+        members.setdefault(patient.text(stratum), []).append(patient)
+    if not len(members) <= sites <= len(patients):
+        raise InputError(
+            f"--sites is {sites}; expected at least {len(members)}, one for each of {', '.join(sorted(members))}, and "
+            f"at most {len(patients)}, the number of patients to be shared out."
+        )
+    parts = dict.fromkeys(members, 1)
+    for _ in range(sites - len(members)):
+        parts[max(parts, key=lambda group: (_cases(members[group]) / parts[group], group))] += 1
+    shuffled = {group: [own[i] for i in rng.permutation(len(own))] for group, own in sorted(members.items())}
+    return [part for group, own in shuffled.items() for part in runs(own, parts[group])]
+
+
 def by_dirichlet(
     bins: Sequence[Sequence[Patient[C]]], sites: int, alpha: float, rng: np.random.Generator, least: int = 1
 ) -> list[tuple[C, ...]]:

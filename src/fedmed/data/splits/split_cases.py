@@ -9,7 +9,15 @@ import numpy as np
 
 from fedmed.core.errors import InputError, counted
 from fedmed.data.splits.partition import C, Patient, Split, apportion, sorted_cases
-from fedmed.data.splits.partition_ways import bins_of, by_dirichlet, by_group, by_order, by_quantity, iid
+from fedmed.data.splits.partition_ways import (
+    bins_of,
+    by_dirichlet,
+    by_group,
+    by_group_divided,
+    by_order,
+    by_quantity,
+    iid,
+)
 
 FEWEST_TRAINING = 5
 """Training cases below which a site is warned of."""
@@ -23,7 +31,7 @@ class SplitPlan:
         way: ``iid``; ``group``, a site for each; ``order``, sorted; ``quantity``, by a power law; ``dirichlet``.
         stratify: the stratum of which every part gets its share, such as a grade or a class.
         by: the stratum that ``group``, ``order`` and ``dirichlet`` go by.
-        sites: the number of sites; None for ``group``.
+        sites: the number of sites; None for ``group`` gives one for each group, more divide the largest groups.
         alpha: of the Dirichlet distribution, above 0.
         power: of the power law, at least 0.
         validation: one list for all sites, or a share of each site's own cases.
@@ -68,7 +76,7 @@ def draw_split(patients: Sequence[Patient[C]], plan: SplitPlan) -> Split[C]:
     _require_drawn(patients, plan, test, shared)
     dealt = _dealt(rest, plan, for_sites, fewest)
     names = [f"site-{i}" for i in range(1, len(dealt) + 1)]
-    groups = dict(zip(names, by_group(rest, plan.by), strict=True)) if plan.way == "group" else {}
+    groups = _groups(names, dealt, rest, plan.by) if plan.way == "group" else {}
     split = Split(dict(zip(names, dealt, strict=True)), sorted_cases(shared), test=sorted_cases(test), groups=groups)
     return _with_own_validation(split, rest, plan, for_validation) if plan.validation == "per_site" else split
 
@@ -140,6 +148,8 @@ def _dealt(
     sites = plan.sites or 1
     match plan.way:
         case "group":
+            if plan.sites is not None:
+                return by_group_divided(patients, plan.by, sites, rng)
             return list(by_group(patients, plan.by).values())
         case "order":
             return by_order(patients, sites, plan.by, rng)
@@ -148,6 +158,14 @@ def _dealt(
         case "dirichlet":
             return by_dirichlet(bins_of(patients, plan.by), sites, plan.alpha, rng, fewest)
     return iid(patients, sites, plan.stratify, rng)
+
+
+def _groups(
+    sites: Sequence[str], dealt: Sequence[Sequence[C]], patients: Sequence[Patient[C]], stratum: str
+) -> dict[str, str]:
+    """The group that each site's cases are of."""
+    of_case = {case.name: patient.text(stratum) for patient in patients for case in patient.cases}
+    return {site: of_case[cases[0].name] for site, cases in zip(sites, dealt, strict=True)}
 
 
 def _with_own_validation(

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from fedmed.core.cli import echo
 from fedmed.core.code_version import REPOSITORY, code_here
 from fedmed.core.entries import Entries
@@ -45,8 +43,7 @@ def export_job(experiment: Experiment, staging: Path) -> Path:
     Args:
         staging: an empty folder.
     """
-    torch.manual_seed(experiment.training.seed)
-    model = experiment.task.build_model()
+    model = experiment.task.first_model(experiment.training.seed)
     save_weights(model.state_dict(), staging / FIRST_WEIGHTS)
     (staging / EXPERIMENT).write_text(experiment.to_json(travelling=True), encoding="utf-8")
     for name in (CLIENT_SCRIPT, "model.py"):

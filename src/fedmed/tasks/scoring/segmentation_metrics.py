@@ -34,6 +34,13 @@ SEGMENTATION_METRICS = (
     Metric("absolute_volume_error", "absolute volume error", "ml", "lower"),
 )
 
+ORGAN_METRICS = tuple(
+    metric
+    for metric in SEGMENTATION_METRICS
+    if metric.name in ("dice", "hd95", "surface_dice") or metric.name.endswith(("volume", "volume_error"))
+)
+"""Those of targets of which every patient has exactly one: no counts of lesions, and no rule for an absent target."""
+
 SEGMENTATION_NOTE = (
     "Dice, HD95 and surface Dice by the published rule have no value where the truth is empty; by the challenge's rule "
     "an empty region is perfect if the prediction is empty too, and a miss if not."
@@ -52,13 +59,18 @@ def case_metrics(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing 
         truth: bool, of the same shape.
         spacing: in mm.
     """
-    values: dict[str, list[float]] = {
-        "dice": region_dice(predicted[None], truth[None])[0].tolist(),
-        "challenge_dice": challenge_dice(predicted[None], truth[None])[0].tolist(),
-    }
-    surfaces = (hd95, challenge_hd95, surface_dice, challenge_surface_dice)
-    values |= {rule.__name__: rule(predicted, truth, spacing).tolist() for rule in surfaces}
+    values = organ_metrics(predicted, truth, spacing)
+    values["challenge_dice"] = challenge_dice(predicted[None], truth[None])[0].tolist()
+    for rule in (challenge_hd95, challenge_surface_dice):
+        values[rule.__name__] = rule(predicted, truth, spacing).tolist()
     values |= _by_lesion(predicted, truth, spacing)
+    return {metric.name: values[metric.name] for metric in SEGMENTATION_METRICS}
+
+
+def organ_metrics(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0) -> dict[str, list[float]]:
+    """Each of :data:`ORGAN_METRICS` for each target, by the published rule. Arguments as of :func:`case_metrics`."""
+    values: dict[str, list[float]] = {"dice": region_dice(predicted[None], truth[None])[0].tolist()}
+    values |= {rule.__name__: rule(predicted, truth, spacing).tolist() for rule in (hd95, surface_dice)}
     each = element_mm3(spacing, predicted.ndim - 1)
     volume, found = (mask.flatten(1).sum(dim=1).double() * each / MM3_IN_ML for mask in (truth, predicted))
     values |= {"volume": volume.tolist(), "predicted_volume": found.tolist()}
