@@ -1,4 +1,4 @@
-"""FLARE's controller carries: questions and answers come out as they went in, and what is no answer reaches the server."""
+"""FLARE's controller carries: questions and answers arrive as they were, and what is no answer reaches the server."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -87,7 +87,7 @@ def test_neither_selector_nor_aggregator_of_flare_stands_beside_the_controller(t
 
 @pytest.mark.parametrize("privacy", [(), ("--enable_dp", "--dp_gamma", "0.5")], ids=["none", "svt"])
 def test_no_filter_of_a_job_decides_what_leaves_a_site(tmp_path: Path, privacy: tuple[str, ...]) -> None:
-    """The mechanism acts in the site's process, by the experiment that travels; a job's configuration cannot drop it."""
+    """The mechanism acts in the site's process, by the experiment that travels."""
     _, client = exported(tmp_path, *privacy)
     assert client["task_result_filters"] == client["task_data_filters"] == []
     (travelling,) = tmp_path.rglob("app_site/config/experiment.json")
