@@ -28,7 +28,9 @@ def in_words(error: BaseException) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """The words of the error that came first: of a user or the operating system as they are, else with kind and place."""
+    """The words of the error that came first: a user's mistake and the operating system's as they are, others with
+    their kind and place.
+    """
     while error.__cause__ is not None:  # MONAI adds in which transform
         error = error.__cause__
     if isinstance(error, InputError | OSError) or error.__traceback__ is None:
