@@ -35,7 +35,8 @@ def main(experiment_file: str, code: str) -> None:
     flare.init()
     expect_code(code)
     experiment = _experiment(Path(experiment_file))
-    local = LocalSite(experiment, flare.get_site_name(), experiment.run_id or flare.get_job_id())
+    name, run = flare.get_site_name(), experiment.run_id or flare.get_job_id()
+    local = LocalSite(experiment, name, run, clock=time.monotonic)
     reports = os.environ.get(REPORTS_VARIABLE)
     local.on_step = StepReport(Path(reports), local.site, time.monotonic) if reports else None
     site = Site(local, SiteEvents(local.site, local.job_id, SummaryWriter()))

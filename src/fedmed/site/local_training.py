@@ -1,7 +1,6 @@
 """A site's side of a round, without a transport: score the model that a round begins with, and train it."""
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +55,7 @@ class LocalSite:
         keep_state: whether what the next round needs is kept on disk too, for another process.
         bench: the model and optimiser, where sites take turns with them; None makes them.
         memory: holds what the next round needs, where sites take turns.
+        clock: seconds from some moment on, for the report of how long scoring and training took.
 
     Raises:
         InputError: the site's datalist, a file that it names or its cache folder cannot be used, or this machine cannot
@@ -71,8 +71,10 @@ class LocalSite:
         keep_state: bool = True,
         bench: Workbench | None = None,
         memory: StateMemory | None = None,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.experiment, self.site, self.job_id = experiment, site, job_id
+        self._clock = clock
         self.task, self.training = experiment.task, experiment.training
         self.bench = bench or Workbench(experiment)
         self.device, self.model, self.optimizer = self.bench.device, self.bench.model, self.bench.optimizer
@@ -250,12 +252,12 @@ class LocalSite:
         Args:
             shares: where sites share the work of scoring the cases that they all list, each site's part.
         """
-        started = time.time()
+        started = self._clock()
         cases = self._eval_set((shares or {}).get(self.site))
         self.model.eval()
         with torch.inference_mode(), autocast(self.training.precision, self.device):
             metrics = self.task.metrics(self.task.evaluate(self.model, cases, self.device))
-        return {**metrics, CASES: len(cases), "val_seconds": time.time() - started}  # type: ignore[arg-type]
+        return {**metrics, CASES: len(cases), "val_seconds": self._clock() - started}  # type: ignore[arg-type]
 
     def train(self, rounds: int, message: Extras | None = None) -> Trained:
         """Train for the local epochs of one round, from the weights in ``self.model``.
@@ -264,7 +266,7 @@ class LocalSite:
             rounds: how many rounds made those weights.
             message: the arrays that the algorithm's server side sent.
         """
-        started = time.time()
+        started = self._clock()
         self._restart(rounds)
         self.model.train()
         self.side.start_round(message or {})  # which may hold layers in eval mode
@@ -274,7 +276,7 @@ class LocalSite:
         if self._own_models is not None:
             self._own_models.keep(self.own)
         self._save_state(rounds + 1)
-        return Trained(steps, losses, time.time() - started, entry)
+        return Trained(steps, losses, self._clock() - started, entry)
 
     def _epochs(self, number: int) -> tuple[int, tuple[float, ...], Entry | None]:
         """Round ``number``, from 1: its steps, the losses of its epochs and what a mechanism booked while training."""

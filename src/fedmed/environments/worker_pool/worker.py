@@ -91,8 +91,8 @@ class Worker:
         """A site of this worker, made when it is first asked for."""
         if name not in self._sites:
             self._bench = self._bench or Workbench(self.experiment)
-            job, memory = self.setup.job_id, self._memory
-            local = LocalSite(self.experiment, name, job, bench=self._bench, memory=memory)
+            job, how = self.setup.job_id, {"bench": self._bench, "memory": self._memory, "clock": time.monotonic}
+            local = LocalSite(self.experiment, name, job, **how)  # type: ignore[arg-type]
             local.on_step = self._reporter(name)
             events = EventFile(self.setup.events / name)
             self._sites[name] = (
