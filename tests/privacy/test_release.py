@@ -80,9 +80,9 @@ def test_it_is_booked_before_it_is_handed_on(
     [
         ({"w": np.full(3, np.nan)}, "NaN"),
         ({"w": np.array(["text"])}, "expected floats"),
-        ({}, ""),
-        (None, ""),
-        ([np.ones(3)], ""),
+        ({}, "."),
+        (None, "."),
+        ([np.ones(3)], "."),
     ],
 )
 def test_what_is_not_understood_does_not_leave(given: Any, why: str, mechanism: Mechanism, site_state: Path) -> None:

@@ -9,7 +9,7 @@ from nvflare.apis.filter import ContentBlockedException
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable
 
-from fedmed.core.names import EXTRAS, RUN_VARIABLE
+from fedmed.core.names import EXTRAS, RUN_VARIABLE, WITHHELD
 from fedmed.core.options import to_plain
 from fedmed.environments.flare.privacy_filter import PrivacyFilter
 from fedmed.privacy.base import Mechanism, PrivateUpdate
@@ -140,6 +140,8 @@ def test_in_a_sites_own_scope_scores_stay_where_the_mechanism_withholds_them(
 
     assert passed(Gaussian(dp_noise_multiplier=1.0), scores()).data == {"val_cases": 0}
     assert passed(SVT(), scores()).data == {"val_dice": 0.7}
+    withheld = DXO(DataKind.METRICS, data={"val_cases": 0}, meta={WITHHELD: True, "more": 1}).to_shareable()
+    assert passed(Gaussian(dp_noise_multiplier=1.0), withheld).meta == {WITHHELD: True}  # which tells no more
     trained = result(update)
     dxo = from_shareable(trained)
     dxo.set_meta_prop(MetaKey.INITIAL_METRICS, {"train_loss": 0.1})
