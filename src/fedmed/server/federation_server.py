@@ -171,7 +171,8 @@ class FederationServer:
         """Each of these sites' part of the validation cases, where all sites of the run list the same ones."""
         if not self.plan.split_validation or not shares(self._images):
             return {}
-        return shares({site: self._images[site] for site in sites if site in self._images})
+        asked = {site: self._images[site] for site in sites if site in self._images}
+        return shares(asked) or {site: (0, 1) for site in asked}  # one alone scores all of them
 
     def _deadline_from(self, now: float) -> float | None:
         """The end of the round's time; the first question waits for the sites to start, too."""
