@@ -4,26 +4,32 @@ The process is forked from one that has imported the libraries, and nothing of t
 it the script's file is run from its first line. What depends on a cold start is tested with ``subprocess`` instead.
 """
 
-import multiprocessing
 import os
 import runpy
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing import forkserver, popen_forkserver
+from multiprocessing.context import ForkServerProcess
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
+_server = forkserver.ForkServer()
+"""Apart from the one of this process, whose children have what a pool of workers needs: this project among it."""
+
+_server.set_forkserver_preload(
     [
         *("monai", "nvflare.recipe", "nvflare.client", "nvflare.app_opt.pt", "nvflare.app_opt.tracking.tb.tb_receiver"),
         *("matplotlib.figure", "matplotlib.backends.backend_agg", "pandas", "scipy.stats"),
         "tensorboard.backend.event_processing.event_accumulator",
     ]
 )
+_starting = Lock()
 
 
 def run(
@@ -55,8 +61,9 @@ def begin(
 ) -> BaseProcess:
     """Start a script whose output and errors go to these two files, or to one that is given twice."""
     command = [str(script), *map(str, arguments)]
-    process = _processes.Process(target=_run, args=(command, cwd, dict(variables), shown))
-    process.start()
+    process = ForkServerProcess(target=_run, args=(command, cwd, dict(variables), shown))
+    with _starting, patch.object(popen_forkserver.forkserver, "connect_to_new_process", _server.connect_to_new_process):
+        process.start()
     return process
 
 

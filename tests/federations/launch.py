@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -55,6 +56,17 @@ def small_data(place: Path, *names: str) -> Path:
 def of(data: Path) -> list[object]:
     """The arguments that name a dataset."""
     return ["--dataset_base_dir", data, "--datalist_json_path", data / "datalist"]
+
+
+def with_toys(copy: Path) -> Path:
+    """A copy of the project with the toy task and the toy algorithm beside its own, as whoever adds one would."""
+    toy = ROOT / "tests" / "toy"
+    for name in ("job.py", "client.py", "model.py"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(toy / "toy_task.py", copy / "src" / "fedmed" / "tasks")
+    shutil.copy(toy / "algorithm" / "toy_algorithm.py", copy / "src" / "fedmed" / "algorithms")
+    return copy
 
 
 class Begun:
@@ -133,6 +145,12 @@ class Begun:
         self.process.join(PATIENCE_S)
         assert self.process.exitcode == code, self.said
         return self.said
+
+
+def workers_of(launcher: psutil.Process) -> list[psutil.Process]:
+    """The worker processes of a launcher's pool, which another child of it has forked."""
+    forks = [child for child in launcher.children() if "multiprocessing.forkserver" in " ".join(child.cmdline())]
+    return [worker for fork in forks for worker in fork.children()]
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -1,6 +1,5 @@
 """A federation in one thread: the real server on disk, sites that are functions of the question, a clock by hand."""
 
-import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -184,7 +183,7 @@ class Federation:
                 self.server.close(self.now)
             self.server.leave()
         finally:  # the lock goes with the process
-            os.close(self.server.checkpoints._lock)
+            self.server.checkpoints.release()
         return self
 
     def ask(self, question: Question, play: Play) -> None:

@@ -62,9 +62,10 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.records = folder / RECORDS
+        self._lock: int | None = None
 
     def hold(self) -> None:
-        """Keep other jobs of the same run away, as long as this process lives.
+        """Keep other jobs of the same run away, until :meth:`release` and no longer than this process lives.
 
         Raises:
             RuntimeError: one is at work.
@@ -73,6 +74,12 @@ class Checkpoints:
         self._lock = locks.taken(self.folder / locks.LOCK, 0o600)
         if self._lock is None:
             raise RuntimeError("Another job of this run is at work; wait for its end, or abort it.")
+
+    def release(self) -> None:
+        """Let other jobs of the run begin."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def begin(self, earlier: Checkpoint | None) -> None:
         """Begin the file of records with those of an earlier job of the run, marked as such."""

@@ -28,13 +28,12 @@ from fedmed.server.best_model import BestModel
 from fedmed.server.checkpoint import BestFile, Checkpoint, Checkpoints
 from fedmed.server.heartbeats import Heartbeats
 from fedmed.server.plan import ServerPlan
-from fedmed.server.quorum import RoundQuorum
+from fedmed.server.quorum import NOT_AWAITED, RoundQuorum
 from fedmed.server.round_record import RoundRecord
 from fedmed.server.site_sample import drawn
 
 WITHHELD = "the site did not let it out; its own log says why"
 NOT_THERE = "it has no part in this job"
-NOT_AWAITED = "it had not answered when the round ended"
 
 
 class DataRefused(RuntimeError):
@@ -126,6 +125,7 @@ class FederationServer:
         """The job is over, for good or bad: its folder gets the records themselves in the place of a link to them."""
         with contextlib.suppress(OSError):  # the link, which stays then, is as good on this machine
             write_whole(self.files.run / RECORDS, self.checkpoints.records.read_bytes())
+        self.checkpoints.release()
 
     def next(self, present: Iterable[str], now: float) -> Question | None:
         """The next question, to some or all of the sites that are there; None when the run is over.

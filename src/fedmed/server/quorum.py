@@ -7,6 +7,10 @@ from fedmed.core.errors import counted
 NO_ROUND = "The run cannot go on:"
 
 
+NOT_AWAITED = "it had not answered when the round ended"
+"""The reason of a site that nobody waits for any longer since another one failed."""
+
+
 class RoundFailed(RuntimeError):
     """A round has too few answers; the message begins with :data:`NO_ROUND` and names who is missing and why."""
 
@@ -70,5 +74,7 @@ class RoundQuorum:
         needs = "an answer of every site"
         if self.needed is not None:
             needs = f"{counted(self.needed, 'usable update')} and has {usable}"
-        reasons = "; ".join(f"{site}: {why}" for site, why in sorted({**refused, **self.absent}.items()))
+        found = {**refused, **self.absent}
+        guilty = {site: why for site, why in found.items() if why != NOT_AWAITED} or found
+        reasons = "; ".join(f"{site}: {why}" for site, why in sorted(guilty.items()))
         raise RoundFailed(f"{NO_ROUND} {round_name} needs {needs}" + (f" ({reasons})." if reasons else "."))

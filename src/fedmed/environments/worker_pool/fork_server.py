@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Sequence
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
@@ -31,6 +32,7 @@ def start(*, keep_memory: bool) -> ForkServerContext:
     before = dict(os.environ)
     try:
         os.environ.update({**(KEEP_MEMORY if keep_memory else {}), **before})
+        os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # it passes over in silence what it does not find
         forkserver.ensure_running()
     finally:
         os.environ.clear()

@@ -4,6 +4,8 @@ It gets messages from the launcher through a pipe and answers there; weights tra
 """
 
 import os
+import select
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -63,6 +65,7 @@ class Worker:
                 try:
                     self.pipe.send(self._done(message, weights or {}, name))
                 except Exception as error:
+                    self._sites.pop(name, None)  # it goes on from its last whole state, not from half a round
                     self.pipe.send(Failed(name, reason_of(error)))
 
     def _done(self, message: Message, weights: Weights, name: str) -> Answered:
@@ -120,9 +123,18 @@ def _mapped(path: Path) -> Weights:
 def work(setup: WorkerSetup, pipe: Connection, variables: Mapping[str, str], log: Path) -> None:
     """Work for the launcher at the other end of the pipe, in a process that was forked for it."""
     os.setsid()  # Ctrl-C reaches the launcher alone, which then ends the workers
+    threading.Thread(target=_end_with, args=(pipe.fileno(),), daemon=True).start()
     os.environ.update(variables)
     torch.set_num_threads(int(variables["OMP_NUM_THREADS"]))
     with log.open("ab", buffering=0) as output:
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
     Worker(setup, pipe).work()
+
+
+def _end_with(pipe: int) -> None:
+    """End this process as soon as the launcher has, also in the middle of a round, which another one repeats."""
+    launcher = select.poll()
+    launcher.register(pipe, select.POLLHUP)
+    launcher.poll()
+    os._exit(1)
