@@ -172,7 +172,7 @@ class FederationServer:
         if not self.plan.split_validation or not shares(self._images):
             return {}
         asked = {site: self._images[site] for site in sites if site in self._images}
-        return shares(asked) or {site: (0, 1) for site in asked}  # one alone scores all of them
+        return shares(asked) or dict.fromkeys(asked, (0, 1))  # one alone scores all of them
 
     def _deadline_from(self, now: float) -> float | None:
         """The end of the round's time; the first question waits for the sites to start, too."""
