@@ -11,19 +11,20 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 WHEELS=.gpu_wheels
 # what FLARE, MONAI and this project need beyond what comes with PyTorch's usual companions there
-MISSING=(nvflare monai opacus nibabel nilearn opt_einsum PyHocon cryptography cffi pycparser docker websockets msgpack
-    Flask Flask-JWT-Extended Flask-SQLAlchemy SQLAlchemy greenlet PyJWT blinker itsdangerous gunicorn)
+MISSING=(nvflare monai opacus nibabel nilearn pyhocon cryptography cffi pycparser docker flask flask-jwt-extended
+    flask-sqlalchemy sqlalchemy pyjwt blinker itsdangerous gunicorn pydantic pydantic-core annotated-types
+    typing-inspection importlib-resources)
 
 pack() {
     mkdir -p "$WHEELS"
     local name version
     for name in "${MISSING[@]}"; do
         version=$(.venv/bin/python -c 'import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))' \
-            "$name" 2>/dev/null) || { echo "$name: not in .venv, left out"; continue; }
+            "$name")
         .venv/bin/python -m pip download -qq --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
             --platform manylinux_2_28_x86_64 --platform manylinux_2_34_x86_64 --platform manylinux_2_17_x86_64 \
-            --platform manylinux2014_x86_64 --platform manylinux_2_24_x86_64 -d "$WHEELS" "$name==$version" ||
-            echo "$name==$version: no wheel for Python 3.12, left out"
+            --platform manylinux2014_x86_64 --platform manylinux_2_24_x86_64 -d "$WHEELS" "$name==$version" 2>/dev/null ||
+            .venv/bin/python -m pip wheel -qq --no-deps -w "$WHEELS" "$name==$version" # from a source that is all Python
     done
     du -sh "$WHEELS"
 }

@@ -93,9 +93,11 @@ def test_what_is_no_code_reaches_whom_it_is_for_alone(exported: Path) -> None:
     ]
 
 
-def test_updates_travel_as_differences(exported: Path) -> None:
-    text = (exported / SITES_PART / "config" / "config_fed_client.json").read_text()
-    assert '"DIFF"' in text
+def test_flare_changes_nothing_of_what_a_site_answers(exported: Path) -> None:
+    """A site makes the difference itself, before its mechanism acts; no filter and no subtraction comes after it."""
+    config = json.loads((exported / SITES_PART / "config" / "config_fed_client.json").read_text())
+    assert config["task_result_filters"] == []
+    assert '"DIFF"' not in json.dumps(config)
 
 
 BAD = {

@@ -9,23 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nvflare.apis.dxo import from_shareable
-from nvflare.apis.filter import ContentBlockedException
 
 from fedmed.algorithms.base import Algorithm, Contribution
 from fedmed.core import registry
 from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
-from fedmed.core.names import EXTRAS, STATE_VARIABLE
-from fedmed.core.options import to_plain
+from fedmed.core.names import STATE_VARIABLE
 from fedmed.core.weights import Update, l2_norm, load_weights, save_weights
-from fedmed.environments.flare.privacy_filter import PrivacyFilter
 from fedmed.experiment import Experiment
-from fedmed.privacy.svt import SVT
 from fedmed.server.aggregation import Aggregation, UnusableUpdate
 from fedmed.server.checkpoint import Checkpoints
 from fedmed.site.local_training import LocalSite
-from tests.privacy.results import context, result
 
 Arrays = dict[str, np.ndarray]
 Make = Callable[..., Experiment]
@@ -307,18 +301,6 @@ def test_every_mechanism_refuses_what_it_does_not_cover(
     toy_experiment("--algorithm", "fedavg", "--privacy", *privacy)
     with pytest.raises(InputError, match=f"toy_algorithm sends its drift beside the update.*--privacy {privacy[0]}"):
         toy_experiment("--algorithm", "toy_algorithm", "--privacy", *privacy)
-
-
-def test_behind_a_mechanism_no_extras_leave_whatever_the_job_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path))
-    shareable = result({"w": np.ones(3)})
-    dxo = from_shareable(shareable)
-    dxo.set_meta_prop(EXTRAS, {"drift": np.ones(3)})
-    item = PrivacyFilter({"name": "svt", **to_plain(SVT())})
-    with pytest.raises(ContentBlockedException, match="arrays of its algorithm beside the update"):
-        item.process(dxo.update_shareable(shareable), context())
 
 
 def test_extras_that_an_algorithm_does_not_declare_do_not_leave(

@@ -27,6 +27,12 @@ def test_more_sites_than_there_are_cannot_be_enough(sites: int) -> None:
         Faults(min_clients=sites + 1).check_sites(sites)
 
 
+def test_more_sites_than_train_in_a_round_cannot_be_enough_either() -> None:
+    Faults(min_clients=2).check_sites(5, sites_per_round=2)
+    with pytest.raises(InputError, match="--min_clients is 3; expected at most the 2 sites that train in a round"):
+        Faults(min_clients=3).check_sites(5, sites_per_round=2)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

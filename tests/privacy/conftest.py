@@ -1,4 +1,4 @@
-"""What the mechanisms' tests share: sending one update through a mechanism's filter, as a site does."""
+"""The mechanisms' tests share a site's folder, an update, and its release as a site makes it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,14 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from nvflare.apis.dxo import from_shareable
 
-from fedmed.core.names import PRIVACY, RUN_VARIABLE, STATE_VARIABLE
-from fedmed.core.options import to_plain
-from fedmed.environments.flare.privacy_filter import PrivacyFilter
-from fedmed.privacy.base import Mechanism, PrivateUpdate
-from fedmed.privacy.ledger import Ledger, read_ledger, site_ledger
-from tests.privacy.results import context, result
+from fedmed.core.names import RUN_VARIABLE, STATE_VARIABLE
+from fedmed.privacy.base import Mechanism, PrivateUpdate, ReleaseContext
+from fedmed.privacy.ledger import read_ledger, site_ledger
+from fedmed.privacy.release import release
 
 
 @pytest.fixture
@@ -26,7 +23,7 @@ def site_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def send(site_state: Path) -> Callable[..., SimpleNamespace]:
-    """Sends an update through a new filter: what left (``update``, ``meta``), and the site's ``ledger`` afterwards."""
+    """Releases an update as a site does: what left (``update``, ``told``), and the site's ``ledger`` afterwards."""
 
     def sent(
         mechanism: Mechanism,
@@ -36,11 +33,10 @@ def send(site_state: Path) -> Callable[..., SimpleNamespace]:
         seed: int = 0,
         statistics: tuple[str, ...] = (),
     ) -> SimpleNamespace:
-        item = PrivacyFilter({"name": mechanism.name, **to_plain(mechanism)}, seed, statistics=statistics)
-        shareable = item.process(result(update, steps=steps, number=number), context())
-        dxo = from_shareable(shareable)
-        ledger: Ledger = read_ledger(site_ledger("site-1", "job"))
-        return SimpleNamespace(update=dxo.data, meta=dxo.meta, told=dxo.meta[PRIVACY], ledger=ledger)
+        context = ReleaseContext("site-1", number + 1, steps, seed)
+        released = release(update, mechanism, context, "job", statistics=statistics)
+        told = released.entry.travelling(mechanism.dp_send_diagnostics)
+        return SimpleNamespace(update=released.update, told=told, ledger=read_ledger(site_ledger("site-1", "job")))
 
     return sent
 

@@ -1,20 +1,16 @@
 """Mechanisms and clips see trainable entries only; buffers of a BatchNorm pass a heuristic and stop a formal one."""
 
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from monai.networks.nets import UNet
-from nvflare.apis.filter import ContentBlockedException
 
 from fedmed.core.entries import Entries, only
 from fedmed.core.errors import InputError
-from fedmed.core.options import to_plain
 from fedmed.core.weights import l2_norm
-from fedmed.environments.flare.privacy_filter import PrivacyFilter
 from fedmed.experiment import Experiment
 from fedmed.privacy.base import Mechanism, PrivateUpdate
 from fedmed.privacy.exclude_vars import ExcludeVars
@@ -23,7 +19,6 @@ from fedmed.privacy.ledger import site_ledger
 from fedmed.privacy.percentile import Percentile
 from fedmed.privacy.svt import SVT
 from fedmed.tasks.brats18 import Brats18
-from tests.privacy.results import context, result
 
 Send = Callable[..., SimpleNamespace]
 HEURISTIC = [SVT(dp_fraction=0.5), Percentile(percentile=50), ExcludeVars(exclude_vars="bias")]
@@ -96,12 +91,10 @@ def test_a_formal_mechanisms_clip_sees_trainable_entries_only(update: PrivateUpd
 
 
 def test_running_statistics_stop_a_formal_mechanism_also_where_no_check_was_made(
-    update: PrivateUpdate, site_state: Path
+    update: PrivateUpdate, send: Send
 ) -> None:
-    mechanism = Gaussian(dp_noise_multiplier=1.0)
-    item = PrivacyFilter({"name": "gaussian", **to_plain(mechanism)}, statistics=ENTRIES.statistics)
-    with pytest.raises(ContentBlockedException, match="is computed from patients, and no noise covers it"):
-        item.process(result(update), context())
+    with pytest.raises(InputError, match="is computed from patients, and no noise covers it"):
+        send(Gaussian(dp_noise_multiplier=1.0), update, statistics=ENTRIES.statistics)
     assert not site_ledger("site-1", "job").exists()
 
 

@@ -182,13 +182,16 @@ def check_records(run: Federation, *, ended_well: bool) -> None:
 
 
 def enough(run: Federation, script: Script, question: Question) -> bool:
-    """True where as many honest sites as the plan needs answer in time."""
+    """True where as many honest sites as the plan needs answer in time; one that ever died may be lost by then."""
     deeds = {site: script[question.kind, question.rounds, site] for site in question.training}
-    good = [site for site, deed in deeds.items() if deed.kind in ANSWERING and deed.change is None]
+    died = {
+        site for each in run.questions for site in each.sites if script[each.kind, each.rounds, site].kind in MORTAL
+    }
+    good = [site for site, deed in deeds.items() if deed.kind in ANSWERING and deed.change is None and site not in died]
     return run.plan.min_clients is not None and len(good) >= run.plan.min_clients
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, derandomize=True, max_examples=60)
 @given(scripts())
 def test_a_run_ends_well_or_says_who_is_missing(drawn: tuple[dict[str, Any], Script]) -> None:
     told, script = drawn
@@ -223,7 +226,7 @@ def _missing(run: Federation, script: Script) -> set[str]:
     return set(asked.sites) - run.handed_in - kept
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, derandomize=True, max_examples=25)
 @given(
     st.data(),
     st.fixed_dictionaries(
@@ -250,7 +253,7 @@ def test_the_result_does_not_depend_on_the_order_of_answers(data: st.DataObject,
     assert len(found) == 1
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, derandomize=True, max_examples=25)
 @given(scripts(), st.sets(st.integers(0, 25), min_size=1, max_size=3))
 def test_kills_at_any_moments_change_no_bit(drawn: tuple[dict[str, Any], Script], kills: set[int]) -> None:
     told, script = drawn

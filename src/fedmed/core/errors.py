@@ -28,11 +28,13 @@ def in_words(error: BaseException) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """The words of the error that came first: a user's mistake as it is, any other with its kind and place."""
+    """The words of the error that came first: a user's mistake and the operating system's as they are, others with
+    their kind and place.
+    """
     while error.__cause__ is not None:  # MONAI adds in which transform
         error = error.__cause__
-    if isinstance(error, InputError) or error.__traceback__ is None:
-        return str(error)
+    if isinstance(error, InputError | OSError) or error.__traceback__ is None:
+        return in_words(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
 

@@ -6,7 +6,7 @@ is the comparison of the sites' data, its rounds, and the scoring of the last mo
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,8 +136,7 @@ class FederationServer:
         if self._over:
             return None
         there = sorted(present)
-        lost = {site: NOT_THERE for site in self.plan.sites if site not in there}
-        lost |= {site: self._silence_of(site, now) for site in self._heartbeats.lost(there, now)}
+        lost = self._lost(there, now)
         kind: Kind = "images" if not self._compared else "score" if self._is_done else "train"
         self._question = self._made(kind, [site for site in there if site not in lost])
         enough = len(self._question.training) == self.plan.sites_per_round
@@ -148,6 +147,11 @@ class FederationServer:
         self._record = RoundRecord(self._rounds, self._question.sites, size, bool(self._question.shares), now)
         self._deadline = self._deadline_from(now)
         return self._question
+
+    def _lost(self, there: Sequence[str], now: float) -> dict[str, str]:
+        """The sites that cannot be asked, and why."""
+        absent = {site: NOT_THERE for site in self.plan.sites if site not in there}
+        return absent | {site: self._silence_of(site, now) for site in self._heartbeats.lost(there, now)}
 
     def _made(self, kind: Kind, sites: list[str]) -> Question:
         if kind == "images":
@@ -167,7 +171,8 @@ class FederationServer:
         """Each of these sites' part of the validation cases, where all sites of the run list the same ones."""
         if not self.plan.split_validation or not shares(self._images):
             return {}
-        return shares({site: self._images[site] for site in sites if site in self._images})
+        asked = {site: self._images[site] for site in sites if site in self._images}
+        return shares(asked) or dict.fromkeys(asked, (0, 1))  # one alone scores all of them
 
     def _deadline_from(self, now: float) -> float | None:
         """The end of the round's time; the first question waits for the sites to start, too."""

@@ -19,8 +19,8 @@ from fedmed.privacy.ledger import Entry
 class PolicyFilter(Filter):
     """For a site's ``local/privacy.json``: lets updates leave only with a ledger entry within bounds, and no scores.
 
-    FLARE applies it before a job's own filters, so it serves mechanisms that act while training (dpsgd). It reads what
-    the job's code says of itself; what it cannot see, such as whether the noise was added, it cannot check.
+    It sees what a site's process answers, after the job's mechanism. It reads what the job's code says of itself; what
+    it cannot see, such as whether the noise was added, it cannot check.
     """
 
     def __init__(self, max_epsilon: float, max_delta: float = 1e-4) -> None:

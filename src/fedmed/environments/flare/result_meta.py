@@ -6,14 +6,16 @@ from typing import Any
 from nvflare.apis.dxo import DXO, DataKind, MetaKey
 from nvflare.apis.fl_constant import FLMetaKey
 
-from fedmed.core.names import PRIVACY, TRAINING_CASES
+from fedmed.core.names import PRIVACY, TRAINING_CASES, WITHHELD
 from fedmed.core.site_scores import CASES
 from fedmed.data.audit.duplicates_exchange import QUESTION
 
 
 def without_metrics(dxo: DXO) -> DXO:
     """A result of scores, or an answer about images, with nothing in it."""
-    meta: dict[str, Any] = {QUESTION: {}} if QUESTION in (dxo.meta or {}) else {}
+    given = dxo.meta or {}
+    meta: dict[str, Any] = {QUESTION: {}} if QUESTION in given else {}
+    meta |= {WITHHELD: True} if given.get(WITHHELD) is True else {}
     return DXO(DataKind.METRICS, data={CASES: 0}, meta=meta)
 
 

@@ -1,5 +1,6 @@
 """The launcher's side of a pool's worker processes: their shares of the sites, their answers, their deaths."""
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,10 +106,11 @@ class Workers:
             self._start(worker)
         assert worker.pipe is not None
         worker.message, worker.left, worker.at = message, deque(message.sites), None
-        worker.pipe.send(message)
+        with contextlib.suppress(OSError):  # of one that has died since; waiting for it finds that
+            worker.pipe.send(message)
 
     def wait(self, seconds: float) -> Iterator[Event]:
-        """What happened until now, waiting at most so long for the first of it."""
+        """The events so far, after waiting at most so long for the first one."""
         pipes = {worker.pipe: worker for worker in self._workers if worker.pipe is not None}
         for pipe in wait(list(pipes), seconds):
             yield from self._read(pipes[pipe])  # type: ignore[index]
