@@ -49,7 +49,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (place / name).write_text(text, encoding="utf-8")
     make_pictures(data)
     command = [sys.executable, "job.py", "--task", "stripes", "--algorithm", "fedavgm", "--n_clients", "2"]
-    command += ["--num_rounds", "2", "--dataset_base_dir", str(data), "--datalist_json_path", str(data)]
+    command += [
+        "--num_rounds",
+        "2",
+        "--env",
+        "pool",
+        "--dataset_base_dir",
+        str(data),
+        "--datalist_json_path",
+        str(data),
+    ]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return place / "artifacts" / "run-001"

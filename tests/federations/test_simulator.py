@@ -78,7 +78,7 @@ LINE = "--n_clients 4 --num_rounds 2 --gpu 0,1,2,3"
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a space in its name that holds a phantom federation."""
     place = tmp_path_factory.mktemp("a place")
-    make_phantom(place / "data set", place / "data lists", sites=4, cases=1, validation=1, size=(32, 32, 32))
+    make_phantom(place / "data set", place / "data lists", sites=4, cases=1, validation=2, size=(32, 32, 32))
     return place
 
 
@@ -153,6 +153,7 @@ def test_the_history_holds_every_site_and_round_and_the_bytes_that_moved(run: Ru
     assert sorted(zip(found["round"], found["site"], strict=True)) == [
         (done, site) for done in range(3) for site in SITES_OF_THE_LINE
     ]
+    assert found.groupby("round")["val_cases"].sum().tolist() == [2, 2, 2]  # each of the shared cases once
     total = found.query("round > 0").groupby("site")[["megabytes_received", "megabytes_sent"]].sum()
     for site in SITES_OF_THE_LINE:  # the last model is sent once more, to be scored
         assert total.loc[site].tolist() == pytest.approx([3 * MODEL_BYTES / 1e6, 2 * MODEL_BYTES / 1e6], rel=1e-3)

@@ -20,7 +20,7 @@ def test_a_leak_between_sites_ends_the_job_before_round_0(tmp_path: Path, monkey
     lists["site-2"]["validation"] = lists["site-1"]["training"]
     (data / "datalist" / "site-2.json").write_text(json.dumps(lists["site-2"]))
     arguments = ["--dataset_base_dir", data, "--datalist_json_path", data / "datalist", "--n_clients", 2]
-    experiment = read_experiment([*map(str, arguments), "--num_rounds", "1"])
+    experiment = read_experiment([*map(str, arguments), "--num_rounds", "1", "--env", "pool"])
     folder = RunFolder.create(tmp_path / "artifacts", "run")
     monkeypatch.setenv("DUPLICATES_KEY", "k" * 32)
     monitor = RunMonitor(folder, experiment)
