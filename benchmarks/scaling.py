@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 import numpy as np
 import psutil
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.watched_run import Watched, watch
@@ -116,19 +117,23 @@ def write(
     args.out.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n")
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     times, memory, by_rounds = figure.subplots(1, 3)
-    for place, env in enumerate(dict.fromkeys(each["env"] for each in sites)):
-        rows = [each for each in sites if each["env"] == env]
-        counts = [each["sites"] for each in rows]
-        times.plot(counts, [each["round_s"] for each in rows], marker="o", color=f"C{place}", label=env)
-        memory.plot(counts, [each["peak"] / 1e9 for each in rows], marker="s", color=f"C{place}", label=env)
-    for axes, what in ((times, "seconds a round"), (memory, "memory of all processes, GB")):
-        axes.set(xscale="log", yscale="log", xlabel="sites", ylabel=what)
-        axes.legend(fontsize=8)
+    for env in dict.fromkeys(each["env"] for each in sites):
+        _draw_env(env, [each for each in sites if each["env"] == env], times, memory)
+    times.set(xscale="log", yscale="log", xlabel="sites", ylabel="seconds a round")
+    memory.set(xscale="log", yscale="log", xlabel="sites", ylabel="memory of all processes, GB")
+    times.legend(fontsize=8)
     by_rounds.plot([value / 1e9 for value in long["peak_by_round"]], color="C1", marker=".")
     by_rounds.set(xlabel="federated rounds", ylabel="memory of all processes, GB")
     by_rounds.set_ylim(bottom=0)
     figure.supxlabel(machine.one_line(here), fontsize=8, color="0.35")
     figure.savefig(args.out.with_suffix(".png"), dpi=120)
+
+
+def _draw_env(env: str, rows: Sequence[dict[str, Any]], times: Axes, memory: Axes) -> None:
+    """An environment's line in both pictures, over the number of sites."""
+    counts, color = [each["sites"] for each in rows], "C0" if env == "sim" else "C1"
+    times.plot(counts, [each["round_s"] for each in rows], marker="o", color=color, label=env)
+    memory.plot(counts, [each["peak"] / 1e9 for each in rows], marker="s", color=color, label=env)
 
 
 if __name__ == "__main__":

@@ -67,14 +67,18 @@ class RoundQuorum:
         Raises:
             RoundFailed: more are needed.
         """
-        if self.needed is None and not self.absent:
-            return
-        if self.needed is not None and usable >= self.needed:
+        if self._is_met(usable):
             return
         needs = "an answer of every site"
         if self.needed is not None:
             needs = f"{counted(self.needed, 'usable update')} and has {usable}"
-        found = {**refused, **self.absent}
-        guilty = {site: why for site, why in found.items() if why != NOT_AWAITED} or found
-        reasons = "; ".join(f"{site}: {why}" for site, why in sorted(guilty.items()))
+        reasons = self._reasons({**refused, **self.absent})
         raise RoundFailed(f"{NO_ROUND} {round_name} needs {needs}" + (f" ({reasons})." if reasons else "."))
+
+    def _is_met(self, usable: int) -> bool:
+        return not self.absent if self.needed is None else usable >= self.needed
+
+    def _reasons(self, found: Mapping[str, str]) -> str:
+        """Each site with its reason, without those who were merely not waited for where others are to blame."""
+        guilty = {site: why for site, why in found.items() if why != NOT_AWAITED} or found
+        return "; ".join(f"{site}: {why}" for site, why in sorted(guilty.items()))
