@@ -6,10 +6,7 @@ import pytest
 
 from tests.federations import launch
 
-FIRST = (
-    *("simulator/test_faults.py", "federations/test_faults.py", "test_deployment.py", "test_published_lines.py"),
-    *("test_failures.py", "federations/"),
-)
+FIRST = ("test_provisioned.py", "test_simulator.py", "test_poc.py", "federations/")
 
 
 @pytest.hookimpl(trylast=True)

@@ -23,8 +23,8 @@ PATIENCE_S = 400.0
 """For what must come: many times what it takes, since the machine may be slow and others may work on it."""
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, str(ROOT / "job.py"), *map(str, arguments)]
+def command(*arguments: object, project: Path = ROOT) -> list[str]:
+    return [sys.executable, str(project / "job.py"), *map(str, arguments)]
 
 
 def variables(**more: str) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """Workers that die, sites that fail, stall or hold back in a pool, and a launcher that is stopped. No round is lost."""
 
+import contextlib
 import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -334,3 +337,73 @@ def kill_in_the_middle(run: Begun, stalled: Stalled) -> None:
                 assert psutil.wait_procs([worker], timeout=launch.PATIENCE_S)[1] == []
                 return
         time.sleep(0.05)
+
+
+REFUSED: Mapping[str, tuple[tuple[object, ...], str]] = {
+    "no worker": (("--workers", 0), "workers is 0; expected a whole number of at least 1"),
+    "a worker too many": (("--workers", 5), "workers is 5; expected at most 4, the number of sites"),
+    "processes of sites": (("--num_workers", 1), "--num_workers 1 would start so many processes for each site"),
+    "another environment's": (("--startup_kit", "kit"), "--startup_kit"),
+    "a site too many": (("--sites_per_round", 5), "sites_per_round is 5; expected 1 to 4, the number of sites"),
+    "too few": (("--sites_per_round", 2, "--min_clients", 3), "at most the 2 sites that train in a round"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_run_is_refused_in_a_sentence(
+    data: Path, tmp_path: Path, options: tuple[object, ...], words: str
+) -> None:
+    assert words in here.run(tmp_path, *of(data, *options)).refused()
+
+
+def test_a_failed_audit_ends_the_run_before_it_starts(data: Path, tmp_path: Path) -> None:
+    image = image_of(data)
+    here.replace(image, b"no picture")
+    error = here.run(tmp_path, *of(data)).refused()
+    assert f"The audit of the data of {VICTIM} failed" in error
+    assert str(image) in error
+
+
+NAMESPACE = """
+mount -t tmpfs -o size=20m tmpfs {disk}
+{run} > {said} 2>&1
+echo $? > {codes}
+rm {disk}/filler
+cp -r {disk}/artifacts {cut}
+"""
+
+
+def may_mount() -> bool:
+    asked = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]
+    return shutil.which("unshare") is not None and subprocess.run(asked, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="this system lets users mount no file system, so none can be filled")
+def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_round(data: Path, tmp_path: Path, toy_project: Path) -> None:
+    disk, said, codes, cut = (tmp_path / name for name in ("disk", "said", "codes", "cut"))
+    disk.mkdir()
+    rounds = ("--num_rounds", 60)
+    options = [*of(data, *rounds), "--cache_gb", 0, "--artifacts", disk / "artifacts"]
+    begun = shlex.join(launch.command(*options, project=toy_project))
+    script = NAMESPACE.format(disk=disk, said=said, codes=codes, cut=cut, run=begun)
+    process = subprocess.Popen(["unshare", "-rm", "bash", "-c", script], env=launch.variables())
+    launch.until(lambda: said.exists() and "round  2/60" in said.read_text())
+    fill(Path(f"/proc/{process.pid}/root{disk}") / "filler")
+    assert process.wait(timeout=launch.PATIENCE_S) == 0
+    assert codes.read_text().split() == ["1"], said.read_text()
+    assert "No space left on device" in said.read_text().splitlines()[-1]
+    assert "Traceback" not in said.read_text()
+    assert not list(cut.rglob(".*.part"))
+    before = RunFolder(cut / "run-001").history()
+    again = here.run(cut, "--resume", cut / "run-001")
+    assert "resumed after round" in again.shown
+    assert before["round"].max() >= 2
+    uncut = here.run(tmp_path / "uncut", *of(data, *rounds)).well()
+    assert_same(again.well(), uncut)
+
+
+def fill(path: Path) -> None:
+    """Write until there is no space left."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(2**12))

@@ -5,7 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -109,18 +109,55 @@ def assert_same(found: torch.Tensor, own: torch.Tensor) -> None:
     assert torch.equal(found[~close], (own > 0.5)[~close])
 
 
-def apply(bundle: Path, folder: Path, out: Path) -> None:
-    """Run the bundle by MONAI's own command line, in a process that cannot import this project."""
-    begin = f"import runpy, sys; sys.path.append({str(EXTRA)!r}); runpy.run_module('monai.bundle', run_name='__main__')"
-    command = [sys.executable, "-I", "-c", begin, "run", "--config_file", "configs/inference.json"]
-    command += ["--workflow_type", "inference", "--meta_file", "configs/metadata.json"]
-    command += ["--dataset_dir", str(folder), "--output_dir", str(out)]
-    done = subprocess.run(command, cwd=bundle, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "properties" not in done.stderr  # MONAI's warning where one that it requires is missing
+COMMAND_LINES = """
+import json, os, runpy, sys
+sys.path.append(sys.argv[1])
+import monai.bundle, monai.engines, monai.inferers, monai.networks.nets, monai.transforms
+for line in sys.stdin:
+    folder, errors, arguments = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.chdir(folder)
+        for shown, number in ((os.devnull, 1), (errors, 2)):
+            os.dup2(os.open(shown, os.O_WRONLY | os.O_CREAT), number)
+        sys.argv = ["monai.bundle", *arguments]
+        runpy.run_module("monai.bundle", run_name="__main__")
+        sys.exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 
-def test_monais_command_line_finds_the_same_masks(run: Callable[..., RunFolder], case: Case, tmp_path: Path) -> None:
+Apply = Callable[[Path, Path, Path], None]
+
+
+@pytest.fixture(scope="module")
+def apply(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apply]:
+    """Runs a bundle by MONAI's own command line, on a folder of data, in a process that cannot import this project.
+
+    It is forked from one that has imported MONAI, which takes longer than a bundle.
+    """
+    errors = tmp_path_factory.mktemp("shown") / "errors"
+    command = [sys.executable, "-I", "-c", COMMAND_LINES, str(EXTRA)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def run(bundle: Path, folder: Path, out: Path) -> None:
+        errors.write_text("")
+        arguments = ["run", "--config_file", "configs/inference.json", "--workflow_type", "inference"]
+        arguments += ["--meta_file", "configs/metadata.json", "--dataset_dir", str(folder), "--output_dir", str(out)]
+        print(json.dumps([str(bundle), str(errors), arguments]), file=process.stdin, flush=True)
+        assert process.stdout.readline() == "0\n", errors.read_text()  # type: ignore[union-attr]
+        assert "properties" not in errors.read_text()  # MONAI's warning where one that it requires is missing
+
+    yield run
+    process.stdin.close()
+    assert process.wait(timeout=60) == 0
+
+
+def test_monais_command_line_finds_the_same_masks(
+    run: Callable[..., RunFolder], apply: Apply, case: Case, tmp_path: Path
+) -> None:
     bundle, out = tmp_path / "bundle", tmp_path / "masks"
     model, _ = exported(run(), bundle)
     apply(bundle, case.images[0].parent, out)
@@ -129,7 +166,7 @@ def test_monais_command_line_finds_the_same_masks(run: Callable[..., RunFolder],
 
 
 def test_the_brains_box_and_small_windows_are_as_here(
-    run: Callable[..., RunFolder], case: Case, tmp_path: Path
+    run: Callable[..., RunFolder], apply: Apply, case: Case, tmp_path: Path
 ) -> None:
     model, _ = exported(run("--crop_to_brain", "--infer_roi_size", "24", "24", "24"), tmp_path / "bundle")
     apply(tmp_path / "bundle", case.images[0].parent, tmp_path)
@@ -142,7 +179,9 @@ def test_the_brains_box_and_small_windows_are_as_here(
     assert not found.any()
 
 
-def test_the_published_arithmetic_is_as_here(run: Callable[..., RunFolder], case: Case, tmp_path: Path) -> None:
+def test_the_published_arithmetic_is_as_here(
+    run: Callable[..., RunFolder], apply: Apply, case: Case, tmp_path: Path
+) -> None:
     """A window larger than the volume is what tells padding from fitting."""
     published = ("--windows", "padded", "--normalize", "crop", "--infer_roi_size", "72", "64", "40")
     model, _ = exported(run(*published), tmp_path / "bundle")
@@ -151,7 +190,9 @@ def test_the_published_arithmetic_is_as_here(run: Callable[..., RunFolder], case
     assert_same(found, mt.CenterSpatialCrop(found.shape[1:])(probabilities(model, case)))
 
 
-def test_masks_lie_on_the_grid_of_the_files(run: Callable[..., RunFolder], case: Case, tmp_path: Path) -> None:
+def test_masks_lie_on_the_grid_of_the_files(
+    run: Callable[..., RunFolder], apply: Apply, case: Case, tmp_path: Path
+) -> None:
     """Of slices 1.5 mm apart, of later years' names; a mask's volume is that of the mask at 1 mm."""
     folder = tmp_path / "thick"
     folder.mkdir()

@@ -3,6 +3,7 @@
 It gets messages from the launcher through a pipe and answers there; weights travel as files, which the launcher maps.
 """
 
+import io
 import os
 import select
 import threading
@@ -87,7 +88,9 @@ class Worker:
             return None
         self._files += 1  # the file of before may still be mapped
         path = self.setup.arrays / f"{name}-{os.getpid()}-{self._files}.pt"
-        torch.save({entry: torch.as_tensor(values) for entry, values in arrays.items()}, path)
+        written = io.BytesIO()  # torch's own writer has other words than the system's where the disk is full
+        torch.save({entry: torch.as_tensor(values) for entry, values in arrays.items()}, written)
+        path.write_bytes(written.getbuffer())
         return path
 
     def _site(self, name: str) -> tuple[Site, EventFile]:
