@@ -64,8 +64,10 @@ class Spoil(Filter):
     large), or holds it back until there is no file any more that says so, as a site does that is slow and alive."""
 
     def process(self, shareable, fl_ctx):
-        dxo, number = from_shareable(shareable), shareable.get_header("current_round")
         name = fl_ctx.get_prop(FLContextKey.JOB_META)["name"]
+        if name not in ("spoilt", "spared"):
+            return shareable
+        dxo, number = from_shareable(shareable), shareable.get_header("current_round")
         if dxo.data_kind == "WEIGHT_DIFF" and name == "spoilt" and number < 3:
             dxo.data = self._ruined(dxo.data, number)
         if dxo.data_kind == "WEIGHT_DIFF" and name == "spared" and (HERE / f"hold-{number}").exists():
@@ -315,7 +317,9 @@ def test_a_site_that_cannot_use_its_data_ends_the_job_and_keeps_to_itself_which(
             shown = begun.end(code=1)
     finally:
         image.write_bytes(whole)
-    assert "failed: hospital-b" in shown.splitlines()[-1]
+    sentence = shown.splitlines()[-1]
+    assert f"({SPOILS}: it failed" in sentence
+    assert HONEST not in sentence
     assert begun.folder.read_json("status")["status"] == "failed"
     assert found_in(list(federated.kits["hospital-b"].rglob("log.txt")), [str(image)])
     assert found_in(federated.server_side(), federated.secrets()) == []
@@ -460,7 +464,8 @@ def test_a_site_with_other_code_than_the_jobs_refuses_to_run_it(
     finally:
         script.write_text(whole)
     error = capsys.readouterr().err
-    assert "hospital-b failed" in error
+    assert f"({SPOILS}: it failed" in error
+    assert HONEST not in error
     assert error.count("\n") == 1
     logs = {site: list(reviewed.kits[site].rglob("log.txt")) for site in SITES}
     assert found_in(logs["hospital-b"], [OTHER_CODE])
