@@ -328,7 +328,7 @@ def bytes_count_messages_and_extras(run: Path) -> None:
 
 
 def test_a_site_that_dies_is_spared_and_every_round_counts(pictures: Path, toy_project: Path, tmp_path: Path) -> None:
-    options = ["--num_rounds", (rounds := 20), "--min_clients", 1, "--site_silence", 10]
+    options = ["--num_rounds", (rounds := 10), "--min_clients", 1, "--site_silence", 10]
     with Begun(tmp_path / "run-001", *toys(pictures, *options), "--artifacts", tmp_path, project=toy_project) as begun:
         begun.wait_for_a_round()
         begun.worker("site-2").kill()
