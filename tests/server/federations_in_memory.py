@@ -107,7 +107,7 @@ def answers(site: str, after_s: float = 1.0, made: Make = honest) -> Event:
 
 
 def fails(site: str, after_s: float = 1.0, why: str = "out of memory") -> Event:
-    return Event(after_s, lambda run, question: run.server.fail(site, why))
+    return Event(after_s, lambda run, question: run.lose(site, why))
 
 
 def is_kept_back(site: str, after_s: float = 1.0) -> Event:
@@ -142,6 +142,8 @@ class Federation:
     Attributes:
         present: the sites that the transport knows.
         dead: those of them that give no signs of life.
+        handed_in: the sites that answered the last question.
+        failed: the sites that failed while it was open.
         end_s: seconds after a question at which a server that still waits counts as hanging.
         on: called with "asked", "answered" and the question; it may raise :class:`Killed`.
     """
@@ -157,6 +159,7 @@ class Federation:
     reports: list[str] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     handed_in: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
 
     def begin(self) -> FederationServer:
         """A new job of the run, begun."""
@@ -189,7 +192,7 @@ class Federation:
     def ask(self, question: Question, play: Play) -> None:
         """Let happen what happens until the server waits no longer."""
         self.questions.append(question)
-        self.handed_in = set()
+        self.handed_in, self.failed = set(), set()
         self.on("asked", question)
         began = self.now
         for event in sorted(play(question), key=lambda event: event.after_s):
@@ -201,6 +204,10 @@ class Federation:
     def hand_in(self, site: str, answer: Answer) -> None:
         self.handed_in.add(site)
         self.server.take(site, answer, self.now)
+
+    def lose(self, site: str, why: str) -> None:
+        self.failed.add(site)
+        self.server.fail(site, why)
 
     def _waits_until(self, moment: float) -> bool:
         """Pass the time, in which sites that live give signs; False where the server waits no longer."""

@@ -214,13 +214,15 @@ def test_a_run_ends_well_or_says_who_is_missing(drawn: tuple[dict[str, Any], Scr
             return
         event("ended by too few" if isinstance(failed, RoundFailed) else "ended by no usable update")
         if isinstance(failed, RoundFailed):
-            assert all(site in str(failed) for site in _missing(run, script))
+            missing = _missing(run, script)
+            assert all(site in str(failed) for site in run.failed)
+            assert not missing or any(site in str(failed) for site in missing)
         if run.records and run.records[-1].get("failed"):
             assert not enough(run, script, trained[-1])
 
 
 def _missing(run: Federation, script: Script) -> set[str]:
-    """The sites that were asked last and handed nothing in."""
+    """The sites that were asked last and handed nothing in; one that failed ends the waiting for the others, too."""
     asked = run.questions[-1]
     kept = {site for site in asked.sites if script[asked.kind, asked.rounds, site].kind == "is kept back"}
     return set(asked.sites) - run.handed_in - kept
