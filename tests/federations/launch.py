@@ -13,7 +13,6 @@ import pandas as pd
 import psutil
 
 from fedmed.core.errors import InputError
-from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.runs.run_folder import RunFolder
 from tests import scripts
 
@@ -43,19 +42,6 @@ def finished(done: subprocess.CompletedProcess[str], run: Path) -> RunFolder:
     """The folder of a run that must have ended well."""
     assert done.returncode == 0, done.stdout + done.stderr
     return RunFolder.open(run)
-
-
-def small_data(place: Path, *names: str) -> Path:
-    """Phantoms of two sites with a training and a validation case each; their lists are called by these names."""
-    make_phantom(place, place / "datalist", sites=2, cases=1, validation=1, size=(32, 32, 32))
-    for number, name in enumerate(names, start=1):
-        (place / "datalist" / f"site-{number}.json").rename(place / "datalist" / f"{name}.json")
-    return place
-
-
-def of(data: Path) -> list[object]:
-    """The arguments that name a dataset."""
-    return ["--dataset_base_dir", data, "--datalist_json_path", data / "datalist"]
 
 
 def with_toys(copy: Path) -> Path:

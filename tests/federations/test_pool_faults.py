@@ -382,12 +382,12 @@ def may_mount() -> bool:
 def test_a_full_disk_ends_the_run_in_one_line_and_loses_no_round(data: Path, tmp_path: Path, toy_project: Path) -> None:
     disk, said, codes, cut = (tmp_path / name for name in ("disk", "said", "codes", "cut"))
     disk.mkdir()
-    rounds = ("--num_rounds", 60)
+    rounds = ("--num_rounds", 40)
     options = [*of(data, *rounds), "--cache_gb", 0, "--artifacts", disk / "artifacts"]
     begun = shlex.join(launch.command(*options, project=toy_project))
     script = NAMESPACE.format(disk=disk, said=said, codes=codes, cut=cut, run=begun)
     process = subprocess.Popen(["unshare", "-rm", "bash", "-c", script], env=launch.variables())
-    launch.until(lambda: said.exists() and "round  2/60" in said.read_text())
+    launch.until(lambda: said.exists() and "round  2/40" in said.read_text())
     fill(Path(f"/proc/{process.pid}/root{disk}") / "filler")
     assert process.wait(timeout=launch.PATIENCE_S) == 0
     assert codes.read_text().split() == ["1"], said.read_text()

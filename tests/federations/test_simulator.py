@@ -5,7 +5,6 @@ Runs are few, as each starts FLARE with a process a site; all else of a run is t
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -244,7 +243,7 @@ def test_a_private_run_ends_with_the_bits_and_the_ledger_of_a_pool_and_stops_wit
 # ---- what breaks
 
 
-ROUNDS = 40
+ROUNDS = 30
 
 
 class StopAfter(Follower):
@@ -258,36 +257,27 @@ class StopAfter(Follower):
 def test_a_run_goes_on_from_pool_to_simulator_and_back_whatever_has_ended_it(
     pictures: Path, toy_project: Path, tmp_path: Path
 ) -> None:
-    """It begins in a pool and is stopped there; in the simulator a site is killed, then the terminal closed, then a
-    site's image is spoilt. Back in the pool it ends with the bits of a run to which none of this happened.
+    """It begins in a pool and is stopped there; in the simulator a site is killed, then the terminal closed. In a pool
+    again, it ends with the bits of a run to which none of this happened.
     """
-    data = Path(shutil.copytree(pictures, tmp_path / "data"))
     algorithm = ("--algorithm", "toy_algorithm", "--batch_norm", "--aggregation_epochs", 2)
-    arguments = toys(data, *algorithm, "--num_rounds", ROUNDS)
+    arguments = toys(pictures, *algorithm, "--num_rounds", ROUNDS)
     run = tmp_path / "run-001"
     assert here.run(tmp_path, *arguments, *POOL, follower=StopAfter()).code == 130
     with Begun(run, "--resume", run, "--env", "sim", project=toy_project) as begun:
         family = after_two_rounds(begun)
         begun.worker("site-2").kill()
-        assert "site-2 died" in begun.end(code=1)
+        shown = begun.end(code=1)
+    assert "site-2 died" in shown
+    assert "Traceback" not in shown
+    assert "site-2" in begun.folder.read_json("status")["reason"]
     nothing_is_left_and_what_was_there_stays(family, begun.folder)
     with Begun(run, "--resume", run, project=toy_project) as begun:
         family = after_two_rounds(begun)
         os.kill(begun.pid, signal.SIGHUP)  # as when its terminal is closed; as Ctrl-C does
         begun.end(code=130)
     nothing_is_left_and_what_was_there_stays(family, begun.folder)
-    image = data / json.loads((data / "datalist" / "site-2.json").read_text())["training"][0]["image"]
-    whole = image.read_bytes()
-    with Begun(run, "--resume", run, project=toy_project) as begun:
-        family = after_two_rounds(begun)
-        here.replace(image, whole[:-100])
-        shown = begun.end(code=1)
-    assert "site-2 failed" in shown
-    assert "Traceback" not in shown
-    assert "site-2" in begun.folder.read_json("status")["reason"]
     assert (run / LOG).stat().st_size > 0
-    nothing_is_left_and_what_was_there_stays(family, begun.folder)
-    here.replace(image, whole)
     assert not launch.processes_with(str(tmp_path))
     ended = here.run(tmp_path, "--resume", run, *POOL).well()
     uncut = here.run(tmp_path / "uncut", *arguments, *POOL).well()

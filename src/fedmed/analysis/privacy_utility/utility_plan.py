@@ -11,8 +11,8 @@ from fedmed.data.phantoms.phantom import is_phantom, make_phantom
 from fedmed.data.windows import Size
 from fedmed.experiment import Experiment
 
-COMMON = ("--cache_dataset", "1", "--crop_to_brain")
-"""Options of job.py in every run."""
+COMMON = ("--env", "pool", "--cache_dataset", "1", "--crop_to_brain")
+"""Options of job.py in every run; a pool is the quickest environment, and gives the same bits as the others."""
 
 ReadExperiment = Callable[[Sequence[str]], Experiment]
 """From the arguments of job.py to the experiment that they mean; raises InputError."""
