@@ -50,6 +50,9 @@ WAYS: Mapping[str, Sequence[str]] = {
 FIGURES = {"dice": "Dice", "hd95": "HD95 (mm)", "surface_dice": "surface Dice"}
 """The quantities of the table by their titles; Dice comes by target and by source too."""
 
+COLORS = {"central": "#d55e00", "fedavg": "#0072b2"}
+"""Of the models of all cases; sites alone are grey."""
+
 ALONE = " alone"
 """Behind the name of a site whose own model is scored."""
 
@@ -234,34 +237,38 @@ def write(
     write_whole(out.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
     write_whole(out.with_suffix(".md"), f"{text}\n".encode())
     figure = Figure(figsize=(10.5, 3.8), layout="constrained")
-    bars, lines = figure.subplots(1, 2)
-    draw_bars(bars, numbers, about["models"])
+    scores, lines = figure.subplots(1, 2)
+    draw_scores(scores, numbers, about["models"])
     draw_curves(lines, curves)
     figure.supxlabel(machine.one_line(about["machine"]), fontsize=8, color="0.35")
     figure.savefig(out.with_suffix(".png"), dpi=120)
 
 
-def draw_bars(axes: Axes, numbers: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[str, str]) -> None:
-    """The mean Dice on the test cases, a bar a model, and a point a seed."""
+def draw_scores(axes: Axes, numbers: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[str, str]) -> None:
+    """The mean Dice on the test cases, a stroke a model, and a point a seed."""
     models = [model for model in labels if model in numbers]
     for place, model in enumerate(models):
         values = numbers[model][FIGURES["dice"]]
-        axes.barh(place, np.mean(values), color="#0072b2" if ALONE not in model else "0.75")
+        color = COLORS.get(model, "0.5")
+        axes.scatter(np.mean(values), place, marker="|", s=500, linewidths=3, color=color)
         axes.scatter(values, [place] * len(values), color="black", s=10, zorder=3)
-        axes.text(max(values), place, f"  {np.mean(values):.3f}", va="center", fontsize=8)
+        axes.annotate(
+            f"{np.mean(values):.3f}", (float(np.mean(values)), place), (0, 14), textcoords="offset points",
+            ha="center", fontsize=8,
+        )  # fmt: skip
     axes.set_yticks(range(len(models)), [f"{model}\n{labels[model]}" for model in models], fontsize=8)
-    axes.invert_yaxis()
-    least = min(min(numbers[model][FIGURES["dice"]]) for model in models)
-    axes.set_xlim(max(0.0, least - 0.1), 1)
+    axes.set_ylim(len(models) - 0.4, -0.8)
+    axes.grid(axis="x", color="0.9")
+    axes.margins(x=0.1)
     axes.set_xlabel("mean Dice on the test cases; a point a seed")
 
 
 def draw_curves(axes: Axes, curves: Mapping[str, Sequence[Mapping[int, float]]]) -> None:
     """Validation Dice by round, a line a seed."""
-    for colour, (way, seeds) in zip(("#d55e00", "#0072b2"), curves.items(), strict=True):
+    for way, seeds in curves.items():
         for number, scores in enumerate(seeds):
             label = way if number == 0 else None
-            axes.plot(list(scores), list(scores.values()), color=colour, alpha=0.8, label=label)
+            axes.plot(list(scores), list(scores.values()), color=COLORS[way], alpha=0.8, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("rounds")
     axes.set_ylabel("mean Dice on the validation cases")

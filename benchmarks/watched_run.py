@@ -25,7 +25,11 @@ GPU_QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=
 
 @dataclass
 class Watched:
-    """The time and memory of a run. Memory is that of all processes, in bytes; what they share counts once (PSS)."""
+    """The time and memory of a run.
+
+    Memory is that of all processes, in bytes; what they share counts once (PSS), and so do the files that they map. A
+    round that passes between two looks has that of the later one.
+    """
 
     startup_s: float = 0.0
     round_s: list[float] = field(default_factory=list)
@@ -61,6 +65,7 @@ def watch(arguments: Sequence[object], artifacts: Path, key_metric: str = "val_d
             raise RunFailed(f"{shlex.join(command)} ended with exit code {process.returncode}; its output is above.")
     history = _history(artifacts)
     seen.round_s = _by_round(history, "round_seconds")[1:]
+    seen.startup_s = seen.startup_s or time.time() - began - sum(seen.round_s)
     seen.dice = _scores(history, key_metric)
     return seen
 
@@ -75,10 +80,10 @@ def _look(pid: int, artifacts: Path, seen: Watched, began: float) -> None:
     seen.peak = max(seen.peak, memory)
     seconds = _by_round(_history(artifacts), "round_seconds")
     done = len(seconds) - 1
-    seen.peak_by_round += [0] * (done + 1 - len(seen.peak_by_round))
+    seen.peak_by_round += [memory] * (done + 1 - len(seen.peak_by_round))
     seen.peak_by_round[done] = max(seen.peak_by_round[done], memory)
-    if done == 1 and not seen.startup_s:
-        seen.startup_s = time.time() - began - seconds[1]
+    if done >= 1 and not seen.startup_s:
+        seen.startup_s = time.time() - began - sum(seconds[1:])
     if done >= 1:
         with contextlib.suppress(OSError, ValueError, IndexError):
             busy, used = subprocess.run(GPU_QUERY, capture_output=True, text=True).stdout.splitlines()[0].split(",")

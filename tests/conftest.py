@@ -32,9 +32,10 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ctrl_c_is_heard() -> None:
-    """Also where a shell started the tests in the background, which ignore it then, as do all their processes."""
+def _signals_are_heard() -> None:
+    """Also where a shell has started the tests in the background, or nohup has: what is ignored is handed down."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
