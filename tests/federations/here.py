@@ -22,6 +22,7 @@ from fedmed.environments.worker_pool import fork_server
 from fedmed.runs import single_run
 from fedmed.runs.run_folder import RunFolder
 from fedmed.runs.run_monitor import RunMonitor
+from tests.federations import launch
 
 fork_server.LIBRARIES = (*fork_server.LIBRARIES, "tests.toy_beside")
 
@@ -139,8 +140,8 @@ class Stalled:
             yield None
             return
         try:
-            children = psutil.Process().children(recursive=True)
-            yield next(each for each in children if self._is_open_in(each))
+            launch.until(lambda: self._readers() != [])  # its opening ends a moment after ours
+            yield self._readers()[0]
         finally:
             os.close(pipe)
 
@@ -151,6 +152,9 @@ class Stalled:
                 process.kill()
                 process.wait()
             return process is not None
+
+    def _readers(self) -> list[psutil.Process]:
+        return [each for each in psutil.Process().children(recursive=True) if self._is_open_in(each)]
 
     def _is_open_in(self, process: psutil.Process) -> bool:
         with contextlib.suppress(OSError):
