@@ -174,7 +174,7 @@ def scores_on_test(run: RunFolder, way: str, seed: int, sources: Mapping[str, st
 
 
 def by_seed(scores: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
-    """By model and column of the table the mean over cases and targets, a number a seed."""
+    """Means over cases and targets, a number a seed, by model and column of the table."""
     kept = scores[scores["quantity"].isin(list(FIGURES))]
     dice = kept[kept["quantity"] == "dice"]
     columns = {title: kept[kept["quantity"] == name] for name, title in FIGURES.items()}

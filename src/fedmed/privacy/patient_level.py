@@ -61,7 +61,7 @@ class PatientLevelTraining:
         return [np.flatnonzero(row).tolist() for row in chosen]
 
     def _places(self, seed: int | None, number: int, step: int, sample: Sequence[int]) -> list[list[SeededItem]]:
-        """By patient, the items and what their crops and dropout follow from.
+        """Items of each patient, and what their crops and dropout follow from.
 
         That must not depend on who else was sampled, or one patient's presence would change the others' gradients and
         the sensitivity would not be the clip.

@@ -12,7 +12,7 @@ from fedmed.data.windows import Size
 from fedmed.experiment import Experiment
 
 COMMON = ("--env", "pool", "--cache_dataset", "1", "--crop_to_brain")
-"""Options of job.py in every run; a pool is the quickest environment, and gives the same bits as the others."""
+"""Options of job.py in every run; a pool is the quickest environment."""
 
 ReadExperiment = Callable[[Sequence[str]], Experiment]
 """From the arguments of job.py to the experiment that they mean; raises InputError."""

@@ -174,7 +174,7 @@ def _misplaced(images: Mapping[str, Path], label: Path | None, rules: Rules) -> 
 
 
 def _extent(path: Path, image: ImageFacts) -> Iterator[Finding]:
-    """Of the whole volume: phantoms are small, and a spacing in metres is a thousand times as small."""
+    """Findings on the size of the whole volume: phantoms are small, a spacing in metres makes it a thousandth."""
     extents = [n * mm for n, mm in zip(image.shape, image.spacing, strict=True)]
     if min(extents) < LEAST_EXTENT_MM:
         yield error_finding(

@@ -122,7 +122,7 @@ def _different_keys(hashes: Mapping[str, Mapping[str, list[str]]]) -> list[Findi
 
 
 def _named(given: Mapping[str, list[str]]) -> dict[str, dict[str, str]]:
-    """By split, each hash with the name by which a site finds the image again."""
+    """Each hash with the name by which a site finds the image again, by split."""
     return {split: {value: f"image {value[:12]}" for value in given.get(split, [])} for split in _SPLITS}
 
 
