@@ -66,7 +66,10 @@ def is_free(run: Path) -> bool:
 
 
 def has_ended(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_second_process_is_refused_and_told_who_is_first(start: Start, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Ending a process tree, also what has detached itself, is deaf to SIGTERM or has lost its parent."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -48,7 +49,7 @@ def grow(tmp_path: Path) -> Iterator[Callable[..., tuple[ProcessTree, int]]]:
 
     yield make
     for number in started:
-        if alive(number):
+        with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(number).kill()
 
 

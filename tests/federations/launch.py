@@ -115,7 +115,7 @@ class Begun:
 
     def worker(self, site: str) -> psutil.Process:
         """The process of a simulated site."""
-        return next(each for each in self.everything() if {site, "--client"} <= set(each.cmdline()))
+        return next(each for each in self.everything() if {site, "--client"} <= set(_arguments_of(each)))
 
     def cut_off(self) -> None:
         """As when the power fails: the launcher and all that it has started are gone at once."""
@@ -135,8 +135,22 @@ class Begun:
 
 def workers_of(launcher: psutil.Process) -> list[psutil.Process]:
     """The worker processes of a launcher's pool, which another child of it has forked."""
-    forks = [child for child in launcher.children() if "multiprocessing.forkserver" in " ".join(child.cmdline())]
-    return [worker for fork in forks for worker in fork.children()]
+    forks = [child for child in launcher.children() if "multiprocessing.forkserver" in " ".join(_arguments_of(child))]
+    return [worker for fork in forks for worker in _children_of(fork)]
+
+
+def _arguments_of(process: psutil.Process) -> list[str]:
+    """A process's command line, empty once it is gone: it may end at any moment while we look at it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
+
+
+def _children_of(process: psutil.Process) -> list[psutil.Process]:
+    """A process's children, none once it is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.children()
+    return []
 
 
 def until(holds: Callable[[], bool]) -> None:
