@@ -79,10 +79,10 @@ class Experiment:
 
     def __post_init__(self) -> None:
         expect(
-            bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.job_name)),
+            bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{,99}", self.job_name)),
             "job_name",
             self.job_name,
-            "letters, digits, dots, dashes and underscores, starting with a letter or digit",
+            "at most 100 letters, digits, dots, dashes and underscores, starting with a letter or digit",
         )
         if self.run_id is not None and not re.fullmatch(RUN_ID, str(self.run_id)):
             raise InputError(f"The run is called {self.run_id!r:.80}; expected a name that job.py gave it.")

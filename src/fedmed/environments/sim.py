@@ -15,7 +15,7 @@ import torch
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.core.lines import whole_lines
 from fedmed.core.names import CROSS_SITE_RESULTS, LOG, RECORDS, SERVER, SIMULATED
-from fedmed.core.options import expect_at_least, option
+from fedmed.core.options import expect_between, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.core.timing import TIMING
 from fedmed.environments.base import Environment, RoundWatcher
@@ -56,7 +56,7 @@ class Sim(Environment):
             self._check_threads(experiment, self.threads, sites)
 
     def _check_threads(self, experiment: ExperimentView, threads: int, sites: int) -> None:
-        expect_at_least("threads", threads, 1)
+        expect_between("threads", threads, 1, MOST_SITES)
         if threads > sites:
             raise InputError(f"--threads {threads} is more than the {sites} sites; give at most {sites}.")
         if threads < sites and not self.allow_restart:

@@ -1,5 +1,6 @@
 """The checks of a run on data of this machine, before anything starts: demonstration data, cache, audit, privacy."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from fedmed.core.cli import echo
 from fedmed.core.code_version import REPOSITORY
 from fedmed.core.errors import InputError
 from fedmed.core.names import ARTIFACTS
+from fedmed.core.options import expect
 from fedmed.core.precision import check_precision
 from fedmed.data.audit import audit_table
 from fedmed.data.audit.case_facts import FactsBook
@@ -57,6 +59,7 @@ def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
     experiment = _with_cache(_with_demo_data(experiment))
     experiment.environment.check_machine(experiment)
     datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
+    _check_bounds(experiment, datalists)
     summaries, tables = _audited(experiment, datalists)
     _check_privacy(experiment, datalists)
     if begun:
@@ -151,6 +154,18 @@ def _audited(experiment: Experiment, datalists: Datalists) -> tuple[dict[str, di
     echo("")
     described = {site: task.describe_data(datalist) for site, datalist in datalists.items()}
     return {audit.site: {**described[audit.site], **audit.document()} for audit in audits}, "\n".join(tables) + "\n"
+
+
+def _check_bounds(experiment: Experiment, datalists: Datalists) -> None:
+    """Refuse what is more than this machine's cores or the sites' cases, and so would change nothing.
+
+    Raises:
+        InputError: something is.
+    """
+    threads, cores = experiment.performance.cpu_threads, len(os.sched_getaffinity(0))
+    expect(threads is None or threads <= cores, "cpu_threads", threads, f"at most {cores}, the cores of this machine")
+    batch, most = experiment.training.batch_size, max(len(datalist.training) for datalist in datalists.values())
+    expect(batch <= most, "batch_size", batch, f"at most {most}, the training cases of the largest site")
 
 
 def _check_privacy(experiment: Experiment, datalists: Datalists) -> None:
