@@ -55,7 +55,7 @@ def from_plain(cls: type[T], values: Mapping[str, Any]) -> T:
     """
     unknown = sorted(set(values) - option_names(cls))
     if unknown:
-        raise InputError(f"{', '.join(unknown)} is no option of {cls.__name__}; remove it from the file.")
+        raise InputError(f"{', '.join(unknown)} is no option of {cls.__name__.lower()}; remove it from the file.")
     kinds = typing.get_type_hints(cls)
     for name, value in values.items():
         if not _fits(value, kinds[name]):

@@ -21,6 +21,7 @@ from fedmed.data.audit.site_audit import overlaps
 from fedmed.data.datalist import Datalist, datalist_path, open_datalist
 from fedmed.experiment import Experiment
 from fedmed.privacy.policy import enforce
+from fedmed.runs.resume_files import check_files
 from fedmed.runs.run_folder import RunFolder
 
 Datalists = Mapping[str, Datalist]
@@ -55,15 +56,17 @@ def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
     if not experiment.environment.DATA_IS_LOCAL:
         experiment.environment.check_machine(experiment)
         return Preflight(experiment, {}, {}, "")
+    if begun:
+        check_files(begun, experiment)
     check_precision(experiment.training.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     experiment = _with_cache(_with_demo_data(experiment))
     experiment.environment.check_machine(experiment)
     datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
+    if begun:
+        _check_same_cases(begun, datalists)
     _check_bounds(experiment, datalists)
     summaries, tables = _audited(experiment, datalists)
     _check_privacy(experiment, datalists)
-    if begun:
-        _check_same_cases(begun, datalists)
     return Preflight(experiment, datalists, summaries, tables)
 
 
