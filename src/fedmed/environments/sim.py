@@ -19,7 +19,7 @@ from fedmed.core.options import expect_between, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.core.timing import TIMING
 from fedmed.environments.base import Environment, RoundWatcher
-from fedmed.environments.failure_reason import failure_reason, reason_of_sites
+from fedmed.environments.failure_reason import died_without_a_word, failure_reason, reason_of_sites
 from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
 from fedmed.environments.plain_paths import interpreter, scratch_folder, spaceless
 from fedmed.environments.process_tree import ProcessTree
@@ -224,8 +224,5 @@ class FollowedSimulation:
         """The reason of a failed run, in the words of the site that failed first."""
         found = failure_reason(self.scratch, self.log)
         if self._dead and reason_of_sites(self.scratch) is None and not (found or "").startswith(NO_ROUND):
-            return (
-                f"The process of {self._dead} died without a word (killed, or out of memory?); its last lines are in "
-                f"{self.log}."
-            )
+            return died_without_a_word(self._dead, self.log)
         return found or f"FLARE ended the job before its last round; its log is {self.log}."
