@@ -5,6 +5,13 @@ import re
 from fedmed.core.errors import InputError
 
 
+def count_gpus() -> int:
+    """The number of this machine's GPUs."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def parse_ids(text: str) -> list[int]:
     """``"0,1,2"`` -> [0, 1, 2].
 
