@@ -1,6 +1,8 @@
 """The command line: the published one runs unchanged, and what would have no effect is refused."""
 
 import shlex
+import subprocess
+import sys
 import typing
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from fedmed.data.windows import Size
 from fedmed.experiment import Experiment
 from fedmed.tasks.base import Preset, Task
 from fedmed.tasks.brats18 import Brats18
+from tests import scripts
 
 PRESETS = Brats18.PRESETS
 
@@ -272,6 +275,24 @@ def test_a_path_keeps_its_spaces_and_becomes_absolute(monkeypatch: pytest.Monkey
 def test_equal_command_lines_give_equal_experiments_whatever_the_order() -> None:
     assert read("--seed 3 --roi_size 32 32 32") == read("--roi_size 32 32 32 --seed 3")
     assert read("--seed 3") != read("--seed 4")
+
+
+HEAVY = ("torch", "monai", "pandas", "matplotlib", "nvflare", "opacus", "scipy.stats", "sklearn")
+"""Libraries whose import takes a good part of a second, or several."""
+
+
+@pytest.mark.parametrize(
+    "mistake", [["--help"], ["--no_such_option"], ["--num_rounds", "0"], ["--privacy", "gaussian"]]
+)
+def test_nothing_heavy_is_imported_before_the_options_are_known_to_be_good(mistake: list[str]) -> None:
+    """So that help and refusals come within a second."""
+    program = (
+        "import atexit, sys, job; from fedmed.core.cli import run_script;"
+        f"atexit.register(lambda: print('imported:', *(name for name in {HEAVY} if name in sys.modules)));"
+        "run_script(job.main, sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *mistake], cwd=scripts.ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].split() == ["imported:"], done.stderr
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

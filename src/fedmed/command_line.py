@@ -44,7 +44,7 @@ class Command:
 def parser() -> argparse.ArgumentParser:
     """The options of the experiment and of every plug-in that is there."""
     parser = Parser(
-        prog="job.py", allow_abbrev=False, argument_default=argparse.SUPPRESS,
+        prog="job.py", usage="job.py [OPTION ...]", allow_abbrev=False, argument_default=argparse.SUPPRESS,
         description="Federated learning for medical imaging: Task x Algorithm x Privacy x Environment. "
         "Without arguments: a small demonstration on phantoms.",
     )  # fmt: skip
@@ -137,7 +137,7 @@ def _experiment(
     preset = given.pop("preset", usual)
     known = ", ".join(sorted(task.PRESETS))
     expect(preset in task.PRESETS, "preset", preset, f"one of {known}, which --task {chosen['task']} has")
-    classes = {**plugins, **SECTIONS}
+    classes = {**SECTIONS, **{kind: plugins[kind] for kind in reversed(DEFAULTS)}}  # the task, with its networks, last
     _refuse_strangers(set(given), classes, chosen)
     values = {**task.DEFAULTS, **task.PRESETS[preset].values, **given}
     built = {name: cls(**{o: values[o] for o in option_names(cls) if o in values}) for name, cls in classes.items()}
@@ -183,7 +183,8 @@ def _preset_help(tasks: Mapping[str, type[Task]]) -> str:
 
 
 def _network_help(tasks: Mapping[str, type[Task]]) -> str:
-    listed = _by_task({task: ", ".join(cls().networks()) for task, cls in tasks.items()})
+    # not made by its constructor, which would import the networks to check sizes
+    listed = _by_task({task: ", ".join(cls.__new__(cls).networks()) for task, cls in tasks.items()})
     return f"network of the task (default: the first); {listed}"
 
 

@@ -1,5 +1,7 @@
 """The one description of a run: Task x Algorithm x Privacy x Environment, and how long and how fast to train."""
 
+from __future__ import annotations
+
 import copy
 import json
 import re
@@ -8,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from fedmed.algorithms.base import Algorithm
 from fedmed.core import registry
@@ -21,6 +21,9 @@ from fedmed.core.settings import Data, Faults, Performance, Training
 from fedmed.data.prepared.cache import Cache, Caching
 from fedmed.privacy.base import Mechanism
 from fedmed.tasks.base import Task
+
+if TYPE_CHECKING:
+    import torch
 
 SECTIONS = {"training": Training, "performance": Performance, "data": Data, "faults": Faults}
 """The parts of an experiment that are no choice between plug-ins, by the name of the field."""

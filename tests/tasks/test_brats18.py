@@ -309,7 +309,7 @@ def test_its_demonstration_is_made_once_and_left_alone_afterwards(
         folder.mkdir()
         (folder / PHANTOM_MARKER).write_text("{}")
 
-    monkeypatch.setattr("fedmed.tasks.brats18.make_phantom", make)
+    monkeypatch.setattr("fedmed.data.phantoms.phantom.make_phantom", make)
     for _ in range(2):
         Brats18().demo_data(tmp_path / "demo")
     assert calls == [tmp_path / "demo" / "datalist"]

@@ -1,11 +1,15 @@
 """FedProx: FedAvg with mu/2 |w - w_global|^2 added to every site's loss (Li et al. 2020, MLSys, equation 2)."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fedmed.algorithms.base import Algorithm, Extras, SiteSetup, SiteSide
 from fedmed.core.options import expect_between, option
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class ProximalTerm(SiteSide):
 
     def penalty(self) -> torch.Tensor:
         """mu/2 times the squared Euclidean distance, a scalar."""
+        import torch
+
         pairs = zip(self.setup.model.parameters(), self._start, strict=True)
         return self.mu / 2 * torch.stack([(now - start).square().sum() for now, start in pairs]).sum()
 

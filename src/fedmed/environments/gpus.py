@@ -8,6 +8,13 @@ MOST_GPUS = 16
 """In one machine; a larger number is a slip of the keyboard also where no GPU tells so."""
 
 
+def count_gpus() -> int:
+    """The number of this machine's GPUs."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def parse_ids(text: str) -> list[int]:
     """``"0,1,2"`` -> [0, 1, 2].
 

@@ -10,8 +10,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.core.lines import whole_lines
 from fedmed.core.names import CROSS_SITE_RESULTS, LOG, RECORDS, SERVER, SIMULATED
@@ -20,7 +18,7 @@ from fedmed.core.plugin import ExperimentView
 from fedmed.core.timing import TIMING
 from fedmed.environments.base import Environment, RoundWatcher
 from fedmed.environments.failure_reason import died_without_a_word, failure_reason, reason_of_sites
-from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
+from fedmed.environments.gpus import check_ids, count_gpus, parse_ids, simulator_groups
 from fedmed.environments.plain_paths import interpreter, scratch_folder, spaceless
 from fedmed.environments.process_tree import ProcessTree
 from fedmed.environments.shared_machine import check_workspace, site_variables, workspace_of
@@ -48,7 +46,7 @@ class Sim(Environment):
     def check(self, experiment: ExperimentView) -> None:
         sites = experiment.training.n_clients
         if self.gpu is not None:
-            check_ids(parse_ids(self.gpu), torch.cuda.device_count())
+            check_ids(parse_ids(self.gpu), count_gpus())
         if sites > MOST_SITES:
             raise InputError(f"--n_clients is {sites}; FLARE's simulator runs at most {MOST_SITES} sites.")
         check_workspace(self.workspace)
@@ -78,8 +76,8 @@ class Sim(Environment):
         at_once = self.threads or experiment.training.n_clients
         where = f"simulator, {at_once} site{'s' if at_once > 1 else ''} at once"
         if self.gpu is None:
-            return f"{where}, on the CPU" if not torch.cuda.is_available() else f"{where}, on GPU 0"
-        if not torch.cuda.is_available():
+            return f"{where}, on the CPU" if not count_gpus() else f"{where}, on GPU 0"
+        if not count_gpus():
             return f"{where}, on the CPU: this machine has no GPU, so --gpu {self.gpu} is not used"
         return f"{where}, on GPUs {simulator_groups(parse_ids(self.gpu), at_once)}"
 
@@ -132,7 +130,7 @@ class Sim(Environment):
         at_once = self.threads or len(sites)
         command = [str(interpreter(scratch)), "-m", "nvflare.private.fed.app.simulator.simulator", str(job)]
         command += ["-w", str(spaceless(workspace, scratch)), "-c", ",".join(sites), "-t", str(at_once)]
-        if self.gpu is not None and torch.cuda.is_available():
+        if self.gpu is not None and count_gpus():
             command += ["-gpu", simulator_groups(parse_ids(self.gpu), at_once)]
         return command
 

@@ -1,11 +1,10 @@
 """Patient-level differential privacy: DP-SGD inside each site (Abadi et al. 2016), with Opacus's optimiser."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect_positive, option
@@ -13,7 +12,11 @@ from fedmed.core.plugin import ExperimentView
 from fedmed.privacy.base import LocalTrainer
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, last_of_each
-from fedmed.privacy.patient_level import PatientLevelTraining
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fedmed.privacy.patient_level import PatientLevelTraining
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class DPSGD(FormalMechanism):
         return rate, max(1, round(training.aggregation_epochs / rate))
 
     def training(self, trainer: LocalTrainer, patients: Sequence[str]) -> PatientLevelTraining:
+        from fedmed.privacy.patient_level import PatientLevelTraining
+
         return PatientLevelTraining(self, self.dp_max_grad_norm, trainer, patients)
 
     def statement(self) -> str:
@@ -87,6 +92,8 @@ def refuse_batch_norm(model: nn.Module) -> None:
     Raises:
         InputError: the network has such a layer.
     """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
     layers = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
     if layers:
         raise InputError(

@@ -1,10 +1,10 @@
 """The common part of mechanisms with a formal guarantee: the choice of noise, the budget, and what else may leave."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-from torch import nn
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
@@ -13,6 +13,9 @@ from fedmed.core.plugin import ExperimentView
 from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extended
 from fedmed.privacy.base import Mechanism, Spending
 from fedmed.privacy.ledger import Ledger
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PRV_NOISE, PRV_EPSILON = 0.3, 100.0
 

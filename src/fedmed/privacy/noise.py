@@ -3,7 +3,6 @@
 import secrets
 
 import numpy as np
-from scipy.special import ndtri
 
 _RESOLUTION = 52  # bits; with one half added they are still exact in a float64
 _AT_ONCE = 2**20
@@ -40,5 +39,7 @@ def secure_normal(shape: tuple[int, ...], std: float) -> np.ndarray:
 
 def _from_system(count: int) -> np.ndarray:
     """Standard normal values: the inverse distribution function of uniform ones, which lie inside (0, 1)."""
+    from scipy.special import ndtri
+
     bits = np.frombuffer(secrets.token_bytes(8 * count), np.uint64) >> np.uint64(64 - _RESOLUTION)
     return np.asarray(ndtri((bits.astype(np.float64) + 0.5) / 2.0**_RESOLUTION))

@@ -1,14 +1,12 @@
 """The contract of a task: what is learnt from which files, and how it is scored. A task knows nothing of federation."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
-
-import torch
-from torch import nn
-from torch.utils.data import Dataset
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, option
@@ -20,7 +18,12 @@ from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Caching
 from fedmed.tasks.scoring.metric import Metric, Row, SumsMetric
 
-__all__ = ["Flips", "Metric", "NativeGrid", "Pictures", "Preset", "Row", "Task"]
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from torch.utils.data import Dataset
+
+__all__ = ["Flips", "Metric", "NativeGrid", "NetworkClass", "Pictures", "Preset", "Row", "Task"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,27 @@ class Preset:
 
     purpose: str
     values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NetworkClass:
+    """A class of ``model.py`` by its name, imported when it is needed, as MONAI takes seconds.
+
+    At a site model.py lies in the job's folder, beside client.py.
+    """
+
+    name: str
+
+    def __call__(self) -> nn.Module:
+        """A network of this class, with fresh random weights."""
+        network: nn.Module = self.load()()
+        return network
+
+    def load(self) -> Any:
+        """The class itself."""
+        import model
+
+        return getattr(model, self.name)
 
 
 @dataclass(frozen=True)
@@ -76,6 +100,8 @@ class Task(Plugin, ABC):
 
     def first_model(self, seed: int) -> nn.Module:
         """The network with which a run of this seed begins; sets PyTorch's global generator."""
+        import torch
+
         torch.manual_seed(seed)
         return self.build_model()
 
@@ -88,6 +114,8 @@ class Task(Plugin, ABC):
         self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
     ) -> torch.optim.Optimizer:
         """The optimiser of local training: Adam, unless a task overrides it."""
+        import torch
+
         return torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
     @abstractmethod
@@ -196,6 +224,9 @@ class Task(Plugin, ABC):
     @property
     def optimizer_name(self) -> str:
         """The class of :meth:`optimizer`'s answer, for the screen."""
+        import torch
+        from torch import nn
+
         return type(self.optimizer([nn.Parameter(torch.zeros(1))], 1.0, 0.0)).__name__
 
 
