@@ -1,5 +1,6 @@
 """The checks of a site's machine: each finds what it is for, and none ends the others."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,21 @@ def test_what_is_wrong_is_an_error_that_says_so(
     level, says = found(**given)[what]
     assert level == "error"
     assert words in says
+
+
+def test_a_list_that_leads_out_of_the_dataset_folder_is_told(
+    found: Callable[..., dict[str, tuple[str, str]]], phantom: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(phantom, tmp_path / "set")
+    (tmp_path / "elsewhere").mkdir()
+    lists = tmp_path / "set" / "datalist"
+    names = json.loads((lists / "site-1.json").read_text())
+    names["training"][0]["label"] = shutil.copy(phantom / names["training"][0]["label"], tmp_path / "elsewhere")
+    (lists / "site-1.json").write_text(json.dumps(names))
+    told = found(DATASET_ROOT=str(tmp_path / "set"), DATALIST_ROOT=str(lists))
+    for what in ("datalist", "audit"):
+        assert told[what][0] == "warning"
+    assert f"names 1 file that lies outside the dataset folder, such as {tmp_path / 'elsewhere'}" in told["datalist"][1]
 
 
 def test_data_that_fail_the_audit_are_an_error(
