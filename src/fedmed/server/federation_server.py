@@ -76,10 +76,11 @@ class FederationServer:
     Args:
         first: gives the weights of a run that begins anew.
         report: gets a line for whatever an operator should read.
+        submitter: the user who submitted the job; None where the transport knows no users.
 
     Raises:
         RuntimeError: another job of the run is at work.
-        InputError: the checkpoint is damaged.
+        InputError: the checkpoint is damaged, or the run is another user's.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class FederationServer:
         first: Callable[[], Weights],
         now: float,
         report: Callable[[str], object] = print,
+        submitter: str | None = None,
     ) -> None:
         self.plan, self.files, self._report = plan, files, report
         self._aggregation = Aggregation(
@@ -108,18 +110,18 @@ class FederationServer:
         self._compared = len(plan.sites) == 1
         self._rounds, self._over, self._asked = 0, False, False
         self._noted: dict[str, str] = {}
-        self._open(first)
+        self._open(first, submitter)
 
     def _figures(self) -> Figures:
         """The figures of the task that are made from sums."""
         figures: Figures = rebuilt("task", self.plan.task).figures()
         return figures
 
-    def _open(self, first: Callable[[], Weights]) -> None:
+    def _open(self, first: Callable[[], Weights], submitter: str | None) -> None:
         """Begin the run, or take it up where an earlier job left it."""
         self.files.models.mkdir(parents=True, exist_ok=True)
         self.checkpoints = Checkpoints(self.files.state)
-        self.checkpoints.hold()
+        self.checkpoints.hold(submitter)
         earlier = self.checkpoints.load()
         self.checkpoints.begin(earlier)
         (self.files.run / RECORDS).symlink_to(self.checkpoints.records)  # for whoever follows or fetches this job's
