@@ -211,7 +211,7 @@ UNUSABLE = {
     another_name: "unknown",
     a_name_that_is_none: "unknown",
     too_few_names: "missing",
-    texts: "expected numbers",
+    texts: "expected floats",
     ragged: "of another form",
     oversized: "times the median",
     beyond_its_type: "w holds 12",

@@ -77,6 +77,8 @@ WITHHELD = "withheld"
 TRAINING_CASES = "training_cases"
 """In the meta of a site's result: the number of its training cases, where counts may leave the site."""
 
-HEARTBEAT_TOPIC = "fedmed.heartbeat"
+HEARTBEAT_TOPIC, HEARTBEAT_TOKEN = "fedmed.heartbeat", "token"
+"""The topic of a site's signs of life, and the header that holds the secret by which the server knows the site."""
+
 RECORDS_TOPIC = "fedmed.rounds"
 """The app command by which a user of the federation asks for records."""

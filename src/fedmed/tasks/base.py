@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, option
 from fedmed.core.plugin import Plugin
-from fedmed.core.site_scores import Figures, KeyScore, of_target
+from fedmed.core.site_scores import FigureForm, Figures, KeyScore, of_target
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.site_audit import SiteAudit, audit_site
 from fedmed.data.datalist import Case, Datalist
@@ -209,6 +209,12 @@ class Task(Plugin, ABC):
         made = {metric.reported: metric.of_sums for metric in self.METRICS if isinstance(metric, SumsMetric)}
         by_target = (self.KEY_METRIC, *(of_target(self.KEY_METRIC, target) for target in self.TARGETS))
         return {**made, **(dict.fromkeys(by_target, made[self.KEY_METRIC]) if self.KEY_METRIC in made else {})}
+
+    def figure_forms(self) -> dict[str, FigureForm]:
+        """By the name of each figure that a site may report, its range and what may stand beside it."""
+        key = self.METRICS[0]
+        by_target = {of_target(key.reported, target): key.form((target,)) for target in self.TARGETS}
+        return {**{metric.reported: metric.form(self.TARGETS) for metric in self.METRICS}, **by_target}
 
     @property
     def key_score(self) -> KeyScore:
