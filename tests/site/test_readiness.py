@@ -1,6 +1,7 @@
 """The checks of a site's machine: each finds what it is for, and none ends the others."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def test_what_is_wrong_is_an_error_that_says_so(
     assert words in says
 
 
+def test_a_python_that_flare_cannot_start_jobs_with_is_an_error(
+    found: Callable[..., dict[str, tuple[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/srv/my tools/.venv/bin/python3")
+    level, says = found()["python"]
+    assert level == "error"
+    assert "/srv/my tools/.venv/bin/python3" in says
+
+
 def test_data_that_fail_the_audit_are_an_error(
     found: Callable[..., dict[str, tuple[str, str]]], phantom: Path, tmp_path: Path
 ) -> None:
@@ -76,6 +86,6 @@ def test_the_report_has_a_line_a_check_and_the_exit_code_of_the_worst(
     experiment = small_experiment().with_data(Data())
     code = report(checks(experiment, "site-1"), lines.append)
     assert code == 2
-    assert len(lines) == 10
+    assert len(lines) == 11
     assert lines[-1].startswith("not ready")
     assert job.main(["--check_site", "site-1"]) == 2

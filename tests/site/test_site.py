@@ -304,6 +304,19 @@ def test_an_edited_ledger_lets_nothing_leave(make_site: Make) -> None:
     assert train(site, 1) == NOTHING
 
 
+@pytest.mark.parametrize(
+    "options", [("--algorithm", "local"), ("--privacy", "svt"), ("--privacy", "dpsgd", *FORMAL["dpsgd"])]
+)
+def test_all_that_a_site_keeps_is_for_its_user_alone(options: tuple[str, ...], make_site: Make, kept: Path) -> None:
+    site = make_site(*options)
+    for rounds in range(2):
+        train(site, rounds)
+    found = [kept, *kept.rglob("*")]
+    assert len([path for path in found if path.is_file()]) >= 3
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {0o700}
+
+
 # other processes, and rounds in between
 
 

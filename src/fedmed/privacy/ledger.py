@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.core.errors import InputError
-from fedmed.core.files import write_whole
+from fedmed.core.files import private_folder, write_whole
 from fedmed.core.names import LEDGER
 from fedmed.core.site_folder import run_name, site_folder
 
@@ -148,8 +148,8 @@ class Ledger:
         return {**content, "checksum": checksum(content)}
 
     def save(self, path: Path) -> None:
-        """Write it, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write it, whole or not at all, in a folder that is its owner's alone."""
+        private_folder(path.parent)
         write_whole(path, (json.dumps(self.document(), indent=2, allow_nan=False) + "\n").encode())
 
 

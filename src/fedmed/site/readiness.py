@@ -15,6 +15,7 @@ import torch
 from fedmed.core.code_version import REPOSITORY, code_here
 from fedmed.core.errors import InputError, in_words
 from fedmed.core.names import POLICY_VARIABLE, STATE_VARIABLE
+from fedmed.core.split_paths import refuse_split_python
 from fedmed.data.audit.audit_table import site_line
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE, key_of_this_site
@@ -42,6 +43,7 @@ def checks(experiment: Experiment, site: str) -> Iterator[Check]:
         experiment: on this machine's data.
     """
     yield _tried("versions", lambda: _versions(REPOSITORY / "requirements.txt"))
+    yield _tried("python", _python)
     yield _tried("hardware", _hardware)
     yield _tried("data", lambda: _data(experiment))
     yield _tried("datalist", lambda: _datalist(experiment, site))
@@ -86,6 +88,11 @@ def _installed(name: str) -> str | None:
     with contextlib.suppress(PackageNotFoundError):
         return version(name).partition("+")[0]  # 2.13.0+cpu is 2.13.0
     return None
+
+
+def _python() -> tuple[Level, str]:
+    refuse_split_python()
+    return "ok", f"{sys.executable}; the startup kit's path, too, must be without white space, quotes and #"
 
 
 def _hardware() -> tuple[Level, str]:
