@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fedmed.algorithms.base import Algorithm, Extras, SiteSetup, SiteSide
-from fedmed.core.options import expect_at_least, option
+from fedmed.core.options import expect_between, option
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ class FedProx(Algorithm):
     fedproxloss_mu: float = option(0.01, "weight of the proximal term; 0 is FedAvg")
 
     def __post_init__(self) -> None:
-        expect_at_least("fedproxloss_mu", self.fedproxloss_mu, 0)
+        expect_between("fedproxloss_mu", self.fedproxloss_mu, 0, 1000)
 
     def site(self, setup: SiteSetup) -> SiteSide:
         return ProximalTerm(setup, self.fedproxloss_mu) if self.fedproxloss_mu > 0 else SiteSide(setup)

@@ -73,3 +73,13 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
     if not weights:
         raise InputError(f"{path} holds no weights at all; expected a .pt of a run.")
     return weights
+
+
+def difference(expected: Weights, found: Weights) -> str:
+    """The first difference of a file's weights from a network's in words; empty when they are of one network."""
+    for name in sorted(set(expected) ^ set(found)):
+        return f"{name} is only in the {'network' if name in expected else 'file'}"
+    for name, values in expected.items():
+        if found[name].shape != values.shape:
+            return f"{name} is {tuple(found[name].shape)} in the file and {tuple(values.shape)} in the network"
+    return ""

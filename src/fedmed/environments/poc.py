@@ -56,7 +56,8 @@ class Poc(Environment):
         sites = experiment.training.n_clients
         where = f"proof of concept: a server and {sites} site{'s' * (sites > 1)} as processes of this machine, over TLS"
         if not count_gpus():
-            return f"{where}, on the CPU"
+            unused = f": this machine has no GPU, so --gpu {self.gpu} is not used" if self.gpu is not None else ""
+            return f"{where}, on the CPU{unused}"
         return f"{where}, on {f'GPUs {self.gpu}' if self.gpu else 'GPU 0'}"
 
     def run(self, experiment: Experiment, folder: RunFolder, watcher: RoundWatcher) -> None:

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 
 from fedmed.core.errors import InputError, RunFailed
-from fedmed.core.options import expect, expect_at_least, option
+from fedmed.core.options import expect, expect_between, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.environments.base import Environment, RoundWatcher
 from fedmed.environments.gpus import check_ids, count_gpus, parse_ids
@@ -15,6 +15,9 @@ from fedmed.runs.run_folder import RunFolder
 
 WORKSPACE = "pool"
 """The server's folder of the job, in the run folder, until the run is over."""
+
+MOST_WORKERS = 256
+"""Each takes hundreds of MB before it has a case."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class Pool(Environment):
 
     def __post_init__(self) -> None:
         if self.workers is not None:
-            expect_at_least("workers", self.workers, 1)
-        expect(0 <= self.state_gb < 1e6, "state_gb", self.state_gb, "a number of GB from 0")
+            expect_between("workers", self.workers, 1, MOST_WORKERS)
+        expect_between("state_gb", self.state_gb, 0, 1_000_000)
 
     def check(self, experiment: ExperimentView) -> None:
         sites, workers = experiment.training.n_clients, self.workers

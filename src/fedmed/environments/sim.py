@@ -13,11 +13,11 @@ from pathlib import Path
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.core.lines import whole_lines
 from fedmed.core.names import CROSS_SITE_RESULTS, LOG, RECORDS, SERVER, SIMULATED
-from fedmed.core.options import expect_at_least, option
+from fedmed.core.options import expect_between, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.core.timing import TIMING
 from fedmed.environments.base import Environment, RoundWatcher
-from fedmed.environments.failure_reason import failure_reason, reason_of_sites
+from fedmed.environments.failure_reason import died_without_a_word, failure_reason, reason_of_sites
 from fedmed.environments.gpus import check_ids, count_gpus, parse_ids, simulator_groups
 from fedmed.environments.plain_paths import interpreter, scratch_folder, spaceless
 from fedmed.environments.process_tree import ProcessTree
@@ -54,7 +54,7 @@ class Sim(Environment):
             self._check_threads(experiment, self.threads, sites)
 
     def _check_threads(self, experiment: ExperimentView, threads: int, sites: int) -> None:
-        expect_at_least("threads", threads, 1)
+        expect_between("threads", threads, 1, MOST_SITES)
         if threads > sites:
             raise InputError(f"--threads {threads} is more than the {sites} sites; give at most {sites}.")
         if threads < sites and not self.allow_restart:
@@ -222,8 +222,5 @@ class FollowedSimulation:
         """The reason of a failed run, in the words of the site that failed first."""
         found = failure_reason(self.scratch, self.log)
         if self._dead and reason_of_sites(self.scratch) is None and not (found or "").startswith(NO_ROUND):
-            return (
-                f"The process of {self._dead} died without a word (killed, or out of memory?); its last lines are in "
-                f"{self.log}."
-            )
+            return died_without_a_word(self._dead, self.log)
         return found or f"FLARE ended the job before its last round; its log is {self.log}."

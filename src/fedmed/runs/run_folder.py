@@ -146,7 +146,7 @@ class RunFolder:
         Raises:
             InputError: its file cannot be read.
         """
-        return Experiment.from_json(json.dumps(self.read_json("experiment")))
+        return Experiment.from_json(json.dumps(self.read_json("experiment")), str(self.path / "experiment.json"))
 
     def write_status(self, status: str, reason: str = "") -> None:
         """``running``, ``finished`` or ``failed``, with the reason of a failure."""

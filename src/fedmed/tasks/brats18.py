@@ -139,14 +139,13 @@ class Brats18(Task):
         return patient_of(case)
 
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
-        volume = largest(map(volume_size, datalist.all_cases))
         crop = self.crop_size(datalist.training)
-        self._check_roi(volume, crop)
+        self._check_roi(largest(map(volume_size, datalist.training)), crop)
         return {
             "training": len(datalist.training),
             "validation": len(datalist.validation),
             "label_scheme": label_scheme(datalist.label_scheme).name,
-            "largest_volume": volume,
+            "largest_volume": largest(map(volume_size, datalist.all_cases)),
             "roi_size": crop,
             "crops": f"{' '.join(map(str, crop))} voxels",
         }
@@ -280,13 +279,12 @@ class Brats18(Task):
                 raise InputError(f"No phantoms can be made in {folder} ({in_words(error)}); name a dataset.") from error
 
     def _check_roi(self, volume: Size, crop: Size) -> None:
-        from fedmed.data.brats.brats_transforms import PADDING
-
-        room = round_up(volume, PADDING)
+        room = round_up(volume, self.divisor)
         if self.roi_size and any(edge > most for edge, most in zip(self.roi_size, room, strict=True)):
             raise InputError(
-                f"--roi_size {' '.join(map(str, self.roi_size))} is larger than every volume (at most "
-                f"{'x'.join(map(str, volume))} voxels, padded {'x'.join(map(str, room))}); choose a smaller crop."
+                f"--roi_size {' '.join(map(str, self.roi_size))} is larger than every training volume (at most "
+                f"{'x'.join(map(str, volume))} voxels), so that crops would be padded with zeros; choose at most "
+                f"{' '.join(map(str, room))}."
             )
         if max(crop) < self.least_edge:
             raise InputError(

@@ -100,6 +100,7 @@ class Hippocampus(Task):
 
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         sizes = [*map(volume_size, datalist.all_cases)]
+        self._check_window(largest(map(volume_size, datalist.training)))
         cut = sum(any(edge > most for edge, most in zip(size, self.window_size, strict=True)) for size in sizes)
         crop = f"{' '.join(map(str, self.window_size))} voxels"
         return {
@@ -108,6 +109,14 @@ class Hippocampus(Task):
             "larger_than_window": cut,
             "crops": f"{crop}, smaller than {cut} of the volumes" if cut else crop,
         }
+
+    def _check_window(self, volume: Size) -> None:
+        if any(edge > 2 * most for edge, most in zip(self.window_size, volume, strict=True)):
+            raise InputError(
+                f"--window_size {' '.join(map(str, self.window_size))} is more than twice as long as every training "
+                f"volume along an edge (at most {'x'.join(map(str, volume))} voxels), so that most of it would be "
+                "padding; choose a smaller window."
+            )
 
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
         from fedmed.data.hippocampus import hippocampus_transforms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
 Predict = Callable[["torch.Tensor"], "torch.Tensor"]
+
+MOST_EDGE, MOST_VOXELS = 1024, 512**3
+"""Of a crop or window: more than any scanner's volume, and more than a network's memory holds."""
 
 
 def file_items(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -45,10 +49,11 @@ def check_size(name: str, size: tuple[int, ...], divisor: int, least_edge: int) 
     """Refuse a crop or window of a volume that a network cannot take.
 
     Raises:
-        InputError: an edge is no multiple of ``divisor``, or none is as long as ``least_edge``, in voxels.
+        InputError: an edge is no multiple of ``divisor``, too long, or none is as long as ``least_edge``, in voxels.
     """
-    ok = len(size) == 3 and all(edge > 0 and edge % divisor == 0 for edge in size)
-    expect(ok, name, size, f"three edges in voxels, each above 0 and divisible by {divisor}")
+    ok = len(size) == 3 and all(0 < edge <= MOST_EDGE and edge % divisor == 0 for edge in size)
+    expect(ok, name, size, f"three edges in voxels, each above 0, at most {MOST_EDGE} and divisible by {divisor}")
+    expect(math.prod(size) <= MOST_VOXELS, name, size, f"at most {MOST_VOXELS:,} voxels in all")
     expect(
         max(size) >= least_edge, name, size, f"at least one edge of {least_edge} voxels or more, as the network needs"
     )
