@@ -178,6 +178,8 @@ def test_a_target_is_a_budget_too_and_no_maximum_below_it_makes_sense() -> None:
     assert Gaussian(dp_target_epsilon=8.0, dp_max_epsilon=9.0).budget == 8.0
     with pytest.raises(InputError, match=r"--dp_target_epsilon 8 .* --dp_max_epsilon 1 stops"):
         Gaussian(dp_target_epsilon=8.0, dp_max_epsilon=1.0)
+    with pytest.raises(InputError, match=r"--dp_target_epsilon 701 .* at most 700, or take rdp"):
+        Gaussian(dp_target_epsilon=701.0, dp_accountant="prv")
     assert Gaussian(dp_noise_multiplier=8.0).budget is None
 
 

@@ -23,8 +23,11 @@ PRV_ERROR, PRV_SHARE = 0.01, 0.0005
 Its grid would grow with epsilon otherwise, to gigabytes.
 """
 
+PRV_MOST = 700.0
+"""Largest target for the numerical accountant, which takes exp(epsilon)."""
+
 MOST_NOISE = 1e6
-"""Largest noise multiplier of the search. No accountant tells much larger ones from it."""
+"""Largest noise multiplier of the search."""
 
 FINEST = 1.001
 """Ratio of two noise multipliers between which the search looks no further."""
@@ -87,17 +90,19 @@ def calibrated(
             return epsilon_of([(noise, sample_rate, steps)], delta, accountant)
         return math.inf
 
-    start, stride = MOST_NOISE, 8.0
+    start, stride = 8.0, 8.0
     if accountant == "prv":
         with contextlib.suppress(InputError):  # where rdp meets no target that is as small
             start, stride = calibrated(target_epsilon, delta, sample_rate, steps), 1.25
-    enough, little = _bracket(spent, target_epsilon, start, stride)
-    if enough is None:
+    least = epsilon_of([(MOST_NOISE, 1.0, 1)], delta, accountant)  # of any history: what the bound itself adds
+    found = _bracket(spent, target_epsilon, start, stride) if least <= target_epsilon else None
+    if found is None:
         other = "ask for more epsilon, fewer rounds, or prv" if accountant == "rdp" else "ask for another one, or rdp"
         raise InputError(
             f"No noise multiplier reaches --dp_target_epsilon {target_epsilon:g} over {steps} steps at delta "
             f"{delta:g} by the {accountant} accountant; {other}."
         )
+    enough, little = found
     aim = target_epsilon * (1 - TOLERANCE / 2)
     while enough.epsilon < target_epsilon * (1 - TOLERANCE) and enough.noise > FINEST * little.noise:
         noise = _between(little, enough, aim)
@@ -115,17 +120,21 @@ class _Point(NamedTuple):
 
 def _bracket(
     spent: Callable[[float], float], target: float, start: float, stride: float
-) -> tuple[_Point | None, _Point]:
-    """Two noise multipliers, of which the first meets the target and the second, ``stride`` times smaller, does not.
+) -> tuple[_Point, _Point] | None:
+    """Two noise multipliers ``stride`` apart, the larger of which meets the target; None where only too large ones do.
 
-    The search goes down, since accounting takes the longer, and the more memory, the less noise there is. The first is
-    None where ``start`` does not meet the target.
+    The search moves away from ``start``, since accounting takes the longer the farther the noise is from what is usual,
+    and with too little noise much memory.
     """
-    enough, little = None, _Point(start, spent(start))
-    while little.epsilon <= target:
-        noise = little.noise / stride
-        enough, little = little, _Point(noise, spent(noise))
-    return enough, little
+    last = _Point(start, spent(start))
+    meets = last.epsilon <= target
+    while last.noise <= MOST_NOISE:
+        noise = last.noise / stride if meets else last.noise * stride
+        point = _Point(noise, spent(noise))
+        if (point.epsilon <= target) != meets:
+            return (last, point) if meets else (point, last)
+        last = point
+    return None
 
 
 def _between(little: _Point, enough: _Point, aim: float) -> float:

@@ -10,7 +10,7 @@ from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, expect_positive, option
 from fedmed.core.plugin import ExperimentView
-from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extended
+from fedmed.privacy.accounting import PRV_MOST, Accountant, calibrated, epsilon_of, extended
 from fedmed.privacy.base import Mechanism, Spending
 from fedmed.privacy.ledger import Ledger
 
@@ -69,6 +69,11 @@ class FormalMechanism(Mechanism):
                 f"--dp_target_epsilon {target:g} is what all rounds are to spend and --dp_max_epsilon {most:g} stops "
                 "the run before; give a target of at most the maximum, or drop one of them."
             )
+        if self.dp_accountant == "prv" and target is not None and target > PRV_MOST:
+            raise InputError(
+                f"--dp_target_epsilon {target:g} is more than --dp_accountant prv can tell; give at most {PRV_MOST:g}, "
+                "or take rdp."
+            )
 
     @property
     def budget(self) -> float | None:
@@ -78,7 +83,7 @@ class FormalMechanism(Mechanism):
 
     @property
     def accounts_slowly(self) -> bool:
-        return self.dp_accountant == "prv"
+        return self.dp_accountant == "prv" or self.dp_target_epsilon is not None
 
     def check(self, experiment: ExperimentView) -> None:
         """Also refuses a network that the mechanism cannot train, or whose running statistics would leave unnoised."""
