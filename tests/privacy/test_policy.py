@@ -60,7 +60,7 @@ def test_what_a_policy_refuses(policy: Policy, job: tuple[str, ...], fault: str 
     [
         Policy(guarantee="heuristic"),
         Policy(unit="patient"),
-        Policy(max_epsilon=1e9, max_delta=1e-4),
+        Policy(max_epsilon=1e6, max_delta=1e-4),
         Policy(metrics="withheld"),
     ],
 )
@@ -113,7 +113,7 @@ def test_flares_own_scope_lets_only_what_is_within_the_policy_leave() -> None:
     filtered(good)
     for bad, why in (
         (None, "without an entry"),
-        ({"epsilon_total": 1.0}, "no entry"),
+        ({"epsilon_total": 1.0}, "other names"),
         ({**good, "epsilon_total": 8.1}, "epsilon 8.1"),
         ({**good, "delta": 1e-3}, "delta 0.001"),
         ({**good, "epsilon_total": None}, "states no epsilon"),

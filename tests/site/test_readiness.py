@@ -1,5 +1,6 @@
 """The checks of a site's machine: each finds what it is for, and none ends the others."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -66,6 +67,21 @@ def test_a_python_that_flare_cannot_start_jobs_with_is_an_error(
     level, says = found()["python"]
     assert level == "error"
     assert "/srv/my tools/.venv/bin/python3" in says
+
+
+def test_a_list_that_leads_out_of_the_dataset_folder_is_told(
+    found: Callable[..., dict[str, tuple[str, str]]], phantom: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(phantom, tmp_path / "set")
+    (tmp_path / "elsewhere").mkdir()
+    lists = tmp_path / "set" / "datalist"
+    names = json.loads((lists / "site-1.json").read_text())
+    names["training"][0]["label"] = shutil.copy(phantom / names["training"][0]["label"], tmp_path / "elsewhere")
+    (lists / "site-1.json").write_text(json.dumps(names))
+    told = found(DATASET_ROOT=str(tmp_path / "set"), DATALIST_ROOT=str(lists))
+    for what in ("datalist", "audit"):
+        assert told[what][0] == "warning"
+    assert f"names 1 file that lies outside the dataset folder, such as {tmp_path / 'elsewhere'}" in told["datalist"][1]
 
 
 def test_data_that_fail_the_audit_are_an_error(

@@ -21,6 +21,7 @@ from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.data.audit.finding import refuse_errors
 from fedmed.data.audit.fingerprint import keyed
+from fedmed.data.audit.site_audit import outside
 from fedmed.data.datalist import datalist_path, open_datalist
 from fedmed.experiment import Experiment
 from fedmed.privacy.policy import policy_of_this_site
@@ -111,7 +112,9 @@ def _datalist(experiment: Experiment, site: str) -> tuple[Level, str]:
     dataset, lists = experiment.data.resolved()
     path = datalist_path(lists, site)
     found = open_datalist(path, dataset)
-    return "ok", f"{path}: {len(found.training)} training and {len(found.validation)} validation cases"
+    cases = f"{path}: {len(found.training)} training and {len(found.validation)} validation cases"
+    told = outside(found)
+    return ("warning", f"{cases}; {told[0].sentence}") if told else ("ok", cases)
 
 
 def _audit(experiment: Experiment, site: str) -> tuple[Level, str]:

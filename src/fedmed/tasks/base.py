@@ -13,7 +13,7 @@ from fedmed.core.options import expect, option
 from fedmed.core.plugin import Plugin
 from fedmed.core.site_scores import FigureForm, Figures, KeyScore, of_target
 from fedmed.data.audit.case_findings import Rules
-from fedmed.data.audit.site_audit import SiteAudit, audit_site
+from fedmed.data.audit.site_audit import SiteAudit, audit_site, outside
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Caching
 from fedmed.tasks.scoring.metric import Metric, Row, SumsMetric
@@ -153,7 +153,8 @@ class Task(Plugin, ABC):
     def audit(self, site: str, datalist: Datalist, allow_overlap: bool, **how: Any) -> SiteAudit:
         """Look at every file of a site before any training; ``how`` is handed to ``audit_site``."""
         rules = self.rules(datalist.label_scheme)
-        return audit_site(site, datalist.splits, rules, self.patient_of, allow_overlap, **how)
+        found = audit_site(site, datalist.splits, rules, self.patient_of, allow_overlap, **how)
+        return found.with_findings(outside(datalist))
 
     @abstractmethod
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Mapping[str, torch.Tensor]]:
