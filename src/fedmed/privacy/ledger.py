@@ -16,7 +16,7 @@ from fedmed.core.site_folder import run_name, site_folder
 
 FORMAT = 1
 
-MOST_EPSILON = 1e30
+MOST_EPSILON = 1e300
 """Far above what a run spends, which may be billions where nothing is promised."""
 
 MOST_ROUNDS, MOST_FACTS, MOST_TEXTS = 10**9, 40, 4096
