@@ -34,7 +34,7 @@ HOSTILE = tuple(f"other-{number:02d}" for number in range(14))
 ROUNDS = 3
 QUESTIONS = ROUNDS + 2
 EXAMPLES = 150
-LARGE = 1e5
+LARGE = 1e4
 """No entry of the model grows beyond that in three rounds in which honest updates are of about 1."""
 
 KEY = KeyScore("val_dice", "Dice", ("TC", "WT"))
@@ -116,7 +116,7 @@ class All:
 entries = st.sampled_from([*FIRST, "x", 1, None])
 ENTRY_NAMES = [*entry_of("a", 0), "more"]
 facts = st.dictionaries(st.sampled_from(["clip", "steps", "Bad", "", "x" * 70, 1]), structures, max_size=2)
-changes = st.one_of(
+nonsense = st.one_of(
     st.builds(Change, st.just("update"), entries, st.one_of(arrays, arrays, atoms)),
     st.builds(Change, st.just("scale"), entries, st.sampled_from([0.0, -1.0, 1e-30, 1e3, 1e6, 1e9, 1e30])),
     st.builds(Change, st.sampled_from(["steps", "cases", "withheld"]), st.just(All), atoms),
@@ -134,6 +134,35 @@ changes = st.one_of(
         structures,
     ),
 )
+
+many = st.sampled_from([1, 10**3, 10**9, 2**53])
+large = st.sampled_from([1e3, 1e6, 1e9, 1e30, 3e38])
+lies = st.one_of(  # what is of the right form
+    st.builds(Change, st.just("update"), st.just("w"), large.map(lambda fill: np.full((3, 4), fill, np.float32))),
+    st.builds(
+        Change,
+        st.just("update"),
+        st.sampled_from(["norm.running_mean", "norm.running_var"]),
+        large.map(lambda fill: np.full(2, fill, np.float32)),
+    ),
+    st.builds(
+        Change,
+        st.just("update"),
+        st.just("norm.num_batches_tracked"),
+        st.sampled_from([0, -(2**40), 2**40, 2**62, 2**63 - 1]).map(np.array),
+    ),
+    st.builds(Change, st.sampled_from(["steps", "cases"]), st.just(All), many),
+    st.builds(Change, st.just("metrics"), st.just("val_dice"), st.sampled_from([0.0, 1.0])),
+    st.builds(Change, st.just("metrics"), st.sampled_from(sorted(COUNTS)), many),
+    st.builds(
+        Change,
+        st.just("entry"),
+        st.sampled_from(["epsilon_total", "epsilon_next"]),
+        st.sampled_from([0.0, 0.5, 40.0, 60.0, 1e9, 1e29]),
+    ),
+)
+changes = st.one_of(nonsense, lies)
+"""From values that mean nothing to those that could be true."""
 
 
 def changed(answer: Answer, change: Change) -> Answer:
