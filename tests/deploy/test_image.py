@@ -186,19 +186,23 @@ def test_kits_and_data_are_mounted_read_only() -> None:
     assert all(site[target]["read_only"] for target in readable)
     assert server["/kit"]["read_only"]
     writable = {mount["source"] for mount in (*server.values(), *site.values()) if not mount.get("read_only")}
-    assert writable == {"server", "site", "cache"} == set(document["volumes"])
+    assert writable == {"server", "site", "ledger", "cache"} == set(document["volumes"])
+    own = mounts(compose({**example(), "SITE_LEDGER": "/srv/ledger"})["services"]["site"])
+    assert own["/var/lib/fedmed-ledger"]["source"] == "/srv/ledger"  # not a volume that goes with the container's
 
 
 def test_a_site_opens_no_port_and_gets_what_its_environment_file_says() -> None:
-    values = {**example(), "DUPLICATES_KEY": "a secret", "PRIVACY_POLICY": "/srv/policy.json"}
+    values = {**example(), "DUPLICATES_KEY": "a secret", "PRIVACY_POLICY": "/srv/policy.json", "SITE_LEDGER": "/l"}
     site = compose(values)["services"]["site"]
     assert "ports" not in site
     assert site["environment"] == {
         "FEDMED_CODE": "job", "DATASET_ROOT": "/data/dataset", "DATALIST_ROOT": "/data/datalist",
-        "PRIVACY_POLICY": "/etc/fedmed/privacy_policy.json", "DUPLICATES_KEY": "a secret",
+        "PRIVACY_POLICY": "/etc/fedmed/privacy_policy.json", "SITE_LEDGER": "/var/lib/fedmed-ledger",
+        "DUPLICATES_KEY": "a secret",
     }  # fmt: skip
     unset = compose({})["services"]["site"]["environment"]
-    assert (unset["PRIVACY_POLICY"], unset["DUPLICATES_KEY"]) in [("", ""), (None, None)]
+    for name in ("PRIVACY_POLICY", "DUPLICATES_KEY", "SITE_LEDGER"):
+        assert unset[name] in ("", None)
     assert compose({"PORT": "8443"})["services"]["server"]["ports"] == ["8443:8443"]
 
 

@@ -25,6 +25,7 @@ from fedmed.data.datalist import datalist_path, open_datalist
 from fedmed.data.prepared.seeded_order import seeded_batches
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry
+from fedmed.privacy.patient_spending import patient_spending
 from fedmed.privacy.policy import enforce
 from fedmed.site.own_models import OwnModels
 from fedmed.site.site_state import SiteState
@@ -88,6 +89,7 @@ class LocalSite:
         book = FactsBook(self._caching.disk)
         self.audit = self.task.audit(site, self._datalist, self.training.allow_overlap, book=book)
         refuse_errors(self.audit.findings, f"the data of {site}")
+        self.spending = patient_spending(experiment, site, job_id, self.audit.images_of_patients("training"))
         one_by_one = experiment.privacy.UNIT == "patient"
         made = self.task.train_set_by_patient if one_by_one else self.task.train_set
         train_set = made(self._datalist, self._caching)
@@ -178,6 +180,15 @@ class LocalSite:
             self._kept, self.own = {}, None
             self.side = self.experiment.algorithm.site(self.side.setup)
         self._rounds = None
+
+    def book_patients(self, number: int) -> None:
+        """Enter a round (counted from 1) in the site's ledger over all jobs, where there is one, before it is trained.
+
+        Raises:
+            InputError: the ledger or the policy's budget does not allow it.
+        """
+        if self.spending is not None:
+            self.spending.book(number)
 
     def take_notes(self) -> dict[str, float]:
         """Facts of this process that the server reports once: a new optimiser in the middle of a run."""

@@ -91,6 +91,11 @@ class Site:
             local.forget()
         if local.site not in question.training:
             return Answer(metrics=metrics)
+        try:
+            local.book_patients(rounds + 1)
+        except InputError as error:
+            self._report(f"The update of round {rounds + 1} is withheld: {error}")
+            return Answer(metrics={CASES: 0}, withheld=True)
         trained = local.train(rounds, question.extras)
         if not self._mechanism.withholds_metrics:
             self.events.write_losses(trained, rounds)
