@@ -95,7 +95,7 @@ class Federation:
 
     def finish_round(self) -> None:
         """The other half: the server combines, and all that the next round needs is on its disk."""
-        self.aggregation.refuse_oversized()
+        self.aggregation.settle()
         self.model |= {name: np.asarray(self.model[name] + v) for name, v in self.aggregation.combined().items()}
         self.rounds += 1
         last = self.place / f"model-{self.rounds}.pt"
@@ -235,7 +235,7 @@ def broken(extras: Arrays, how: str) -> Arrays:
 @pytest.mark.parametrize(
     ("how", "why"),
     [("NaN", "NaN or infinite"), ("shape", "has the shape"), ("missing", "missing"), ("none", "missing"),
-     ("type", "expected numbers"), ("unknown", r"unknown \['more'\]")],
+     ("type", "expected floats"), ("unknown", r"unknown \['more'\]")],
 )  # fmt: skip
 def test_extras_are_guarded_as_updates_are(how: str, why: str, toy: Make, federation: Begin) -> None:
     begun = federation(toy(), "run")
@@ -256,7 +256,7 @@ def test_extras_that_are_far_larger_than_the_others_are_refused(toy: Make, feder
     assert l2_norm(sent.extras) > 0
     for site, extras in (("site-2", sent.extras), ("site-3", large)):
         begun.aggregation.add(site, sent.update, sent.steps, sent.cases, extras)
-    begun.aggregation.refuse_oversized()
+    begun.aggregation.settle()
     assert begun.aggregation.refused.keys() == {"site-3"}
     assert "of what its algorithm sends beside, its norm" in begun.aggregation.refused["site-3"]
 

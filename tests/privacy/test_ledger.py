@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,23 +84,51 @@ def test_diagnostics_travel_only_where_that_was_asked_for() -> None:
     assert Entry.from_plain(json.loads(json.dumps(entry.travelling(True)))) == entry
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        None,
-        {"epsilon_total": math.nan},
-        {"epsilon_next": math.inf},
-        {"epsilon_total": "1"},
-        {"more": 1},
-        {"round": "1"},
-        {"site": None},
-    ],
-)
-def test_an_entry_of_another_form_is_refused(wrong: dict[str, object] | None) -> None:
+LONG = ["x" * 200] * 1000
+
+WRONG: list[dict[str, Any] | None] = [
+    None,
+    *({"epsilon_total": bad} for bad in (math.nan, math.inf, -1.0, 1e31, 10**400, "1", b"1", True, [1.0])),
+    *({"epsilon_next": bad} for bad in (math.inf, -0.1, 1e300, {})),
+    *({"epsilon_round": bad} for bad in (-1.0, math.nan)),
+    *({"delta": bad} for bad in (-1e-9, 1.1, math.nan, "1e-5")),
+    *({"round": bad} for bad in ("1", 0, -1, 1.0, True, None, 10**10)),
+    *({"site": bad} for bad in (None, 1, b"site-1", "x" * 201, "site\n1", "\ud800")),
+    *({"facts": bad} for bad in (None, [], "x", {"x": math.nan}, {"x": b"1"}, {"x": {}}, {"x": {1}}, {"x": [1]})),
+    *({"facts": {name: 1.0}} for name in ("X", "a b", "", "x" * 65, 1, b"x")),
+    *({"facts": {"x": bad}} for bad in (10**400, math.inf, "x" * 201, "\x1b", LONG, ["x"] * 5000)),
+    {"facts": {f"fact_{number}": 1.0 for number in range(41)}},
+    *({"diagnostics": bad} for bad in ({"x": "1"}, {"x": math.nan}, {1: 1.0}, [], 0, "")),
+    {"more": 1},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{wrong!s:.40}")
+def test_an_entry_of_another_form_is_refused(wrong: dict[str, Any] | None) -> None:
     good = ledger().entries[0].travelling(False)
     wrong = {"site": "site-1"} if wrong is None else {**good, **wrong}
-    with pytest.raises(InputError, match="no entry of a privacy ledger"):
+    with pytest.raises(InputError, match="An entry of a privacy ledger has ") as caught:
         Entry.from_plain(wrong)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "text", [1], b"x"])
+def test_what_is_no_entry_at_all_is_refused(wrong: Any) -> None:
+    with pytest.raises(InputError, match="An entry of a privacy ledger has "):
+        Entry.from_plain(wrong)
+
+
+FACTS: list[dict[str, Any]] = [
+    {"clip": 1.0, "noise_multiplier": 1, "steps": 12},
+    {"released_share": 0.579, "release_epsilon": 4.2e6, "unnoised_scalars": ["temperature"]},
+    {"excluded": ["layer.0.weight"], "passed_as_they_are": [f"encoder.block.{n}.running_var" for n in range(700)]},
+]
+
+
+@pytest.mark.parametrize("facts", FACTS)
+def test_what_mechanisms_book_is_of_that_form(facts: dict[str, Any]) -> None:
+    entry = Entry("site-1", 4, 0.0, 5e9, None, 0.0, facts, {"cosine": None, "not_finite": 0})
+    assert Entry.from_plain(json.loads(json.dumps(entry.travelling(True)))) == entry
 
 
 def test_what_sites_booked_for_an_unfinished_round_is_taken_over(tmp_path: Path) -> None:

@@ -1,22 +1,30 @@
 """The best model: every case counts once, the untrained model is no candidate, the final scoring takes part."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from fedmed.core.site_scores import Figures, mean_over_sites
+from fedmed.core.site_scores import FigureForm, Figures, mean_over_sites
 from fedmed.server.best_model import BestModel
 from fedmed.server.round_record import RoundRecord
+from fedmed.server.site_reports import read_report
 
 Report = dict[str, Any]
+FORMS = {"val_dice": FigureForm(0.0, 1.0, 3), "val_f1": FigureForm(0.0, 1.0, sums=("hits", "errors"))}
+
+
+def taken(record: RoundRecord, site: str, report: Report, figures: Callable[[], Figures] = dict) -> None:
+    """Take a site's report as the server does."""
+    record.take(site, read_report(report, FORMS, figures).figures, 0)
 
 
 def offered(best: BestModel, number: int, *reports: Report | None) -> float:
     """Offer the model that so many rounds made, with what each site sent of it; the best score so far."""
     record = RoundRecord(number, [f"site-{n}" for n in range(len(reports))], 0, split=False)
     for place, report in enumerate(reports):
-        record.take(f"site-{place}", report, 0)
+        taken(record, f"site-{place}", report or {}, best._figures)
     best.update(record.scores, number)
     return best.score
 
@@ -68,14 +76,14 @@ def test_it_goes_on_from_a_checkpoint(best: BestModel) -> None:
     assert best.rounds == 5
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None, "0.9", True])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 9e9, 1.01, -0.1, 10**400, None, "0.9", True])
 def test_a_score_that_is_no_number_is_left_out(best: BestModel, bad: Any) -> None:
     reports = ({"val_dice": bad, "val_cases": 9}, {"val_dice": 0.5, "val_cases": 1})
     assert offered(best, 1, *reports) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("count", ["val_cases", "val_dice_values"])
-@pytest.mark.parametrize("bad", [math.nan, math.inf, 0, -1, None, "3", True])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 0, -1, 1.5, 1e12, 10**400, None, "3", True])
 def test_a_number_of_cases_that_is_no_weight_is_left_out(best: BestModel, count: str, bad: Any) -> None:
     reports = ({"val_dice": 0.9, count: bad}, {"val_dice": 0.5, "val_cases": 1})
     assert offered(best, 1, *reports) == pytest.approx(0.5)
@@ -100,7 +108,7 @@ def test_the_score_that_chooses_is_the_one_that_is_shown(best: BestModel) -> Non
     """A run's table takes the mean of the record as it was written, with whatever a site sent amiss."""
     record = RoundRecord(2, ["a", "b", "c"], 0, split=False)
     for site, cases in (("a", 3), ("b", -1), ("c", math.nan)):
-        record.take(site, {"val_dice": {"a": 0.4, "b": 0.9, "c": 0.8}[site], "val_cases": cases}, 0)
+        taken(record, site, {"val_dice": {"a": 0.4, "b": 0.9, "c": 0.8}[site], "val_cases": cases})
     best.update(record.scores, 2)
     assert best.score == mean_over_sites(record.document(0.0)["sites"])["val_dice"] == pytest.approx(0.4)
 
@@ -123,3 +131,9 @@ def test_a_figure_that_follows_from_sums_is_made_of_the_sum_of_the_sites_sums() 
     ]
     assert offered(best, 2, *sent) == pytest.approx(4 / 7)
     assert best.rounds == 2
+
+
+def test_a_mean_out_of_the_metrics_range_chooses_nothing() -> None:
+    best = BestModel("val_f1", lambda: {"val_f1": lambda sums: sums["hits"] * 100}, FORMS["val_f1"])
+    assert not best.update({"site-1": {"val_f1_sum_hits": 1.0}}, 1)
+    assert best.rounds is None

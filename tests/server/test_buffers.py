@@ -165,10 +165,9 @@ def test_equal_statistics_stay_as_they_are(cases: list[int]) -> None:
         np.testing.assert_allclose(found[name], model[name], rtol=1e-6, atol=1e-12)
 
 
-@pytest.mark.parametrize("unknown", [None, 0, -3, True, 2.5, "many"])
-def test_where_one_site_states_no_cases_all_statistics_weigh_by_steps(unknown: Any) -> None:
+def test_where_one_site_states_no_cases_all_statistics_weigh_by_steps() -> None:
     models = [trained(1, 3), trained(2, 1)]
-    mixed = combined(models, (3, 1), (1000, unknown))
+    mixed = combined(models, (3, 1), (1000, None))
     by_steps = combined(models, (3, 1), (3, 1))
     assert all(np.array_equal(mixed[name], by_steps[name]) for name in START)
 
@@ -187,17 +186,50 @@ def test_private_buffers_stay_at_the_site() -> None:
     assert set(made.combined()) == set(ENTRIES.trainable)
 
 
-def test_norms_see_trainable_entries_only() -> None:
+@pytest.mark.parametrize("kind", ["statistics", "counters"])
+def test_norms_of_updates_see_trainable_entries_and_statistics_have_a_norm_of_their_own(kind: str) -> None:
     made = Aggregation(FedAvg(), ENTRIES, rounds=1, sites=2, max_update_ratio=10)
     made.begin(START)
     for number in range(3):
         update = update_of(trained(number, 1))
         if number == 0:
-            update |= {name: update[name] + np.float32(1e6) for name in ENTRIES.statistics}
-            update |= {name: update[name] + 10**9 for name in ENTRIES.counters}
+            large = {"statistics": np.float32(1e6), "counters": 10**9}[kind]
+            update |= {name: update[name] + large for name in getattr(ENTRIES, kind)}
         made.add(f"site-{number}", update, 1, 1, {})
-    made.refuse_oversized()
-    assert made.refused == {}
+    made.settle()
+    assert set(made.refused) == ({"site-0"} if kind == "statistics" else set())
+    assert all("of its running statistics, its norm" in fault for fault in made.refused.values())
+
+
+def counted(*differences: int, before: int = 0, kind: type = np.int64, max_ratio: float = 10.0) -> int:
+    entries, current = Entries((), (), ("n",)), {"n": np.asarray(before, kind)}
+    updates = [{"n": np.asarray(each)} for each in differences]
+    change = combined_buffers(entries, current, updates, [1] * len(updates), max_ratio)["n"]
+    assert change.dtype == kind
+    return int(current["n"] + change)
+
+
+def test_a_counter_grows_by_a_bounded_multiple_of_what_others_counted() -> None:
+    assert counted(20, 21, 2**62) == 210
+    assert counted(20, 2**62) == 200
+    assert counted(4, 400, 60) == 400
+    assert counted(20, 21, 2**50, max_ratio=0) == 2**50
+    assert counted(20, 21, -(2**62)) == 21
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64])
+def test_a_counter_ends_at_the_limit_of_its_type(kind: type) -> None:
+    most = int(np.iinfo(kind).max)
+    assert counted(100, before=most - 1, kind=kind) == most
+    assert counted(1, before=most, kind=kind) == most
+
+
+def test_means_of_statistics_of_opposite_extremes_stay_finite() -> None:
+    entries, current = Entries((), ("m",)), {"m": np.full(2, -3e38, np.float32)}
+    updates = [{"m": np.full(2, 6e38)}] * 2
+    change = combined_buffers(entries, current, updates, [1, 1])["m"]
+    assert change.dtype == np.float32
+    assert np.isfinite(current["m"] + change).all()
 
 
 def test_of_sites_that_train_alone_the_servers_buffers_stay_as_they_were() -> None:

@@ -211,7 +211,7 @@ UNUSABLE = {
     another_name: "unknown",
     a_name_that_is_none: "unknown",
     too_few_names: "missing",
-    texts: "expected numbers",
+    texts: "expected floats",
     ragged: "of another form",
     oversized: "times the median",
     beyond_its_type: "w holds 12",
@@ -570,6 +570,198 @@ def test_no_update_counts_without_an_entry_of_its_own_where_updates_are_booked(n
     assert "without an entry for the privacy ledger" in run.completed[1]["refused"]["site-2"]
     assert set(run.completed[1]["privacy"]) == {"site-1", "site-3"}
     assert federation().run(in_round(1, *events)).refused == [set()] * 3
+
+
+def test_a_site_whose_budget_is_spent_is_left_out_by_name_where_fewer_are_enough(federation: Begin) -> None:
+    """Also one that says so without truth: a huge epsilon ends its own part in the run and nobody else's."""
+
+    def spends(site: str, question: Question) -> Answer:
+        answer = honest(site, question)
+        if not answer.update or site != "site-2":
+            return answer
+        return replace(answer, entry={**entry_of(site, question.rounds), "epsilon_next": 1e29})
+
+    run = federation(rounds=4, min_clients=2, max_epsilon=7.0, books=True)
+    run.run(lambda question: [answers(site, made=spends) for site in question.sites])
+    assert run.refused == [set(), {"site-2"}, {"site-2"}, {"site-2"}]
+    assert "bring epsilon at site-2 to 1e+29, above the budget of 7" in run.completed[1]["refused"]["site-2"]
+    assert [each.training for each in run.questions[1:-1]] == [SITES, *[("site-1", "site-3")] * 3]
+    assert all(each.sites == SITES for each in run.questions)  # it still scores
+    assert "stopped" not in run.records[-1]
+
+
+def test_a_run_stops_where_fewer_sites_than_a_round_needs_have_a_budget_left(federation: Begin) -> None:
+    def spends(site: str, question: Question) -> Answer:
+        each = 1.0 if site == "site-1" else 2.0
+        answer = honest(site, question)
+        return answer if not answer.update else replace(answer, entry=entry_of(site, question.rounds, each))
+
+    run = federation(rounds=9, min_clients=2, max_epsilon=7.0, books=True)
+    run.run(lambda question: [answers(site, made=spends) for site in question.sites])
+    assert len(run.completed) == 3
+    assert "at site-2 to 8, above the budget of 7" in run.records[-1]["stopped"]
+
+
+@pytest.mark.parametrize("lost", [entry_of("site-2", 1, 0.3), {**entry_of("site-2", 1), "epsilon_total": None}])
+def test_a_total_that_falls_leaves_its_site_out_by_name(lost: dict[str, Any], federation: Begin) -> None:
+    def made(site: str, question: Question) -> Answer:
+        return replace(honest(site, question), entry=lost)
+
+    run = federation(books=True, min_clients=2).run(in_round(1, answers("site-2", made=made), *OTHERS))
+    assert run.refused == [set(), {"site-2"}, set()]
+    assert "had spent 1 before; restore it" in run.completed[1]["refused"]["site-2"]
+    assert set(run.completed[1]["privacy"]) == {"site-1", "site-3"}
+
+
+def test_a_total_falls_below_what_an_earlier_job_booked_too(federation: Begin) -> None:
+    run = federation(books=True, min_clients=2, rounds=2).run()
+    run.plan = plan(books=True, min_clients=2, rounds=3)
+
+    def made(site: str, question: Question) -> Answer:
+        return replace(honest(site, question), entry=entry_of("site-2", 2, 0.1))
+
+    run.run(in_round(2, answers("site-2", made=made), *OTHERS))
+    assert "had spent 2 before" in run.completed[2]["refused"]["site-2"]
+
+
+# a site that lies about itself
+
+
+def scoring(**metrics: dict[str, Any]) -> Make:
+    """Honest answers, with other metrics of the sites that are named, whose dashes are underscores."""
+
+    def made(site: str, question: Question) -> Answer:
+        answer, given = honest(site, question), metrics.get(site.replace("-", "_"))
+        return answer if given is None or question.kind == "images" else replace(answer, metrics=given)
+
+    return made
+
+
+def all_made(made: Make) -> Play:
+    return lambda question: [answers(site, made=made) for site in question.sites]
+
+
+USUAL = {"val_dice": 0.5, "val_cases": 4, "val_dice_values": 12}
+
+
+@pytest.mark.parametrize(
+    "lie", [{"val_dice": 9e9}, {"val_dice": 9e9, "val_cases": 10**12, "val_dice_values": 3 * 10**12}], ids=str
+)
+def test_a_score_out_of_its_range_chooses_no_model(lie: dict[str, Any], federation: Begin) -> None:
+    run = federation(rounds=1).run(all_made(scoring(site_1=USUAL, site_2={**USUAL, **lie}, site_3=USUAL)))
+    final = run.records[-1]
+    assert "val_dice" not in final["sites"]["site-2"]
+    assert "val_dice is 9000000000.0 and may be from 0 to 1" in run.records[0]["notes"]["site-2"]
+    assert run.server._best.score == 0.5
+
+
+def test_a_sites_vote_for_the_best_model_is_bounded_by_its_share(federation: Begin) -> None:
+    lie = {"val_dice": 1.0, "val_cases": 10**12, "val_dice_values": 3 * 10**12}
+    run = federation(rounds=1).run(all_made(scoring(site_1=USUAL, site_2=lie, site_3=USUAL)))
+    assert run.server._best.score == pytest.approx((0.5 * 2 + 10) / 12)
+    assert run.records[-1]["sites"]["site-2"] == {"val_cases": 40, "val_dice": 1.0, "val_dice_values": 120}
+
+
+def test_who_is_refused_or_absent_has_no_vote(federation: Begin) -> None:
+    def made(site: str, question: Question) -> Answer:
+        score = {**USUAL, "val_dice": 1.0 if site == "site-2" else 0.5}
+        answer = replace(honest(site, question), metrics=score)
+        return spoilt(answer, w=np.full((3, 4), np.nan)) if answer.update and site == "site-2" else answer
+
+    run = federation(rounds=2).run(
+        lambda question: all_well(question) if question.kind == "images" else all_made(made)(question)
+    )
+    trained = run.completed[1]
+    assert set(trained["sites"]) == {"site-1", "site-3"}
+    assert set(trained["refused"]) == {"site-2"}
+    assert trained["best"] is True
+    assert run.server._best.score == pytest.approx(2 / 3)  # of the last model, which nobody was refused for
+
+
+def test_a_site_that_scores_another_number_of_cases_than_before_has_no_vote(federation: Begin) -> None:
+    def made(site: str, question: Question) -> Answer:
+        cases = 40 if (site, question.rounds) == ("site-2", 1) else 4
+        score = {"val_dice": 0.5, "val_cases": cases}
+        return honest(site, question) if question.kind == "images" else replace(honest(site, question), metrics=score)
+
+    run = federation(rounds=2).run(all_made(made))
+    assert run.completed[1]["sites"]["site-2"] == {"val_cases": 0}
+    assert "it states 40 cases and stated 4" in run.completed[1]["notes"]["site-2"]
+    assert run.records[-1]["sites"]["site-2"]["val_dice"] == 0.5
+
+
+def test_figures_called_site_or_round_or_in_thousands_reach_no_record(federation: Begin) -> None:
+    many = {f"val_{number}": 1.0 for number in range(20_000)}
+    given = {**USUAL, **many, "site": 1.0, "round": 2.0, b"val_dice": 0.1}
+    run = federation().run(all_made(scoring(site_2=given)))
+    assert all(set(record["sites"]["site-2"]) == set(USUAL) for record in run.records)
+    assert max(map(len, (run.place / "state" / "rounds.jsonl").read_text().splitlines())) < 2000
+    assert [list(record.get("notes", {})) for record in run.records] == [["site-2"], [], [], []]  # noted once
+
+
+def test_steps_beyond_the_others_count_as_a_bounded_multiple_and_are_noted_once(federation: Begin) -> None:
+    def made(site: str, question: Question) -> Answer:
+        answer = honest(site, question)
+        return replace(answer, steps=10**9) if answer.update and site == "site-2" else answer
+
+    run = federation().run(all_made(made))
+    assert run.refused == [set()] * 3
+    assert "its 1000000000 steps count as" in run.completed[0]["notes"]["site-2"]
+    assert "notes" not in run.completed[1]
+
+
+@pytest.mark.parametrize("images", [None, "text", [1], {"key": ["x"]}, {"key": 5}, {1: []}], ids=str)
+@pytest.mark.parametrize("min_clients", [2, None])
+def test_hashes_of_another_form_leave_their_site_out_of_the_comparison(
+    images: Any, min_clients: int | None, federation: Begin
+) -> None:
+    def made(site: str, question: Question) -> Answer:
+        answer = honest(site, question)
+        return replace(answer, images=images) if (site, question.kind) == ("site-2", "images") else answer
+
+    run = federation(min_clients=min_clients)
+    if min_clients is None:
+        with pytest.raises(RoundFailed, match=r"comparison of the sites' data.*site-2: it is of another form"):
+            run.run(all_made(made))
+    else:
+        run.run(all_made(made))
+        assert json.loads((run.files.run / OVERLAPS).read_text())["compared"] == ["site-1", "site-3"]
+
+
+@pytest.mark.parametrize("min_clients", [2, None])
+def test_a_site_of_another_key_than_most_ends_no_run_that_can_do_without_it(
+    min_clients: int | None, federation: Begin
+) -> None:
+    def made(site: str, question: Question) -> Answer:
+        if question.kind != "images":
+            return honest(site, question)
+        return Answer(images={**HASHES[site], "key": [("1" if site == "site-2" else "0") * 64]})
+
+    run = federation(min_clients=min_clients)
+    if min_clients is None:
+        with pytest.raises(DataRefused, match="differs between"):
+            run.run(all_made(made))
+    else:
+        run.run(all_made(made))
+        found = json.loads((run.files.run / OVERLAPS).read_text())
+        assert (found["compared"], found["without_key"]) == (["site-1", "site-3"], ["site-2"])
+        assert any("site-2 has another DUPLICATES_KEY than most sites" in line for line in run.reports)
+
+
+def test_signs_of_life_of_strangers_are_not_kept(federation: Begin) -> None:
+    run = federation(site_silence=SILENCE)
+    server = run.begin()
+    for number in range(1000):
+        server.heard(f"stranger-{number}", run.now)
+    assert server._heartbeats._heard == {}
+
+
+def test_words_of_a_site_are_one_short_line_wherever_they_go(federation: Begin) -> None:
+    run = federation(min_clients=2)
+    run.run(in_round(1, fails("site-2", why="\x1b[2J" + "bad\n" * 10**5), *OTHERS))
+    why = run.completed[1]["refused"]["site-2"]
+    assert why.startswith("?[2Jbad bad")
+    assert len(why) <= 1000
 
 
 # order, and what nobody asked for

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from fedmed.algorithms.base import Algorithm
 from fedmed.core.errors import InputError
@@ -15,7 +16,8 @@ from fedmed.core.messages import Answer, Question
 from fedmed.core.names import BEST_FILE
 from fedmed.core.weights import load_weights
 from fedmed.server import federation_server
-from fedmed.server.checkpoint import CHECKPOINT, Checkpoints
+from fedmed.server.checkpoint import CHECKPOINT, SUBMITTER, Checkpoints
+from fedmed.server.federation_server import FederationServer
 from fedmed.server.round_record import EARLIER
 from tests.server.federations_in_memory import (
     FIRST,
@@ -190,6 +192,38 @@ def test_one_job_at_a_time(federation: Begin) -> None:
     with pytest.raises(RuntimeError, match="Another job of this run is at work"):
         run.begin()
     assert server.next(SITES, run.now) is not None
+
+
+def begun_by(run: Federation, submitter: str | None) -> FederationServer:
+    run.jobs += 1
+    first = {name: torch.from_numpy(values.copy()) for name, values in FIRST.items()}
+    return FederationServer(run.plan, run.files, lambda: first, run.now, run.reports.append, submitter)
+
+
+def test_only_who_began_a_run_goes_on_with_it(federation: Begin) -> None:
+    run = federation()
+    begun_by(run, "lead@a.org").leave()
+    for _ in range(2):  # a refusal leaves nothing held
+        with pytest.raises(InputError, match=r"begun by lead@a\.org and the job is of other@b\.org"):
+            begun_by(run, "other@b.org")
+    begun_by(run, "lead@a.org").leave()
+    begun_by(run, None).leave()  # on the machine of the user who has the folder
+
+
+def test_a_run_that_nobody_known_began_is_the_first_users_who_goes_on_with_it(federation: Begin) -> None:
+    run = federation()
+    begun_by(run, None).leave()
+    begun_by(run, "lead@a.org").leave()
+    with pytest.raises(InputError, match="begun by lead"):
+        begun_by(run, "other@b.org")
+
+
+def test_an_owner_that_cannot_be_read_lets_nobody_in(federation: Begin) -> None:
+    run = federation()
+    begun_by(run, "lead@a.org").leave()
+    (run.place / "state" / SUBMITTER).write_text("[]")
+    with pytest.raises(InputError, match="cannot be read"):
+        begun_by(run, "lead@a.org")
 
 
 def test_a_damaged_checkpoint_is_refused_and_left_as_it_is(federation: Begin) -> None:

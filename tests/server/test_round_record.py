@@ -1,13 +1,13 @@
 """The record of a round: each site's scores and bytes, in JSON, and no ledger entry in another site's name."""
 
 import json
-import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from fedmed.privacy.ledger import Entry
 from fedmed.server.round_record import RoundRecord, completes_a_round
+from fedmed.server.words import MOST_CHARACTERS
 
 
 @pytest.fixture
@@ -30,30 +30,54 @@ def test_it_holds_what_each_site_measured_and_moved(record: RoundRecord) -> None
     }
 
 
-def test_what_is_no_finite_number_is_left_out(record: RoundRecord) -> None:
-    record.take("site-1", {"val_dice": math.nan, "a": math.inf, "b": "0.5", "c": None, "d": 1.0, "e": True}, 0)
-    assert record.document(101.0)["sites"] == {"site-1": {"val_cases": 1, "d": 1.0}}
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -2, None, "3", True])
-def test_a_count_that_is_none_counts_nothing(record: RoundRecord, bad: object) -> None:
-    record.take("site-1", {"val_cases": bad, "val_dice_values": bad, "val_dice": 0.5}, 0)
-    assert record.document(101.0)["sites"] == {"site-1": {"val_cases": 0, "val_dice_values": 0, "val_dice": 0.5}}
-
-
 def test_a_site_that_sent_no_scores_is_in_the_record(record: RoundRecord) -> None:
-    record.take("site-2", None, sent=8)
+    record.take("site-2", {}, sent=8)
     assert record.document(101.0)["sites"] == {"site-2": {"val_cases": 1}}
 
 
+def test_notes_are_short_lines_of_what_can_be_shown(record: RoundRecord) -> None:
+    record.note("site-1", "")
+    assert "notes" not in record.document(101.0)
+    record.note("site-1", "one\n\x1b[31mthing")
+    record.note("site-1", "x" * 10**6)
+    found = record.document(101.0)["notes"]
+    assert found["site-1"].startswith("one ?[31mthing; xxx")
+    assert len(found["site-1"]) == MOST_CHARACTERS
+
+
+MINE = Entry("site-1", 4, 0.5, 1.0, 1.5, 1e-5)
+
+
 def test_a_sites_own_entry_is_taken_and_no_other(record: RoundRecord) -> None:
-    mine = Entry("site-1", 4, 0.5, 1.0, 1.5, 1e-5)
-    assert record.take_entry("site-1", asdict(mine)) is None
-    assert record.take_entry("site-2", None) is None
-    assert "a ledger entry of site-1" in (record.take_entry("site-2", asdict(mine)) or "")
-    assert (record.take_entry("site-2", {"site": "site-2"}) or "").startswith("site-2: ")
-    assert record.entries == {"site-1": mine}
-    assert record.document(101.0)["privacy"] == {"site-1": asdict(mine)}
+    assert record.take_entry("site-1", asdict(MINE), None) is None
+    assert record.take_entry("site-2", None, None) is None
+    assert "a ledger entry of site-1" in (record.take_entry("site-2", asdict(MINE), None) or "")
+    assert "other names" in (record.take_entry("site-2", {"site": "site-2"}, None) or "")
+    assert record.entries == {"site-1": MINE}
+    assert record.document(101.0)["privacy"] == {"site-1": asdict(MINE)}
+
+
+def test_an_entry_is_of_the_round_that_was_asked_for(record: RoundRecord) -> None:
+    early = asdict(replace(MINE, round=3))
+    assert record.take_entry("site-1", early, None) == "a ledger entry of round 3 in round 4"
+    assert record.entries == {}
+
+
+@pytest.mark.parametrize(("total", "taken"), [(3.44, False), (None, False), (0.0, False), (5.88, True), (7.0, True)])
+def test_a_total_that_falls_is_refused(total: float | None, taken: bool, record: RoundRecord) -> None:
+    last = replace(MINE, round=3, epsilon_total=5.88)
+    fault = record.take_entry("site-1", asdict(replace(MINE, epsilon_total=total)), last)
+    assert (fault is None) is taken
+    assert taken or "had spent 5.88 before; restore it" in str(fault)
+
+
+@pytest.mark.parametrize("changed", [{"delta": 1e-4}, {"delta": None}, {"epsilon_total": None}, {"epsilon_next": None}])
+def test_where_the_mechanism_has_a_delta_epsilon_stands_at_it(
+    changed: dict[str, float | None], record: RoundRecord
+) -> None:
+    fault = record.take_entry("site-1", asdict(replace(MINE, **changed)), None, delta=1e-5)  # type: ignore[arg-type]
+    assert "states no epsilon at the run's delta of 1e-05" in str(fault)
+    assert record.take_entry("site-1", asdict(MINE), None, delta=1e-5) is None
 
 
 def test_a_round_that_failed_and_the_final_scoring_made_no_model(record: RoundRecord) -> None:

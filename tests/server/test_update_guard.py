@@ -3,22 +3,26 @@
 import numpy as np
 import pytest
 
-from fedmed.server.update_guard import fault_of, fault_of_kind, oversized
+from fedmed.server.update_guard import Form, fault_of, forms_of, oversized
 
-SHAPES = {"w": (2, 3), "b": ()}
 GOOD = {"w": np.ones((2, 3), np.float32), "b": np.float32(0.5)}
+FORMS = forms_of(GOOD)
 
 
 def test_a_good_update_has_no_fault() -> None:
-    assert fault_of(GOOD, SHAPES) is None
-    assert fault_of({**GOOD, "b": np.int64(3)}, SHAPES) is None
+    assert fault_of(GOOD, FORMS) is None
+
+
+@pytest.mark.parametrize("precision", [np.float16, np.float64])
+def test_floats_of_another_precision_are_floats(precision: type) -> None:
+    assert fault_of({**GOOD, "w": np.ones((2, 3), precision)}, FORMS) is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_a_fault_with_its_parameter(bad: float) -> None:
     values = np.ones((2, 3), np.float32)
     values[1, 1:] = bad
-    fault = fault_of({**GOOD, "w": values}, SHAPES)
+    fault = fault_of({**GOOD, "w": values}, FORMS)
     assert fault is not None
     assert fault.startswith("w holds 2 values")
 
@@ -31,25 +35,38 @@ def test_a_value_that_is_not_finite_is_a_fault_with_its_parameter(bad: float) ->
         ({"w": GOOD["w"]}, ["missing ['b']"]),
         ({**GOOD, "extra": np.ones(1)}, ["unknown ['extra']"]),
         ({}, ["missing ['b', 'w']"]),
-        ({**GOOD, "w": np.full((2, 3), "x")}, ["w", "type", "numbers"]),
-        ({**GOOD, "w": np.full((2, 3), None)}, ["w", "object", "numbers"]),
-        ({**GOOD, "w": np.ones((2, 3), bool)}, ["w", "bool", "numbers"]),
-        ({**GOOD, "w": np.ones((2, 3), complex)}, ["w", "complex", "numbers"]),
+        ({**GOOD, "w": np.full((2, 3), "x")}, ["w", "type", "floats"]),
+        ({**GOOD, "w": np.full((2, 3), None)}, ["w", "object", "floats"]),
+        ({**GOOD, "w": np.ones((2, 3), bool)}, ["w", "bool", "floats"]),
+        ({**GOOD, "w": np.ones((2, 3), complex)}, ["w", "complex", "floats"]),
+        ({**GOOD, "w": np.zeros((2, 3), np.int8)}, ["w", "int8", "floats"]),
         ({**GOOD, "w": np.full((2, 3), 1e39)}, ["w holds 6 values"]),  # infinite in single precision
+        ({**GOOD, "x" * 10**6: np.ones(1)}, ["unknown ['xxx"]),
     ],
-    ids=["shape", "scalar", "missing", "extra", "empty", "text", "objects", "bool", "complex", "too large"],
+    ids=[
+        *("shape", "scalar", "missing", "extra", "empty", "text", "objects", "bool", "complex", "int8", "too large"),
+        "a long name",
+    ],
 )
 def test_a_fault_is_named(update: dict[str, np.ndarray], said: list[str]) -> None:
-    fault = fault_of(update, SHAPES)
+    fault = fault_of(update, FORMS)
     assert fault is not None
     assert all(words in fault for words in said), fault
+    assert len(fault) < 300
 
 
-@pytest.mark.parametrize("whole", [np.int64(3), np.int32(3), np.uint8(3)])
+@pytest.mark.parametrize("whole", [np.int64(3), np.int32(3), np.uint8(3), np.uint64(3)])
 def test_a_counter_must_be_whole_and_all_else_must_not(whole: np.generic) -> None:
-    assert fault_of_kind({**GOOD, "n": whole}, {"n"}) is None
-    assert fault_of_kind({**GOOD, "n": np.float32(3)}, {"n"}) == "n is of type float32; expected whole numbers"
-    assert fault_of_kind({**GOOD, "b": whole}, {"n"}) == f"b is of type {whole.dtype}; expected floats"
+    counter = {"n": Form((), np.dtype(np.int64))}
+    assert fault_of({"n": whole}, counter) is None
+    assert fault_of({"n": np.float32(3)}, counter) == "n is of type float32; expected whole numbers"
+    assert fault_of({**GOOD, "b": whole}, FORMS) == f"b is of type {whole.dtype}; expected floats"
+
+
+@pytest.mark.parametrize(("given", "kind"), [(np.uint64(2**63), np.int64), (np.int64(300), np.uint8), (-1, np.uint8)])
+def test_a_counter_must_fit_its_type(given: object, kind: type) -> None:
+    fault = fault_of({"n": given}, {"n": Form((), np.dtype(kind))})
+    assert fault == f"n holds values that {np.dtype(kind)} cannot hold"
 
 
 @pytest.mark.parametrize("sites", [2, 3, 4])

@@ -9,6 +9,9 @@ DATASET_VARIABLE, DATALIST_VARIABLE, CACHE_VARIABLE = "DATASET_ROOT", "DATALIST_
 POLICY_VARIABLE = "PRIVACY_POLICY"
 """The file of the site's privacy policy."""
 
+SITE_LEDGER_VARIABLE = "SITE_LEDGER"
+"""The folder of the site's ledger over all jobs."""
+
 STATE_VARIABLE = "FEDMED_STATE"
 """The folder where a site keeps what must outlive its process; a folder a site."""
 
@@ -77,6 +80,8 @@ WITHHELD = "withheld"
 TRAINING_CASES = "training_cases"
 """In the meta of a site's result: the number of its training cases, where counts may leave the site."""
 
-HEARTBEAT_TOPIC = "fedmed.heartbeat"
+HEARTBEAT_TOPIC, HEARTBEAT_TOKEN = "fedmed.heartbeat", "token"
+"""The topic of a site's signs of life, and the header that holds the secret by which the server knows the site."""
+
 RECORDS_TOPIC = "fedmed.rounds"
 """The app command by which a user of the federation asks for records."""

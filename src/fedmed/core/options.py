@@ -14,7 +14,7 @@ from fedmed.core.errors import InputError
 
 T = TypeVar("T")
 
-LARGEST = 1e6
+LARGEST = 1e12
 """The most of a number that has no bound of its own: any larger one is a slip of the keyboard."""
 
 MOST_SHOWN = 80

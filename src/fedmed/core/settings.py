@@ -165,6 +165,9 @@ class Faults:
     max_update_ratio: float = option(
         100.0, "refuse an update that is more times larger than the median of the other sites'; 0 refuses none"
     )
+    max_weight_ratio: float = option(
+        10.0, "count a site's steps and cases as at most so many times the median of the other sites'; 0 is no limit"
+    )
 
     def __post_init__(self) -> None:
         for name, most in (("min_clients", COUNTS["n_clients"]), ("round_timeout", A_YEAR)):
@@ -175,6 +178,8 @@ class Faults:
         )
         ratio = self.max_update_ratio
         expect(ratio == 0 or 1 < ratio <= LARGEST, "max_update_ratio", ratio, f"0, or above 1 to {LARGEST:g}")
+        ratio = self.max_weight_ratio
+        expect(ratio == 0 or 1 <= ratio <= LARGEST, "max_weight_ratio", ratio, f"0, or from 1 to {LARGEST:g}")
 
     def check_sites(self, sites: int, sites_per_round: int | None = None) -> None:
         """Refuse to wait for more sites than there are, or than train in a round.

@@ -28,6 +28,43 @@ SUM = "_sum_"
 Figures = Mapping[str, Callable[[Mapping[str, float]], float]]
 """By the name of a figure that is made from sums: the function from the sums to the figure."""
 
+LARGEST = 1e9
+"""The largest size of a figure that states no range of its own."""
+
+
+@dataclass(frozen=True)
+class FigureForm:
+    """The values that sites may report under a figure's name.
+
+    Attributes:
+        least, most: the range of the figure.
+        per_case: the largest number of values that a case adds to the figure.
+        sums: the names of the sums behind it, each of which grows by 0 to 1 with a case.
+    """
+
+    least: float = -LARGEST
+    most: float = LARGEST
+    per_case: int = 1
+    sums: tuple[str, ...] = ()
+
+    def holds(self, value: Any) -> bool:
+        """True for a number within the range."""
+        return is_number(value, self.least, self.most)
+
+
+BESIDE_FIGURES: Mapping[str, FigureForm] = {
+    SECONDS: FigureForm(0.0),
+    "train_loss": FigureForm(),
+    "train_seconds": FigureForm(0.0),
+    "fresh_optimizer": FigureForm(0.0, 1.0),
+}
+"""The figures that sites report beside those of their task and :data:`CASES`."""
+
+
+def is_number(value: Any, least: float, most: float) -> bool:
+    """True for a number, and no bool, from ``least`` to ``most``; NaN is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
 
 @dataclass(frozen=True)
 class KeyScore:
@@ -120,11 +157,19 @@ def _has_mean(name: str) -> bool:
 
 
 def _from_sums(reports: Sequence[Mapping[str, float]], figures: Figures) -> dict[str, float]:
-    found = {name: figure(sums) for name, figure in figures.items() if (sums := _sums_of(reports, name))}
+    found = {name: figure_of(figure, sums) for name, figure in figures.items() if (sums := sums_of(reports, name))}
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
-def _sums_of(reports: Sequence[Mapping[str, float]], name: str) -> dict[str, float]:
+def figure_of(figure: Callable[[Mapping[str, float]], float], sums: Mapping[str, float]) -> float:
+    """The figure that sums make; NaN also where they make none that it can compute."""
+    try:
+        return figure(sums)
+    except (ArithmeticError, LookupError):
+        return math.nan
+
+
+def sums_of(reports: Sequence[Mapping[str, float]], name: str) -> dict[str, float]:
     """A figure's sums over all reports, by their own names."""
     begin, totals = name + SUM, dict[str, float]()
     for report in reports:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.names import LOG
 from fedmed.core.options import expect, option
 from fedmed.core.plugin import ExperimentView
+from fedmed.core.split_paths import is_split
 from fedmed.environments.base import Environment, RoundWatcher, refuse_seeded_noise
 from fedmed.environments.gpus import check_ids, count_gpus, parse_ids
 from fedmed.environments.plain_paths import scratch_folder
@@ -41,10 +41,10 @@ class Poc(Environment):
         if self.gpu is not None:
             check_ids(parse_ids(self.gpu), count_gpus())
         check_workspace(self.workspace)
-        if self.workspace is not None and re.search(r"[\s'\"\\]", str(self.workspace)):
+        if self.workspace is not None and is_split(self.workspace):
             raise InputError(
-                f"--workspace {self.workspace} has white space or a quote in it, at which FLARE's server splits paths; "
-                "give a folder without, or none."
+                f"--workspace {self.workspace} has white space, a quote or # in it, at which FLARE's server splits "
+                "paths; give a folder without, or none."
             )
 
     def check_machine(self, experiment: ExperimentView) -> None:

@@ -33,11 +33,14 @@ class DPSGD(FormalMechanism):
         "Neighbours: a site's training with and without one patient, whose cases, crops and slices are one unit.",
         "Each step samples every patient independently (Poisson), by random numbers that nobody else has.",
         "A patient trains at one site. One whose images lie at several has the guarantee for each, not for all.",
+        "The datalist names each case's patient rightly. One whose cases stand under several names counts as several.",
         "The number of a site's patients is taken as public: it decides the sampling rate and the optimiser steps.",
-        "The preparation of a case depends on that case alone; hyper-parameters were not tuned on these patients.",
+        "The preparation of a case depends on that case's patient alone; hyper-parameters were not tuned on them.",
+        "That a site's data are not refused, by the audit or for their number, is taken as public.",
         "Validation patients are not covered; under this mechanism nothing about them leaves a site by default.",
         "When a site answers is taken as public, though a round takes longer where chance samples more patients.",
-        "Noise is drawn in floating point; --dp_secure_noise hardens it against attacks on the gaps between numbers.",
+        "The theorem is of real numbers. Noise is drawn and added in double precision and the sum rounded to the "
+        "model's; --dp_secure_noise hardens the drawing against attacks on the gaps between such numbers.",
     )
 
     def __post_init__(self) -> None:
@@ -47,7 +50,7 @@ class DPSGD(FormalMechanism):
     def check_network(self, model: nn.Module) -> None:
         refuse_batch_norm(model)
 
-    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
+    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> None:
         batch = experiment.training.batch_size
         for site, count in patients.items():
             if batch > count:
@@ -55,7 +58,7 @@ class DPSGD(FormalMechanism):
                     f"--batch_size {batch} is more than the {count} training patients of {site}; under --privacy dpsgd "
                     "it is the expected number of patients in a step, so give a smaller one."
                 )
-        return super().check_data(experiment, patients)
+        super().check_data(experiment, patients)
 
     def sampling(self, experiment: ExperimentView, patients: int) -> tuple[float, int]:
         """An epoch has as many steps as it takes to see each patient once, on average."""

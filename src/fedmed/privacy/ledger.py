@@ -2,19 +2,27 @@
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from fedmed.core.errors import InputError
-from fedmed.core.files import write_whole
+from fedmed.core.files import private_folder, write_whole
 from fedmed.core.names import LEDGER
 from fedmed.core.site_folder import run_name, site_folder
 
 FORMAT = 1
+
+MOST_EPSILON = 1e300
+"""Far above what a run spends, which may be billions where nothing is promised."""
+
+MOST_ROUNDS, MOST_FACTS, MOST_TEXTS = 10**9, 40, 4096
+
+MOST_CHARACTERS = 131_072
+"""Of an entry's facts and diagnostics as JSON; they may name a network's buffers."""
 
 Step = tuple[float, float, int]
 """(noise multiplier, sample rate, how many times): what accountants call a history's element."""
@@ -39,23 +47,77 @@ class Entry:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> "Entry":
-        """From :func:`travelling`'s answer.
+        """From :func:`travelling`'s answer, of which nothing is taken for granted.
 
         Raises:
-            InputError: it is of another form.
+            InputError: it is of another form, holds numbers that no ledger has, or is too long to be kept.
         """
-        try:
-            entry = cls(**values)
-            numbers = (entry.epsilon_round, entry.epsilon_total, entry.epsilon_next, entry.delta)
-            ok = all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers)
-            ok = ok and isinstance(entry.site, str) and isinstance(entry.round, int)
-        except TypeError:
-            ok = False
-        if not ok:
-            raise InputError(
-                f"{values!r:.200} is no entry of a privacy ledger; expected what a site of this version sends."
-            )
-        return entry
+        fault = _fault_of_entry(values)
+        if fault:
+            raise InputError(f"An entry of a privacy ledger has {fault}; expected what a site of this version sends.")
+        return cls(**values)
+
+
+def _fault_of_entry(values: Any) -> str | None:
+    """The first reason against an entry that came as JSON values, None where there is none."""
+    names = {field.name for field in fields(Entry)}
+    if not isinstance(values, dict) or not names - {"facts", "diagnostics"} <= set(values) <= names:
+        return "other names"
+    odd = next((name for name, fits in _FITS.items() if not fits(values[name])), None)
+    if odd is not None:
+        return f"{values[odd]!r:.40} for {odd}"
+    return _fault_of_facts(values.get("facts", {}), values.get("diagnostics"))
+
+
+def _fault_of_facts(facts: Any, diagnostics: Any) -> str | None:
+    """The first reason against an entry's facts and diagnostics."""
+    fault = _fault_of_names("facts", facts, _is_fact)
+    if fault is None and diagnostics is not None:
+        fault = _fault_of_names("diagnostics", diagnostics, _is_figure)
+    return fault or ("too much in it" if len(json.dumps([facts, diagnostics])) > MOST_CHARACTERS else None)
+
+
+def _fault_of_names(what: str, given: Any, fits: Callable[[Any], bool]) -> str | None:
+    """The first reason against values by name."""
+    if not isinstance(given, dict) or len(given) > MOST_FACTS:
+        return f"{what} that are not at most {MOST_FACTS} by name"
+    odd = [name for name, value in given.items() if not (_is_name(name) and fits(value))]
+    return f"{what} of another form, as {odd[0]!r:.40}" if odd else None
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]{0,63}", name) is not None
+
+
+def _is_number(value: Any, least: float = -sys.float_info.max, most: float = sys.float_info.max) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or _is_number(value)
+
+
+def _is_fact(value: Any) -> bool:
+    """True for a number, a truth, a short text, or a list of such texts: the names of a network's entries."""
+    if isinstance(value, list):
+        return len(value) <= MOST_TEXTS and all(map(_is_plain_text, value))
+    return isinstance(value, bool) or _is_figure(value) or _is_plain_text(value)
+
+
+def _is_plain_text(value: Any) -> bool:
+    """True for a short text of printable characters."""
+    return isinstance(value, str) and len(value) <= 200 and value.isprintable()
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "site": _is_plain_text,
+    "round": lambda value: isinstance(value, int) and _is_number(value, 1, MOST_ROUNDS),
+    "epsilon_round": lambda value: value is None or _is_number(value, -1e-3, MOST_EPSILON),  # of rounded totals
+    "epsilon_total": lambda value: value is None or _is_number(value, 0.0, MOST_EPSILON),
+    "epsilon_next": lambda value: value is None or _is_number(value, 0.0, MOST_EPSILON),
+    "delta": lambda value: value is None or _is_number(value, 0.0, 1.0),
+}
+"""The values that each number and name of an entry may have."""
 
 
 @dataclass
@@ -86,8 +148,8 @@ class Ledger:
         return {**content, "checksum": checksum(content)}
 
     def save(self, path: Path) -> None:
-        """Write it, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write it, whole or not at all, in a folder that is its owner's alone."""
+        private_folder(path.parent)
         write_whole(path, (json.dumps(self.document(), indent=2, allow_nan=False) + "\n").encode())
 
 
@@ -138,14 +200,36 @@ def site_ledger(site: str, job_id: str, name: str = LEDGER) -> Path:
     return site_folder(site, job_id) / name
 
 
-def open_site_ledger(site: str, job_id: str, mechanism: Mapping[str, Any], name: str = LEDGER) -> Ledger:
+def open_site_ledger(
+    site: str, job_id: str, mechanism: Mapping[str, Any], name: str = LEDGER, *, begins: bool = True
+) -> Ledger:
     """A site's own ledger: the one that is there, so that a restarted site goes on where it stood, or a new one.
 
+    Args:
+        begins: False where there must be one, as a new one would forget what the run has spent.
+
     Raises:
-        InputError: the one that is there cannot be used.
+        InputError: the one that is there cannot be used, or none is there.
     """
     path, run = site_ledger(site, job_id, name), run_name(job_id)
-    return read_ledger(path, run, mechanism) if path.exists() else Ledger(run, mechanism)
+    if path.exists():
+        return read_ledger(path, run, mechanism)
+    if not begins:
+        raise InputError(
+            f"{path} is missing, so nobody knows what {run} has spent here; expected the ledger of its earlier rounds: "
+            "restore it, or start a new run."
+        )
+    return Ledger(run, mechanism)
+
+
+def begin_site_ledger(site: str, job_id: str, mechanism: Mapping[str, Any]) -> None:
+    """Write a site's own ledger, without any entry, where there is none.
+
+    With the run's beginning on its disk, a site whose first turn comes late is told from one that has lost its ledger.
+    """
+    path = site_ledger(site, job_id)
+    if not path.exists():
+        Ledger(run_name(job_id), mechanism).save(path)
 
 
 def all_booked(ledger: Ledger, sites: Path) -> list[Entry]:

@@ -6,12 +6,14 @@ import numpy as np
 
 _RESOLUTION = 52  # bits; with one half added they are still exact in a float64
 _AT_ONCE = 2**20
+_POOL = 8
+"""Words of 32 bits that a seed is mixed in; NumPy's usual pool of 4 keeps 128 bits of it."""
 
 
 def generator(site: str, round_number: int, seed: int | None, purpose: str = "noise") -> np.random.Generator:
     """For one round: seeded by the operating system, or from ``seed``, site, round and purpose where it is given."""
     if seed is None:
-        return np.random.default_rng(secrets.randbits(256))
+        return np.random.default_rng(np.random.SeedSequence(secrets.randbits(256), pool_size=_POOL))
     return np.random.default_rng(np.random.SeedSequence([seed, round_number, *site.encode(), 2**31, *purpose.encode()]))
 
 

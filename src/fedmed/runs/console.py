@@ -61,10 +61,11 @@ def round_line(record: Record, rounds: int, key: KeyScore, left_s: float) -> str
     """One line for a round, or for the score of the final model, and one more for each site that was left out."""
     shown = _scores(scores_of(record, key.figures), key)
     if record.get("final"):
-        return f"final model{'':<20}{shown}  {record['seconds']:5.0f} s" + _left_out(record.get("unscored", {}))
+        line = f"final model{'':<20}{shown}  {record['seconds']:5.0f} s"
+        return line + _left_out(record.get("unscored", {})) + _notes(record)
     took = "does not count" if record.get("failed") else f"{record['seconds']:5.0f} s  {clock(left_s)} left"
     line = f"{_round(record['round'] + 1, rounds)}  {_loss(record)}  {shown}  {took}"
-    return line + _left_out(record.get("refused", {})) + _begun_anew(record)
+    return line + _left_out(record.get("refused", {})) + _notes(record) + _begun_anew(record)
 
 
 def progress_line(number: int, rounds: int, answered: int, sites: int, step: int = 0, steps: int = 0) -> str:
@@ -99,6 +100,11 @@ def _begun_anew(record: Record) -> str:
 
 def _left_out(reasons: Mapping[str, str]) -> str:
     return "".join(f"\n  without {site}: {why}" for site, why in sorted(reasons.items()))
+
+
+def _notes(record: Record) -> str:
+    """Lines on the parts of the sites' answers that do not count as they were sent."""
+    return "".join(f"\n  of {site}: {words}" for site, words in sorted(record.get("notes", {}).items()))
 
 
 def header(key: KeyScore, *, global_model: bool = True) -> str:

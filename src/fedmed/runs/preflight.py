@@ -54,6 +54,7 @@ def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
         InputError: something speaks against the run; nothing was started.
     """
     if not experiment.environment.DATA_IS_LOCAL:
+        experiment.privacy.resolved(experiment)  # what no noise meets, no site need be asked
         experiment.environment.check_machine(experiment)
         return Preflight(experiment, {}, {}, "")
     if begun:
@@ -172,7 +173,7 @@ def _check_bounds(experiment: Experiment, datalists: Datalists) -> None:
 
 
 def _check_privacy(experiment: Experiment, datalists: Datalists) -> None:
-    """Show the mechanism's warnings about the sites' numbers of patients.
+    """Hold the mechanism against the sites' numbers of patients, and against this machine's policy.
 
     Raises:
         InputError: it cannot work with them, or this machine's policy demands more.
@@ -181,7 +182,8 @@ def _check_privacy(experiment: Experiment, datalists: Datalists) -> None:
         site: len({experiment.task.patient_of(case) for case in datalist.training})
         for site, datalist in datalists.items()
     }
-    for warning in experiment.privacy.check_data(experiment, patients):
-        echo(f"warning: {warning}\n")
+    if experiment.privacy.accounts_slowly:
+        echo(f"Accounting --privacy {experiment.privacy.name} over all rounds at every site\n")
+    experiment.privacy.check_data(experiment, patients)
     for site, count in patients.items():
         enforce(experiment, site, count)

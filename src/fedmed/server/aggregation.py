@@ -1,8 +1,9 @@
 """The updates of one round: unusable ones are refused by site, the others are combined in the order of the sites."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,10 +11,9 @@ from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerS
 from fedmed.core.entries import Entries, only
 from fedmed.core.weights import Update, l2_norm
 from fedmed.server.buffers import combined_buffers, fault_of_variances
-from fedmed.server.update_guard import fault_of, fault_of_kind, fault_of_sums, oversized
-
-MOST = 2.0**53
-"""The largest number of steps or cases, below which every whole number is a float of its own."""
+from fedmed.server.fair_weights import capped, is_whole
+from fedmed.server.update_guard import Form, fault_of, fault_of_sums, forms_of, in_type, oversized
+from fedmed.server.words import in_short
 
 NO_UPDATE = "No update of this round could be used"
 
@@ -31,17 +31,30 @@ class Aggregation:
         rounds: the number of rounds of the run.
         sites: the number of its sites.
         max_update_ratio: largest allowed ratio of an update's norm to the median of the other sites'; 0 is no limit.
+        max_weight_ratio: largest ratio of a site's steps and cases, as they count, to the median of the other sites';
+            0 is no limit.
+
+    Attributes:
+        refused: by site the reason for which it is left out of the round.
+        capped: by site what counts as less than it states, in words.
     """
 
     def __init__(
-        self, algorithm: Algorithm, entries: Entries, rounds: int, sites: int, max_update_ratio: float = 0.0
+        self,
+        algorithm: Algorithm,
+        entries: Entries,
+        rounds: int,
+        sites: int,
+        max_update_ratio: float = 0.0,
+        max_weight_ratio: float = 0.0,
     ) -> None:
         self.algorithm, self.rounds, self.sites = algorithm, rounds, sites
         self.entries = entries.shared(algorithm.private)
-        self.max_update_ratio = max_update_ratio
+        self.max_update_ratio, self.max_weight_ratio = max_update_ratio, max_weight_ratio
         self._model: Mapping[str, np.ndarray] = {}
         self._side: ServerSide | None = None
         self._state: Mapping[str, Any] = {}
+        self._stated: dict[str, tuple[int, int | None]] = {}  # steps and cases, which do not change during a job
         self.begin({})
 
     def begin(self, model: Mapping[str, np.ndarray]) -> None:
@@ -49,8 +62,8 @@ class Aggregation:
         self._model = {name: np.asarray(values) for name, values in model.items()} or self._model
         self._contributions: dict[str, Contribution] = {}
         self._buffers: dict[str, Update] = {}
-        self._uncounted: set[str] = set()
         self.refused: dict[str, str] = {}
+        self.capped: dict[str, str] = {}
 
     @property
     def side(self) -> ServerSide:
@@ -70,58 +83,99 @@ class Aggregation:
         """The number of updates that can be used so far."""
         return len(self._contributions)
 
+    @property
+    def steps(self) -> dict[str, float]:
+        """By site its steps as they count, of the updates that can be used so far."""
+        return {site: each.steps for site, each in self._contributions.items()}
+
     def refuse(self, site: str, why: str) -> None:
         """Leave a site out of the round."""
-        self.refused[site] = why
+        self.refused[site] = in_short(why)
         self._contributions.pop(site, None)
 
     def add(self, site: str, update: Update, steps: Any, cases: Any, extras: Mapping[str, Any]) -> None:
         """Take a site's differences of all the entries that it shares, and its algorithm's extras.
 
+        Args:
+            cases: None where counts do not leave the site.
+
         Raises:
             UnusableUpdate: something in them cannot be used.
         """
-        fault = self._fault(update, steps, extras)
+        fault = self._fault_of_size(site, steps, cases) or self._fault(update, extras)
         if fault:
             self.refuse(site, fault)
-            raise UnusableUpdate(f"The update of {site} is refused: {fault}.")
-        if not isinstance(cases, int) or isinstance(cases, bool) or not 0 < cases <= MOST:
-            self._uncounted.add(site)
-            cases = steps
-        arrays = {name: np.asarray(values) for name, values in extras.items()}
-        trainable = {n: np.asarray(v, self._model[n].dtype) for n, v in only(update, self.entries.trainable).items()}
-        self._contributions[site] = Contribution(site, trainable, float(steps), float(cases), arrays)
-        self._buffers[site] = only(update, self.entries.statistics + self.entries.counters)
-
-    def _fault(self, update: Update, steps: Any, extras: Mapping[str, Any]) -> str | None:
-        if isinstance(steps, bool) or not isinstance(steps, int | float) or not 0 < steps <= MOST:
-            return f"it states {steps!r:.30} steps; expected a number above 0 that steps can reach"
-        shapes = {name: np.shape(values) for name, values in only(self._model, self.entries.names).items()}
-        fault = (
-            fault_of(update, shapes)
-            or fault_of_kind(update, self.entries.counters)
-            or fault_of_variances(self.entries, self._model, update)
-            or fault_of_sums(self._model, update)
+            raise UnusableUpdate(f"The update of {site} is refused: {self.refused[site]}.")
+        mine = {name: in_type(update[name], self._model[name].dtype) for name in self.entries.names}
+        arrays = {name: in_type(values, self._kind) for name, values in extras.items()}
+        counted = math.nan if cases is None else float(cases)
+        self._contributions[site] = Contribution(
+            site, only(mine, self.entries.trainable), float(steps), counted, arrays
         )
+        self._buffers[site] = only(mine, self.entries.statistics + self.entries.counters)
+
+    def _fault_of_size(self, site: str, steps: Any, cases: Any) -> str | None:
+        """A site's steps and training cases are whole and, unless it begins anew with a resumed run, constant."""
+        if not is_whole(steps):
+            return f"it states {steps!r:.30} steps; expected a whole number from 1 that steps can reach"
+        if cases is not None and not is_whole(cases):
+            return f"it states {cases!r:.30} training cases; expected a whole number from 1"
+        before = self._stated.setdefault(site, (steps, cases))
+        if (steps, cases) == before:
+            return None
+        return f"it states {steps} steps and {cases} cases and stated {before[0]} and {before[1]}; expected no change"
+
+    @property
+    def _kind(self) -> np.dtype[Any]:
+        """The type of extras: that of the global model's parameters."""
+        return np.result_type(*only(self._model, self.entries.trainable).values())
+
+    def _fault(self, update: Update, extras: Mapping[str, Any]) -> str | None:
+        fault = fault_of(update, forms_of(only(self._model, self.entries.names)))
         if fault:
             return fault
-        fault = fault_of(extras, self.side.expected_extras())
+        floats = self.entries.trainable + self.entries.statistics
+        mine = {name: in_type(update[name], self._model[name].dtype) for name in floats}
+        fault = fault_of_variances(self.entries, self._model, mine) or fault_of_sums(self._model, mine)
+        if fault:
+            return fault
+        fault = fault_of(extras, {name: Form(shape, self._kind) for name, shape in self.side.expected_extras().items()})
         return f"of what its algorithm sends beside, {fault}" if fault else None
 
-    def refuse_oversized(self) -> None:
-        """Drop the updates that are far larger than the others, or whose extras are; called when all have come that
-        will.
+    def settle(self) -> None:
+        """Decide how much each site counts and drop what is far larger than the others'; called when all have come.
+
+        The same number of steps decides a site's weight and how large its update may be.
         """
+        self._cap("steps")
+        self._cap("cases")
         if not self.max_update_ratio:
             return
-        steps = {site: each.steps for site, each in self._contributions.items()}
-        norms = {site: l2_norm(each.update) for site, each in self._contributions.items()}
-        beside = {site: l2_norm(each.extras) for site, each in self._contributions.items()}
-        too_large = oversized(norms, steps, self.max_update_ratio)
-        for site, fault in oversized(beside, steps, self.max_update_ratio).items():
-            too_large.setdefault(site, f"of what its algorithm sends beside, {fault}")
+        found = self._contributions
+        parts = {
+            "": {site: l2_norm(each.update) for site, each in found.items()},
+            "of its running statistics, ": {s: l2_norm(only(self._buffers[s], self.entries.statistics)) for s in found},
+            "of what its algorithm sends beside, ": {site: l2_norm(each.extras) for site, each in found.items()},
+        }
+        too_large: dict[str, str] = {}
+        for part, norms in parts.items():
+            for site, fault in oversized(norms, self.steps, self.max_update_ratio).items():
+                too_large.setdefault(site, part + fault)
         for site, fault in too_large.items():
             self.refuse(site, fault)
+
+    def _cap(self, which: Literal["steps", "cases"]) -> None:
+        """Cap the sites' steps or cases, where they are stated."""
+        stated = {site: float(getattr(each, which)) for site, each in self._contributions.items()}
+        stated = {site: number for site, number in stated.items() if not math.isnan(number)}
+        for site, number in capped(stated, self.max_weight_ratio).items():
+            if number < stated[site]:
+                times = f"{self.max_weight_ratio:g} times the others'"
+                words = f"its {stated[site]:.0f} {which} count as {number:.6g}, {times}"
+                self.capped[site] = "; ".join(filter(None, [self.capped.get(site), words]))
+                found = self._contributions[site]
+                changed = replace(found, steps=number) if which == "steps" else replace(found, cases=number)
+                self._contributions[site] = changed
 
     def combined(self) -> dict[str, np.ndarray]:
         """The update of the global model, and the end of the round's contributions.
@@ -135,7 +189,8 @@ class Aggregation:
         contributions = self._in_order()
         buffers = [self._buffers[each.site] for each in contributions]
         update = self._checked(self.side.combine(contributions))
-        update |= combined_buffers(self.entries, self._model, buffers, [each.cases for each in contributions])
+        cases = [each.cases for each in contributions]
+        update |= combined_buffers(self.entries, self._model, buffers, cases, self.max_weight_ratio)
         self._contributions = {}
         return update
 
@@ -145,15 +200,17 @@ class Aggregation:
         Raises:
             RuntimeError: it has other entries or shapes, or values that are not finite.
         """
-        shapes = {name: np.shape(values) for name, values in only(self._model, self.entries.trainable).items()}
-        fault = fault_of(update, shapes) or fault_of_sums(self._model, update)
+        forms = forms_of(only(self._model, self.entries.trainable))
+        fault = fault_of(update, forms)
+        found = {} if fault else {name: in_type(update[name], form.kind) for name, form in forms.items()}
+        fault = fault or fault_of_sums(self._model, found)
         if fault:
             raise RuntimeError(f"--algorithm {self.algorithm.name} made an update that cannot be used: {fault}.")
-        return {name: np.asarray(update[name]).astype(self._model[name].dtype) for name in shapes}
+        return found
 
     def _in_order(self) -> list[Contribution]:
         """By the sites' names. Where one does not state its cases, all count by their steps, which compare."""
         found = [self._contributions[site] for site in sorted(self._contributions)]
-        if self._uncounted.isdisjoint(self._contributions):
+        if not any(math.isnan(each.cases) for each in found):
             return found
         return [replace(each, cases=each.steps) for each in found]

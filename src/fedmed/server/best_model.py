@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable, Mapping
 
-from fedmed.core.site_scores import SUM, Figures, mean_over_sites
+from fedmed.core.site_scores import SUM, FigureForm, Figures, mean_over_sites
+
+ANY = FigureForm()
 
 
 class BestModel:
@@ -13,14 +15,15 @@ class BestModel:
         metric: the key metric, as sites report it; higher is better.
         figures: gives the figures that are made from sums; called only where sites report any, since it may import a
             task with all its libraries.
+        form: the metric's; a mean out of its range chooses nothing.
 
     Attributes:
         score: its mean over the sites; minus infinity where none was chosen.
         rounds: how many rounds made the model; None where none was chosen.
     """
 
-    def __init__(self, metric: str, figures: Callable[[], Figures] = dict) -> None:
-        self.metric, self._figures = metric, figures
+    def __init__(self, metric: str, figures: Callable[[], Figures] = dict, form: FigureForm = ANY) -> None:
+        self.metric, self._figures, self._form = metric, figures, form
         self.score, self.rounds = -math.inf, None  # type: float, int | None
 
     def restore(self, score: float, rounds: int) -> None:
@@ -33,11 +36,12 @@ class BestModel:
         The untrained model is no candidate. Of equal models the earlier one stays.
 
         Args:
-            scores: metrics by site, as a :class:`fedmed.server.round_record.RoundRecord` has taken them.
+            scores: figures by site, as :func:`fedmed.server.site_reports.evened` has left them, of the sites that
+                have a vote.
         """
         summed = any(name.startswith(self.metric + SUM) for report in scores.values() for name in report)
         mean = mean_over_sites(scores, self._figures() if summed else {}).get(self.metric, -math.inf)
-        if rounds == 0 or not mean > self.score:
+        if rounds == 0 or not self._form.holds(mean) or not mean > self.score:
             return False
         self.score, self.rounds = mean, rounds
         return True

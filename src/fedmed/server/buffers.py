@@ -20,27 +20,58 @@ def fault_of_variances(entries: Entries, current: Mapping[str, np.ndarray], upda
 
 
 def combined_buffers(
-    entries: Entries, current: Mapping[str, np.ndarray], updates: Sequence[Update], cases: Sequence[float]
+    entries: Entries,
+    current: Mapping[str, np.ndarray],
+    updates: Sequence[Update],
+    cases: Sequence[float],
+    max_ratio: float = 0.0,
 ) -> dict[str, np.ndarray]:
     """The update of the global model's buffers from the differences that sites sent.
 
     Statistics are averaged as values, not as differences, in float64: a difference in float32 never leads below the
-    value's own lower bound, so a mean of variances stays at least 0. Counters are whole numbers and stay exact.
+    value's own lower bound, so a mean of variances stays at least 0. Counters are whole numbers, stay exact and end at
+    the limits of their type.
 
     Args:
         current: the global model's buffers.
         updates: each site's differences.
         cases: each site's number of training cases, above 0.
+        max_ratio: a site's counters grow by at most so many times the median of all sites', the lower one of two; 0 is
+            no limit.
     """
     found = {}
     for name in entries.statistics:
         values = np.stack([_values(current, update, name) for update in updates])
         mean = np.average(values, axis=0, weights=cases)
-        found[name] = (mean - np.asarray(current[name], np.float64)).astype(np.asarray(current[name]).dtype)
-    for name in entries.counters:
         kind = np.asarray(current[name]).dtype
-        found[name] = np.max(np.stack([np.asarray(update[name], kind) for update in updates]), axis=0)
+        change, room = mean - np.asarray(current[name], np.float64), float(np.finfo(kind).max)
+        found[name] = np.clip(change, -room, room).astype(kind)
+    for name in entries.counters:
+        before = np.asarray(current[name])
+        grown = np.stack([np.asarray(update[name], before.dtype) for update in updates])
+        found[name] = _within_type(before, np.max(_capped(grown, max_ratio), axis=0))
     return found
+
+
+def _capped(grown: np.ndarray, max_ratio: float) -> np.ndarray:
+    """Counters' differences (sites, ...), whose size is at most ``max_ratio`` times the lower median of the sites'."""
+    if not max_ratio:
+        return grown
+    size = np.abs(grown.astype(np.float64))
+    limit = max_ratio * np.sort(size, axis=0)[(len(grown) - 1) // 2]
+    with np.errstate(invalid="ignore"):  # a limit beyond the type is not used
+        most = np.sign(grown) * np.broadcast_to(limit, grown.shape).astype(grown.dtype)
+    return np.where(size > limit, most, grown)
+
+
+def _within_type(before: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The change as far as the sum stays within the range of the counter's type."""
+    if not np.issubdtype(before.dtype, np.integer):
+        return change
+    room = np.iinfo(before.dtype)
+    upward = room.max - np.maximum(before, 0)
+    downward = room.min - np.minimum(before, 0)
+    return np.clip(change, downward, upward).astype(before.dtype)
 
 
 def _values(current: Mapping[str, np.ndarray], update: Update, name: str) -> np.ndarray:

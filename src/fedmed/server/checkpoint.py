@@ -13,13 +13,13 @@ import torch
 
 from fedmed.core import locks
 from fedmed.core.errors import InputError
-from fedmed.core.files import write_whole
+from fedmed.core.files import private_folder, write_whole
 from fedmed.core.lines import append_json_line, json_lines, write_json_lines
 from fedmed.core.names import RECORDS
 from fedmed.core.weights import write_tensors
 from fedmed.server.round_record import EARLIER, completes_a_round
 
-CHECKPOINT = "checkpoint.json"
+CHECKPOINT, SUBMITTER = "checkpoint.json", "submitter.json"
 FORMAT = 2
 """1 held the records too; such a checkpoint is still read."""
 
@@ -64,16 +64,42 @@ class Checkpoints:
         self.records = folder / RECORDS
         self._lock: int | None = None
 
-    def hold(self) -> None:
+    def hold(self, submitter: str | None = None) -> None:
         """Keep other jobs of the same run away, until :meth:`release` and no longer than this process lives.
+
+        Args:
+            submitter: the user who submitted the job; None where nobody is known, as on one machine, so that nobody is
+                asked for.
 
         Raises:
             RuntimeError: one is at work.
+            InputError: another user submitted the run's first job.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self.folder)
         self._lock = locks.taken(self.folder / locks.LOCK, 0o600)
         if self._lock is None:
             raise RuntimeError("Another job of this run is at work; wait for its end, or abort it.")
+        try:
+            self._claim(submitter) if submitter is not None else None
+        except InputError:
+            self.release()
+            raise
+
+    def _claim(self, submitter: str) -> None:
+        """Note who submitted the run's first job, and let no job of anybody else go on with it."""
+        path = self.folder / SUBMITTER
+        if not path.exists():
+            write_whole(path, json.dumps({"submitter": submitter}).encode())
+            return
+        try:
+            owner = json.loads(path.read_text(encoding="utf-8"))["submitter"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise InputError(f"{path} cannot be read ({error!r:.80}); restore it, or start a new run.") from error
+        if owner != submitter:
+            raise InputError(
+                f"This run was begun by {owner} and the job is of {submitter}; only {owner} can go on with it: start a "
+                "new run."
+            )
 
     def release(self) -> None:
         """Let other jobs of the run begin."""
@@ -118,6 +144,7 @@ class Checkpoints:
             os.link(source, part)
         except OSError:  # another file system
             shutil.copy(source, part)
+        part.chmod(0o600)  # with it the file that it is a link to
         os.replace(part, target)
         part.unlink(missing_ok=True)  # replacing a link to the same file does nothing
         return name

@@ -6,7 +6,7 @@ is the comparison of the sites' data, its rounds, and the scoring of the last mo
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +18,17 @@ from fedmed.core.files import write_whole
 from fedmed.core.messages import Answer, Kind, Question
 from fedmed.core.names import BEST_FILE, EVENTS, LAST_FILE, MODELS, RECORDS
 from fedmed.core.registry import rebuilt
+from fedmed.core.site_scores import VALUES, FigureForm, Figures
 from fedmed.core.timing import TIMING
 from fedmed.core.weights import Weights, load_weights, payload, save_weights
-from fedmed.data.audit.duplicates_exchange import OVERLAPS, REFUSED_DATA, compare, shares
+from fedmed.data.audit.duplicates_exchange import (
+    OVERLAPS,
+    REFUSED_DATA,
+    compare,
+    is_answer,
+    of_another_key,
+    shares,
+)
 from fedmed.data.audit.finding import errors_of
 from fedmed.privacy.ledger import Entry
 from fedmed.server.aggregation import Aggregation, UnusableUpdate
@@ -30,10 +38,13 @@ from fedmed.server.heartbeats import Heartbeats
 from fedmed.server.plan import ServerPlan
 from fedmed.server.quorum import NOT_AWAITED, RoundQuorum
 from fedmed.server.round_record import RoundRecord
+from fedmed.server.site_reports import LOSS, CaseCounts, evened, read_report
 from fedmed.server.site_sample import drawn
+from fedmed.server.words import in_short
 
 WITHHELD = "the site did not let it out; its own log says why"
 NOT_THERE = "it has no part in this job"
+OTHER_FORM = "it is of another form; update the site"
 
 
 class DataRefused(RuntimeError):
@@ -65,10 +76,11 @@ class FederationServer:
     Args:
         first: gives the weights of a run that begins anew.
         report: gets a line for whatever an operator should read.
+        submitter: the user who submitted the job; None where the transport knows no users.
 
     Raises:
         RuntimeError: another job of the run is at work.
-        InputError: the checkpoint is damaged.
+        InputError: the checkpoint is damaged, or the run is another user's.
     """
 
     def __init__(
@@ -78,6 +90,7 @@ class FederationServer:
         first: Callable[[], Weights],
         now: float,
         report: Callable[[str], object] = print,
+        submitter: str | None = None,
     ) -> None:
         self.plan, self.files, self._report = plan, files, report
         self._aggregation = Aggregation(
@@ -86,20 +99,29 @@ class FederationServer:
             plan.rounds,
             len(plan.sites),
             plan.max_update_ratio,
+            plan.max_weight_ratio,
         )
-        self._best = BestModel(plan.key_metric, lambda: rebuilt("task", plan.task).figures())
+        self._forms, self._cases = plan.figure_forms, CaseCounts()
+        form = self._forms.get(plan.key_metric, FigureForm())
+        self._best = BestModel(plan.key_metric, self._figures, form)
         self._heartbeats = Heartbeats(plan.site_silence, now)
         self._booked: dict[str, Entry] = {}
         self._images: dict[str, Any] = {}
         self._compared = len(plan.sites) == 1
         self._rounds, self._over, self._asked = 0, False, False
-        self._open(first)
+        self._noted: dict[str, str] = {}
+        self._open(first, submitter)
 
-    def _open(self, first: Callable[[], Weights]) -> None:
+    def _figures(self) -> Figures:
+        """The figures of the task that are made from sums."""
+        figures: Figures = rebuilt("task", self.plan.task).figures()
+        return figures
+
+    def _open(self, first: Callable[[], Weights], submitter: str | None) -> None:
         """Begin the run, or take it up where an earlier job left it."""
         self.files.models.mkdir(parents=True, exist_ok=True)
         self.checkpoints = Checkpoints(self.files.state)
-        self.checkpoints.hold()
+        self.checkpoints.hold(submitter)
         earlier = self.checkpoints.load()
         self.checkpoints.begin(earlier)
         (self.files.run / RECORDS).symlink_to(self.checkpoints.records)  # for whoever follows or fetches this job's
@@ -135,10 +157,12 @@ class FederationServer:
         """
         if self._over:
             return None
-        there = sorted(present)
+        there = sorted(set(present) & set(self.plan.sites))
         lost = self._lost(there, now)
         kind: Kind = "images" if not self._compared else "score" if self._is_done else "train"
-        self._question = self._made(kind, [site for site in there if site not in lost])
+        spent = self._spent if kind == "train" else {}
+        self._question = self._made(kind, [site for site in there if site not in lost], spent)
+        lost |= spent
         enough = len(self._question.training) == self.plan.sites_per_round
         self._quorum = RoundQuorum(self._question.sites, {} if enough else lost, self.plan.min_clients)
         if kind != "score":
@@ -153,12 +177,14 @@ class FederationServer:
         absent = {site: NOT_THERE for site in self.plan.sites if site not in there}
         return absent | {site: self._silence_of(site, now) for site in self._heartbeats.lost(there, now)}
 
-    def _made(self, kind: Kind, sites: list[str]) -> Question:
+    def _made(self, kind: Kind, sites: list[str], spent: Collection[str]) -> Question:
+        """The question; sites whose budget is spent score and do not train."""
         if kind == "images":
             return Question(kind, self._rounds, tuple(sites))
         plan, training = self.plan, list[str]()
         if kind == "train":
-            training = drawn(plan.sites, sites, plan.sites_per_round, plan.seed, self._rounds)
+            able = sorted(set(sites) - set(spent))
+            training = drawn(plan.sites, able, plan.sites_per_round, plan.seed, self._rounds)
         self._aggregation.begin(self._weights)
         beside = self._aggregation.side.message() if kind == "train" else {}
         extras = {name: np.asarray(values) for name, values in beside.items()}
@@ -187,53 +213,85 @@ class FederationServer:
 
     @property
     def _stopped(self) -> str:
-        """The reason in words where a further round would be one too many for a site's budget."""
-        for site, entry in sorted(self._booked.items()):
-            after_next = entry.epsilon_next
-            if self.plan.max_epsilon is not None and after_next is not None and after_next > self.plan.max_epsilon:
-                return (
-                    f"stopped after {self._rounds} of {self.plan.rounds} rounds: one more would bring epsilon at "
-                    f"{site} to {after_next:.4g}, above the budget of {self.plan.max_epsilon:g}"
-                )
-        return ""
+        """The reason in words where a further round would be one too many for so many sites' budgets that too few are
+        left: any site's, unless a round needs only some of them.
+        """
+        spent, needed = self._spent, self.plan.min_clients or len(self.plan.sites)
+        if len(self.plan.sites) - len(spent) >= needed:
+            return ""
+        return f"stopped after {self._rounds} of {self.plan.rounds} rounds: {next(iter(spent.values()))}"
+
+    @property
+    def _spent(self) -> dict[str, str]:
+        """The sites whose budget has no room for a further round, and that in words."""
+        most = self.plan.max_epsilon
+        found = {site: entry.epsilon_next for site, entry in sorted(self._booked.items())}
+        return {
+            site: f"one more would bring epsilon at {site} to {after:.4g}, above the budget of {most:g}"
+            for site, after in found.items()
+            if most is not None and after is not None and after > most
+        }
 
     def _silence_of(self, site: str, now: float) -> str:
         return f"no sign of life for {self._heartbeats.silent_s(site, now):.0f} s"
 
     def heard(self, site: str, now: float) -> None:
-        """Note a sign of life of a site."""
-        self._heartbeats.heard(site, now)
+        """Note a sign of life of a site; one of nobody in this run changes nothing."""
+        if site in self.plan.sites:
+            self._heartbeats.heard(site, now)
 
     def take(self, site: str, answer: Answer, now: float) -> None:
         """Take a site's answer to the question that is open; one that nobody awaits changes nothing."""
-        self._heartbeats.heard(site, now)
+        self.heard(site, now)
         if site not in self._quorum.awaited:
-            self._report(f"{site} answered after its round had ended; its answer is not used.")
+            self._say(f"{site} answered after its round had ended; its answer is not used.")
             return
         self._quorum.answered(site)
         try:
             self._read(site, answer)
-        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
-            self._report(f"The answer of {site} cannot be read: {error!r:.200}")
-            self._aggregation.refuse(site, "it is of another form; update the site")
+        except Exception as error:  # whatever a site can send that breaks here is its own fault
+            self._say(f"The answer of {site} cannot be read: {error!r:.200}")
+            self._leave_out(site, OTHER_FORM)
+
+    def _say(self, line: str) -> None:
+        """Report a line that may hold words of a site."""
+        self._report(in_short(line))
+
+    def _leave_out(self, site: str, why: str) -> None:
+        """Take it that what a site has answered cannot be used."""
+        if self._question.kind == "images":
+            self._quorum.failed(site, why)
+        else:
+            self._aggregation.refuse(site, why)
 
     def _read(self, site: str, answer: Answer) -> None:
         if self._question.kind == "images":
-            self._images[site] = answer.images
+            self._take_images(site, answer.images)
             return
-        self._record.take(site, answer.metrics, payload(answer.update) + payload(answer.extras))
+        share = self._question.shares.get(site)
+        report = self._cases.checked(site, share, read_report(answer.metrics or {}, self._forms, self._figures))
+        self._record.take(site, report.figures, payload(answer.update) + payload(answer.extras))
+        self._record.note(site, report.dropped)
         if site in self._question.training:
             self._take_update(site, answer)
 
+    def _take_images(self, site: str, images: Any) -> None:
+        """Keep a site's hashes for the comparison; the site is left out of it where they are of another form."""
+        if is_answer(images):
+            self._images[site] = images
+        else:
+            self._quorum.failed(site, OTHER_FORM)
+
     def _take_update(self, site: str, answer: Answer) -> None:
-        fault = self._record.take_entry(site, answer.entry)
+        fault = self._record.take_entry(site, answer.entry, self._booked.get(site), self.plan.delta)
         if fault:
-            self._report(fault)
+            self._say(f"{site}: {fault}")
         self._booked |= self._record.entries
         if answer.withheld:
             self._aggregation.refuse(site, WITHHELD)
         elif self.plan.books and site not in self._record.entries:
-            self._aggregation.refuse(site, "it comes without an entry for the privacy ledger")
+            why = f" that can be used: {fault}" if fault else ""
+            self._aggregation.refuse(site, f"it comes without an entry for the privacy ledger{why}")
         elif not answer.update:
             self._aggregation.refuse(site, "it holds no parameters")
         else:
@@ -244,7 +302,7 @@ class FederationServer:
 
     def refuse(self, site: str, why: str, now: float) -> None:
         """Take it that a site answered with nothing that can be used; where nobody awaits it this changes nothing."""
-        self._heartbeats.heard(site, now)
+        self.heard(site, now)
         if site in self._quorum.awaited:
             self._quorum.answered(site)
             self._aggregation.refuse(site, why)
@@ -252,7 +310,7 @@ class FederationServer:
     def fail(self, site: str, why: str) -> None:
         """Take it that a site has failed and will not answer the question that is open."""
         if site in self._quorum.awaited:
-            self._quorum.failed(site, why)
+            self._quorum.failed(site, in_short(why))
 
     def is_complete(self, now: float) -> bool:
         """True where nobody is waited for any longer: all have answered, the time is up, or who has not is lost."""
@@ -286,7 +344,10 @@ class FederationServer:
     def _compare(self) -> None:
         self._quorum.require("the comparison of the sites' data", len(self._images), {})
         self._compared = True
-        found = compare(self._images)
+        apart = of_another_key(self._images) if self.plan.min_clients is not None else []
+        for site in apart:
+            self._say(f"{site} has another DUPLICATES_KEY than most sites; its images are not compared.")
+        found = compare({site: {} if site in apart else given for site, given in self._images.items()})
         write_whole(self.files.run / OVERLAPS, (json.dumps(found.document(), indent=2) + "\n").encode())
         errors = errors_of(found.findings)
         if errors:
@@ -298,8 +359,9 @@ class FederationServer:
         return {**self._aggregation.refused, **self._quorum.absent}
 
     def _end_round(self, now: float) -> None:
+        self._aggregation.settle()
+        self._even_out()
         self._choose_best()
-        self._aggregation.refuse_oversized()
         try:
             self._quorum.require(f"round {self._rounds + 1}", self._aggregation.usable, self._left_out)
             update = self._aggregation.combined()
@@ -308,6 +370,24 @@ class FederationServer:
             raise
         self._weights |= {name: np.asarray(self._weights[name] + change) for name, change in update.items()}
         self._save(now)
+
+    def _even_out(self) -> None:
+        """Leave in the record what counts: the figures of sites that are part of the round, each with a bounded share.
+
+        The same note on a site is made once, as an honestly large site would have it in each round.
+        """
+        record, ratio = self._record, self.plan.max_weight_ratio
+        left_out = self._left_out
+        voters = {site: report for site, report in record.scores.items() if site not in left_out}
+        record.scores = evened(voters, self._forms, ratio)
+        for site, steps in self._aggregation.steps.items():
+            if LOSS in record.scores.get(site, {}):
+                record.scores[site][LOSS + VALUES] = int(steps)
+        for site, words in self._aggregation.capped.items():
+            record.note(site, words)
+        fresh = {site: words for site, words in record.notes.items() if self._noted.get(site) != words}
+        self._noted |= record.notes
+        record.notes = fresh
 
     def _choose_best(self) -> None:
         """Give the model that was sent a second name, where it is the best so far."""
@@ -326,6 +406,7 @@ class FederationServer:
 
     def _end_run(self, now: float) -> None:
         self._over = True
+        self._even_out()
         self._choose_best()
         facts: dict[str, Any] = {"stopped": self._stopped} if self._stopped else {}
         self.checkpoints.add(self._record.document(now, final=True, unscored=self._left_out, **facts))

@@ -1,11 +1,12 @@
 """The server's part of an experiment: all that it must know of the run, as values that a job can carry."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fedmed.core.entries import Entries
 from fedmed.core.options import to_plain
+from fedmed.core.site_scores import FigureForm
 from fedmed.experiment import Experiment
 
 
@@ -30,6 +31,10 @@ class ServerPlan:
         round_timeout: seconds; None is no limit.
         site_silence: seconds after which a site is lost; 0 where sites send no heartbeats.
         max_update_ratio: largest allowed ratio of an update's norm to the median of the other sites'; 0 is no limit.
+        max_weight_ratio: largest ratio of a site's steps and counts, as they count, to the median of the other sites';
+            0 is no limit.
+        figures: by name the :class:`fedmed.core.site_scores.FigureForm` of each figure that a site may report.
+        delta: at which each entry of a privacy ledger must state epsilon; None where the mechanism has none.
     """
 
     task: Mapping[str, Any]
@@ -48,6 +53,9 @@ class ServerPlan:
     round_timeout: int | None = None
     site_silence: float = 0.0
     max_update_ratio: float = 0.0
+    max_weight_ratio: float = 0.0
+    figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    delta: float | None = None
 
     @classmethod
     def of(cls, experiment: Experiment, entries: Entries) -> "ServerPlan":
@@ -71,8 +79,20 @@ class ServerPlan:
             round_timeout=faults.round_timeout,
             site_silence=faults.site_silence if persistent else 0.0,
             max_update_ratio=faults.max_update_ratio,
+            max_weight_ratio=faults.max_weight_ratio,
+            figures={name: _plain(form) for name, form in experiment.task.figure_forms().items()},
+            delta=getattr(mechanism, "dp_delta", None),
         )
+
+    @property
+    def figure_forms(self) -> dict[str, FigureForm]:
+        """The form of each figure of the task, by its name."""
+        return {name: FigureForm(**{**plain, "sums": tuple(plain["sums"])}) for name, plain in self.figures.items()}
 
     def plain(self) -> dict[str, Any]:
         """The plan as JSON values."""
         return {**asdict(self), "sites": list(self.sites)}
+
+
+def _plain(form: FigureForm) -> dict[str, Any]:
+    return {**asdict(form), "sums": list(form.sums)}

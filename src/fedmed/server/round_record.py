@@ -1,17 +1,19 @@
 """The server's record of one round: each site's scores and ledger entry, the time, and the bytes moved."""
 
-import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from fedmed.core.errors import InputError
-from fedmed.core.site_scores import CASES, is_count
+from fedmed.core.site_scores import CASES
 from fedmed.privacy.ledger import Entry
+from fedmed.server.words import in_short
 
 EARLIER = "earlier"
 """In a record: it is of an earlier job of the same run."""
+
+SAME = 1e-6
+"""Relative difference of two epsilons that is rounding."""
 
 
 class RoundRecord:
@@ -23,36 +25,56 @@ class RoundRecord:
         size: its bytes, with what the algorithm sends beside.
         split: True where the sites share the work of scoring it.
         now: the time in seconds from some moment on.
+
+    Attributes:
+        scores: by site its figures and counts, as :func:`fedmed.server.site_reports.read_report` has left them.
+        notes: by site what of its answer does not count as it was sent, in words.
     """
 
     def __init__(self, number: int, sites: Iterable[str], size: int, split: bool, now: float = 0.0) -> None:
         self.number, self.split, self.best = number, split, False
         self.entries: dict[str, Entry] = {}
         self.scores: dict[str, dict[str, float]] = {}
+        self.notes: dict[str, str] = {}
         self._began = now
         self._bytes = {site: {"received": size, "sent": 0} for site in sites}
 
-    def take(self, site: str, metrics: Mapping[str, Any] | None, sent: int) -> None:
-        """Note a site's finite scores and the bytes that it sent. A count that is no number from 0 on is 0."""
-        given = (metrics or {}).items()
-        counts = {name: value if _is_finite(value) and value >= 0 else 0 for name, value in given if is_count(name)}
-        self.scores[site] = {name: value for name, value in given if _is_finite(value)} | counts
+    def take(self, site: str, figures: Mapping[str, float], sent: int) -> None:
+        """Note a site's figures and the bytes that it sent."""
+        self.scores[site] = dict(figures)
         self._bytes[site]["sent"] += sent
 
-    def take_entry(self, site: str, plain: Any) -> str | None:
-        """Note a site's entry of its privacy ledger; the reason in words where it cannot be used."""
+    def note(self, site: str, words: str) -> None:
+        """Note in words what of a site's answer does not count; no words note nothing."""
+        if words:
+            self.notes[site] = in_short("; ".join(filter(None, [self.notes.get(site), words])))
+
+    def take_entry(self, site: str, plain: Any, last: Entry | None, delta: float | None = None) -> str | None:
+        """Note a site's entry of its privacy ledger; the reason in words where it cannot be used.
+
+        Args:
+            last: the site's entry that was booked before.
+            delta: at which each entry must state epsilon; None where the mechanism has no such number.
+        """
         if plain is None:
             return None
         try:
             entry = Entry.from_plain(plain)
         except InputError as error:
-            return f"{site}: {error}"
-        if not _is_json(entry):
-            return f"{site} sent a ledger entry that cannot be written down; it is not taken over."
+            return str(error)
+        fault = self._fault_of(entry, site, last, delta)
+        if fault is None:
+            self.entries[site] = entry
+        return fault
+
+    def _fault_of(self, entry: Entry, site: str, last: Entry | None, delta: float | None) -> str | None:
         if entry.site != site:
-            return f"{site} sent a ledger entry of {entry.site}; it is not taken over."
-        self.entries[site] = entry
-        return None
+            return f"a ledger entry of {entry.site}; it is not taken over"
+        if entry.round != self.number + 1:
+            return f"a ledger entry of round {entry.round} in round {self.number + 1}"
+        if delta is not None and (entry.delta != delta or None in (entry.epsilon_total, entry.epsilon_next)):
+            return f"a ledger entry that states no epsilon at the run's delta of {delta:g}"
+        return _fault_of_total(entry, last)
 
     def document(self, now: float, **facts: Any) -> dict[str, Any]:
         """The record as JSON values, with further facts."""
@@ -64,20 +86,18 @@ class RoundRecord:
             "privacy": {site: asdict(entry) for site, entry in sorted(self.entries.items())},
             "sites": {site: {CASES: 1, **self.scores[site]} for site in sorted(self.scores)},
             "bytes": dict(sorted(self._bytes.items())),  # of the arrays, without what surrounds them
+            **({"notes": dict(sorted(self.notes.items()))} if self.notes else {}),
             **facts,
         }
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_json(entry: Entry) -> bool:
-    try:
-        json.dumps(asdict(entry), allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _fault_of_total(entry: Entry, last: Entry | None) -> str | None:
+    """The reason against a total that is below the last one, as that of a site whose ledger is lost."""
+    before, total = last.epsilon_total if last else None, entry.epsilon_total
+    if not before or (total is not None and total >= before * (1 - SAME)):
+        return None
+    spent = "none" if total is None else f"{total:g}"
+    return f"its ledger has spent an epsilon of {spent} in all and had spent {before:g} before; restore it"
 
 
 def completes_a_round(record: Mapping[str, Any]) -> bool:

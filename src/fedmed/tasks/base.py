@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, option
 from fedmed.core.plugin import Plugin
-from fedmed.core.site_scores import Figures, KeyScore, of_target
+from fedmed.core.site_scores import FigureForm, Figures, KeyScore, of_target
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.site_audit import SiteAudit, audit_site, outside
 from fedmed.data.datalist import Case, Datalist
@@ -163,6 +163,30 @@ class Task(Plugin, ABC):
         Its ``transform`` has MONAI's ``set_random_state``. Where ``caching`` holds cases changes no item.
         """
 
+    def train_set_by_patient(self, datalist: Datalist, caching: Caching) -> Dataset[Mapping[str, torch.Tensor]]:
+        """The items of :meth:`train_set`, each made as if its patient were the site's only one.
+
+        For mechanisms whose unit is a patient: nothing that several patients decide is in an item, whatever a task
+        derives from its cases, such as a crop that fits the largest volume or the mean intensity.
+        """
+        from fedmed.data.prepared.separate_items import SeparateItems
+
+        patients: dict[str, list[Case]] = {}
+        places = []
+        for case in datalist.training:
+            of_patient = patients.setdefault(self.patient_of(case), [])
+            places.append((self.patient_of(case), len(of_patient)))
+            of_patient.append(case)
+        held = round(caching.share_in_memory * len(patients))  # all cases of so many, as a share of one case is none
+        sets = {
+            patient: self.train_set(
+                replace(datalist, training=tuple(cases), validation=()),
+                replace(caching, share_in_memory=float(number < held)),
+            )
+            for number, (patient, cases) in enumerate(patients.items())
+        }
+        return SeparateItems([(sets[patient], place) for patient, place in places])
+
     @abstractmethod
     def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
         """Cases to be scored: items of ``image`` (C, ...), ``label`` and the case's name ``case``."""
@@ -210,6 +234,12 @@ class Task(Plugin, ABC):
         made = {metric.reported: metric.of_sums for metric in self.METRICS if isinstance(metric, SumsMetric)}
         by_target = (self.KEY_METRIC, *(of_target(self.KEY_METRIC, target) for target in self.TARGETS))
         return {**made, **(dict.fromkeys(by_target, made[self.KEY_METRIC]) if self.KEY_METRIC in made else {})}
+
+    def figure_forms(self) -> dict[str, FigureForm]:
+        """By the name of each figure that a site may report, its range and what may stand beside it."""
+        key = self.METRICS[0]
+        by_target = {of_target(key.reported, target): key.form((target,)) for target in self.TARGETS}
+        return {**{metric.reported: metric.form(self.TARGETS) for metric in self.METRICS}, **by_target}
 
     @property
     def key_score(self) -> KeyScore:

@@ -140,7 +140,7 @@ class Brats18(Task):
 
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         crop = self.crop_size(datalist.training)
-        self._check_roi(largest(map(volume_size, datalist.training)), crop)
+        self._check_roi(largest(map(volume_size, datalist.training)))
         return {
             "training": len(datalist.training),
             "validation": len(datalist.validation),
@@ -151,8 +151,9 @@ class Brats18(Task):
         }
 
     def crop_size(self, cases: Sequence[Case]) -> Size:
-        """The training crop in voxels for these cases."""
-        return self.roi_size or fit(PUBLISHED_ROI, largest(map(volume_size, cases)), self.divisor)
+        """The training crop in voxels for these cases, not smaller than the network takes."""
+        crop = self.roi_size or fit(PUBLISHED_ROI, largest(map(volume_size, cases)), self.divisor)
+        return crop if max(crop) >= self.least_edge else (self.least_edge, *crop[1:])
 
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
         from fedmed.data.brats import brats_transforms
@@ -278,7 +279,7 @@ class Brats18(Task):
             if not is_phantom(folder):  # unless another run was quicker
                 raise InputError(f"No phantoms can be made in {folder} ({in_words(error)}); name a dataset.") from error
 
-    def _check_roi(self, volume: Size, crop: Size) -> None:
+    def _check_roi(self, volume: Size) -> None:
         room = round_up(volume, self.divisor)
         if self.roi_size and any(edge > most for edge, most in zip(self.roi_size, room, strict=True)):
             raise InputError(
@@ -286,7 +287,7 @@ class Brats18(Task):
                 f"{'x'.join(map(str, volume))} voxels), so that crops would be padded with zeros; choose at most "
                 f"{' '.join(map(str, room))}."
             )
-        if max(crop) < self.least_edge:
+        if max(round_up(volume, self.divisor)) < self.least_edge:
             raise InputError(
                 f"The volumes have at most {'x'.join(map(str, volume))} voxels; this network needs {self.least_edge} "
                 f"along an edge: choose --network {next(iter(self.networks()))}."

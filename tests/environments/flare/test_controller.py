@@ -9,7 +9,9 @@ import numpy as np
 import nvflare.client as flare
 import pytest
 import torch
-from nvflare.apis.fl_constant import ReservedKey, ReturnCode
+from nvflare.apis.client import Client
+from nvflare.apis.controller_spec import ClientTask, Task
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
@@ -18,10 +20,10 @@ from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 
 import client
 from fedmed.core.messages import Answer, Question
-from fedmed.core.names import HEARTBEAT_TOPIC
+from fedmed.core.names import HEARTBEAT_TOKEN, HEARTBEAT_TOPIC
 from fedmed.core.timing import TIMING
 from fedmed.environments.flare import controller as module
-from fedmed.environments.flare.controller import FederationController, answer_of, model_of
+from fedmed.environments.flare.controller import FederationController, answer_of, model_of, submitter_of
 from fedmed.server.federation_server import FederationServer, ServerFiles
 from fedmed.server.plan import ServerPlan
 
@@ -141,16 +143,74 @@ def awaited(made: FederationController) -> list[str]:
     return made._server._quorum.awaited
 
 
-def test_a_heartbeat_is_a_sign_of_the_site_that_sent_it_alone(
-    asked: Callable[..., FederationController], now: SimpleNamespace
-) -> None:
-    made, peer, context = asked(), FLContext(), FLContext()
-    peer.set_prop(ReservedKey.IDENTITY_NAME, "site-2", private=False)
+SITES = ["site-1", "site-2"]
+CLIENTS = [Client("site-1", "secret-1"), Client("site-2", "secret-2")]
+"""As FLARE's server knows them."""
+
+
+def heartbeat(token: str | None, says: str) -> tuple[str, Shareable, FLContext]:
+    """A sign of life with a token, whose sender calls itself by a name."""
+    peer, context, sign = FLContext(), FLContext(), Shareable()
+    peer.set_prop(ReservedKey.IDENTITY_NAME, says, private=False)
     context.set_peer_context(peer)
+    if token is not None:
+        sign.set_header(HEARTBEAT_TOKEN, token)
+    return HEARTBEAT_TOPIC, sign, context
+
+
+@pytest.mark.parametrize("says", ["site-1", "site-2", "nobody"])
+def test_a_heartbeat_is_a_sign_of_the_site_whose_token_it_holds_whatever_it_says(
+    says: str, asked: Callable[..., FederationController], now: SimpleNamespace
+) -> None:
+    made = asked()
+    made.engine = SimpleNamespace(get_clients=lambda: CLIENTS)
     now.s = TIMING.site_start_s + 1
-    assert made._take_heartbeat(HEARTBEAT_TOPIC, Shareable(), context).get_return_code() == ReturnCode.OK
+    assert made._take_heartbeat(*heartbeat("secret-2", says)).get_return_code() == ReturnCode.OK
     assert made._server is not None
-    assert made._server._heartbeats.lost(["site-1", "site-2"], now.s) == ["site-1"]
+    assert made._server._heartbeats.lost(SITES, now.s) == ["site-1"]
+
+
+@pytest.mark.parametrize("token", [None, "", "secret-3"])
+def test_a_heartbeat_without_a_sites_token_is_nobodys(
+    token: str | None, asked: Callable[..., FederationController], now: SimpleNamespace
+) -> None:
+    made = asked()
+    made.engine = SimpleNamespace(get_clients=lambda: [*CLIENTS, Client("site-3", "")])
+    now.s = TIMING.site_start_s + 1
+    assert made._take_heartbeat(*heartbeat(token, "site-2")).get_return_code() == ReturnCode.BAD_PEER_CONTEXT
+    assert made._server is not None
+    assert made._server._heartbeats.lost(SITES, now.s) == SITES
+
+
+@pytest.mark.parametrize(
+    ("meta", "submitter"),
+    [({"submitter_name": "lead@research.org"}, "lead@research.org"), ({"name": "job"}, None), (None, None)],
+)
+def test_the_submitter_is_whom_flares_server_has_noted(meta: dict[str, str] | None, submitter: str | None) -> None:
+    context = FLContext()
+    context.set_prop(FLContextKey.JOB_META, meta, private=True)
+    assert submitter_of(context) == submitter
+
+
+def handed_in(made: FederationController, result: Shareable, *, late: bool = False) -> None:
+    """Let FLARE hand in a result of site-1 for the task that is open, or for an earlier one."""
+    task = Task("train", Shareable(), props={AppConstants.TASK_PROP_CALLBACK: made._take, AppConstants.META_DATA: {}})
+    given = ClientTask(CLIENTS[0], Task("train", Shareable()) if late else task)
+    given.result, made._task = result, task
+    made._process_result(given, made.fl_ctx)
+
+
+def test_a_result_that_flare_cannot_convert_is_refused_by_name(asked: Callable[..., FederationController]) -> None:
+    made = asked(min_clients=1)
+    made.event = lambda *_: None
+    handed_in(made, Shareable({"DXO": "nothing of the kind"}))
+    assert awaited(made) == ["site-2"]
+
+
+def test_a_result_of_an_earlier_task_answers_no_later_question(asked: Callable[..., FederationController]) -> None:
+    made = asked(min_clients=1)
+    handed_in(made, FLModelUtils.to_shareable(client.model_of(ANSWERS["images"])), late=True)
+    assert awaited(made) == SITES
 
 
 def test_a_failure_is_a_site_that_is_missing_and_a_filters_refusal_is_an_answer(

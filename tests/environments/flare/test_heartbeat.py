@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import ReservedKey
+from nvflare.apis.fl_constant import FLMetaKey, ReservedKey
 from nvflare.apis.fl_context import FLContext, FLContextManager
 from nvflare.apis.job_launcher_spec import JobReturnCode
 from nvflare.apis.workspace import Workspace
+from nvflare.fuel.data_event.utils import set_scope_property
 from nvflare.private.fed.client.client_run_manager import ClientRunManager
 from nvflare.private.fed.utils.fed_utils import get_return_code
 
-from fedmed.core.names import HEARTBEAT_TOPIC
+from fedmed.core.names import HEARTBEAT_TOKEN, HEARTBEAT_TOPIC
 from fedmed.environments.flare.heartbeat import Heartbeat
 from fedmed.server.heartbeats import Heartbeats
 
@@ -46,6 +47,7 @@ class Line:
         if self.cut:
             raise ConnectionError("the line is cut")
         assert asked["topic"] == HEARTBEAT_TOPIC
+        assert asked["request"].get_header(HEARTBEAT_TOKEN) == "secret"
         self.heartbeats.heard(asked["fl_ctx"].get_identity_name(), 0.0)
         return {}
 
@@ -59,6 +61,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def line(tmp_path: Path) -> Line:
+    set_scope_property("site-1", FLMetaKey.AUTH_TOKEN, "secret")  # as FLARE's client does once it is registered
     return Line(Heartbeats(1.0, 0.0), tmp_path)
 
 

@@ -72,13 +72,15 @@ def test_the_plan_survives_its_way_through_the_job(tmp_path: Path) -> None:
     plan = ServerPlan(**server["workflows"][0]["args"]["plan"])
     assert plan.plain() == ServerPlan.of(experiment, Entries.of(BratsSegResNet())).plain()
     assert (plan.sites_per_round, plan.validate_every, plan.seed) == (2, 3, 4)
-    assert (plan.max_epsilon, plan.books) == (50.0, True)
+    assert (plan.max_epsilon, plan.books, plan.delta) == (50.0, True, 1e-5)
+    assert plan.figure_forms == experiment.task.figure_forms()
 
 
 def test_neither_selector_nor_aggregator_of_flare_stands_beside_the_controller(tmp_path: Path) -> None:
     server, _ = exported(tmp_path)
     assert sorted(part["path"] for part in server["components"] if not part["path"].startswith("nvflare.")) == [
-        "fedmed.environments.flare.first_weights.FirstWeights"
+        "fedmed.environments.flare.curves_receiver.CurvesReceiver",
+        "fedmed.environments.flare.first_weights.FirstWeights",
     ]
     told = str([part["id"] + part["path"] for part in server["components"]]).lower()
     assert "selector" not in told
@@ -125,13 +127,13 @@ def test_sites_that_train_alone_share_no_validation(tmp_path: Path) -> None:
 def test_what_a_round_does_about_faults_reaches_the_server_and_the_sites(tmp_path: Path) -> None:
     name = new_run_id()
     options = ["--env", "prod", "--min_clients", "3", "--round_timeout", "60", "--site_silence", "30"]
-    options += ["--max_update_ratio", "50", "--enable_dp", "--n_clients", "5"]
+    options += ["--max_update_ratio", "50", "--max_weight_ratio", "20", "--enable_dp", "--n_clients", "5"]
     path = export_job(dataclasses.replace(read_experiment(options), run_id=name), tmp_path)
     server, client = configured(path)
     (controller,) = server["workflows"]
     plan = controller["args"]["plan"]
     assert (plan["min_clients"], plan["round_timeout"], plan["site_silence"]) == (3, 60, 30.0)
-    assert plan["max_update_ratio"] == 50.0
+    assert (plan["max_update_ratio"], plan["max_weight_ratio"]) == (50.0, 20.0)
     assert controller["args"]["run_id"] == name
     (heartbeat,) = [part for part in client["components"] if part["path"] == HEARTBEAT]
     assert heartbeat["args"] == {"every_s": 5.0, "spared": True}

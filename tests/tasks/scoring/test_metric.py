@@ -9,7 +9,7 @@ from fedmed.tasks.scoring.metric import Metric, Row, RowsMetric, SumsMetric
 
 DICE = Metric("dice", "Dice", "", "higher")
 RATIO = SumsMetric(
-    "ratio", "ratio", "", "higher", ("a", "b"),
+    "ratio", "ratio", "", "higher", ("a", "b"), parts=("a", "b"),
     sums=lambda rows: {q: sum(r.value for r in rows if r.quantity == q) for q in ("a", "b")},
     of_sums=lambda sums: sums["a"] / sums["b"] if sums.get("b") else math.nan,
 )  # fmt: skip

@@ -7,7 +7,8 @@ it cannot recompute. docs/data_audit.md states what this discloses all the same.
 
 import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +89,13 @@ def shares(answers: Mapping[str, Any]) -> dict[str, Share]:
     same = len(lists) > 1 and bool(lists[0]) and all(each == lists[0] for each in lists)
     if not same or len(set(lists[0])) < len(lists[0]):
         return {}
-    return {site: (place, len(lists)) for place, site in enumerate(sorted(answers))}
+    return parts_of(answers)
+
+
+def parts_of(sites: Iterable[str]) -> dict[str, Share]:
+    """The part of each of these sites, in the order of their names; one alone has all cases."""
+    names = sorted(sites)
+    return {site: (place, len(names)) for place, site in enumerate(names)}
 
 
 def _cases(audit: SiteAudit, key: str) -> list[str]:
@@ -97,9 +104,16 @@ def _cases(audit: SiteAudit, key: str) -> list[str]:
     return [keyed(f"{audit.rules.scheme} {whole}", key) for whole in wholes if whole] if all(wholes) else []
 
 
+def of_another_key(answers: Mapping[str, Any]) -> list[str]:
+    """The sites whose key is not that of more than half of the sites that have one; none where no key is."""
+    keys = {site: given[_SAME_KEY][0] for site, given in answers.items() if given}
+    usual = [key for key, times in Counter(keys.values()).items() if 2 * times > len(keys)]
+    return sorted(site for site, key in keys.items() if usual and key != usual[0])
+
+
 def compare(answers: Mapping[str, Any]) -> Comparison:
     """The images that the answers of all sites have in common; an answer in another form is an error by the site."""
-    right = {site: given for site, given in sorted(answers.items()) if _well_formed(given)}
+    right = {site: given for site, given in sorted(answers.items()) if is_answer(given)}
     hashes = {site: given for site, given in right.items() if given}
     wrong = sorted(answers.keys() - right.keys())
     findings = [Finding("error", "exchange", f"{site} sent an answer of another form; update it.") for site in wrong]
@@ -126,7 +140,8 @@ def _named(given: Mapping[str, list[str]]) -> dict[str, dict[str, str]]:
     return {split: {value: f"image {value[:12]}" for value in given.get(split, [])} for split in _SPLITS}
 
 
-def _well_formed(given: Any) -> bool:
+def is_answer(given: Any) -> bool:
+    """True for what :func:`answer` makes."""
     if not isinstance(given, Mapping) or not all(isinstance(values, list) for values in given.values()):
         return False
     whole = not given or (set(given) <= {_SAME_KEY, _SCORED, *_SPLITS} and len(given.get(_SAME_KEY, [])) == 1)

@@ -76,6 +76,14 @@ class SiteAudit:
         """The same with further findings before those there are, errors first."""
         return replace(self, findings=tuple(sorted((*more, *self.findings), key=lambda finding: finding.level)))
 
+    def images_of_patients(self, split: str) -> dict[str, list[str]]:
+        """The fingerprints of each patient's images in a split, by the patient."""
+        found: dict[str, list[str]] = {}
+        for audited in self.cases:
+            if audited.split == split:
+                found.setdefault(audited.patient, []).extend(sorted(audited.fingerprints))
+        return found
+
     def splits(self, hidden: Callable[[str], str] | None = None) -> Splits:
         """The images by split and fingerprint, with their cases' names; ``hidden`` makes hashes of both instead."""
         found: dict[str, dict[str, str]] = {}

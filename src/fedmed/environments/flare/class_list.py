@@ -12,6 +12,7 @@ from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
 SERVERS_CLASSES = (
     "fedmed.environments.flare.controller.FederationController",
     "fedmed.environments.flare.cross_site_workflow.GlobalModels",
+    "fedmed.environments.flare.curves_receiver.CurvesReceiver",
     "fedmed.environments.flare.first_weights.FirstWeights",
 )
 SITES_CLASSES = (

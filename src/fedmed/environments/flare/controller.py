@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nvflare.apis.controller_spec import Task
-from nvflare.apis.fl_constant import FLMetaKey, ReturnCode
+from nvflare.apis.controller_spec import ClientTask, Task
+from nvflare.apis.fl_constant import FLContextKey, FLMetaKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from nvflare.app_common.app_constant import AppConstants
@@ -19,6 +20,7 @@ from nvflare.app_common.workflows.model_controller import ModelController
 from fedmed.core.messages import Answer, Question
 from fedmed.core.names import (
     EXTRAS,
+    HEARTBEAT_TOKEN,
     HEARTBEAT_TOPIC,
     MESSAGE,
     PRIVACY,
@@ -32,7 +34,7 @@ from fedmed.core.site_folder import site_folder
 from fedmed.core.weights import load_weights
 from fedmed.data.audit.duplicates_exchange import QUESTION, SHARES
 from fedmed.environments.flare.records_handler import RecordsHandler
-from fedmed.server.federation_server import FederationServer, ServerFiles
+from fedmed.server.federation_server import OTHER_FORM, FederationServer, ServerFiles
 from fedmed.server.plan import ServerPlan
 
 NOTHING = {QUESTION: np.zeros(1, np.float32)}
@@ -66,7 +68,12 @@ class FederationController(ModelController):
         files = ServerFiles(Path(self.get_run_dir()), site_folder(SERVER, run))
         first = self.persistor.first_weights(self.fl_ctx)
         server = FederationServer(
-            ServerPlan(**self.plan), files, lambda: load_weights(first), time.monotonic(), self.info
+            ServerPlan(**self.plan),
+            files,
+            lambda: load_weights(first),
+            time.monotonic(),
+            self.info,
+            submitter_of(self.fl_ctx),
         )
         self._server = server
         self.engine.register_aux_message_handler(HEARTBEAT_TOPIC, self._take_heartbeat)
@@ -82,6 +89,7 @@ class FederationController(ModelController):
 
     def _next(self, server: FederationServer) -> Question | None:
         with self._lock:
+            self._task = None  # what comes of the last question's is late from now on
             return server.next([client.name for client in self.engine.get_clients()], time.monotonic())
 
     def _ask(self, question: Question) -> None:
@@ -108,11 +116,26 @@ class FederationController(ModelController):
         return not self.abort_signal.triggered
 
     def _take_heartbeat(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
-        peer: Any = fl_ctx.get_peer_context()
+        """Note a sign of life of the site whose token it holds, whatever it says of its sender."""
+        token = request.get_header(HEARTBEAT_TOKEN)
+        site = next((client.name for client in self.engine.get_clients() if token and client.token == token), None)
+        if site is None:
+            return make_reply(ReturnCode.BAD_PEER_CONTEXT)
         assert self._server is not None
         with self._lock:
-            self._server.heard(str(peer.get_identity_name()), time.monotonic())
+            self._server.heard(site, time.monotonic())
         return make_reply(ReturnCode.OK)
+
+    def _process_result(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        """Hand in a result; one that FLARE could not convert, and so has not handed on, is refused by name."""
+        if client_task.task is not self._task:
+            self.info(f"{client_task.client.name} answered after its round had ended; its answer is not used.")
+            return
+        super()._process_result(client_task, fl_ctx)
+        assert self._server is not None
+        with self._lock:
+            if client_task.task is self._task:
+                self._server.refuse(client_task.client.name, OTHER_FORM, time.monotonic())
 
     def _accept_train_result(self, client_name: str, result: Shareable, fl_ctx: FLContext, **how: Any) -> bool:
         """Hand in what is no answer; only the server decides whether that ends the run."""
@@ -129,7 +152,7 @@ class FederationController(ModelController):
                 why = "a filter at the site did not let it out; the site's log says why"
                 self._server.refuse(client_name, why, time.monotonic())
             else:
-                self._server.fail(client_name, f"it failed ({code}); its own log says why")
+                self._server.fail(client_name, f"it failed ({code!s:.80}); its own log says why")
         return False
 
     def _take(self, result: FLModel) -> None:
@@ -137,6 +160,12 @@ class FederationController(ModelController):
         site, answer = result.meta["client_name"], answer_of(result)
         with self._lock:
             self._server.take(site, answer, time.monotonic())
+
+
+def submitter_of(fl_ctx: FLContext) -> str | None:
+    """The user who submitted the job, as FLARE's server has noted by the user's certificate; None in a simulator."""
+    meta = fl_ctx.get_prop(FLContextKey.JOB_META)
+    return meta.get(JobMetaKey.SUBMITTER_NAME.value) if isinstance(meta, Mapping) else None
 
 
 def model_of(question: Question) -> FLModel:

@@ -10,12 +10,16 @@ from nvflare.apis.fl_constant import FLMetaKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_launcher_spec import JobReturnCode
 from nvflare.apis.shareable import Shareable
+from nvflare.fuel.data_event.utils import get_scope_property
 
-from fedmed.core.names import HEARTBEAT_TOPIC
+from fedmed.core.names import HEARTBEAT_TOKEN, HEARTBEAT_TOPIC
 
 
 class Heartbeat(FLComponent):
     """Sends heartbeats from the start of a job to its end, in a thread of its own, also while the site trains.
+
+    Each holds the token that FLARE's server gave the site when it registered and that no other site has: the sender's
+    name, which FLARE sends along, is the sender's own word.
 
     Args:
         every_s: seconds from one heartbeat to the next.
@@ -39,8 +43,10 @@ class Heartbeat(FLComponent):
     def _beat(self, engine: object) -> None:
         while not self._over.is_set():
             with contextlib.suppress(Exception), engine.new_context() as fl_ctx:  # type: ignore[attr-defined]
+                sign = Shareable()
+                sign.set_header(HEARTBEAT_TOKEN, get_scope_property(fl_ctx.get_identity_name(), FLMetaKey.AUTH_TOKEN))
                 engine.send_aux_request(  # type: ignore[attr-defined]
-                    targets=None, topic=HEARTBEAT_TOPIC, request=Shareable(), timeout=0.0, fl_ctx=fl_ctx, optional=True
+                    targets=None, topic=HEARTBEAT_TOPIC, request=sign, timeout=0.0, fl_ctx=fl_ctx, optional=True
                 )
             self._over.wait(self.every_s)
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
-from nvflare.recipe import add_experiment_tracking
 
 from fedmed.core.entries import Entries
 from fedmed.core.timing import TIMING
 from fedmed.environments.flare.controller import FederationController
 from fedmed.environments.flare.cross_site_workflow import add_cross_site
+from fedmed.environments.flare.curves_receiver import curves_receiver
 from fedmed.environments.flare.first_weights import FirstWeights
 from fedmed.environments.flare.heartbeat import Heartbeat
 from fedmed.experiment import Experiment
@@ -47,11 +47,12 @@ def build_recipe(experiment: Experiment, entries: Entries, code: str) -> Federat
         code: the fingerprint of the code that the job is made with.
     """
     training, speed, faults = experiment.training, experiment.performance, experiment.faults
+    plan = ServerPlan.of(experiment, entries)
     recipe = FederationRecipe(
         name=experiment.job_name,
         model_persistor=FirstWeights(code),
         train_script=CLIENT_SCRIPT,
-        plan=ServerPlan.of(experiment, entries),
+        plan=plan,
         run_id=experiment.run_id,
         poll_s=speed.poll_s,
     )
@@ -61,7 +62,7 @@ def build_recipe(experiment: Experiment, entries: Entries, code: str) -> Federat
         recipe.add_client_file(path)
     if speed.poll_s:
         recipe.add_server_config({"server": {"task_request_interval": TIMING.task_wait_factor * speed.poll_s}})
-    add_experiment_tracking(recipe, "tensorboard")
+    recipe._job.to_server(curves_receiver(plan, training.aggregation_epochs), id="receiver")
     if training.cross_site:
         add_cross_site(recipe, global_model=experiment.algorithm.has_global_model, timeout_s=faults.round_timeout)
     return recipe

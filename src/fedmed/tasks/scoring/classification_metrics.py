@@ -9,6 +9,7 @@ Accuracy, precision, recall and F1 follow from counts that sites can add up; an 
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,6 +212,8 @@ def _share(part: float, whole: float) -> float:
 
 _DECIDED = (PREDICTED, TRUTH)
 _SCORED = (SCORE, TRUTH)
+_OF_CASES: dict[str, Any] = {"sums": right_answers, "parts": ("right", "cases")}
+_OF_TARGETS: dict[str, Any] = {"sums": counts, "parts": ("hit {target}", "false {target}", "missed {target}")}
 
 AUROC = RowsMetric("auroc", "AUROC", "", "higher", _SCORED, figure=auroc, weighted=weighted_auroc)
 AVERAGE_PRECISION = RowsMetric(
@@ -218,10 +221,10 @@ AVERAGE_PRECISION = RowsMetric(
     figure=average_precision,
     weighted=weighted_average_precision,
 )
-ACCURACY = SumsMetric("accuracy", "accuracy", "", "higher", _DECIDED, sums=right_answers, of_sums=accuracy)
-F1 = SumsMetric("f1", "F1", "", "higher", _DECIDED, sums=counts, of_sums=macro_f1)
-PRECISION = SumsMetric("precision", "precision", "", "higher", _DECIDED, sums=counts, of_sums=macro_precision)
-RECALL = SumsMetric("recall", "recall", "", "higher", _DECIDED, sums=counts, of_sums=macro_recall)
+ACCURACY = SumsMetric("accuracy", "accuracy", "", "higher", _DECIDED, **_OF_CASES, of_sums=accuracy)
+F1 = SumsMetric("f1", "F1", "", "higher", _DECIDED, **_OF_TARGETS, of_sums=macro_f1)
+PRECISION = SumsMetric("precision", "precision", "", "higher", _DECIDED, **_OF_TARGETS, of_sums=macro_precision)
+RECALL = SumsMetric("recall", "recall", "", "higher", _DECIDED, **_OF_TARGETS, of_sums=macro_recall)
 
 CLASS_METRICS = (ACCURACY, F1, PRECISION, RECALL, AUROC)
 """Of one class among several, the best model by accuracy. A task may choose another order, and so another first."""

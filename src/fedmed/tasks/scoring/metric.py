@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed.core.site_scores import mean_of_values, report_of_cases, report_of_values, score_name
+from fedmed.core.site_scores import LARGEST, FigureForm, mean_of_values, report_of_cases, report_of_values, score_name
 
 Combines = Literal["values", "sums", "rows"]
 Sums = Mapping[str, float]
@@ -38,6 +38,8 @@ class Metric:
     unit: str  # "" for a share
     better: Literal["higher", "lower", ""]  # "" where neither is: a volume, a count of lesions
     quantities: tuple[str, ...] = ()  # that it reads from rows; when not given, its own name
+    bounds: tuple[float, float] | None = None
+    """The least and the largest value; when not given [0, 1] of a share, else any from -1e9 to 1e9."""
 
     combines: ClassVar[Combines] = "values"
     """The way in which a federation gets the figure over all sites.
@@ -59,6 +61,14 @@ class Metric:
         """The name under which sites report it, such as ``val_dice``."""
         return score_name(self.name)
 
+    def form(self, targets: Sequence[str]) -> FigureForm:
+        """The values that a site may report of it, scored on these targets."""
+        return FigureForm(*self._range, per_case=len(targets))
+
+    @property
+    def _range(self) -> tuple[float, float]:
+        return self.bounds or ((0.0, 1.0) if self.is_share else (-LARGEST, LARGEST))
+
     def read(self, rows: Iterable[Row]) -> list[Row]:
         """The rows of its quantities."""
         return [row for row in rows if row.quantity in self.quantities]
@@ -75,12 +85,23 @@ class Metric:
 
 @dataclass(frozen=True)
 class SumsMetric(Metric):
-    """A figure that follows from sums over the rows, such as counts of right and wrong answers."""
+    """A figure that follows from sums over the rows, such as counts of right and wrong answers.
+
+    Attributes:
+        sums: the sums by name. Each grows by 0 to 1 with a case, so that none exceeds the number of cases.
+        parts: their names; ``{target}`` stands for each target.
+        of_sums: the figure, NaN where it has no value. A server hands it 0 for a sum that a site left out.
+    """
 
     sums: Callable[[Sequence[Row]], dict[str, float]] = field(kw_only=True)
+    parts: tuple[str, ...] = field(kw_only=True)
     of_sums: Callable[[Sums], float] = field(kw_only=True)
 
     combines: ClassVar[Combines] = "sums"
+
+    def form(self, targets: Sequence[str]) -> FigureForm:
+        names = dict.fromkeys(part.format(target=target) for part in self.parts for target in targets)
+        return FigureForm(*self._range, sums=tuple(names))
 
     def reduce(self, rows: Iterable[Row]) -> float:
         return self.of_sums(self.sums(self.read(rows)))
@@ -99,6 +120,9 @@ class RowsMetric(Metric):
     """The figures of many draws of the same rows at once, for a bootstrap; where there is none, each is computed."""
 
     combines: ClassVar[Combines] = "rows"
+
+    def form(self, targets: Sequence[str]) -> FigureForm:
+        return FigureForm(*self._range)
 
     def reduce(self, rows: Iterable[Row]) -> float:
         return self.figure(self.read(rows))
