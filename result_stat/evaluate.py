@@ -9,6 +9,7 @@ The numbers of every case, a table with intervals and what was scored go to <run
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,12 @@ def main(arguments: Sequence[str]) -> None:
     args = parser().parse_args(arguments)
     if args.out and len(args.runs) != 1:
         raise InputError(f"--out is one folder, but {len(args.runs) or 'no'} runs are named; name one run with it.")
+    twice = [path for path, count in Counter(args.runs).items() if count > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is named twice; name it once.")
+    idle = [path for path in args.runs if path.is_dir()] or ([] if args.runs else [args.artifacts])
+    if args.task and idle:
+        raise InputError(f"--task is for files of weights, and {idle[0]} states its own; leave it out.")
     request = request_of(args)
     found = (
         evaluate_named(args.runs, RunFolder.labels(args.runs), request)
@@ -66,7 +73,7 @@ def parser() -> Parser:
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Add the options of a model and its cases."""
     parser.add_argument("--model", type=model_name, help="best, last or a .pt file (default: best)")
-    parser.add_argument("--task", default=DEFAULT_TASK, help="task of a .pt file (default: %(default)s)")
+    parser.add_argument("--task", help=f"task of a .pt file (default: {DEFAULT_TASK})")
     parser.add_argument("--dataset_base_dir", type=absolute_path, help="dataset folder (default: the run's)")
     parser.add_argument(
         "--datalist", "--datalist_json_path", type=absolute_path, dest="datalist",
@@ -81,8 +88,9 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
 
 def request_of(args: argparse.Namespace, folder: bool = True) -> EvaluationRequest:
     """The choices as an evaluation takes them; ``--out`` is the folder of the results, unless ``folder`` is false."""
-    names = ("model", "task", "dataset_base_dir", "datalist", "split", "flips", "force")
-    return EvaluationRequest(**{name: getattr(args, name) for name in names}, folder=args.out if folder else None)
+    names = ("model", "dataset_base_dir", "datalist", "split", "flips", "force")
+    given = {name: getattr(args, name) for name in names}
+    return EvaluationRequest(**given, task=args.task or DEFAULT_TASK, folder=args.out if folder else None)
 
 
 def model_name(text: str) -> str:

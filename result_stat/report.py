@@ -15,7 +15,7 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
-from fedmed.core.files import write_whole
+from fedmed.core.files import check_place, write_whole
 from fedmed.core.options import expect_between
 from fedmed.core.progress import importing
 
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str]) -> None:
     expect_between("pictures", args.pictures, 0, MOST_PICTURES)
     out = args.out or args.run / PAGE
     _refuse(out, args.force)
+    if args.task:
+        raise InputError(f"--task is for files of weights, and {args.run} states its own; leave it out.")
     page = run_page(RunFolder.open(args.run), evaluate.request_of(args, folder=False), args.pictures)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, page.encode())
@@ -60,6 +62,7 @@ def _refuse(out: Path, force: bool) -> None:
         raise InputError(f"--out is {out}; expected a name that ends in .html.")
     if out.exists() and not force:
         raise InputError(f"{out} exists and is kept; give --force to replace it, or --out for another place.")
+    check_place("out", out.parent)
 
 
 if __name__ == "__main__":

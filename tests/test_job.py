@@ -127,6 +127,14 @@ BAD = {
     "job name, too long": (["--job_name", "a" * 300], "at most 100"),
     "threads of a site": (["--cpu_threads", "1000"], "--cpu_threads is 1000; expected at most "),
     "batch": (["--batch_size", "3"], "--batch_size is 3; expected at most 2, the training cases of the largest site"),
+    "artifacts, a file": (["--artifacts", __file__], f"--artifacts {__file__} cannot be made: {__file__} is a file"),
+    "artifacts in a file": (["--artifacts", f"{__file__}/x"], f"cannot be made: {__file__} is a file"),
+    "artifacts, read-only": (["--artifacts", "/proc/x"], "--artifacts /proc/x cannot be written"),
+    "workspace, read-only": (["--workspace", "/proc/x"], "--workspace /proc/x cannot be written"),
+    "workspace in a file": (["--workspace", f"{__file__}/x"], f"cannot be made: {__file__} is a file"),
+    "workspace of a proof of concept": (["--env", "poc", "--workspace", __file__], "is a file; give a folder"),
+    "more GPUs than sites": (["--gpu", "0,0,0"], "--gpu names 3 GPUs for 2 sites"),
+    "a long name": (["--site_names", f"{'a' * 65},b"], "up to 64 letters"),
     "unknown option": (["--n_client", "2"], "--n_client"),
 }
 

@@ -150,6 +150,27 @@ def test_control_characters_are_refused_and_do_not_reach_the_terminal(
     assert odd not in str(caught.value)
 
 
+def test_a_text_longer_than_any_path_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, {"training": [{**OTHER, "patient": "x" * 4097}], "validation": [ENTRY]})
+    with pytest.raises(InputError, match=r'holds "x{59}\.\.\. of 4097 characters') as caught:
+        load_datalist(path, tmp_path)
+    assert len(str(caught.value)) < 300 + len(str(path))
+
+
+@pytest.mark.parametrize("label", ["./", ".", "..", "training/", "training/.", "/"])
+def test_a_folder_is_no_labels_file(tmp_path: Path, label: str) -> None:
+    """It is taken for a class's name, which the audit refuses, and never for the dataset folder itself."""
+    found = load_datalist(written(tmp_path, {"training": [{**OTHER, "label": label}], "validation": [OTHER]}), tmp_path)
+    assert found.training[0].target == label
+
+
+@pytest.mark.parametrize(("label", "shown"), [("", '""'), (" ", '" "'), (None, "missing"), ([1.5], r"\[1.5\]")])
+def test_a_label_that_is_none_is_shown(tmp_path: Path, label: Any, shown: str) -> None:
+    path = written(tmp_path, {"training": [{**OTHER, "label": label}], "validation": [OTHER]})
+    with pytest.raises(InputError, match=rf"training\[0\] of {path} has the label {shown}; expected a file"):
+        load_datalist(path, tmp_path)
+
+
 @pytest.mark.parametrize("place", ["../b.nii.gz", "/elsewhere/b.nii.gz", "HGG/../../b.nii.gz"])
 def test_files_outside_the_dataset_folder_are_known(tmp_path: Path, place: str) -> None:
     base = tmp_path / "set"

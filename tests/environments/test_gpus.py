@@ -19,13 +19,18 @@ def test_what_is_no_list_of_numbers_is_refused_and_shown(text: str) -> None:
 
 
 def test_an_absent_gpu_is_named() -> None:
-    check_ids([0, 1], present=2)
+    check_ids([0, 1], present=2, sites=2)
     with pytest.raises(InputError, match=r"GPU 2, 5, but this machine has 2 \(0 to 1\)"):
-        check_ids([5, 0, 2, 2], present=2)
+        check_ids([5, 0, 2, 2], present=2, sites=4)
 
 
 def test_a_machine_without_gpus_accepts_any() -> None:
-    check_ids([0, 7], present=0)
+    check_ids([0, 7], present=0, sites=2)
+
+
+def test_more_gpus_than_sites_would_do_nothing() -> None:
+    with pytest.raises(InputError, match="--gpu names 3 GPUs for 2 sites"):
+        check_ids([0, 1, 0], present=2, sites=2)
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,8 @@ def test_a_gpu_is_checked_against_the_machine(
 def test_a_file_is_no_workspace(small_experiment: Callable[..., Experiment], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=f"--workspace {tmp_path / 'file'} cannot be made"):
-        Sim(workspace=tmp_path / "file").check(small_experiment())
-    Sim(workspace=tmp_path / "new").check(small_experiment())
+        Sim(workspace=tmp_path / "file").check_machine(small_experiment())
+    Sim(workspace=tmp_path / "new").check_machine(small_experiment())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from fedmed.core.errors import InputError
+
 
 def private_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing, for its owner alone; one that is there is closed to others.
@@ -63,6 +65,24 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def check_place(option: str, folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to, before any work that would end in it; nothing is left there.
+
+    Args:
+        option: the name of the option that names it.
+
+    Raises:
+        InputError: it cannot.
+    """
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if not there.is_dir():
+        raise InputError(f"--{option} {folder} cannot be made: {there} is a file; give a folder.")
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise InputError(f"--{option} {folder} cannot be written ({error.strerror}); choose another place.") from error
 
 
 @contextlib.contextmanager

@@ -69,8 +69,8 @@ class Training:
 
     def _check_site_names(self, given: str) -> None:
         for site in self.sites:
-            fits = bool(re.fullmatch("[A-Za-z0-9_-]+", site)) and site != SERVER
-            expect(fits, "site_names", given, "names of letters, digits, dashes and underscores, but not server")
+            fits = bool(re.fullmatch("[A-Za-z0-9_-]{1,64}", site)) and site != SERVER
+            expect(fits, "site_names", given, "up to 64 letters, digits, dashes and underscores each, but not server")
         expect(len(set(self.sites)) == len(self.sites), "site_names", given, "each name once")
         expect(len(self.sites) == self.n_clients, "site_names", given, f"{self.n_clients} names, as --n_clients says")
 

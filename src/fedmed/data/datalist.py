@@ -45,6 +45,9 @@ SEPARATORS = "_-. "
 LIST_KEYS, ENTRY_KEYS = (*SPLITS, TESTING, "label_scheme"), ("image", "label", "patient", "name")
 """The keys that are read of a list and of its entries; others may stand beside them, if they are no slip of these."""
 
+LONGEST = 4096
+"""Characters of a path, beyond which no file system goes, nor any name."""
+
 ALIKE = 0.8
 """Likeness of two words (difflib's ratio) from which one is taken for a slip of the other."""
 
@@ -211,6 +214,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = [key for key, count in counts.items() if count > 1]
     if twice:
         raise InputError(f"states {json.dumps(twice[0]):.80} twice in one object, of which one would be ignored")
+    long = next((text for pair in pairs for text in _texts(pair) if len(text) > LONGEST), None)
+    if long is not None:
+        raise InputError(f"holds {json.dumps(long):.60}... of {len(long)} characters; no name has more than {LONGEST}")
     odd = next(filter(has_control, (text for pair in pairs for text in _texts(pair))), None)
     if odd is not None:
         raise InputError(f"holds {json.dumps(odd):.120}, which has control characters")
@@ -292,12 +298,16 @@ def _renamed(cases: Iterable[Case], names: set[str]) -> tuple[Case, ...]:
 
 
 def _case(entry: Any, base_dir: Path, where: str) -> Case:
-    stated = entry if isinstance(entry, dict) else {}
+    if not isinstance(entry, dict):
+        raise InputError(f'{where} is {_shown(entry)}; expected an object with "image" and "label".')
+    stated: dict[str, Any] = entry
     _refuse_slips(stated, ENTRY_KEYS, where)
     images = _images(stated.get("image"))
+    if not images:
+        raise InputError(f"{where} has the image {_shown(stated.get('image'))}; expected a file or a list of files.")
     target = read_target(stated.get("label"), base_dir)
-    if not images or target is None:
-        raise InputError(f'{where} is {entry!r:.120}; expected {{"image": [file, ...], "label": {FORMS}}}.')
+    if target is None:
+        raise InputError(f"{where} has the label {_shown(stated.get('label'))}; expected {FORMS}.")
     where = f"{where} ({stated['label']})" if isinstance(target, Path) else f"{where} ({images[0]})"
     name = _text(stated, "name", where)
     extra = {key: value for key, value in stated.items() if key not in ("image", "label", "patient", "name")}
@@ -305,6 +315,11 @@ def _case(entry: Any, base_dir: Path, where: str) -> Case:
         tuple(base_dir / image for image in images), target, {**extra, **_text(stated, "patient", where), **name},
         name.get("name", ""),
     )  # fmt: skip
+
+
+def _shown(value: Any) -> str:
+    """A JSON value as it stands in the list, cut where it is long; "missing" for none."""
+    return "missing" if value is None else f"{json.dumps(value):.120}"
 
 
 def _images(value: Any) -> list[str]:

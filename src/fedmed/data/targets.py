@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from fedmed.core.errors import InputError
@@ -91,4 +91,5 @@ def _is_class(value: Any) -> bool:
 
 
 def _is_file_name(text: str) -> bool:
-    return "/" in text or text.lower().endswith(ENDINGS)
+    names_a_folder = PurePath(text).name in ("", "..") or text.endswith(("/", "/."))
+    return not names_a_folder and ("/" in text or text.lower().endswith(ENDINGS))

@@ -2,7 +2,7 @@
 
 import re
 
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, counted
 
 MOST_GPUS = 16
 """In one machine; a larger number is a slip of the keyboard also where no GPU tells so."""
@@ -30,12 +30,14 @@ def parse_ids(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def check_ids(ids: list[int], present: int) -> None:
+def check_ids(ids: list[int], present: int, sites: int) -> None:
     """Refuse a GPU that this machine lacks. A machine without any is accepted: its sites run on the CPU.
 
     Raises:
-        InputError: some GPU but not this one is there.
+        InputError: some GPU but not this one is there, or more are named than there are sites for them.
     """
+    if len(ids) > sites:
+        raise InputError(f"--gpu names {len(ids)} GPUs for {counted(sites, 'site')}; give at most one for each.")
     absent = sorted({i for i in ids if i >= present})
     if present and absent:
         raise InputError(

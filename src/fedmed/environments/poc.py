@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedmed.core.errors import InputError
+from fedmed.core.files import check_place
 from fedmed.core.names import LOG
 from fedmed.core.options import expect, option
 from fedmed.core.plugin import ExperimentView
@@ -14,7 +15,7 @@ from fedmed.core.split_paths import is_split
 from fedmed.environments.base import Environment, RoundWatcher, refuse_seeded_noise
 from fedmed.environments.gpus import check_ids, count_gpus, parse_ids
 from fedmed.environments.plain_paths import scratch_folder
-from fedmed.environments.shared_machine import check_workspace, site_variables, state_variables, workspace_of
+from fedmed.environments.shared_machine import site_variables, state_variables, workspace_of
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 
@@ -39,8 +40,7 @@ class Poc(Environment):
     def check(self, experiment: ExperimentView) -> None:
         refuse_seeded_noise(experiment)
         if self.gpu is not None:
-            check_ids(parse_ids(self.gpu), count_gpus())
-        check_workspace(self.workspace)
+            check_ids(parse_ids(self.gpu), count_gpus(), experiment.training.n_clients)
         if self.workspace is not None and is_split(self.workspace):
             raise InputError(
                 f"--workspace {self.workspace} has white space, a quote or # in it, at which FLARE's server splits "
@@ -51,6 +51,8 @@ class Poc(Environment):
         from fedmed.environments.flare.local_federation import free_port  # with all of FLARE, which sites need not
 
         free_port(self.port)
+        if self.workspace is not None:
+            check_place("workspace", self.workspace)
 
     def statement(self, experiment: ExperimentView) -> str:
         sites = experiment.training.n_clients

@@ -42,7 +42,7 @@ class Pool(Environment):
         sites, workers = experiment.training.n_clients, self.workers
         expect(workers is None or workers <= sites, "workers", workers, f"at most {sites}, the number of sites")
         if self.gpu is not None:
-            check_ids(parse_ids(self.gpu), count_gpus())
+            check_ids(parse_ids(self.gpu), count_gpus(), sites)
         if experiment.performance.num_workers:
             raise InputError(
                 f"--num_workers {experiment.performance.num_workers} would start so many processes for each site, and "

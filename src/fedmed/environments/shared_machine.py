@@ -5,7 +5,6 @@ import secrets
 from pathlib import Path
 
 from fedmed.core.allocator import KEEP_MEMORY
-from fedmed.core.errors import InputError
 from fedmed.core.names import (
     CACHE_VARIABLE,
     DATALIST_VARIABLE,
@@ -63,14 +62,3 @@ def workspace_of(asked: Path | None, folder: RunFolder) -> Path:
         number += 1
         path = asked / f"{folder.name}-{number}"
     return path
-
-
-def check_workspace(asked: Path | None) -> None:
-    """Refuse what no folder can be made in.
-
-    Raises:
-        InputError: it is a file, or lies in one.
-    """
-    for folder in (asked, *asked.parents) if asked else ():
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"--workspace {asked} cannot be made: {folder} is a file; give a folder.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.files import check_place
 from fedmed.core.lines import whole_lines
 from fedmed.core.names import CROSS_SITE_RESULTS, LOG, RECORDS, SERVER, SIMULATED
 from fedmed.core.options import expect_between, option
@@ -21,7 +22,7 @@ from fedmed.environments.failure_reason import died_without_a_word, failure_reas
 from fedmed.environments.gpus import check_ids, count_gpus, parse_ids, simulator_groups
 from fedmed.environments.plain_paths import interpreter, scratch_folder, spaceless
 from fedmed.environments.process_tree import ProcessTree
-from fedmed.environments.shared_machine import check_workspace, site_variables, workspace_of
+from fedmed.environments.shared_machine import site_variables, workspace_of
 from fedmed.environments.step_progress import steps_of_all
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
@@ -46,10 +47,9 @@ class Sim(Environment):
     def check(self, experiment: ExperimentView) -> None:
         sites = experiment.training.n_clients
         if self.gpu is not None:
-            check_ids(parse_ids(self.gpu), count_gpus())
+            check_ids(parse_ids(self.gpu), count_gpus(), sites)
         if sites > MOST_SITES:
             raise InputError(f"--n_clients is {sites}; FLARE's simulator runs at most {MOST_SITES} sites.")
-        check_workspace(self.workspace)
         if self.threads is not None:
             self._check_threads(experiment, self.threads, sites)
 
@@ -68,6 +68,10 @@ class Sim(Environment):
                 f"--threads {threads} is fewer than the {sites} sites: each site's process would start anew every "
                 f"round, and its own model, which this run needs, would be lost; give --threads {sites}."
             )
+
+    def check_machine(self, experiment: ExperimentView) -> None:
+        if self.workspace is not None:
+            check_place("workspace", self.workspace)
 
     def processes_persist(self, experiment: ExperimentView) -> bool:
         return self.threads is None or self.threads == experiment.training.n_clients

@@ -11,6 +11,7 @@ import torch
 from fedmed.core.cli import echo
 from fedmed.core.code_version import REPOSITORY
 from fedmed.core.errors import InputError
+from fedmed.core.files import check_place
 from fedmed.core.names import ARTIFACTS
 from fedmed.core.options import expect
 from fedmed.core.precision import check_precision
@@ -60,6 +61,7 @@ def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
     if begun:
         check_files(begun, experiment)
     check_precision(experiment.training.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    check_place("artifacts", artifacts_of(experiment).absolute())
     experiment = _with_cache(_with_demo_data(experiment))
     experiment.environment.check_machine(experiment)
     datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}

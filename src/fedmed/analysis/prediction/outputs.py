@@ -1,11 +1,11 @@
 """The check of the output files, before anything is computed for them."""
 
-import os
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
 
 from fedmed.core.errors import InputError
+from fedmed.core.files import check_place
 
 
 def check_outputs(
@@ -41,5 +41,4 @@ def _check_name(option: str, path: Path, endings: tuple[str, ...]) -> None:
         raise InputError(f"--{option} is {path}; expected a name that ends in {' or '.join(endings)}.")
     if not path.parent.is_dir():
         raise InputError(f"--{option} {path} lies in a folder that does not exist; make it, or choose another.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"--{option} {path} lies in a folder that may not be written; choose another.")
+    check_place(option, path.parent)

@@ -1,5 +1,6 @@
 """The runs of a study, planned before any is made: every row of the grid with every seed."""
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +84,20 @@ def planned(
         *("--num_rounds", options.rounds, "--aggregation_epochs", options.epochs),
         *("--learning_rate", options.learning_rate),
         *("--roi_size", *options.roi_size, "--infer_roi_size", *options.infer_roi_size, *COMMON),
-        *("--validate_every", options.rounds),  # the models are scored by the study, all alike
     ]
     own = [*("--n_clients", options.sites, "--seed", seed, "--job_name", f"{row}-seed{seed}")]
     own += [*("--dataset_base_dir", phantoms, "--datalist_json_path", phantoms / "datalist")]
     try:
-        arguments = tuple(map(str, [*common, *arguments_of(of_row), *own]))
+        given = arguments_of(of_row)
+        common += ["--validate_every", _rounds(given) or options.rounds]  # the study scores the models, all alike
+        arguments = tuple(map(str, [*common, *given, *own]))
         return PlannedRun(row, arguments, read(arguments))
     except ValueError as error:  # of which an InputError is one, and shlex has its own
         raise InputError(f"Row {row!r} of the grid cannot be run: {error}") from error
+
+
+def _rounds(arguments: Sequence[str]) -> str | None:
+    """The number of rounds that a row gives, if it gives one."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--num_rounds")
+    return getattr(parser.parse_known_args(arguments)[0], "num_rounds", None)

@@ -40,7 +40,9 @@ def run_page(run: RunFolder, request: EvaluationRequest, number: int) -> str:
         report_sections.result(run, folder, metric, dataset_title(dataset) if dataset else ""),
         report_sections.scores(folder, task) if folder else Section("Scores", [Text(why, warning=True)]),
         report_sections.cases(folder, task.METRICS, pictures(run, folder, request, number)) if folder else None,
-        report_sections.training(run, task) if (run.path / "training_history.json").is_file() else None,
+        report_sections.training(run, task)
+        if run.records() or (run.path / "training_history.json").is_file()
+        else None,
         report_sections.cross_site(run),
         report_sections.privacy(run),
         report_sections.data(run),
@@ -55,19 +57,19 @@ def scored(run: RunFolder, request: EvaluationRequest) -> tuple[EvaluationFolder
     """The run's evaluation, made now if it is not there; without one, a sentence on the reason.
 
     Raises:
-        InputError: there is one of other weights, cases or settings.
+        InputError: there is one of other weights, cases or settings, or what the request names cannot be used.
     """
     with waiting(f"{run.name}: the model and its cases are read"):
         try:
             source = source_of(run.path, run.name, request)
         except InputError as error:
-            return None, f"The run was not scored: {error}"
+            return None, _unscored(error, request)
         folder = folder_of(source, request)
         try:
             listed = cases_of(source, request, FactsBook(caching_after(run.experiment(), run.name).disk))
         except InputError as error:  # the data are gone; the evaluation that was made of them still holds
             if not folder.is_made():
-                return None, f"The run was not scored: {error}"
+                return None, _unscored(error, request)
             listed = None
         try:
             made = folder.finished(identity_of(source, listed, request))
@@ -78,6 +80,17 @@ def scored(run: RunFolder, request: EvaluationRequest) -> tuple[EvaluationFolder
     if not made:
         evaluate(run.path, run.name, request)
     return folder, ""
+
+
+def _unscored(error: InputError, request: EvaluationRequest) -> str:
+    """The sentence of the page for a run that cannot be scored.
+
+    Raises:
+        InputError: it cannot be as the request names something of its own.
+    """
+    if request.model or request.dataset_base_dir or request.datalist:
+        raise error
+    return f"The run was not scored: {error}"
 
 
 def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationRequest, number: int) -> list[Picture]:
@@ -98,7 +111,7 @@ def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationReques
     by_name = {case.name: case for case in listed.cases}
     drawn = []
     shown = [extreme for extreme in extremes(folder.cases(), task.METRICS, number) if extreme.case in by_name]
-    with ticking(tqdm(shown, desc="pictures", unit="case", leave=False)) as bar:
+    with ticking(tqdm(shown, desc="pictures", unit="case", leave=False, disable=not shown)) as bar:
         for extreme in bar:
             model = source.models.get(extreme.site) or source.models[""]
             with model.inference():
