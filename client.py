@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import nvflare.client as flare
@@ -108,17 +108,30 @@ def model_of(answer: Answer) -> flare.FLModel:
     return flare.FLModel(params=update, params_type=ParamsType.DIFF, metrics=dict(answer.metrics), meta=known)
 
 
-def _leave_report(error: Exception) -> None:
-    """Leave, where the launcher asks for it, the error's own words for its screen; FLARE's log has the rest."""
-    folder = os.environ.get(REPORTS_VARIABLE)
-    if folder:
+class SiteFailed(RuntimeError):
+    """The end of this site's part of a job as FLARE learns of it: it names no file and no case."""
+
+
+def end(error: Exception) -> NoReturn:
+    """End the script because of ``error``, by what FLARE may have: it logs that with its traceback and hands it on.
+
+    The words go to this site's own log, as one line. A launcher on the same machine has them on its screen, and FLARE
+    gets the error itself.
+
+    Raises:
+        SiteFailed: in place of ``error``, without a word of it.
+    """
+    folder, stopped = os.environ.get(REPORTS_VARIABLE), str(error).startswith(ABORTED)
+    if folder and not stopped:
         (Path(folder) / f"{flare.get_site_name()}.error").write_text(reason_of(error), encoding="utf-8")
+    if folder or stopped:
+        raise error
+    print(f"This site's part of the job has failed: {' '.join(reason_of(error).split())}")
+    raise SiteFailed("This site's part of the job has failed; a line of the site's own log says why.") from None
 
 
 if __name__ == "__main__":
     try:
         main(*map(unquote, sys.argv[1:]))
     except Exception as error:
-        if not str(error).startswith(ABORTED):
-            _leave_report(error)
-        raise
+        end(error)

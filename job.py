@@ -24,9 +24,9 @@ def main(arguments: Sequence[str]) -> int:
         RunFailed: the run did not end well.
     """
     fork_server.begin(arguments)
-    from fedmed.command_line import read_command  # within run_script, as it takes seconds, in which Ctrl-C may come
+    from fedmed.command_line import read_command
 
-    experiment, command = read_command(arguments)
+    experiment, command = read_command(arguments, echo)
     if command.check_site is not None:
         from fedmed.site import readiness
 

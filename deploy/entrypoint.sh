@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts FLARE's server or client with the startup kit that is mounted at /kit. With arguments, runs them instead.
 set -euo pipefail
+umask 077 # logs name files and cases
 
 kit="${FEDMED_KIT:-/kit}"
 export NVFL_WORKSPACE="${NVFL_WORKSPACE:-/var/lib/fedmed/workspace}"

@@ -13,8 +13,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
-from fedmed.core.cli import Parser, absolute_path, echo, run_script
+from fedmed.core.cli import Parser, absolute_path, echo, run_script, warn
 from fedmed.core.errors import InputError
+from fedmed.core.split_paths import is_split, refuse_split_python
 from fedmed.environments.flare.federation_project import PARTICIPANTS, Project, filled, read_project
 from fedmed.environments.flare.provisioning import PROJECT_FILE, join, make_kits
 
@@ -25,6 +26,15 @@ STORAGE = Path("/var/lib/fedmed/storage")
 def main(arguments: Sequence[str]) -> None:
     """Write the kits and print who gets which."""
     args = parser().parse_args(arguments)
+    if is_split(args.out):
+        raise InputError(
+            f"--out {args.out} has white space, a quote, # or a backslash in it, at which FLARE cuts its commands, so "
+            "that a kit runs no job there; choose a folder without."
+        )
+    try:
+        refuse_split_python()
+    except InputError as error:
+        warn(str(error))
     kits = joined(args) if args.join else founded(args)
     echo(handed_out(read_project(args.out / PROJECT_FILE), kits))
 
@@ -40,16 +50,26 @@ def parser() -> Parser:
     top.add_argument("--port", type=int, help="the server's port (default: that of the project)")
     top.add_argument("--project", type=absolute_path, help=f"project file (default: {PROJECT})")
     top.add_argument(
-        "--storage", type=absolute_path,
+        "--storage", type=Path,
         help=f"folder on the server's machine for jobs and snapshots, of this federation alone (default: {STORAGE})",
     )  # fmt: skip
     return top
 
 
 def founded(args: Namespace) -> dict[str, Path]:
-    """The kits of a new federation."""
+    """The kits of a new federation.
+
+    Raises:
+        InputError: the storage is no absolute path, as it lies on the server's machine and not here.
+    """
+    storage = args.storage or STORAGE
+    if not storage.is_absolute():
+        raise InputError(
+            f"--storage {storage} is relative to a folder of this machine, and expected is an absolute path on the "
+            f"server's, such as {STORAGE}; give one."
+        )
     project = filled(read_project(args.project or PROJECT), args.host, args.sites, args.port)
-    return make_kits(project, args.out, args.storage or STORAGE)
+    return make_kits(project, args.out, storage)
 
 
 def joined(args: Namespace) -> dict[str, Path]:

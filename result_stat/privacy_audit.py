@@ -28,7 +28,7 @@ from fedmed.analysis.inversion.gradient_inversion import Search
 from fedmed.analysis.inversion.inversion_audit import audit_inversion, exposure_document, exposure_text
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.files import write_whole
-from fedmed.core.options import expect, expect_at_least
+from fedmed.core.options import expect, expect_between
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
@@ -114,8 +114,8 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: there is one.
     """
-    expect_at_least("inversion_size", args.inversion_size, 1)
-    expect_at_least("inversion_steps", args.inversion_steps, 1)
+    expect_between("inversion_size", args.inversion_size, 1, 256)
+    expect_between("inversion_steps", args.inversion_steps, 1, 1_000_000)
     expect(0 <= args.seed < 2**32, "seed", args.seed, "a whole number from 0 to 2^32 - 1")
 
 

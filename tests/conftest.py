@@ -46,6 +46,7 @@ def _no_data_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         "CACHE_ROOT",
         "DUPLICATES_KEY",
         "PRIVACY_POLICY",
+        "SITE_LEDGER",
         "FEDMED_STATE",
         "FEDMED_RUN",
     ):

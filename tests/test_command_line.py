@@ -1,6 +1,9 @@
 """The command line: the published one runs unchanged, and what would have no effect is refused."""
 
 import shlex
+import subprocess
+import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,11 @@ from fedmed.core import registry
 from fedmed.core.errors import InputError
 from fedmed.core.options import option_names, to_plain
 from fedmed.core.settings import Data
+from fedmed.data.windows import Size
 from fedmed.experiment import Experiment
 from fedmed.tasks.base import Preset, Task
 from fedmed.tasks.brats18 import Brats18
+from tests import scripts
 
 PRESETS = Brats18.PRESETS
 
@@ -138,6 +143,62 @@ def test_a_preset_can_be_chosen_against_the_data() -> None:
     assert facts(read(f"--preset demo {DATA}"))["num_rounds"] == PRESETS["demo"].values["num_rounds"]
 
 
+NOISE = {"dp_noise_multiplier", "dp_target_epsilon"}
+"""One of these must be given where a mechanism has them, and only one may."""
+
+SIZES = ("roi_size", "infer_roi_size", "window_size")
+
+
+def numeric_options() -> list[tuple[str, str]]:
+    """Every option that is a number, or three, and the choice that it belongs to, as a command line's beginning."""
+    parts = [("", cls) for cls in SECTIONS.values()]
+    for kind in DEFAULTS:
+        parts += [(f"--{kind} {name}", registry.find(kind, name)) for name in registry.names(kind)]
+    return [
+        (f"{line} --dp_noise_multiplier 1" if option_names(cls) >= NOISE and name not in NOISE else line, name)
+        for line, cls in parts
+        for name, kind in typing.get_type_hints(cls).items()
+        if name in option_names(cls) and {int, float, Size} & {kind, *typing.get_args(kind)}
+    ]
+
+
+@pytest.mark.parametrize(("line", "name"), numeric_options())
+def test_every_number_has_bounds_that_a_slip_of_the_keyboard_does_not_pass(line: str, name: str) -> None:
+    """Twenty digits are no number of rounds, seconds, voxels, processes or anything else that a run has."""
+    for value in ("9" * 20, "-" + "9" * 20):
+        values = " ".join([value] * (3 if name in SIZES else 1))
+        with pytest.raises(InputError, match=f"^--{name} is .*; expected "):
+            read(f"{line} --{name}={values}" if name not in SIZES else f"{line} --{name} {values}")
+
+
+def test_the_sweep_over_numbers_has_found_them() -> None:
+    names = {name for _, name in numeric_options()}
+    assert {
+        "num_rounds",
+        "seed",
+        "cache_gb",
+        "round_timeout",
+        "dp_delta",
+        "port",
+        "workers",
+        "state_gb",
+        *SIZES,
+    } <= names
+
+
+def test_models_are_not_scored_more_rarely_than_there_are_rounds() -> None:
+    with pytest.raises(InputError, match="--validate_every is 100; expected 1 to 1, the number of rounds"):
+        read("--num_rounds 1 --validate_every 100")
+    assert read("--num_rounds 2 --validate_every 2").training.validate_every == 2
+
+
+def test_a_gpu_that_no_machine_has_is_refused_without_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    for env in ("sim", "poc", "pool"):
+        with pytest.raises(InputError, match="--gpu is '99'; expected GPU numbers from 0 to 15"):
+            read(f"--env {env} --gpu 99")
+
+
 def known_options() -> set[str]:
     plugins = [registry.find(kind, name) for kind in DEFAULTS for name in registry.names(kind)]
     return set().union(*(option_names(cls) for cls in (*plugins, *SECTIONS.values(), Experiment)))
@@ -214,6 +275,24 @@ def test_a_path_keeps_its_spaces_and_becomes_absolute(monkeypatch: pytest.Monkey
 def test_equal_command_lines_give_equal_experiments_whatever_the_order() -> None:
     assert read("--seed 3 --roi_size 32 32 32") == read("--roi_size 32 32 32 --seed 3")
     assert read("--seed 3") != read("--seed 4")
+
+
+HEAVY = ("torch", "monai", "pandas", "matplotlib", "nvflare", "opacus", "scipy.stats", "sklearn")
+"""Libraries whose import takes a good part of a second, or several."""
+
+
+@pytest.mark.parametrize(
+    "mistake", [["--help"], ["--no_such_option"], ["--num_rounds", "0"], ["--privacy", "gaussian"]]
+)
+def test_nothing_heavy_is_imported_before_the_options_are_known_to_be_good(mistake: list[str]) -> None:
+    """So that help and refusals come within a second."""
+    program = (
+        "import atexit, sys, job; from fedmed.core.cli import run_script;"
+        f"atexit.register(lambda: print('imported:', *(name for name in {HEAVY} if name in sys.modules)));"
+        "run_script(job.main, sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *mistake], cwd=scripts.ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].split() == ["imported:"], done.stderr
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

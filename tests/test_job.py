@@ -109,7 +109,7 @@ BAD = {
     "no dataset folder": (["--dataset_base_dir", "/nowhere/at all"], "/nowhere/at all does not exist"),
     "site without a list": (["--n_clients", "3"], "site-3"),
     "crop not divisible": (["--roi_size", "30", "32", "32"], "divisible by 8"),
-    "crop too large": (["--roi_size", "512", "512", "512"], "larger than every volume"),
+    "crop too large": (["--roi_size", "512", "512", "512"], "larger than every training volume"),
     "no clients": (["--n_clients", "0"], "--n_clients is 0"),
     "no rounds": (["--num_rounds", "0"], "--num_rounds is 0"),
     "learning rate": (["--learning_rate", "nan"], "--learning_rate is nan"),
@@ -124,6 +124,9 @@ BAD = {
     "threads": (["--threads", "1"], "--allow_restart"),
     "gpu": (["--gpu", "first"], "--gpu is 'first'"),
     "job name": (["--job_name", "../up"], "--job_name is ../up"),
+    "job name, too long": (["--job_name", "a" * 300], "at most 100"),
+    "threads of a site": (["--cpu_threads", "1000"], "--cpu_threads is 1000; expected at most "),
+    "batch": (["--batch_size", "3"], "--batch_size is 3; expected at most 2, the training cases of the largest site"),
     "unknown option": (["--n_client", "2"], "--n_client"),
 }
 

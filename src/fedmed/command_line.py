@@ -1,7 +1,7 @@
 """From the command line to an Experiment. Every option is a field of a dataclass; none is written here again."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Command:
 def parser() -> argparse.ArgumentParser:
     """The options of the experiment and of every plug-in that is there."""
     parser = Parser(
-        prog="job.py", allow_abbrev=False, argument_default=argparse.SUPPRESS,
+        prog="job.py", usage="job.py [OPTION ...]", allow_abbrev=False, argument_default=argparse.SUPPRESS,
         description="Federated learning for medical imaging: Task x Algorithm x Privacy x Environment. "
         "Without arguments: a small demonstration on phantoms.",
     )  # fmt: skip
@@ -73,11 +73,17 @@ def read_experiment(arguments: Sequence[str]) -> Experiment:
     return read_command(arguments)[0]
 
 
-def read_command(arguments: Sequence[str]) -> tuple[Experiment, Command]:
+def read_command(
+    arguments: Sequence[str], tell: Callable[[str], object] = lambda line: None
+) -> tuple[Experiment, Command]:
     """The experiment that the arguments describe, and what to do with it.
 
     Without a dataset, by argument or environment variable, the preset is ``demo``, otherwise ``standard``; so it is
     where the dataset is the sites' own. ``--export`` alone means a job for ``--env prod``.
+
+    Args:
+        arguments: of the command line.
+        tell: gets a line before the seconds that it takes to import a task's libraries.
 
     Raises:
         InputError: an argument is unknown, out of range or belongs to a choice that was not made.
@@ -86,10 +92,10 @@ def read_command(arguments: Sequence[str]) -> tuple[Experiment, Command]:
     command = Command(**{name: given.pop(name) for name in option_names(Command) if name in given})
     if command.resume is not None:
         return resumed(command.resume, {name: value for name, value in given.items() if value is not False}), command
-    return _begun(given, command), command
+    return _begun(given, command, tell), command
 
 
-def _begun(given: dict[str, Any], command: Command) -> Experiment:
+def _begun(given: dict[str, Any], command: Command, tell: Callable[[str], object]) -> Experiment:
     """The experiment of a new run, of a job to export or of a site to check."""
     chosen = _choices(given, "prod" if command.export else DEFAULTS["env"])
     if command.export and chosen["env"] == "sim":
@@ -99,7 +105,8 @@ def _begun(given: dict[str, Any], command: Command) -> Experiment:
     given = _with_this_machines_data(given) if data_here else _without_data(given)
     if "site_names" in given:
         given.setdefault("n_clients", len(given["site_names"].split(",")))
-    return _experiment(given, plugins, chosen, demo=data_here and not command.check_site)
+    values, classes = _values(given, plugins, chosen, demo=data_here and not command.check_site)
+    return _experiment(values, classes, lambda: tell(f"{' x '.join(chosen.values())}: importing PyTorch and MONAI"))
 
 
 def _given(arguments: Sequence[str]) -> dict[str, Any]:
@@ -123,10 +130,10 @@ def _without_data(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _experiment(
+def _values(
     given: dict[str, Any], plugins: Mapping[str, type], chosen: Mapping[str, str], *, demo: bool
-) -> Experiment:
-    """The experiment of the given options, before the preset's, before the task's own, before those of the classes.
+) -> tuple[Mapping[str, Any], Mapping[str, type]]:
+    """The values of options, given ones before the preset's before the task's own, and the classes that take them.
 
     Args:
         demo: a demonstration is meant where no dataset is named.
@@ -139,10 +146,26 @@ def _experiment(
     expect(preset in task.PRESETS, "preset", preset, f"one of {known}, which --task {chosen['task']} has")
     classes = {**plugins, **SECTIONS}
     _refuse_strangers(set(given), classes, chosen)
-    values = {**task.DEFAULTS, **task.PRESETS[preset].values, **given}
-    built = {name: cls(**{o: values[o] for o in option_names(cls) if o in values}) for name, cls in classes.items()}
-    built["environment"] = built.pop("env")
-    return Experiment(**built, **{o: values[o] for o in option_names(Experiment) if o in values})
+    return {**task.DEFAULTS, **task.PRESETS[preset].values, **given}, classes
+
+
+def _experiment(
+    values: Mapping[str, Any], classes: Mapping[str, type], tell_of_imports: Callable[[], object]
+) -> Experiment:
+    """The experiment of these values. The task, which imports its networks, is made when all else is good."""
+    made = {name: _made(cls, values) for name, cls in classes.items() if name != "task"}
+    tell_of_imports()
+    made["environment"] = made.pop("env")
+    return Experiment(task=_made(classes["task"], values), **made, **_of(Experiment, values))
+
+
+def _made(cls: type, values: Mapping[str, Any]) -> Any:
+    return cls(**_of(cls, values))
+
+
+def _of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a class's own options."""
+    return {name: values[name] for name in option_names(cls) if name in values}
 
 
 def _choices(given: dict[str, Any], env: str) -> dict[str, str]:
@@ -183,7 +206,8 @@ def _preset_help(tasks: Mapping[str, type[Task]]) -> str:
 
 
 def _network_help(tasks: Mapping[str, type[Task]]) -> str:
-    listed = _by_task({task: ", ".join(cls().networks()) for task, cls in tasks.items()})
+    # not made by its constructor, which would import the networks to check sizes
+    listed = _by_task({task: ", ".join(cls.__new__(cls).networks()) for task, cls in tasks.items()})
     return f"network of the task (default: the first); {listed}"
 
 

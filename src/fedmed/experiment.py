@@ -1,5 +1,7 @@
 """The one description of a run: Task x Algorithm x Privacy x Environment, and how long and how fast to train."""
 
+from __future__ import annotations
+
 import copy
 import json
 import re
@@ -8,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from fedmed.algorithms.base import Algorithm
 from fedmed.core import registry
@@ -21,6 +21,9 @@ from fedmed.core.settings import Data, Faults, Performance, Training
 from fedmed.data.prepared.cache import Cache, Caching
 from fedmed.privacy.base import Mechanism
 from fedmed.tasks.base import Task
+
+if TYPE_CHECKING:
+    import torch
 
 SECTIONS = {"training": Training, "performance": Performance, "data": Data, "faults": Faults}
 """The parts of an experiment that are no choice between plug-ins, by the name of the field."""
@@ -79,10 +82,10 @@ class Experiment:
 
     def __post_init__(self) -> None:
         expect(
-            bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.job_name)),
+            bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{,99}", self.job_name)),
             "job_name",
             self.job_name,
-            "letters, digits, dots, dashes and underscores, starting with a letter or digit",
+            "at most 100 letters, digits, dots, dashes and underscores, starting with a letter or digit",
         )
         if self.run_id is not None and not re.fullmatch(RUN_ID, str(self.run_id)):
             raise InputError(f"The run is called {self.run_id!r:.80}; expected a name that job.py gave it.")
@@ -122,24 +125,28 @@ class Experiment:
         return json.dumps(document, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls: type[E], text: str) -> E:
+    def from_json(cls: type[E], text: str, file: str = "the experiment file") -> E:
         """The experiment of a file that :meth:`to_json` wrote, also by an earlier version.
 
+        Args:
+            file: its path, for sentences.
+
         Raises:
-            InputError: the text is no JSON object or names an option that is not known here.
+            InputError: the text is no JSON object, or a value is missing, unknown or out of range.
         """
         try:
-            document = {"faults": {}, "run_id": None, **json.loads(text)}  # runs of earlier versions have none
-            choices = {kind: registry.rebuilt(kind, document[kind]) for kind in registry.KINDS}
-            sections: dict[str, Any] = {
-                name: from_plain(section, _without_retired(name, document[name])) for name, section in SECTIONS.items()
-            }
-            job_name, run_id = document["job_name"], document["run_id"]
-        except InputError:
-            raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"The experiment file cannot be read ({error!r}); write it anew with job.py.") from error
+            return cls._of_document(_document(text))
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
+
+    @classmethod
+    def _of_document(cls: type[E], document: Mapping[str, Any]) -> E:
+        choices = {kind: registry.rebuilt(kind, document[kind]) for kind in registry.KINDS}
         environment = choices.pop("env")
+        sections: dict[str, Any] = {
+            name: from_plain(section, _without_retired(name, document[name])) for name, section in SECTIONS.items()
+        }
+        job_name, run_id = document["job_name"], document["run_id"]
         return cls(**choices, environment=environment, **sections, job_name=job_name, run_id=run_id)
 
     @property
@@ -178,6 +185,32 @@ class Experiment:
         disk = Cache(folder, limit) if folder is not None and limit > 0 else None
         apart = self.performance.num_workers > 0  # processes that prepare cases have no GPU
         return Caching(self.performance.cache_dataset, disk, None if apart else device)
+
+
+def _document(text: str) -> dict[str, Any]:
+    """The parts of an experiment file, each of its kind; their values are checked where they are used.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"it is no JSON ({error}); take it from a copy.") from error
+    if not isinstance(found, dict):
+        raise InputError("it holds no JSON object; take it from a copy.")
+    document = {"faults": {}, "run_id": None, **found}  # runs of earlier versions have none
+    for part in (*registry.KINDS, *SECTIONS):
+        _expect_kind(part, document.get(part), dict, "an object")
+    for kind in registry.KINDS:
+        _expect_kind(f"the name of {kind}", document[kind].get("name"), str, "text")
+    _expect_kind("job_name", document.get("job_name"), str, "text")
+    return document
+
+
+def _expect_kind(what: str, value: Any, kind: type, expected: str) -> None:
+    if not isinstance(value, kind):
+        raise InputError(f"{what} is {json.dumps(value):.80}; expected {expected}: take it from a copy.")
 
 
 def _without_retired(section: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -143,3 +143,14 @@ def test_a_full_disk_under_the_output_is_an_error_in_one_line() -> None:
             env={"PYTHONPATH": str(ROOT / "src")},
         )
     assert (ended.returncode, ended.stderr) == (2, "error: [Errno 28] No space left on device\n")
+
+
+def test_what_a_path_or_a_value_holds_does_not_act_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    def main(_: Sequence[str]) -> None:
+        echo("\x1b[2J")
+        raise InputError("--x is \x1b]0;title\x07\u202e; expected 2.")
+
+    assert run_script(main, []) == 2
+    out, err = capfd.readouterr()
+    assert out == "\\x1b[2J\n"
+    assert err == "error: --x is \\x1b]0;title\\x07\\u202e; expected 2.\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fedmed.core.files
-from fedmed.core.files import staging_folder, write_together, write_whole
+from fedmed.core.files import private_folder, staging_folder, write_together, write_whole
 
 FULL_DISK = """
 import resource, sys
@@ -62,6 +62,36 @@ def test_of_several_files_all_are_written_or_none(tmp_path: Path) -> None:
     write_together({old: b"1", new: b"2"})
     assert (old.read_bytes(), new.read_bytes()) == (b"1", b"2")
     assert sorted(os.listdir(tmp_path)) == [new.name, old.name]
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    ("folder", "umask", "file"),
+    [(0o700, 0o022, 0o600), (0o755, 0o022, 0o644), (0o755, 0o077, 0o600), (0o775, 0o002, 0o664), (0o750, 0o022, 0o640)],
+)
+def test_a_file_is_no_more_open_than_its_folder_and_the_user_allow(
+    tmp_path: Path, folder: int, umask: int, file: int
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in").chmod(folder)
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "in" / "a", b"x")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "in" / "a") == file
+
+
+def test_a_private_folder_is_its_owners_alone_with_all_that_was_missing_above_it(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o755)
+    private_folder(tmp_path / "open" / "new" / "site")
+    assert [mode(tmp_path / "open" / name) for name in ("", "new", "new/site")] == [0o755, 0o700, 0o700]
+    private_folder(tmp_path / "open")
+    assert mode(tmp_path / "open") == 0o700
 
 
 def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.options import (
     add_options,
     expect,
-    expect_at_least,
+    expect_between,
     expect_positive,
     expect_share,
     from_plain,
@@ -119,15 +119,15 @@ def test_what_a_file_leaves_out_has_its_default() -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "inner"])
 def test_a_name_that_is_no_option_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"{name}.*Sample"):
+    with pytest.raises(InputError, match=f"{name} is no option of sample"):
         from_plain(Sample, {"number": 5, name: 1})
 
 
 @pytest.mark.parametrize(
     ("check", "bad", "expected"),
     [
-        (expect_positive, [0, -1, math.nan, math.inf, -math.inf], "above 0"),
-        (lambda name, value: expect_at_least(name, value, 2), [1, math.nan, math.inf, -math.inf], "at least 2"),
+        (expect_positive, [0, -1, 1e18, math.nan, math.inf, -math.inf], "above 0"),
+        (lambda name, value: expect_between(name, value, 2, 9), [1, 10, math.nan, math.inf, -math.inf], "from 2 to 9"),
         (expect_share, [-0.1, 1.5, math.nan, math.inf, -math.inf], "between 0 and 1"),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_value_out_of_range_is_shown_with_what_was_expected(check: Any, bad: l
 
 def test_the_ends_of_a_range_are_accepted() -> None:
     expect_positive("x", 1e-300)
-    expect_at_least("x", 2, 2)
+    expect_between("x", 2, 2, 2)
     expect_share("x", 0)
     expect_share("x", 1)
 

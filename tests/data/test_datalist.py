@@ -60,12 +60,12 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         ("not json", "cannot be read as JSON"),
         ("", "cannot be read as JSON"),
         ([ENTRY], "holds a list"),
-        ("3", "holds a int"),
+        ("3", "holds a number"),
         ({"validation": [ENTRY]}, "training list .* is missing"),
         ({"training": [ENTRY]}, "validation list .* is missing"),
         ({"training": [], "validation": [ENTRY]}, "training list .* is empty"),
         ({"training": [ENTRY], "validation": []}, "validation list .* is empty"),
-        ({"training": {"a": ENTRY}, "validation": [ENTRY]}, "training list .* is a dict"),
+        ({"training": {"a": ENTRY}, "validation": [ENTRY]}, "training list .* is an object"),
     ],
 )
 def test_a_file_that_is_no_list_of_cases_is_refused_by_name(tmp_path: Path, document: Any, said: str) -> None:
@@ -84,6 +84,8 @@ def test_a_file_that_is_no_list_of_cases_is_refused_by_name(tmp_path: Path, docu
         {"image": ["a.nii.gz"]},
         {"label": "a.nii.gz"},
         {"image": [], "label": "a.nii.gz"},
+        {"image": "", "label": "a.nii.gz"},
+        {"image": ["a.nii.gz", " "], "label": "a.nii.gz"},
         {"image": ["a.nii.gz"], "label": True},
         {"image": ["a.nii.gz"], "label": 0.5},
         {"image": ["a.nii.gz"], "label": ""},
@@ -100,6 +102,61 @@ def test_a_malformed_entry_is_refused_by_its_place(tmp_path: Path, entry: Any) -
     with pytest.raises(InputError) as caught:
         load_datalist(path, tmp_path)
     assert f"training[1] of {path}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [("trianing", "training"), ("Training", "training"), ("validaton", "validation"), ("label_sheme", "label_scheme")],
+)
+def test_a_misspelt_key_of_a_list_is_refused_with_the_right_one(tmp_path: Path, slip: str, meant: str) -> None:
+    path = written(tmp_path, {"training": [ENTRY], "validation": [ENTRY], slip: [OTHER]})
+    with pytest.raises(InputError, match=f'{path} has the key "{slip}", which is not read; write "{meant}"'):
+        load_datalist(path, tmp_path)
+
+
+@pytest.mark.parametrize(("slip", "meant"), [("patinet", "patient"), ("patient_id", "patient"), ("labels", "label")])
+def test_a_misspelt_key_of_a_case_is_refused_by_its_place(tmp_path: Path, slip: str, meant: str) -> None:
+    path = written(tmp_path, {"training": [ENTRY, {**OTHER, slip: "x"}], "validation": [ENTRY]})
+    with pytest.raises(InputError, match=rf'training\[1\] of {path} has the key "{slip}".*write "{meant}"'):
+        load_datalist(path, tmp_path)
+
+
+def test_other_keys_may_stand_in_a_list_as_in_the_decathlons(tmp_path: Path) -> None:
+    other = {"name": "set", "modality": {"0": "MR"}, "labels": {"0": "background"}, "numTraining": 1, "test": ["a.nii"]}
+    path = written(tmp_path, {**other, "training": [{**ENTRY, "fold": 1, "grade": "HGG"}], "validation": [OTHER]})
+    assert load_datalist(path, tmp_path).training[0].extra["grade"] == "HGG"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"training": [], "validation": [], "training": []}', '{"training": [{"image": "a", "image": "b"}]}']
+)
+def test_a_key_that_is_stated_twice_is_refused(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(InputError, match=f'{path} states "(training|image)" twice'):
+        load_datalist(path, tmp_path)
+
+
+@pytest.mark.parametrize("odd", ["\x1b[2J", "\x07", "a\nb", "a\tb", "\x9b31m", "\u202egnp.", "\x00"], ids=ascii)
+@pytest.mark.parametrize("key", ["image", "label", "patient", "name", "other", None])
+def test_control_characters_are_refused_and_do_not_reach_the_terminal(
+    tmp_path: Path, odd: str, key: str | None
+) -> None:
+    value: Any = [f"{odd}.nii.gz"] if key == "image" else f"{odd}.nii.gz"
+    entry = {**OTHER, key: value} if key else {**OTHER, odd: 1}
+    path = written(tmp_path, {"training": [entry], "validation": [ENTRY]})
+    with pytest.raises(InputError, match="which has control characters; correct it there") as caught:
+        load_datalist(path, tmp_path)
+    assert str(path) in str(caught.value)
+    assert odd not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["../b.nii.gz", "/elsewhere/b.nii.gz", "HGG/../../b.nii.gz"])
+def test_files_outside_the_dataset_folder_are_known(tmp_path: Path, place: str) -> None:
+    base = tmp_path / "set"
+    inside = {**OTHER, "label": "HGG/../b/b_seg.nii.gz"}
+    found = load_datalist(written(tmp_path, {"training": [inside], "validation": [{**OTHER, "image": place}]}), base)
+    assert found.outside == (base / place,)
+    assert load_datalist(written(tmp_path, {"training": [inside], "validation": [inside]}), base).outside == ()
 
 
 def test_a_file_that_is_not_text_is_refused_by_name(tmp_path: Path) -> None:

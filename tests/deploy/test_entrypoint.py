@@ -84,9 +84,9 @@ def test_a_workspace_data_and_code_that_cannot_be_used_are_refused(kits: Path, t
 
 
 def test_a_command_is_run_instead(tmp_path: Path) -> None:
-    command = [ENTRYPOINT, "sh", "-c", "echo $$; exit 3"]
+    command = [ENTRYPOINT, "sh", "-c", "umask; echo $$; exit 3"]
     started = subprocess.Popen(command, env=environment(tmp_path, tmp_path / "w"), stdout=subprocess.PIPE, text=True)
-    assert started.communicate(timeout=30)[0] == f"{started.pid}\n"
+    assert started.communicate(timeout=30)[0] == f"0077\n{started.pid}\n"  # what it writes is its user's alone
     assert started.returncode == 3
 
 

@@ -5,11 +5,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"
@@ -70,7 +73,7 @@ def test_the_linter_finds_nothing() -> None:
 
 def test_one_base_is_pinned_and_its_python_is_the_projects() -> None:
     assert len(arguments("FROM")) == 1
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", arguments("FROM")[0])
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+@sha256:[0-9a-f]{64}", arguments("FROM")[0])
     assert 'requires-python = ">=3.11"' in (REPOSITORY / "pyproject.toml").read_text()
 
 
@@ -88,14 +91,52 @@ def test_nothing_is_fetched_but_by_pip_and_no_secret_is_set() -> None:
     assert not SECRET.search(" ".join(arguments("ENV") + arguments("ARG")))
 
 
-def test_packages_are_those_of_requirements_txt_and_torchs_build_can_be_chosen() -> None:
-    installs = " ".join(arguments("RUN"))
-    assert re.findall(r"pip install [^&]*", installs) == [
-        'pip install --no-cache-dir --index-url "${TORCH_INDEX}" -r torch.txt ',
-        "pip install --no-cache-dir -r requirements.txt ",
-    ]
-    assert "TORCH_INDEX=https://download.pytorch.org/whl/cpu" in arguments("ARG")
-    assert len(re.findall(r"(?m)^torch==", (REPOSITORY / "requirements.txt").read_text())) == 1
+def locked(name: str) -> dict[str, str]:
+    """The versions in a lock by package, each of which has the hash of a file at least."""
+    text = (DEPLOY / "locks" / f"{name}.txt").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    parsed = [re.fullmatch(r"([a-z0-9-]+)==(\S+)((?: +--hash=sha256:[0-9a-f]{64})+) *", line) for line in lines]
+    assert parsed
+    assert all(parsed), "a line that pins no version, or has no hash"
+    return {match[1]: match[2] for match in parsed if match}
+
+
+def test_pip_installs_nothing_but_files_whose_hashes_are_listed() -> None:
+    installs = [run for run in arguments("RUN") if "pip" in run]
+    assert len(installs) == 1
+    words = installs[0].split()
+    assert {"--require-hashes", "--no-deps", "--only-binary", "--no-build-isolation"} <= set(words)
+    named = [words[place + 1] for place, word in enumerate(words) if word == "-r"]
+    assert named == ['"deploy/locks/torch-${TORCH}.txt"', "deploy/locks/packages.txt"]
+    assert arguments("ARG") == ["TORCH=cpu"]
+    urls = re.findall(r"\S+://\S+", "".join(path.read_text() for path in (DEPLOY / "locks").iterdir()))
+    assert urls == ["https://download.pytorch.org/whl/cpu"]  # and no index of whoever made the locks
+
+
+@pytest.mark.parametrize("build", ["cpu", "gpu"])
+def test_the_locks_hold_the_versions_of_requirements_txt_and_all_that_these_need(build: str) -> None:
+    packages, torch = locked("packages"), locked(f"torch-{build}")
+    assert not set(packages) & set(torch)
+    versions = {**packages, **torch, "torch": torch["torch"].removesuffix("+cpu")}
+    asked = re.findall(r"(?m)^([\w.-]+)==(\S+)", (REPOSITORY / "requirements.txt").read_text())
+    assert {canonicalize_name(name): version for name, version in asked}.items() <= versions.items()
+    for name, version in packages.items():
+        if installed(name) == version:  # and so needs what the locked one needs
+            assert needs(name) <= set(versions), name
+
+
+def installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def needs(name: str) -> set[str]:
+    """The packages that an installed one needs on this system, without extras."""
+    wanted = [Requirement(each) for each in metadata.requires(name) or ()]
+    needed = [each for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
+    return {canonicalize_name(each.name) for each in needed}
 
 
 def test_only_what_is_copied_reaches_the_engine() -> None:
@@ -105,6 +146,11 @@ def test_only_what_is_copied_reaches_the_engine() -> None:
     copied = {source.removeprefix("./") for rest in arguments("COPY") for source in rest.split()[:-1]}
     assert let_in == copied
     assert all((REPOSITORY / name).exists() for name in copied)
+
+
+def test_the_script_that_writes_the_locks_is_sound() -> None:
+    done = subprocess.run([tool("shellcheck"), DEPLOY / "lock.sh"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_the_image_starts_and_checks_what_it_holds() -> None:
@@ -140,19 +186,23 @@ def test_kits_and_data_are_mounted_read_only() -> None:
     assert all(site[target]["read_only"] for target in readable)
     assert server["/kit"]["read_only"]
     writable = {mount["source"] for mount in (*server.values(), *site.values()) if not mount.get("read_only")}
-    assert writable == {"server", "site", "cache"} == set(document["volumes"])
+    assert writable == {"server", "site", "ledger", "cache"} == set(document["volumes"])
+    own = mounts(compose({**example(), "SITE_LEDGER": "/srv/ledger"})["services"]["site"])
+    assert own["/var/lib/fedmed-ledger"]["source"] == "/srv/ledger"  # not a volume that goes with the container's
 
 
 def test_a_site_opens_no_port_and_gets_what_its_environment_file_says() -> None:
-    values = {**example(), "DUPLICATES_KEY": "a secret", "PRIVACY_POLICY": "/srv/policy.json"}
+    values = {**example(), "DUPLICATES_KEY": "a secret", "PRIVACY_POLICY": "/srv/policy.json", "SITE_LEDGER": "/l"}
     site = compose(values)["services"]["site"]
     assert "ports" not in site
     assert site["environment"] == {
         "FEDMED_CODE": "job", "DATASET_ROOT": "/data/dataset", "DATALIST_ROOT": "/data/datalist",
-        "PRIVACY_POLICY": "/etc/fedmed/privacy_policy.json", "DUPLICATES_KEY": "a secret",
+        "PRIVACY_POLICY": "/etc/fedmed/privacy_policy.json", "SITE_LEDGER": "/var/lib/fedmed-ledger",
+        "DUPLICATES_KEY": "a secret",
     }  # fmt: skip
     unset = compose({})["services"]["site"]["environment"]
-    assert (unset["PRIVACY_POLICY"], unset["DUPLICATES_KEY"]) in [("", ""), (None, None)]
+    for name in ("PRIVACY_POLICY", "DUPLICATES_KEY", "SITE_LEDGER"):
+        assert unset[name] in ("", None)
     assert compose({"PORT": "8443"})["services"]["server"]["ports"] == ["8443:8443"]
 
 

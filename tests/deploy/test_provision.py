@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,12 @@ def test_a_site_that_joins_gets_a_kit_beside_those_that_are_out(
             ["localhost", "--sites", "st. mary"],
             "The site's name is 'st. mary'; expected letters, digits",
         ),
+        (["localhost", "--sites", "all"], "all is FLARE's own word in its commands; give each site a name"),
+        (["localhost", "--sites", "a", "Client"], "Client is FLARE's own word"),
+        (["localhost", "--storage", "store"], "--storage store is relative to a folder of this machine"),
+        (["localhost", "--storage", "~/store"], "--storage ~/store is relative to a folder of this machine"),
+        (["localhost", "--project", "nothing.yml"], "nothing.yml is no project file of nvflare provision (it is empty"),
+        (["localhost", "--project", "half.yml"], "half.yml is no project file of nvflare provision (its participant 2"),
         (["fl", "--sites", "fl"], "fl is the name of more than one participant"),
         (["localhost", "--port", "70000"], "port is 70000; expected a number from 1 to 65535"),
         (["localhost", "--project", "none.yml"], "none.yml cannot be used"),
@@ -148,6 +155,8 @@ def test_what_cannot_be_used_is_refused_in_a_sentence_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("list.yml").write_text("- 1\n")
+    Path("nothing.yml").write_text("# later\n")
+    Path("half.yml").write_text("participants: [{name: s, type: server}, {name: a}]\n")
     Path("empty.yml").write_text("api_version: 3\nname: x\nparticipants: []\n")
     whole = (REPOSITORY / "deploy/project.yml").read_text()
     for lacking, rest in (("role", "org: x"), ("org", "role: lead")):
@@ -160,6 +169,17 @@ def test_what_cannot_be_used_is_refused_in_a_sentence_and_leaves_nothing(
     assert words in said.err
     assert said.err.count("\n") == 1
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_place_and_a_python_that_flare_would_cut_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_script(provision.main, ["localhost", "--out", str(tmp_path / "my kits")]) == 2
+    assert f"--out {tmp_path / 'my kits'} has white space" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(sys, "executable", "/srv/my tools/.venv/bin/python3")
+    assert run_script(provision.main, ["localhost", "--out", str(tmp_path / "kits"), "--sites", "a"]) == 0
+    assert "warning: Python is /srv/my tools/.venv/bin/python3" in capsys.readouterr().err
 
 
 def test_kits_that_are_there_are_kept(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

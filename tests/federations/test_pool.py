@@ -196,6 +196,9 @@ def test_every_model_is_scored_at_every_site(data: Path, tmp_path: Path, algorit
     table = pd.read_csv(run.path / "cross_site.csv")
     found = table[table["metric"] == "val_auroc"].pivot(index="model", columns="site", values="value")
     models = {site: run.path / SITES / site / LAST_OWN for site in NAMES}
+    if algorithm == "local":
+        kept = [run.path / SITES, *(run.path / SITES).rglob("*")]  # of server and sites
+        assert {path.stat().st_mode & 0o077 for path in kept} == {0}
     if algorithm == "fedavg":
         models = {"global": run.path / LAST, "best global": run.path / BEST}
     assert set(found.index) == set(models) | set(NAMES)

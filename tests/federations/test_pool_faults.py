@@ -340,7 +340,7 @@ def kill_in_the_middle(run: Begun, stalled: Stalled) -> None:
 
 
 REFUSED: Mapping[str, tuple[tuple[object, ...], str]] = {
-    "no worker": (("--workers", 0), "workers is 0; expected a whole number of at least 1"),
+    "no worker": (("--workers", 0), "workers is 0; expected a whole number from 1 to 256"),
     "a worker too many": (("--workers", 5), "workers is 5; expected at most 4, the number of sites"),
     "processes of sites": (("--num_workers", 1), "--num_workers 1 would start so many processes for each site"),
     "another environment's": (("--startup_kit", "kit"), "--startup_kit"),

@@ -39,9 +39,11 @@ def test_a_batch_larger_than_the_sites_patients_is_refused(small_experiment: Mak
         experiment.privacy.check_data(experiment, {"site-1": 9, "site-2": 3})
 
 
-def test_a_large_delta_is_warned_of_and_a_small_budget_refused(small_experiment: Make) -> None:
+def test_a_large_delta_and_a_small_budget_are_refused(small_experiment: Make) -> None:
     experiment = small_experiment(*NOISE, "--dp_delta", "0.2", "--dp_max_epsilon", "50")
-    assert "1 / 5 patients" in experiment.privacy.check_data(experiment, {"site-1": 5})[0]
+    with pytest.raises(InputError, match="not below 1 / 5 patients of site-1"):
+        experiment.privacy.check_data(experiment, {"site-1": 5, "site-2": 4})
+    experiment.privacy.check_data(experiment, {"site-1": 4})
     experiment = small_experiment(*NOISE, "--dp_max_epsilon", "0.1")
     with pytest.raises(InputError, match="first round at site-1"):
         experiment.privacy.check_data(experiment, {"site-1": 5})

@@ -146,11 +146,12 @@ def test_a_budget_that_the_first_round_exceeds_is_refused_before_the_run(
         experiment.privacy.check_data(experiment, {"site-1": 4})
 
 
-def test_a_delta_of_a_patients_share_is_warned_of(small_experiment: Callable[..., Experiment]) -> None:
+def test_a_delta_of_a_patients_share_is_refused(small_experiment: Callable[..., Experiment]) -> None:
     experiment = small_experiment("--privacy", "gaussian", "--dp_noise_multiplier", "1", "--dp_delta", "0.1")
-    (warning,) = experiment.privacy.check_data(experiment, {"site-1": 60, "site-2": 10})
-    assert "1 / 10 patients of site-2" in warning
-    assert experiment.privacy.check_data(experiment, {"site-1": 9}) == []
+    for patients in ({"site-1": 4, "site-2": 60}, {"site-2": 10}, {"site-2": 10**6}):
+        with pytest.raises(InputError, match=rf"not below 1 / {patients['site-2']} patients of site-2"):
+            experiment.privacy.check_data(experiment, patients)
+    experiment.privacy.check_data(experiment, {"site-1": 9})
 
 
 def test_what_cannot_be_accounted_is_refused_before_the_run(small_experiment: Callable[..., Experiment]) -> None:
@@ -158,14 +159,27 @@ def test_what_cannot_be_accounted_is_refused_before_the_run(small_experiment: Ca
         experiment = small_experiment("--privacy", "gaussian", "--num_rounds", "600", *options)
         with pytest.raises(InputError, match=r"No noise multiplier|cannot tell epsilon"):
             experiment.privacy.check_data(experiment, {"site-1": 60})
-    for given in ({"dp_noise_multiplier": 0.01}, {"dp_target_epsilon": 1000.0}):
-        with pytest.raises(InputError, match="or take rdp"):
-            Gaussian(dp_accountant="prv", **given)  # type: ignore[arg-type]
 
 
-def test_a_target_is_a_budget_too() -> None:
+def test_a_noise_that_follows_from_a_target_is_accepted_at_the_site(
+    small_experiment: Callable[..., Experiment],
+) -> None:
+    arguments = ("--privacy", "gaussian", "--dp_target_epsilon", "90", "--dp_accountant", "prv", "--num_rounds", "1")
+    experiment = small_experiment(*arguments)
+    experiment.privacy.check_data(experiment, {"site-1": 60})
+    stated = experiment.privacy.resolved(experiment)
+    assert 0.1 < stated.dp_noise_multiplier < 0.102  # hardly any
+    stated.check_data(experiment, {"site-1": 60})
+    assert stated.spend(Ledger("run", {}), stated.dp_noise_multiplier, 1.0, 1).total <= 90
+
+
+def test_a_target_is_a_budget_too_and_no_maximum_below_it_makes_sense() -> None:
     assert Gaussian(dp_target_epsilon=8.0).budget == 8.0
-    assert Gaussian(dp_target_epsilon=8.0, dp_max_epsilon=3.0).budget == 3.0
+    assert Gaussian(dp_target_epsilon=8.0, dp_max_epsilon=9.0).budget == 8.0
+    with pytest.raises(InputError, match=r"--dp_target_epsilon 8 .* --dp_max_epsilon 1 stops"):
+        Gaussian(dp_target_epsilon=8.0, dp_max_epsilon=1.0)
+    with pytest.raises(InputError, match=r"--dp_target_epsilon 701 .* at most 700, or take rdp"):
+        Gaussian(dp_target_epsilon=701.0, dp_accountant="prv")
     assert Gaussian(dp_noise_multiplier=8.0).budget is None
 
 

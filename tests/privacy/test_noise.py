@@ -25,6 +25,12 @@ def test_an_items_seed_follows_from_all_that_it_is_of() -> None:
     assert all(0 <= item_seed(None, "a") < 2**32 for _ in range(20))
 
 
+def test_a_generator_of_noise_is_seeded_with_256_bits_of_the_operating_system() -> None:
+    pools = [generator("site-1", 1, None).bit_generator.seed_seq.pool for _ in range(3)]  # type: ignore[attr-defined]
+    assert {pool.dtype.itemsize * 8 * pool.size for pool in pools} == {256}
+    assert len({word for pool in pools for word in pool.tolist()}) == 24  # each word has another value in each
+
+
 def test_what_is_drawn_for_one_purpose_says_nothing_of_another() -> None:
     noise, samples = (generator("site-1", 1, 7, purpose).normal(size=3) for purpose in ("noise", "samples"))
     assert not np.array_equal(noise, samples)

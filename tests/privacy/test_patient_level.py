@@ -14,7 +14,7 @@ from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.experiment import Experiment
 from fedmed.privacy.accounting import epsilon_of
 from fedmed.privacy.ledger import read_ledger, site_ledger
-from fedmed.privacy.patient_level import PatientLevelTraining
+from fedmed.privacy.patient_level import PatientLevelTraining, _optimizer_with_noise_of
 from fedmed.site.local_training import LocalSite
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
@@ -122,6 +122,22 @@ def test_the_noise_of_a_step_has_the_stated_deviation(make: Make) -> None:
     after = train(site)
     moved = torch.cat([(before[n] - after[n]).flatten() for n in before])
     assert float(moved.std()) == pytest.approx(3 / 4, rel=0.02)  # multiplier times the norm of 1 over the lot of 4
+
+
+def test_noise_is_added_in_double_precision() -> None:
+    """In single precision a gradient beside the noise shows in the last bits of their sum."""
+    values = torch.nn.Parameter(torch.zeros(1000))
+    drawn = np.random.default_rng(0).normal(size=1000)
+    kind = _optimizer_with_noise_of(lambda shape: drawn.reshape(shape))
+    optimizer = kind(torch.optim.SGD([values], lr=1.0), noise_multiplier=1.0, max_grad_norm=1.0, expected_batch_size=1)
+    summed = torch.linspace(-1.0, 1.0, 1000)
+    values.summed_grad = summed.clone()  # type: ignore[attr-defined]
+    optimizer.add_noise()
+    assert values.grad is not None
+    assert values.grad.dtype == torch.float32
+    exact = summed.numpy().astype(np.float64) + drawn
+    assert np.array_equal(values.grad.numpy(), exact.astype(np.float32))
+    assert (values.grad.numpy() != summed.numpy() + drawn.astype(np.float32)).any()
 
 
 @pytest.mark.parametrize("secure", [False, True])

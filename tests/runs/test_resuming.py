@@ -8,14 +8,14 @@ import pytest
 
 import job
 from fedmed.command_line import read_command, read_experiment
-from fedmed.core import locks
+from fedmed.core import locks, machine
 from fedmed.core.cli import run_script
 from fedmed.core.errors import InputError
 from fedmed.core.options import option_names
 from fedmed.environments.sim import Sim
 from fedmed.experiment import Experiment
 from fedmed.runs.preflight import checked, splits_of
-from fedmed.runs.resuming import MAY_CHANGE, resumed
+from fedmed.runs.resuming import BEGAN_WITH, MAY_CHANGE, deciding, resumed
 from fedmed.runs.run_folder import RunFolder
 from fedmed.runs.single_run import check_and_run
 
@@ -113,6 +113,61 @@ def test_a_run_of_an_earlier_version_goes_on_without_an_option_that_is_gone(begu
     document["performance"]["sites_at_once"] = 1
     folder.write_json("experiment", document)
     assert read(folder).to_json() == RunFolder(begun().path).experiment().to_json()
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("training", "seed", 5),
+        ("training", "num_rounds", 9),
+        ("task", "roi_size", [32, 32, 32]),
+        ("privacy", "name", "svt"),
+    ],
+)
+def test_a_file_that_was_edited_since_the_run_began_is_refused_by_what_was_changed(
+    begun: Make, part: str, name: str, value: object
+) -> None:
+    folder = begun()
+    folder.write_json("environment", {**machine.describe(), BEGAN_WITH: deciding(folder.experiment())})
+    assert read(folder).training == folder.experiment().training
+    document = folder.read_json("experiment")
+    document[part][name] = value
+    document["performance"]["cpu_threads"] = 1  # which may change
+    if name == "name":
+        document[part] = {"name": value}
+    folder.write_json("experiment", document)
+    with pytest.raises(
+        InputError, match=rf"experiment\.json says {name} .* for {part}, and the run began with .*restore"
+    ):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "words"),
+    [
+        ("training", "seed", "five", 'seed is "five" in the file; expected a whole number'),
+        ("training", "num_rounds", 0, "--num_rounds is 0; expected a whole number from 1 to 1000000"),
+        ("training", "precision", "fp8", 'precision is "fp8" in the file; expected one of "auto", "fp32", "bf16"'),
+        (
+            "task",
+            "roi_size",
+            [32, 32],
+            r"roi_size is \[32, 32\] in the file; expected a list of 3 whole numbers, or null",
+        ),
+        ("performance", "cache_gb", True, "cache_gb is true in the file; expected a number"),
+        ("training", "lr", 1, "lr is no option of training; remove it"),
+    ],
+)
+def test_an_error_of_the_experiment_file_names_file_and_field_in_the_users_terms(
+    begun: Make, part: str, name: str, value: object, words: str
+) -> None:
+    folder = begun()
+    document = folder.read_json("experiment")
+    document[part][name] = value
+    folder.write_json("experiment", document)
+    with pytest.raises(InputError, match=rf"^{folder.path}/experiment\.json: {words}") as caught:
+        read(folder)
+    assert "class" not in str(caught.value)
 
 
 def test_no_part_that_may_change_decides_what_is_trained(begun: Make) -> None:

@@ -27,8 +27,9 @@ Make = Callable[..., RunMonitor]
 def monitor(small_experiment: Callable[..., Experiment], tmp_path: Path) -> Make:
     """Makes the monitor of a new run."""
 
-    def make(*arguments: str) -> RunMonitor:
-        return RunMonitor(RunFolder.create(tmp_path, "run"), small_experiment("--num_rounds", str(ROUNDS), *arguments))
+    def make(*arguments: str, **how: Any) -> RunMonitor:
+        experiment = small_experiment("--num_rounds", str(ROUNDS), *arguments)
+        return RunMonitor(RunFolder.create(tmp_path, "run"), experiment, **how)
 
     return make
 
@@ -139,7 +140,7 @@ def test_a_terminal_has_a_bar_under_the_rounds_that_are_done(monitor: Make) -> N
     followed = monitor()
     with terminal() as shown:
         followed.progress({})
-        assert shown() == ""  # nothing is known yet
+        assert screen(shown()) == ["the sites start, 0 s"]
         followed.progress({"site-1": Steps(1, 4)})
         followed.progress({"site-1": Steps(4, 4), "site-2": Steps(2, 4)})
         assert screen(shown()) == ["round   1/200 [#######...] 1 of 2 sites answered, step 6/8"]
@@ -154,14 +155,37 @@ def test_a_terminal_has_a_bar_under_the_rounds_that_are_done(monitor: Make) -> N
         assert screen(shown()) == [""]  # the bar of a run that has ended is gone
 
 
-def test_there_is_no_bar_where_the_output_goes_to_a_file(monitor: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    monitor().progress({"site-1": Steps(1, 4)})
-    assert capsys.readouterr().out == ""
-
-
-def test_there_is_no_bar_while_the_last_model_is_scored(monitor: Make) -> None:
-    followed = monitor("--num_rounds", "1")
-    followed.record(record(0))
-    with terminal() as shown:
+def test_where_the_output_goes_to_a_file_there_is_no_bar_but_a_line_for_the_start_and_the_end(
+    monitor: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    followed = monitor()
+    for steps in ({}, {}, {"site-1": Steps(1, 4)}):
+        followed.progress(steps)
+    assert capsys.readouterr().out == "the sites start\n"
+    for each in (record(0), record(1, final=True)):
         followed.progress({"site-1": Steps(1, 4)})
-        assert shown() == ""
+        followed.record(each)
+    capsys.readouterr()
+    for _ in range(2):
+        followed.progress({})
+    assert capsys.readouterr().out == "the run ends\n"
+
+
+def test_where_no_site_reports_steps_a_terminal_shows_what_goes_on_and_for_how_long(monitor: Make) -> None:
+    now = [10.0]
+    followed = monitor("--num_rounds", "2", clock=lambda: now[0])
+    with terminal() as shown:
+        now[0] += 12
+        followed.progress({})
+        assert screen(shown()) == ["the sites start, 12 s"]
+        followed.record(record(0))
+        now[0] += 3
+        followed.progress({"site-1": Steps(4, 4)})  # of the round before
+        assert screen(shown())[-1] == "round 2 of 2, 3 s"
+        followed.record(record(1))
+        followed.progress({"site-1": Steps(1, 4)})
+        assert screen(shown())[-1] == "the final model is scored, 0 s"
+        followed.record({**record(2), "final": True})
+        now[0] += 7
+        followed.progress({})
+        assert screen(shown())[-1] == "the run ends, 7 s"

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from fedmed.core.errors import InputError, RunFailed
-from fedmed.core.names import LOG, RECORDS, SERVER, SITES, STATE, SUMMARY
+from fedmed.core.names import LOG, RECORDS, SUMMARY
 from fedmed.experiment import Experiment
 from fedmed.runs.history import rows
 from fedmed.runs.run_folder import RunFolder
 from fedmed.runs.single_run import check_and_run
+from tests.runs.kept_files import keep
 
 Scripted = Callable[..., Experiment]
 
@@ -43,7 +44,9 @@ def test_a_finished_run_leaves_a_complete_folder(
     summary = (run.path / SUMMARY).read_text()
     assert "best, after round 1" in summary
     assert "last, after round 2" in summary
-    assert summary.rstrip() in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    for line in filter(None, summary.splitlines()):
+        assert shown.count(f"\n{line}\n") == 1  # the settings when the run began, the rest at its end
 
 
 @pytest.mark.parametrize(
@@ -73,14 +76,24 @@ def test_a_run_that_fails_keeps_what_there_is_and_says_why_and_how_to_go_on(
     assert f"--resume {run.path}" in capsys.readouterr().out
 
 
+def test_a_run_without_a_completed_round_is_not_said_to_have_one(
+    scripted: Scripted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for parts, advice in (
+        ([RunFailed("cut off")], "To begin anew in it, as no round counts: python job.py --resume "),
+        ([record(0, 0.1, failed=True), RunFailed("cut off")], "To begin anew in it, as no round counts: "),
+        ([record(0, 0.1), RunFailed("cut off")], "To go on after its last completed round: python job.py --resume "),
+    ):
+        with pytest.raises(RunFailed):
+            check_and_run(scripted(parts, *USUAL, "--artifacts", str(tmp_path)))
+        assert advice in capsys.readouterr().out
+
+
 def test_what_a_run_kept_to_go_on_with_stays_until_it_is_finished(scripted: Scripted, tmp_path: Path) -> None:
     with pytest.raises(RunFailed):
         check_and_run(scripted([WHOLE[0], RunFailed("cut off")], *USUAL, "--artifacts", str(tmp_path)))
     run = RunFolder.open(tmp_path / "run-001")
-    kept = [run.path / SITES / SERVER / "checkpoint.json", run.path / SITES / "site-1" / STATE / "after-1.pt"]
-    for path in kept:
-        path.parent.mkdir(parents=True)
-        path.touch()
+    kept = keep(run, scripted([])).values()
     again = [{**WHOLE[0], "earlier": True}, *WHOLE[1:]]
     check_and_run(scripted(again, *USUAL, "--artifacts", str(tmp_path)), run)
     assert not any(path.exists() for path in kept)

@@ -133,6 +133,15 @@ def test_a_model_is_what_it_was_when_the_server_has_replaced_its_own(server: Ser
     assert server.last.read_text().startswith("a later model")
 
 
+def test_all_that_a_server_keeps_is_for_its_user_alone(server: Server) -> None:
+    for score in (None, 0.5):
+        server.round(best=score)
+    folder = server.checkpoints.folder
+    assert server.kept == ["after-2.pt", "best-1.pt"]
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o700, 0o700]
+
+
 def test_no_model_is_copied_where_a_second_name_does(server: Server) -> None:
     server.round()
     assert server.load().last.samefile(server.last)

@@ -1,5 +1,6 @@
 """A site's answers: nothing of a round is in them that the experiment's mechanism does not let out."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ import torch
 
 from fedmed.algorithms.base import SiteSide
 from fedmed.algorithms.fedavg import FedAvg
+from fedmed.core.errors import InputError
 from fedmed.core.messages import Answer, Question
-from fedmed.core.names import STATE_VARIABLE
+from fedmed.core.names import POLICY_VARIABLE, SITE_LEDGER_VARIABLE, STATE_VARIABLE
 from fedmed.core.site_scores import CASES
 from fedmed.core.weights import l2_norm
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE
 from fedmed.experiment import Experiment
+from fedmed.privacy.accounting import epsilon_of
 from fedmed.privacy.ledger import Ledger, read_ledger, site_ledger
+from fedmed.privacy.site_wide_ledger import SiteWideLedger, begin_site_wide_ledger
 from fedmed.site.local_training import LocalSite
 from fedmed.site.site import Site
 from fedmed.site.site_events import SiteEvents
@@ -56,7 +60,7 @@ def make_site(toy_experiment: Callable[..., Experiment]) -> Make:
     """Makes a site of the toy task; another one of the same run is its next process."""
 
     def make(*arguments: str, site: str = "site-1", run: str = "job") -> Site:
-        local = LocalSite(toy_experiment("--batch_size", "4", *arguments), site, run)
+        local = LocalSite(toy_experiment("--batch_size", "4", "--num_rounds", "9", *arguments), site, run)
         made = Site(local, SiteEvents(site, run, Scalars()), reports.append)
         return made
 
@@ -136,7 +140,7 @@ def test_a_site_that_does_not_train_only_scores(make_site: Make, kept: Path) -> 
     assert answer.metrics["val_cases"] == 6
     assert not any(name.startswith("train") for name in answer.metrics)
     assert site.local.own is None
-    assert not site_ledger("site-1", "job").exists()
+    assert ledger().entries == []
     assert all(np.array_equal(start(site)[name], values) for name, values in site.local.weights().items())
 
 
@@ -148,13 +152,59 @@ def test_scores_are_due_every_few_rounds_and_at_the_end(rounds: int, due: bool, 
     assert ("val_auroc" in answer.metrics) is due
     assert answer.metrics["val_cases"] == (6 if due else 0)
     assert "train_loss" in answer.metrics
-    assert "val_auroc" in score(site, rounds).metrics
+    assert "val_auroc" in score(site, rounds + 1).metrics
 
 
-def test_a_site_scores_its_share(make_site: Make) -> None:
-    site = make_site()
-    assert train(site, training=(), shares={"site-1": (1, 4), "site-2": (0, 4)}).metrics["val_cases"] == 2
-    assert score(site, 1, shares={"site-2": (0, 2)}).metrics["val_cases"] == 6
+@pytest.mark.parametrize(
+    ("shares", "scored"),
+    [
+        ({}, 6),
+        ({"site-1": (0, 1)}, 6),
+        ({"site-1": (0, 2), "site-2": (1, 2)}, 3),
+        ({"site-2": (0, 1)}, 6),  # where this site's images are not known
+        ({"site-1": (0, 6)}, None),  # one case alone
+        ({"site-1": (4, 10**9)}, None),
+        ({"site-1": (1, 2), "site-2": (0, 2)}, None),  # the parts of others
+        ({"site-1": (0, 3), "site-2": (1, 3), "site-3": (2, 3)}, None),  # of a site that is not in the run
+        ({"site-1": (0, 2), "site-2": (0, 2)}, None),
+        ({"site-1": (-1, 2), "site-2": (1, 2)}, None),
+        ({"site-1": None}, None),
+        ([("site-1", (0, 1))], None),
+    ],
+)
+@pytest.mark.parametrize("ask", [train, lambda site, **how: score(site, 1, **how)], ids=["train", "score"])
+def test_a_site_scores_its_own_part_among_sites_of_the_run_and_no_other(
+    ask: Callable[..., Answer], shares: Any, scored: int | None, make_site: Make
+) -> None:
+    answer = ask(make_site(), shares=shares)
+    if scored is None:
+        assert answer == NOTHING
+        assert "parts" in make_site.reports[0]  # type: ignore[attr-defined]
+    else:
+        assert answer.metrics["val_cases"] == scored
+
+
+def test_a_site_scores_once_a_round_whatever_part_it_is_asked_for(make_site: Make) -> None:
+    site, halves = make_site(), {"site-1": (0, 2), "site-2": (1, 2)}
+    assert train(site, training=(), shares=halves).metrics["val_cases"] == 3
+    for ask in (train, lambda site, **how: score(site, 0, **how)):
+        for shares in ({}, halves, {"site-1": (0, 1)}):
+            assert ask(site, shares=shares).metrics["val_cases"] == 0
+    assert score(site, 1).metrics["val_cases"] == 6
+
+
+@pytest.mark.parametrize("rounds", [-1, 9, 10**6, True, 1.0, "1", None])
+@pytest.mark.parametrize("privacy", [(), ("--privacy", "gaussian", *NOISE)], ids=["none", "gaussian"])
+def test_a_round_that_the_experiment_does_not_have_is_not_trained(
+    privacy: tuple[str, ...], rounds: Any, make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site(*privacy)
+    monkeypatch.setattr(site.local, "train", None)
+    assert train(site, rounds) == NOTHING
+    assert "The experiment has 9 rounds" in make_site.reports[0]  # type: ignore[attr-defined]
+    assert not site_ledger("site-1", "job").exists()
+    if rounds == 9:
+        assert score(site, rounds).metrics[CASES] == (0 if privacy else 6)  # of the last model
 
 
 def test_the_last_scoring_removes_what_further_rounds_would_need(make_site: Make, kept: Path) -> None:
@@ -271,7 +321,7 @@ def test_arrays_beside_the_update_are_covered_by_nothing_so_that_nothing_leaves(
     (report,) = make_site.reports  # type: ignore[attr-defined]
     assert report.startswith("The update of round 1 is withheld: ")
     assert "beside the update" in report
-    assert not site_ledger("site-1", "job").exists()
+    assert ledger().entries == []
 
 
 @pytest.mark.parametrize("privacy", ON_UPDATES)
@@ -282,7 +332,7 @@ def test_an_update_that_is_no_number_is_withheld_whole(
     monkeypatch.setattr(site.local, "update", lambda received: {n: v.numpy() * np.nan for n, v in received.items()})
     assert train(site) == NOTHING
     assert "NaN" in make_site.reports[0]  # type: ignore[attr-defined]
-    assert not site_ledger("site-1", "job").exists()
+    assert ledger().entries == []
 
 
 def test_once_the_budget_is_spent_nothing_leaves(make_site: Make) -> None:
@@ -294,6 +344,66 @@ def test_once_the_budget_is_spent_nothing_leaves(make_site: Make) -> None:
     assert [entry.round for entry in ledger().entries] == [1]  # what did not leave is not booked
 
 
+@pytest.mark.parametrize("privacy", FORMAL)
+def test_no_number_of_rounds_at_the_server_spends_more_than_the_sites_policy_allows(
+    privacy: str, make_site: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that plans one round at its sites, whose server asks for more and more of them."""
+    arguments = ("--privacy", privacy, *FORMAL[privacy], "--num_rounds", "1")
+    one = train(make_site(*arguments, run="one")).entry["epsilon_total"]
+    policy = {"guarantee": "formal", "max_epsilon": one * 1.4, "max_delta": 1e-2}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    monkeypatch.setenv(POLICY_VARIABLE, str(tmp_path / "policy.json"))
+    site = make_site(*arguments)
+    answers = [train(site) for _ in range(3)] + [train(site, rounds) for rounds in range(1, 4)]
+    sent = [answer for answer in answers if answer.update]
+    assert len(sent) == 1
+    assert all(answer == NOTHING for answer in answers[1:])
+    assert ledger().total <= one * 1.4
+    assert any("the budget is" in line for line in make_site.reports)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("privacy", FORMAL)
+def test_a_round_without_room_in_the_budget_is_not_trained(
+    privacy: str, make_site: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = train(make_site("--privacy", privacy, *FORMAL[privacy], run="one")).entry["epsilon_total"]
+    site = make_site("--privacy", privacy, *FORMAL[privacy], "--dp_max_epsilon", str(one * 1.001))
+    assert train(site).update
+    monkeypatch.setattr(site.local, "train", None)
+    assert train(site, 1) == NOTHING
+
+
+@pytest.mark.parametrize("privacy", [*ON_UPDATES, "dpsgd"])
+def test_a_site_that_has_lost_its_ledger_lets_nothing_leave(privacy: str, make_site: Make) -> None:
+    arguments = ("--privacy", privacy, *{**ON_UPDATES, **FORMAL}[privacy])
+    site = make_site(*arguments)
+    for rounds in range(2):
+        assert train(site, rounds).update
+    site_ledger("site-1", "job").unlink()
+    for process in (site, make_site(*arguments)):  # the same one, and the run's next
+        assert train(process, 2) == NOTHING
+    assert all("is missing" in line for line in make_site.reports)  # type: ignore[attr-defined]
+    assert len(make_site.reports) == 2  # type: ignore[attr-defined]
+    assert not site_ledger("site-1", "job").exists()
+
+
+@pytest.mark.parametrize("privacy", [*ON_UPDATES, "dpsgd"])
+def test_a_site_whose_first_turn_comes_late_has_the_ledger_of_the_runs_beginning(privacy: str, make_site: Make) -> None:
+    arguments = ("--privacy", privacy, *{**ON_UPDATES, **FORMAL}[privacy])
+    make_site(*arguments).answer(Question("images", 0, ("site-1",)))
+    assert train(make_site(*arguments), 4).update
+    assert [entry.round for entry in ledger().entries] == [5]
+
+
+@pytest.mark.parametrize("privacy", FORMAL)
+def test_a_delta_that_publishing_a_patient_would_meet_is_refused_at_the_site(privacy: str, make_site: Make) -> None:
+    arguments = ("--privacy", privacy, *NOISE, "--dp_delta")
+    with pytest.raises(InputError, match=r"--dp_delta 0\.125 is not below 1 / 8 patients of site-1"):
+        make_site(*arguments, "0.125")
+    make_site(*arguments, "0.12")
+
+
 def test_an_edited_ledger_lets_nothing_leave(make_site: Make) -> None:
     site = make_site("--privacy", "svt")
     train(site)
@@ -302,6 +412,19 @@ def test_an_edited_ledger_lets_nothing_leave(make_site: Make) -> None:
     site.events._booked = None
     site.events.write_epsilon = lambda rounds: None  # type: ignore[method-assign]
     assert train(site, 1) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "options", [("--algorithm", "local"), ("--privacy", "svt"), ("--privacy", "dpsgd", *FORMAL["dpsgd"])]
+)
+def test_all_that_a_site_keeps_is_for_its_user_alone(options: tuple[str, ...], make_site: Make, kept: Path) -> None:
+    site = make_site(*options)
+    for rounds in range(2):
+        train(site, rounds)
+    found = [kept, *kept.rglob("*")]
+    assert len([path for path in found if path.is_file()]) >= 3
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {0o700}
 
 
 # other processes, and rounds in between
@@ -326,3 +449,65 @@ def test_a_lost_round_is_repeated_with_the_same_bits_however_rarely_the_site_tra
     assert "fresh_optimizer" not in again.metrics
     same_process = train(site, 5)
     assert all(same_process.update[name].tobytes() == values.tobytes() for name, values in once.update.items())
+
+
+# the site's ledger over all jobs
+
+
+@pytest.fixture
+def all_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SiteWideLedger:
+    """This site's ledger over all jobs, and a policy that allows a patient two rounds of gaussian noise and a bit."""
+    path = tmp_path / "policy.json"
+    budget = epsilon_of([(1 / 2, 1.0, 2)], 1e-3) * 1.001
+    path.write_text(json.dumps({"max_epsilon": budget, "max_delta": 1e-3}))
+    monkeypatch.setenv(POLICY_VARIABLE, str(path))
+    monkeypatch.setenv(SITE_LEDGER_VARIABLE, str(tmp_path / "all jobs"))
+    return begin_site_wide_ledger(tmp_path / "all jobs")
+
+
+ONE_ROUND = ("--privacy", "gaussian", *NOISE, "--dp_max_epsilon", "8")
+
+
+def test_the_policys_budget_covers_all_jobs_and_a_round_beyond_it_is_not_trained(
+    make_site: Make, all_jobs: SiteWideLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = make_site(*ONE_ROUND, run="one"), make_site(*ONE_ROUND, run="two")
+    assert train(one).update
+    assert train(two).update
+    monkeypatch.setattr(LocalSite, "train", None)
+    assert train(one, 1) == NOTHING
+    assert train(make_site(*ONE_ROUND, run="three")) == NOTHING
+    assert "over all jobs since" in make_site.reports[-1]  # type: ignore[attr-defined]
+    assert [rounds.rounds for rounds in SiteWideLedger(all_jobs.folder).jobs.values()] == [1, 1]
+
+
+def test_patients_of_another_site_of_the_machine_have_a_budget_of_their_own(
+    make_site: Make, all_jobs: SiteWideLedger
+) -> None:
+    for run in ("one", "two"):
+        assert train(make_site(*ONE_ROUND, run=run)).update
+    assert train(make_site(*ONE_ROUND, run="three", site="site-2")).update
+    assert train(make_site(*ONE_ROUND, run="three")) == NOTHING
+
+
+def test_a_site_whose_ledger_over_all_jobs_is_lost_neither_starts_nor_goes_on(
+    make_site: Make, all_jobs: SiteWideLedger
+) -> None:
+    site = make_site(*ONE_ROUND)
+    (all_jobs.folder / "spent.jsonl").unlink()
+    assert train(site) == NOTHING
+    assert "is damaged or was edited" in make_site.reports[-1]  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="is damaged or was edited"):
+        make_site(*ONE_ROUND)
+
+
+def test_its_patients_are_those_of_training_and_no_name_of_one_is_in_it(
+    make_site: Make, all_jobs: SiteWideLedger
+) -> None:
+    site = make_site(*ONE_ROUND)
+    train(site)
+    (known,) = SiteWideLedger(all_jobs.folder).datasets.values()
+    listed = site.local._datalist.training
+    assert len(known) == len({site.local.task.patient_of(case) for case in listed})
+    text = (all_jobs.folder / "spent.jsonl").read_text()
+    assert not any(name in text for case in listed for name in (case.name, site.local.task.patient_of(case)))

@@ -309,7 +309,7 @@ def test_its_demonstration_is_made_once_and_left_alone_afterwards(
         folder.mkdir()
         (folder / PHANTOM_MARKER).write_text("{}")
 
-    monkeypatch.setattr("fedmed.tasks.brats18.make_phantom", make)
+    monkeypatch.setattr("fedmed.data.phantoms.phantom.make_phantom", make)
     for _ in range(2):
         Brats18().demo_data(tmp_path / "demo")
     assert calls == [tmp_path / "demo" / "datalist"]
@@ -327,11 +327,20 @@ def test_a_share_of_foreground_crops_that_is_none_is_refused(share: float) -> No
         Brats18(foreground_crops=share)
 
 
-def test_a_crop_larger_than_every_padded_volume_is_refused(tmp_path: Path) -> None:
-    datalist = listed(make_case(tmp_path, noise((40, 36, 32))))
-    assert Brats18(roi_size=(64, 64, 32)).describe_data(datalist)["roi_size"] == (64, 64, 32)
-    with pytest.raises(InputError, match=r"--roi_size 64 64 40 is larger than every volume.*40x36x32.*64x64x32"):
-        Brats18(roi_size=(64, 64, 40)).describe_data(datalist)
+@pytest.mark.parametrize("crop", [(48, 40, 32), (40, 40, 40), (64, 64, 64)])
+def test_a_crop_that_would_be_padding_is_refused(tmp_path: Path, crop: Size) -> None:
+    """The training volumes decide; one of the validation may be larger."""
+    training, validation = (
+        make_case(tmp_path / "t", noise((40, 36, 32))),
+        make_case(tmp_path / "v", noise((64, 64, 64))),
+    )
+    datalist = Datalist(tmp_path, (training,), (validation,), None)
+    assert Brats18(roi_size=(40, 40, 32)).describe_data(datalist)["roi_size"] == (40, 40, 32)
+    expected = (
+        f"--roi_size {' '.join(map(str, crop))} is larger than every training volume .at most 40x36x32 voxels.*40 40 32"
+    )
+    with pytest.raises(InputError, match=expected):
+        Brats18(roi_size=crop).describe_data(datalist)
 
 
 def test_the_description_holds_the_sizes_of_the_data(tmp_path: Path) -> None:

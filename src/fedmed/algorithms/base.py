@@ -1,18 +1,22 @@
 """The contract of an algorithm: its server side, its site side, and which entries of the model stay at a site."""
 
+from __future__ import annotations
+
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import torch
-from torch import nn
 
 from fedmed.algorithms.averaging import weighted_mean
 from fedmed.core.errors import InputError
 from fedmed.core.plugin import ExperimentView, Plugin
 from fedmed.core.weights import Update, Weights
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Extras = Mapping[str, np.ndarray]
 """Arrays that an algorithm sends beside weights and updates, by name."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from fedmed.core.control_characters import harmless
 from fedmed.core.errors import InputError, RunFailed, in_words
 
 
@@ -75,10 +76,13 @@ def _ended(how: str, why: str, code: int) -> int:
 
 
 def echo(text: str, stream: TextIO | None = None) -> None:
-    """Print at once. A reader that has gone (``job.py | head``) does not end the work: the rest goes nowhere."""
+    """Print at once, without characters that would act on the terminal.
+
+    A reader that has gone (``job.py | head``) does not end the work: the rest goes nowhere.
+    """
     shown = stream or sys.stdout
     try:
-        print(text, file=shown, flush=True)
+        print(harmless(text), file=shown, flush=True)
     except BrokenPipeError:
         _discard(shown)
 

@@ -1,10 +1,13 @@
 """The entries of a network's state dict by their kind: trainable, running statistics, counters."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Entries:
     counters: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: nn.Module) -> "Entries":
+    def of(cls, model: nn.Module) -> Entries:
         """The entries of a network that its state dict holds."""
         state = model.state_dict()
         trainable = {name for name, _ in model.named_parameters(remove_duplicate=False)} & set(state)  # tied ones too
@@ -35,7 +38,7 @@ class Entries:
     def names(self) -> tuple[str, ...]:
         return self.trainable + self.statistics + self.counters
 
-    def shared(self, private: Callable[[str], bool]) -> "Entries":
+    def shared(self, private: Callable[[str], bool]) -> Entries:
         """The entries that leave a site: those that are not private."""
         parts = (self.trainable, self.statistics, self.counters)
         return Entries(*(tuple(name for name in part if not private(name)) for part in parts))
@@ -45,7 +48,7 @@ class Entries:
         return {kind: list(names) for kind, names in asdict(self).items()}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Sequence[str]]) -> "Entries":
+    def from_plain(cls, plain: Mapping[str, Sequence[str]]) -> Entries:
         """The entries that :meth:`plain` described."""
         return cls(*(tuple(plain[kind]) for kind in ("trainable", "statistics", "counters")))
 

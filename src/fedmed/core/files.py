@@ -1,4 +1,4 @@
-"""Writing a file or a folder whole or not at all."""
+"""Writing a file or a folder whole or not at all, and no more open to others than its place is."""
 
 import contextlib
 import os
@@ -7,8 +7,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
+def private_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for its owner alone; one that is there is closed to others.
+
+    Raises:
+        OSError: it cannot be made or closed; the message names it.
+    """
+    for folder in (*reversed(path.parents), path):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)  # another process may have made it meanwhile
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o700)
+
+
 def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Write ``content`` so that a reader sees the old file or the new one, never a part; a failure leaves no trace.
+
+    In a folder that is its owner's alone the file is too.
 
     Raises:
         OSError: it cannot be written; the message names ``path``.
@@ -37,7 +52,7 @@ def _part(path: Path, content: bytes | memoryview, stack: contextlib.ExitStack) 
         file.write(content)
         file.flush()
         os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
-        part.chmod(0o666 & ~_umask())  # temporary files are their owner's alone
+        part.chmod(0o600 | (0o066 & ~_umask() & path.parent.stat().st_mode))  # temporary files are their owner's alone
     return part
 
 

@@ -49,6 +49,21 @@ def taken(lock: Path, mode: int = 0o644) -> int | None:
     return descriptor
 
 
+@contextlib.contextmanager
+def waiting(lock: Path) -> Iterator[None]:
+    """Hold a file's lock for a short while, and wait until another process has let go of it.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _holders(lock: Path) -> list[int]:
     """The processes that have the file open, but this one."""
     found = []

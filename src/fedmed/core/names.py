@@ -9,6 +9,9 @@ DATASET_VARIABLE, DATALIST_VARIABLE, CACHE_VARIABLE = "DATASET_ROOT", "DATALIST_
 POLICY_VARIABLE = "PRIVACY_POLICY"
 """The file of the site's privacy policy."""
 
+SITE_LEDGER_VARIABLE = "SITE_LEDGER"
+"""The folder of the site's ledger over all jobs."""
+
 STATE_VARIABLE = "FEDMED_STATE"
 """The folder where a site keeps what must outlive its process; a folder a site."""
 

@@ -2,7 +2,7 @@
 
 import argparse
 import dataclasses
-import math
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -13,6 +13,12 @@ from fedmed.core.cli import absolute_path
 from fedmed.core.errors import InputError
 
 T = TypeVar("T")
+
+LARGEST = 1e12
+"""The most of a number that has no bound of its own: any larger one is a slip of the keyboard."""
+
+MOST_SHOWN = 80
+"""Characters of a value that an error shows."""
 
 
 def option(default: Any, help: str, **metadata: Any) -> Any:
@@ -45,15 +51,15 @@ def from_plain(cls: type[T], values: Mapping[str, Any]) -> T:
     """Rebuild an instance from :func:`to_plain`'s answer.
 
     Raises:
-        InputError: a name is no option of ``cls``.
+        InputError: a name is no option of ``cls``, or a value is of another type or out of range.
     """
     unknown = sorted(set(values) - option_names(cls))
     if unknown:
-        raise InputError(f"{', '.join(unknown)} is no option of {cls.__name__}; remove it from the file.")
+        raise InputError(f"{', '.join(unknown)} is no option of {cls.__name__.lower()}; remove it from the file.")
     kinds = typing.get_type_hints(cls)
     for name, value in values.items():
         if not _fits(value, kinds[name]):
-            raise InputError(f"{name} is {value!r} in the file; expected {_required(kinds[name])}.")
+            raise InputError(f"{name} is {_as_json(value)} in the file; expected {_in_words(kinds[name])}.")
     return cls(**{name: _revived(value, kinds[name]) for name, value in values.items()})
 
 
@@ -63,13 +69,13 @@ def expect(ok: bool, name: str, value: Any, expected: str) -> None:
         raise InputError(f"--{name} is {_shown(value)}; expected {expected}.")
 
 
-def expect_positive(name: str, value: float) -> None:
-    expect(0 < value < math.inf, name, value, "a finite number above 0")
+def expect_positive(name: str, value: float, most: float = LARGEST) -> None:
+    expect(0 < value <= most, name, value, f"a number above 0 and at most {most:g}")
 
 
-def expect_at_least(name: str, value: float, least: float) -> None:
-    kind = "whole" if isinstance(value, int) else "finite"
-    expect(least <= value < math.inf, name, value, f"a {kind} number of at least {least}")
+def expect_between(name: str, value: float, least: float, most: float) -> None:
+    kind = "whole number" if isinstance(value, int) else "number"
+    expect(least <= value <= most, name, value, f"a {kind} from {least} to {most}")
 
 
 def expect_share(name: str, value: float) -> None:
@@ -125,5 +131,26 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, {int: (int,), float: (int, float), str: (str,), Path: (str,)}[kind])
 
 
+def _in_words(kind: Any) -> str:
+    """The JSON values of a field's type, for a sentence."""
+    required = _required(kind)
+    origin, inner = typing.get_origin(required), typing.get_args(required)
+    if origin is typing.Literal:
+        words = f"one of {', '.join(map(_as_json, inner))}"
+    elif origin is tuple:
+        words = f"a list of {len(inner)} whole numbers"
+    else:
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "text"}[required]
+    return words if kind is required else f"{words}, or null"
+
+
+def _as_json(value: Any) -> str:
+    return _cut(json.dumps(value, ensure_ascii=False))
+
+
 def _shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return _cut(" ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."

@@ -9,10 +9,19 @@ from typing import Literal
 
 from fedmed.core.errors import InputError
 from fedmed.core.names import CACHE_VARIABLE, DATALIST_VARIABLE, DATASET_VARIABLE, SERVER
-from fedmed.core.options import expect, expect_at_least, expect_positive, expect_share, option
+from fedmed.core.options import LARGEST, expect, expect_between, expect_positive, expect_share, option
 from fedmed.core.timing import TIMING
 
 CENTRAL_SITE = "site-All"
+
+A_YEAR = 366 * 24 * 3600
+"""Seconds; nobody waits longer for an answer."""
+
+MOST_THREADS = 1024
+"""More than the cores of any one machine today."""
+
+COUNTS = {"n_clients": 10_000, "num_rounds": 1_000_000, "aggregation_epochs": 10_000, "batch_size": 10_000}
+"""The most of what is counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +52,19 @@ class Training:
     )
 
     def __post_init__(self) -> None:
-        for name in ("n_clients", "num_rounds", "aggregation_epochs", "batch_size", "validate_every"):
-            expect_at_least(name, getattr(self, name), 1)
+        for name, most in COUNTS.items():
+            expect_between(name, getattr(self, name), 1, most)
+        rounds = self.num_rounds
+        expect(1 <= self.validate_every <= rounds, "validate_every", self.validate_every,
+               f"1 to {rounds}, the number of rounds")  # fmt: skip
         if self.sites_per_round is not None:
             sites = self.n_clients
             fits = 1 <= self.sites_per_round <= sites
             expect(fits, "sites_per_round", self.sites_per_round, f"1 to {sites}, the number of sites")
-        expect(self.n_clients <= 10_000, "n_clients", self.n_clients, "at most 10000")
         if self.site_names is not None:
             self._check_site_names(self.site_names)
-        expect_positive("learning_rate", self.learning_rate)
-        expect_at_least("weight_decay", self.weight_decay, 0)
+        expect_positive("learning_rate", self.learning_rate, 100)
+        expect_between("weight_decay", self.weight_decay, 0, 100)
         expect(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2^32 - 1")
 
     def _check_site_names(self, given: str) -> None:
@@ -97,11 +108,11 @@ class Performance:
     )
 
     def __post_init__(self) -> None:
-        expect_at_least("cache_gb", self.cache_gb, 0)
+        expect_between("cache_gb", self.cache_gb, 0, 1_000_000)
         expect_share("cache_dataset", self.cache_dataset)
-        threads = self.cpu_threads
-        expect(threads is None or threads > 0, "cpu_threads", threads, "at least 1")
-        expect_at_least("num_workers", self.num_workers, 0)
+        if self.cpu_threads is not None:
+            expect_between("cpu_threads", self.cpu_threads, 1, MOST_THREADS)
+        expect_between("num_workers", self.num_workers, 0, 64)
         expect(0 <= self.poll_s <= 10, "poll_s", self.poll_s, "a number of seconds from 0 to 10")
 
 
@@ -159,16 +170,16 @@ class Faults:
     )
 
     def __post_init__(self) -> None:
-        for name in ("min_clients", "round_timeout"):
+        for name, most in (("min_clients", COUNTS["n_clients"]), ("round_timeout", A_YEAR)):
             if getattr(self, name) is not None:
-                expect_at_least(name, getattr(self, name), 1)
+                expect_between(name, getattr(self, name), 1, most)
         expect(
             1 <= self.site_silence < 86_400, "site_silence", self.site_silence, "a number of seconds from 1 to 86400"
         )
         ratio = self.max_update_ratio
-        expect(ratio == 0 or 1 < ratio < float("inf"), "max_update_ratio", ratio, "0, or a finite number above 1")
+        expect(ratio == 0 or 1 < ratio <= LARGEST, "max_update_ratio", ratio, f"0, or above 1 to {LARGEST:g}")
         ratio = self.max_weight_ratio
-        expect(ratio == 0 or 1 <= ratio < float("inf"), "max_weight_ratio", ratio, "0, or a finite number from 1")
+        expect(ratio == 0 or 1 <= ratio <= LARGEST, "max_weight_ratio", ratio, f"0, or from 1 to {LARGEST:g}")
 
     def check_sites(self, sites: int, sites_per_round: int | None = None) -> None:
         """Refuse to wait for more sites than there are, or than train in a round.

@@ -1,18 +1,22 @@
 """Weights of a network: their type, their norm, and their files, which open without executing anything."""
 
+from __future__ import annotations
+
 import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
 
-Weights = Mapping[str, torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+
+Weights = Mapping[str, "torch.Tensor"]
 """A model's state dict: trainable entries and buffers by name."""
 
 Update = Mapping[str, np.ndarray]
@@ -36,6 +40,8 @@ def write_tensors(path: Path, content: Mapping[str, Any]) -> None:
         OSError: it cannot be written, in the operating system's words; the old file is untouched.
         TypeError: it holds something else, such as a NumPy array, which would not be read again.
     """
+    import torch
+
     written = io.BytesIO()
     torch.save(dict(content), written)
     written.seek(0)
@@ -56,6 +62,8 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         InputError: the file is no checkpoint of weights.
     """
+    import torch
+
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         weights = {name: torch.as_tensor(values) for name, values in content.get("model", content).items()}
@@ -65,3 +73,13 @@ def load_weights(path: Path) -> dict[str, torch.Tensor]:
     if not weights:
         raise InputError(f"{path} holds no weights at all; expected a .pt of a run.")
     return weights
+
+
+def difference(expected: Weights, found: Weights) -> str:
+    """The first difference of a file's weights from a network's in words; empty when they are of one network."""
+    for name in sorted(set(expected) ^ set(found)):
+        return f"{name} is only in the {'network' if name in expected else 'file'}"
+    for name, values in expected.items():
+        if found[name].shape != values.shape:
+            return f"{name} is {tuple(found[name].shape)} in the file and {tuple(values.shape)} in the network"
+    return ""

@@ -9,15 +9,18 @@ classes. NVIDIA FLARE's own BraTS18 lists are in this form without ``label_schem
 the task's default.
 """
 
+import difflib
 import json
+import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from fedmed.core.control_characters import has_control
 from fedmed.core.errors import InputError
 from fedmed.core.settings import advice_to_fill
 from fedmed.data.targets import FORMS, Target, read_target
@@ -38,6 +41,12 @@ FILE_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 
 SEPARATORS = "_-. "
 """Characters between a case's name and its image's in the name of a file."""
+
+LIST_KEYS, ENTRY_KEYS = (*SPLITS, TESTING, "label_scheme"), ("image", "label", "patient", "name")
+"""The keys that are read of a list and of its entries; others may stand beside them, if they are no slip of these."""
+
+ALIKE = 0.8
+"""Likeness of two words (difflib's ratio) from which one is taken for a slip of the other."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ class Datalist:
     training: tuple[Case, ...]
     validation: tuple[Case, ...]
     label_scheme: str | None
+    outside: tuple[Path, ...] = ()  # files that do not lie in the dataset folder, by their paths as the list has them
 
     def cases(self, split: str) -> tuple[Case, ...]:
         """The cases of one split, ``training`` or ``validation``."""
@@ -113,7 +123,8 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
     document = _read_object(path)
     training, validation = (_cases(document, split, path, base_dir) for split in SPLITS)
     folders = _named_by_folder((*training, *validation))
-    return Datalist(path, _renamed(training, folders), _renamed(validation, folders), _scheme(document, path))
+    outside = tuple(dict.fromkeys(file for case in (*training, *validation) for file in _outside(case, base_dir)))
+    return Datalist(path, _renamed(training, folders), _renamed(validation, folders), _scheme(document, path), outside)
 
 
 def open_datalist(path: Path, base_dir: Path) -> Datalist:
@@ -171,20 +182,75 @@ def _value(value: Any) -> str:
     return "[\n" + ",\n".join(f"    {json.dumps(entry)}" for entry in value) + "\n  ]"
 
 
+def _outside(case: Case, base_dir: Path) -> list[Path]:
+    """The case's files whose paths lead out of the dataset folder; links in it are its owner's and are followed."""
+    base = os.path.abspath(base_dir)
+    return [file for file in case.files if not Path(os.path.abspath(file)).is_relative_to(base)]
+
+
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
+    except InputError as error:
+        raise InputError(f"The datalist {path} {error}; correct it there.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"The datalist {path} cannot be read as JSON ({error}); write it anew.") from error
     if not isinstance(document, dict):
-        raise InputError(f"The datalist {path} holds a {type(document).__name__}; it must be a JSON object.")
+        raise InputError(f"The datalist {path} holds {_kind(document)}; it must be a JSON object.")
+    _refuse_slips(document, LIST_KEYS, f"The datalist {path}")
     return document
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, each of whose keys stands there once, and whose texts can be shown.
+
+    Raises:
+        InputError: it is none; the words follow the file's name.
+    """
+    counts = Counter(key for key, _ in pairs)
+    twice = [key for key, count in counts.items() if count > 1]
+    if twice:
+        raise InputError(f"states {json.dumps(twice[0]):.80} twice in one object, of which one would be ignored")
+    odd = next(filter(has_control, (text for pair in pairs for text in _texts(pair))), None)
+    if odd is not None:
+        raise InputError(f"holds {json.dumps(odd):.120}, which has control characters")
+    return dict(pairs)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value; those of objects within it were looked at when they were read."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
+
+
+def _refuse_slips(stated: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """Refuse a key that is nearly one of those that are read, as what it states would be ignored.
+
+    Raises:
+        InputError: there is one.
+    """
+    for key in stated:
+        like = [] if key in known else difflib.get_close_matches(key, known, n=1, cutoff=ALIKE)
+        if like:
+            raise InputError(
+                f'{where} has the key "{key:.80}", which is not read; write "{like[0]}" if that is meant, otherwise '
+                "give it another name."
+            )
+
+
+def _kind(value: Any) -> str:
+    """The kind of a JSON value, with its article."""
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def _cases(document: Mapping[str, Any], split: str, path: Path, base_dir: Path) -> tuple[Case, ...]:
     entries = document.get(split)
     if not isinstance(entries, list) or not entries:
-        found = "missing" if entries is None else "empty" if entries == [] else f"a {type(entries).__name__}"
+        found = "missing" if entries is None else "empty" if entries == [] else _kind(entries)
         raise InputError(f"The {split} list of {path} is {found}; it must name at least one case.")
     return tuple(_case(entry, base_dir, f"{split}[{i}] of {path}") for i, entry in enumerate(entries))
 
@@ -227,6 +293,7 @@ def _renamed(cases: Iterable[Case], names: set[str]) -> tuple[Case, ...]:
 
 def _case(entry: Any, base_dir: Path, where: str) -> Case:
     stated = entry if isinstance(entry, dict) else {}
+    _refuse_slips(stated, ENTRY_KEYS, where)
     images = _images(stated.get("image"))
     target = read_target(stated.get("label"), base_dir)
     if not images or target is None:
@@ -243,7 +310,7 @@ def _case(entry: Any, base_dir: Path, where: str) -> Case:
 def _images(value: Any) -> list[str]:
     """The image files of an entry; none where it does not state them as a file or a list of files."""
     images = [value] if isinstance(value, str) else value
-    return images if isinstance(images, list) and all(isinstance(image, str) for image in images) else []
+    return images if isinstance(images, list) and all(isinstance(each, str) and each.strip() for each in images) else []
 
 
 def _text(entry: Mapping[str, Any], key: str, where: str) -> dict[str, str]:

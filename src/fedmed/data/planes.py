@@ -1,10 +1,14 @@
 """The three planes in which radiologists look at a volume, with the letters at their edges."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Plane(NamedTuple):

@@ -15,6 +15,9 @@ _BAD_RESULT = re.compile(r"Result from (\S+) is bad, error code: (\w+)")
 _TOO_FEW = re.compile(r"(?:All clients are dead|Alive clients \d+ < required min|Required client\(s\) dead).*")
 """FLARE's words for a job that has lost too many sites."""
 
+_DIED = re.compile(r"Failing job \S+(?: due to reported failure|: terminal outcome unavailable) from (\S+): ")
+"""FLARE's words for a site whose process of the job has ended otherwise than well."""
+
 _BROKEN = re.compile(r"Exception in model controller run: (.*)")
 """FLARE's words for an error of the server's own, such as a full disk."""
 
@@ -46,4 +49,12 @@ def reason_of_server(log: Path) -> str | None:
     if broken:
         return f"the server could not go on ({broken[1].strip()}); its log is {log}"
     bad = _BAD_RESULT.search(text)
-    return f"{bad[1]} failed ({bad[2]}); its own log says why, the server's is {log}." if bad else None
+    if bad:
+        return f"{bad[1]} failed ({bad[2]}); its own log says why, the server's is {log}."
+    died = _DIED.search(text)
+    return died_without_a_word(died[1], log) if died else None
+
+
+def died_without_a_word(site: str, log: Path) -> str:
+    """The sentence for a site whose process has ended and left no reason."""
+    return f"The process of {site} died without a word (killed, or out of memory?); its last lines are in {log}."

@@ -4,6 +4,16 @@ import re
 
 from fedmed.core.errors import InputError
 
+MOST_GPUS = 16
+"""In one machine; a larger number is a slip of the keyboard also where no GPU tells so."""
+
+
+def count_gpus() -> int:
+    """The number of this machine's GPUs."""
+    import torch
+
+    return torch.cuda.device_count()
+
 
 def parse_ids(text: str) -> list[int]:
     """``"0,1,2"`` -> [0, 1, 2].
@@ -12,8 +22,11 @@ def parse_ids(text: str) -> list[int]:
         InputError: the text is no list of GPU numbers.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch("[0-9]{1,4}", part) for part in parts):
-        raise InputError(f"--gpu is {text!r}; expected GPU numbers with commas between them, such as 0 or 0,1,2,3.")
+    if not all(re.fullmatch("[0-9]{1,2}", part) and int(part) < MOST_GPUS for part in parts):
+        raise InputError(
+            f"--gpu is {text!r:.80}; expected GPU numbers from 0 to {MOST_GPUS - 1} with commas between them, such as "
+            "0 or 0,1,2,3."
+        )
     return [int(part) for part in parts]
 
 

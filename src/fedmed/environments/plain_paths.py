@@ -1,18 +1,19 @@
-"""Paths that FLARE's command lines do not split: it joins them by blanks and reads quotes as the shell does."""
+"""Ways to a path that FLARE's command lines do not split."""
 
 import contextlib
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from fedmed.core.split_paths import is_split
+
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A temporary folder without white space in its path."""
-    parent = tempfile.gettempdir()
-    with tempfile.TemporaryDirectory(prefix="fedmed-", dir="/tmp" if re.search(r"\s", parent) else None) as folder:
+    """A temporary folder by a path that is not split."""
+    odd = is_split(tempfile.gettempdir())
+    with tempfile.TemporaryDirectory(prefix="fedmed-", dir="/tmp" if odd else None) as folder:
         yield Path(folder)
 
 
@@ -21,7 +22,7 @@ def spaceless(path: Path, scratch: Path) -> Path:
 
     The link ends at the last folder with such a name; those below it, which need not be there yet, stay themselves.
     """
-    odd = [folder for folder in (path, *path.parents) if re.search(r"[\s'\"\\]", folder.name)]
+    odd = [folder for folder in (path, *path.parents) if is_split(folder.name)]
     if not odd:
         return path
     link = scratch / f"link-{sum(1 for _ in scratch.iterdir())}"
@@ -30,7 +31,7 @@ def spaceless(path: Path, scratch: Path) -> Path:
 
 
 def interpreter(scratch: Path) -> Path:
-    """This interpreter, in its virtual environment, by a path without white space."""
+    """This interpreter, in its virtual environment, by a path that is not split."""
     environment = Path(sys.prefix)
     executable = Path(sys.executable)
     if environment in executable.parents:

@@ -2,19 +2,17 @@
 
 import contextlib
 import os
-import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from fedmed.core.errors import InputError
 from fedmed.core.names import LOG
 from fedmed.core.options import expect, option
 from fedmed.core.plugin import ExperimentView
+from fedmed.core.split_paths import is_split
 from fedmed.environments.base import Environment, RoundWatcher, refuse_seeded_noise
-from fedmed.environments.gpus import check_ids, parse_ids
+from fedmed.environments.gpus import check_ids, count_gpus, parse_ids
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.environments.shared_machine import check_workspace, site_variables, state_variables, workspace_of
 from fedmed.experiment import Experiment
@@ -41,12 +39,12 @@ class Poc(Environment):
     def check(self, experiment: ExperimentView) -> None:
         refuse_seeded_noise(experiment)
         if self.gpu is not None:
-            check_ids(parse_ids(self.gpu), torch.cuda.device_count())
+            check_ids(parse_ids(self.gpu), count_gpus())
         check_workspace(self.workspace)
-        if self.workspace is not None and re.search(r"[\s'\"\\]", str(self.workspace)):
+        if self.workspace is not None and is_split(self.workspace):
             raise InputError(
-                f"--workspace {self.workspace} has white space or a quote in it, at which FLARE's server splits paths; "
-                "give a folder without, or none."
+                f"--workspace {self.workspace} has white space, a quote or # in it, at which FLARE's server splits "
+                "paths; give a folder without, or none."
             )
 
     def check_machine(self, experiment: ExperimentView) -> None:
@@ -57,8 +55,9 @@ class Poc(Environment):
     def statement(self, experiment: ExperimentView) -> str:
         sites = experiment.training.n_clients
         where = f"proof of concept: a server and {sites} site{'s' * (sites > 1)} as processes of this machine, over TLS"
-        if not torch.cuda.is_available():
-            return f"{where}, on the CPU"
+        if not count_gpus():
+            unused = f": this machine has no GPU, so --gpu {self.gpu} is not used" if self.gpu is not None else ""
+            return f"{where}, on the CPU{unused}"
         return f"{where}, on {f'GPUs {self.gpu}' if self.gpu else 'GPU 0'}"
 
     def run(self, experiment: Experiment, folder: RunFolder, watcher: RoundWatcher) -> None:
@@ -102,7 +101,7 @@ class Poc(Environment):
         """Each site's environment variables."""
         sites = experiment.training.sites
         shared = site_variables(experiment, len(sites), scratch, folder)
-        if self.gpu is None or not torch.cuda.is_available():
+        if self.gpu is None or not count_gpus():
             return dict.fromkeys(sites, shared)
         ids = parse_ids(self.gpu)
         return {s: {**shared, "CUDA_VISIBLE_DEVICES": str(ids[i % len(ids)])} for i, s in enumerate(sites)}

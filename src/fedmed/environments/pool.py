@@ -5,18 +5,19 @@ import os
 import shutil
 from dataclasses import dataclass
 
-import torch
-
 from fedmed.core.errors import InputError, RunFailed
-from fedmed.core.options import expect, expect_at_least, option
+from fedmed.core.options import expect, expect_between, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.environments.base import Environment, RoundWatcher
-from fedmed.environments.gpus import check_ids, parse_ids
+from fedmed.environments.gpus import check_ids, count_gpus, parse_ids
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 
 WORKSPACE = "pool"
 """The server's folder of the job, in the run folder, until the run is over."""
+
+MOST_WORKERS = 256
+"""Each takes hundreds of MB before it has a case."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ class Pool(Environment):
 
     def __post_init__(self) -> None:
         if self.workers is not None:
-            expect_at_least("workers", self.workers, 1)
-        expect(0 <= self.state_gb < 1e6, "state_gb", self.state_gb, "a number of GB from 0")
+            expect_between("workers", self.workers, 1, MOST_WORKERS)
+        expect_between("state_gb", self.state_gb, 0, 1_000_000)
 
     def check(self, experiment: ExperimentView) -> None:
         sites, workers = experiment.training.n_clients, self.workers
         expect(workers is None or workers <= sites, "workers", workers, f"at most {sites}, the number of sites")
         if self.gpu is not None:
-            check_ids(parse_ids(self.gpu), torch.cuda.device_count())
+            check_ids(parse_ids(self.gpu), count_gpus())
         if experiment.performance.num_workers:
             raise InputError(
                 f"--num_workers {experiment.performance.num_workers} would start so many processes for each site, and "
@@ -60,7 +61,7 @@ class Pool(Environment):
 
     def gpus(self) -> list[int]:
         """The GPUs that the workers use; none on a machine without."""
-        if not torch.cuda.is_available():
+        if not count_gpus():
             return []
         return parse_ids(self.gpu) if self.gpu is not None else [0]
 

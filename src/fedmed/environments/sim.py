@@ -10,17 +10,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.core.lines import whole_lines
 from fedmed.core.names import CROSS_SITE_RESULTS, LOG, RECORDS, SERVER, SIMULATED
-from fedmed.core.options import expect_at_least, option
+from fedmed.core.options import expect_between, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.core.timing import TIMING
 from fedmed.environments.base import Environment, RoundWatcher
-from fedmed.environments.failure_reason import failure_reason, reason_of_sites
-from fedmed.environments.gpus import check_ids, parse_ids, simulator_groups
+from fedmed.environments.failure_reason import died_without_a_word, failure_reason, reason_of_sites
+from fedmed.environments.gpus import check_ids, count_gpus, parse_ids, simulator_groups
 from fedmed.environments.plain_paths import interpreter, scratch_folder, spaceless
 from fedmed.environments.process_tree import ProcessTree
 from fedmed.environments.shared_machine import check_workspace, site_variables, workspace_of
@@ -48,7 +46,7 @@ class Sim(Environment):
     def check(self, experiment: ExperimentView) -> None:
         sites = experiment.training.n_clients
         if self.gpu is not None:
-            check_ids(parse_ids(self.gpu), torch.cuda.device_count())
+            check_ids(parse_ids(self.gpu), count_gpus())
         if sites > MOST_SITES:
             raise InputError(f"--n_clients is {sites}; FLARE's simulator runs at most {MOST_SITES} sites.")
         check_workspace(self.workspace)
@@ -56,7 +54,7 @@ class Sim(Environment):
             self._check_threads(experiment, self.threads, sites)
 
     def _check_threads(self, experiment: ExperimentView, threads: int, sites: int) -> None:
-        expect_at_least("threads", threads, 1)
+        expect_between("threads", threads, 1, MOST_SITES)
         if threads > sites:
             raise InputError(f"--threads {threads} is more than the {sites} sites; give at most {sites}.")
         if threads < sites and not self.allow_restart:
@@ -78,8 +76,8 @@ class Sim(Environment):
         at_once = self.threads or experiment.training.n_clients
         where = f"simulator, {at_once} site{'s' if at_once > 1 else ''} at once"
         if self.gpu is None:
-            return f"{where}, on the CPU" if not torch.cuda.is_available() else f"{where}, on GPU 0"
-        if not torch.cuda.is_available():
+            return f"{where}, on the CPU" if not count_gpus() else f"{where}, on GPU 0"
+        if not count_gpus():
             return f"{where}, on the CPU: this machine has no GPU, so --gpu {self.gpu} is not used"
         return f"{where}, on GPUs {simulator_groups(parse_ids(self.gpu), at_once)}"
 
@@ -132,7 +130,7 @@ class Sim(Environment):
         at_once = self.threads or len(sites)
         command = [str(interpreter(scratch)), "-m", "nvflare.private.fed.app.simulator.simulator", str(job)]
         command += ["-w", str(spaceless(workspace, scratch)), "-c", ",".join(sites), "-t", str(at_once)]
-        if self.gpu is not None and torch.cuda.is_available():
+        if self.gpu is not None and count_gpus():
             command += ["-gpu", simulator_groups(parse_ids(self.gpu), at_once)]
         return command
 
@@ -224,8 +222,5 @@ class FollowedSimulation:
         """The reason of a failed run, in the words of the site that failed first."""
         found = failure_reason(self.scratch, self.log)
         if self._dead and reason_of_sites(self.scratch) is None and not (found or "").startswith(NO_ROUND):
-            return (
-                f"The process of {self._dead} died without a word (killed, or out of memory?); its last lines are in "
-                f"{self.log}."
-            )
+            return died_without_a_word(self._dead, self.log)
         return found or f"FLARE ended the job before its last round; its log is {self.log}."

@@ -108,6 +108,11 @@ class Mechanism(Plugin, ABC):
             )
 
     @property
+    def accounts_slowly(self) -> bool:
+        """True where :meth:`check_data` may take seconds."""
+        return False
+
+    @property
     def acts_on_updates(self) -> bool:
         """True where :meth:`release` decides what leaves a site."""
         return type(self).release is not Mechanism.release
@@ -124,13 +129,12 @@ class Mechanism(Plugin, ABC):
         """A site's private training; ``patients`` names whose each training case is. None: the ordinary one."""
         return None
 
-    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
-        """Warnings about the sites' numbers of training patients.
+    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> None:
+        """Refuse sites by their numbers of training patients; before a run, and at each site.
 
         Raises:
             InputError: the mechanism cannot work with them, or the first round would exceed the budget.
         """
-        return []
 
     def planned(self, experiment: ExperimentView, patients: int) -> float | None:
         """Epsilon after all rounds at a site with so many training patients; None where there is no such number."""

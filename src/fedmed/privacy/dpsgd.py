@@ -1,11 +1,10 @@
 """Patient-level differential privacy: DP-SGD inside each site (Abadi et al. 2016), with Opacus's optimiser."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect_positive, option
@@ -13,7 +12,11 @@ from fedmed.core.plugin import ExperimentView
 from fedmed.privacy.base import LocalTrainer
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, last_of_each
-from fedmed.privacy.patient_level import PatientLevelTraining
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fedmed.privacy.patient_level import PatientLevelTraining
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,14 @@ class DPSGD(FormalMechanism):
         "Neighbours: a site's training with and without one patient, whose cases, crops and slices are one unit.",
         "Each step samples every patient independently (Poisson), by random numbers that nobody else has.",
         "A patient trains at one site. One whose images lie at several has the guarantee for each, not for all.",
+        "The datalist names each case's patient rightly. One whose cases stand under several names counts as several.",
         "The number of a site's patients is taken as public: it decides the sampling rate and the optimiser steps.",
-        "The preparation of a case depends on that case alone; hyper-parameters were not tuned on these patients.",
+        "The preparation of a case depends on that case's patient alone; hyper-parameters were not tuned on them.",
+        "That a site's data are not refused, by the audit or for their number, is taken as public.",
         "Validation patients are not covered; under this mechanism nothing about them leaves a site by default.",
         "When a site answers is taken as public, though a round takes longer where chance samples more patients.",
-        "Noise is drawn in floating point; --dp_secure_noise hardens it against attacks on the gaps between numbers.",
+        "The theorem is of real numbers. Noise is drawn and added in double precision and the sum rounded to the "
+        "model's; --dp_secure_noise hardens the drawing against attacks on the gaps between such numbers.",
     )
 
     def __post_init__(self) -> None:
@@ -44,7 +50,7 @@ class DPSGD(FormalMechanism):
     def check_network(self, model: nn.Module) -> None:
         refuse_batch_norm(model)
 
-    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
+    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> None:
         batch = experiment.training.batch_size
         for site, count in patients.items():
             if batch > count:
@@ -52,7 +58,7 @@ class DPSGD(FormalMechanism):
                     f"--batch_size {batch} is more than the {count} training patients of {site}; under --privacy dpsgd "
                     "it is the expected number of patients in a step, so give a smaller one."
                 )
-        return super().check_data(experiment, patients)
+        super().check_data(experiment, patients)
 
     def sampling(self, experiment: ExperimentView, patients: int) -> tuple[float, int]:
         """An epoch has as many steps as it takes to see each patient once, on average."""
@@ -61,6 +67,8 @@ class DPSGD(FormalMechanism):
         return rate, max(1, round(training.aggregation_epochs / rate))
 
     def training(self, trainer: LocalTrainer, patients: Sequence[str]) -> PatientLevelTraining:
+        from fedmed.privacy.patient_level import PatientLevelTraining
+
         return PatientLevelTraining(self, self.dp_max_grad_norm, trainer, patients)
 
     def statement(self) -> str:
@@ -87,6 +95,8 @@ def refuse_batch_norm(model: nn.Module) -> None:
     Raises:
         InputError: the network has such a layer.
     """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
     layers = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
     if layers:
         raise InputError(

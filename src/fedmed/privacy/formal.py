@@ -1,20 +1,21 @@
 """The common part of mechanisms with a formal guarantee: the choice of noise, the budget, and what else may leave."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-from torch import nn
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, expect_positive, option
 from fedmed.core.plugin import ExperimentView
-from fedmed.privacy.accounting import Accountant, calibrated, epsilon_of, extended
+from fedmed.privacy.accounting import PRV_MOST, Accountant, calibrated, epsilon_of, extended
 from fedmed.privacy.base import Mechanism, Spending
 from fedmed.privacy.ledger import Ledger
 
-PRV_NOISE, PRV_EPSILON = 0.3, 100.0
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class FormalMechanism(Mechanism):
         None, "standard deviation of the noise over the clip; give this or --dp_target_epsilon"
     )
     dp_target_epsilon: float | None = option(None, "epsilon that all rounds together may spend; the noise follows")
-    dp_delta: float = option(1e-5, "delta at which epsilon is stated; below 1 / patients")
+    dp_delta: float = option(1e-5, "delta at which epsilon is stated; below 1 / patients of every site")
     dp_max_epsilon: float | None = option(None, "stop before the round that would bring epsilon above this")
     dp_accountant: Accountant = option("rdp", "how epsilon composes over rounds: rdp, or prv, tighter and slower")
     dp_secure_noise: bool = option(
@@ -47,8 +48,8 @@ class FormalMechanism(Mechanism):
         for name in ("dp_noise_multiplier", "dp_target_epsilon", "dp_max_epsilon"):
             if getattr(self, name) is not None:
                 expect_positive(name, getattr(self, name))
+        self._check_one_budget()
         expect(0 < self.dp_delta < 1, "dp_delta", self.dp_delta, "a number above 0 and below 1")
-        self._check_accountant()
         if self.dp_secure_noise and self.insecure_seeded_noise:
             raise InputError("--dp_secure_noise and --insecure_seeded_noise exclude each other; drop one.")
 
@@ -64,13 +65,17 @@ class FormalMechanism(Mechanism):
                 f"--privacy {self.name} has neither --dp_noise_multiplier nor --dp_target_epsilon; give one of them."
             )
 
-    def _check_accountant(self) -> None:
-        noise, target = self.dp_noise_multiplier, self.dp_target_epsilon
-        noisy, modest = noise is None or noise >= PRV_NOISE, target is None or target <= PRV_EPSILON
-        if self.dp_accountant == "prv" and not (noisy and modest):
+    def _check_one_budget(self) -> None:
+        target, most = self.dp_target_epsilon, self.dp_max_epsilon
+        if target is not None and most is not None and target > most:
             raise InputError(
-                f"--dp_accountant prv works on a grid that grows with epsilon; give a noise multiplier of at least "
-                f"{PRV_NOISE:g} or a target of at most {PRV_EPSILON:g}, or take rdp."
+                f"--dp_target_epsilon {target:g} is what all rounds are to spend and --dp_max_epsilon {most:g} stops "
+                "the run before; give a target of at most the maximum, or drop one of them."
+            )
+        if self.dp_accountant == "prv" and target is not None and target > PRV_MOST:
+            raise InputError(
+                f"--dp_target_epsilon {target:g} is more than --dp_accountant prv can tell; give at most {PRV_MOST:g}, "
+                "or take rdp."
             )
 
     @property
@@ -78,6 +83,10 @@ class FormalMechanism(Mechanism):
         """A target is a maximum too: a site that had to train a round twice must not exceed it."""
         given = [each for each in (self.dp_max_epsilon, self.dp_target_epsilon) if each is not None]
         return min(given, default=None)
+
+    @property
+    def accounts_slowly(self) -> bool:
+        return self.dp_accountant == "prv" or self.dp_target_epsilon is not None
 
     def check(self, experiment: ExperimentView) -> None:
         """Also refuses a network that the mechanism cannot train, or whose running statistics would leave unnoised."""
@@ -98,18 +107,17 @@ class FormalMechanism(Mechanism):
             InputError: it cannot.
         """
 
-    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> list[str]:
-        """Also states where delta is too large to mean anything."""
-        for site, count in patients.items():
-            self.planned(experiment, count)  # raises what cannot be accounted, or calibrated
+    def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> None:
+        """Also refuses a delta that is too large to mean anything, and what cannot be accounted or calibrated."""
+        many = max(patients, key=lambda site: patients[site])
+        if self.dp_delta * patients[many] >= 1:
+            raise InputError(
+                f"--dp_delta {self.dp_delta:g} is not below 1 / {patients[many]} patients of {many}: a mechanism that "
+                "publishes one patient whole would satisfy it; give a smaller one."
+            )
+        for count, site in {count: site for site, count in patients.items()}.items():
+            self.planned(experiment, count)
             self._check_first_round(experiment, site, count)
-        few = min(patients, key=lambda site: patients[site])
-        if self.dp_delta < 1 / patients[few]:
-            return []
-        return [
-            f"--dp_delta {self.dp_delta:g} is not below 1 / {patients[few]} patients of {few}: a mechanism that "
-            "publishes one patient whole would satisfy it."
-        ]
 
     def noise_multiplier(self, experiment: ExperimentView, patients: int) -> float:
         """The noise multiplier that was given, or the one that meets the target over all rounds.

@@ -45,7 +45,8 @@ class Gaussian(FormalMechanism):
         "whole site is.",
         "Each site adds all of its noise itself; the server need not be trusted with updates.",
         "The number of optimiser steps and that the site answers at all are taken as public.",
-        "Noise is drawn in floating point; --dp_secure_noise hardens it against attacks on the gaps between numbers.",
+        "The theorem is of real numbers. Noise is drawn and added in double precision and the sum rounded to the "
+        "model's; --dp_secure_noise hardens the drawing against attacks on the gaps between such numbers.",
     )
 
     def __post_init__(self) -> None:

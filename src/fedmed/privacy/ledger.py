@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.core.errors import InputError
-from fedmed.core.files import write_whole
+from fedmed.core.files import private_folder, write_whole
 from fedmed.core.names import LEDGER
 from fedmed.core.site_folder import run_name, site_folder
 
 FORMAT = 1
 
-MOST_EPSILON = 1e30
+MOST_EPSILON = 1e300
 """Far above what a run spends, which may be billions where nothing is promised."""
 
 MOST_ROUNDS, MOST_FACTS, MOST_TEXTS = 10**9, 40, 4096
@@ -148,8 +148,8 @@ class Ledger:
         return {**content, "checksum": checksum(content)}
 
     def save(self, path: Path) -> None:
-        """Write it, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write it, whole or not at all, in a folder that is its owner's alone."""
+        private_folder(path.parent)
         write_whole(path, (json.dumps(self.document(), indent=2, allow_nan=False) + "\n").encode())
 
 
@@ -200,14 +200,36 @@ def site_ledger(site: str, job_id: str, name: str = LEDGER) -> Path:
     return site_folder(site, job_id) / name
 
 
-def open_site_ledger(site: str, job_id: str, mechanism: Mapping[str, Any], name: str = LEDGER) -> Ledger:
+def open_site_ledger(
+    site: str, job_id: str, mechanism: Mapping[str, Any], name: str = LEDGER, *, begins: bool = True
+) -> Ledger:
     """A site's own ledger: the one that is there, so that a restarted site goes on where it stood, or a new one.
 
+    Args:
+        begins: False where there must be one, as a new one would forget what the run has spent.
+
     Raises:
-        InputError: the one that is there cannot be used.
+        InputError: the one that is there cannot be used, or none is there.
     """
     path, run = site_ledger(site, job_id, name), run_name(job_id)
-    return read_ledger(path, run, mechanism) if path.exists() else Ledger(run, mechanism)
+    if path.exists():
+        return read_ledger(path, run, mechanism)
+    if not begins:
+        raise InputError(
+            f"{path} is missing, so nobody knows what {run} has spent here; expected the ledger of its earlier rounds: "
+            "restore it, or start a new run."
+        )
+    return Ledger(run, mechanism)
+
+
+def begin_site_ledger(site: str, job_id: str, mechanism: Mapping[str, Any]) -> None:
+    """Write a site's own ledger, without any entry, where there is none.
+
+    With the run's beginning on its disk, a site whose first turn comes late is told from one that has lost its ledger.
+    """
+    path = site_ledger(site, job_id)
+    if not path.exists():
+        Ledger(run_name(job_id), mechanism).save(path)
 
 
 def all_booked(ledger: Ledger, sites: Path) -> list[Entry]:

@@ -3,16 +3,17 @@
 import secrets
 
 import numpy as np
-from scipy.special import ndtri
 
 _RESOLUTION = 52  # bits; with one half added they are still exact in a float64
 _AT_ONCE = 2**20
+_POOL = 8
+"""Words of 32 bits that a seed is mixed in; NumPy's usual pool of 4 keeps 128 bits of it."""
 
 
 def generator(site: str, round_number: int, seed: int | None, purpose: str = "noise") -> np.random.Generator:
     """For one round: seeded by the operating system, or from ``seed``, site, round and purpose where it is given."""
     if seed is None:
-        return np.random.default_rng(secrets.randbits(256))
+        return np.random.default_rng(np.random.SeedSequence(secrets.randbits(256), pool_size=_POOL))
     return np.random.default_rng(np.random.SeedSequence([seed, round_number, *site.encode(), 2**31, *purpose.encode()]))
 
 
@@ -40,5 +41,7 @@ def secure_normal(shape: tuple[int, ...], std: float) -> np.ndarray:
 
 def _from_system(count: int) -> np.ndarray:
     """Standard normal values: the inverse distribution function of uniform ones, which lie inside (0, 1)."""
+    from scipy.special import ndtri
+
     bits = np.frombuffer(secrets.token_bytes(8 * count), np.uint64) >> np.uint64(64 - _RESOLUTION)
     return np.asarray(ndtri((bits.astype(np.float64) + 0.5) / 2.0**_RESOLUTION))

@@ -16,7 +16,7 @@ from torch import nn
 from fedmed.data.prepared.seeded_order import SeededItem
 from fedmed.privacy import noise
 from fedmed.privacy.base import LocalTrainer, ReleaseContext, Released
-from fedmed.privacy.booking import booked
+from fedmed.privacy.booking import booked, refuse_beyond_budget
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, open_site_ledger, site_ledger
 
@@ -28,20 +28,27 @@ class PatientLevelTraining:
     """Rounds of one site; its ledger, with one accountant for all rounds, lies on disk and is gone on with.
 
     Raises:
-        InputError: the ledger that lies there cannot be used, or the site has too few patients.
+        InputError: the ledger that lies there cannot be used.
     """
 
     def __init__(self, mechanism: FormalMechanism, clip: float, trainer: LocalTrainer, patients: Sequence[str]) -> None:
         self.mechanism, self.clip, self.trainer = mechanism, clip, trainer
         self.names = sorted(set(patients))
-        mechanism.check_data(trainer.experiment, {trainer.site: len(self.names)})
         self.items = [[item for item, patient in enumerate(patients) if patient == name] for name in self.names]
         self.rate, self.steps = mechanism.sampling(trainer.experiment, len(self.names))
         self.noise_multiplier = mechanism.noise_multiplier(trainer.experiment, len(self.names))
         self.ledger = open_site_ledger(trainer.site, trainer.job_id, mechanism.document())
 
     def round(self, number: int) -> tuple[int, float, Entry]:
-        """One round (counted from 1). The ledger is on disk before the update can be sent."""
+        """One round (counted from 1). The ledger is on disk before the update can be sent.
+
+        Raises:
+            InputError: the round would exceed the budget, or the ledger cannot be used or is missing.
+        """
+        site, job = self.trainer.site, self.trainer.job_id
+        self.ledger = open_site_ledger(site, job, self.mechanism.document(), begins=number == 1)
+        spent = self.mechanism.spend(self.ledger, self.noise_multiplier, self.rate, self.steps)
+        refuse_beyond_budget(spent.total, self.mechanism, number)
         seed = self.trainer.training.seed if self.mechanism.insecure_seeded_noise else None
         optimizer = self._optimizer(noise.generator(self.trainer.site, number, seed))
         samples = self._samples(noise.generator(self.trainer.site, number, seed, "samples"))
@@ -51,7 +58,6 @@ class PatientLevelTraining:
         for of_step in places:
             losses += [self._add_patient(optimizer, coming, of_patient, seen) for of_patient in of_step]
             self._step(optimizer, seen)
-        spent = self.mechanism.spend(self.ledger, self.noise_multiplier, self.rate, self.steps)
         entry = self._book(Released({}, spent, self._facts(), seen.diagnostics()), number)
         return self.steps, float(np.mean(losses)) if losses else math.nan, entry
 
@@ -176,13 +182,16 @@ class _GradientRecord:
 
 
 def _optimizer_with_noise_of(draw: Callable[[tuple[int, ...]], np.ndarray]) -> Any:
-    """Opacus's optimiser, with noise from ``draw``: PyTorch's own generator on CPUs has but 32 bits of a seed."""
+    """Opacus's optimiser, with noise from ``draw``, which is added in float64 before the sum is rounded.
+
+    PyTorch's own generator on CPUs has but 32 bits of a seed.
+    """
     from opacus.optimizers import DPOptimizer
 
     class Noisy(DPOptimizer):
         def add_noise(self) -> None:
             for p in self.params:
-                drawn = torch.from_numpy(np.asarray(draw(tuple(p.shape))))
-                p.grad = (p.summed_grad + drawn.to(p.summed_grad)).view_as(p)
+                drawn = torch.from_numpy(np.asarray(draw(tuple(p.shape)), np.float64)).to(p.summed_grad.device)
+                p.grad = (p.summed_grad.double() + drawn).to(p.dtype).view_as(p)
 
     return Noisy

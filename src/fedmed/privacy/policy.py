@@ -29,7 +29,7 @@ class Policy:
 
     guarantee: Literal["none", "heuristic", "formal"] = option("none", "the weakest guarantee that is accepted")
     unit: Literal["any", "patient", "site's update"] = option("any", "whose presence must be hidden")
-    max_epsilon: float | None = option(None, "most that all rounds of a job may spend")
+    max_epsilon: float | None = option(None, "most that all rounds of a job may spend; needs max_delta")
     max_delta: float | None = option(None, "largest delta at which epsilon may be stated")
     metrics: Literal["any", "withheld"] = option("any", "whether scores and losses must stay at the site")
 
@@ -38,6 +38,11 @@ class Policy:
             expect_positive("max_epsilon", self.max_epsilon)
         if self.max_delta is not None:
             expect(0 < self.max_delta < 1, "max_delta", self.max_delta, "a number above 0 and below 1")
+        if self.max_epsilon is not None and self.max_delta is None:
+            raise InputError(
+                f"max_epsilon {self.max_epsilon:g} stands without max_delta, and at a delta near 1 any epsilon is met; "
+                "give max_delta too, well below 1 / patients."
+            )
 
     def fault_of(self, experiment: ExperimentView, patients: int) -> str | None:
         """The point in which a job asks for less than this, None where it does not."""

@@ -29,6 +29,7 @@ def release(
     statistics: Collection[str] = (),
     extras: Mapping[str, Any] | None = None,
     ledger_name: str = LEDGER,
+    begins: bool = True,
 ) -> Release:
     """The update as it may leave, after its entry is on the disk; the update that is given is not changed.
 
@@ -36,6 +37,7 @@ def release(
         job_id: of the site's ledger.
         statistics: names of running statistics, which a heuristic mechanism lets pass and a formal one refuses.
         extras: arrays of the algorithm beside the update, which nothing covers.
+        begins: False where the site must have a ledger already.
 
     Raises:
         InputError: it may not leave.
@@ -43,7 +45,7 @@ def release(
     if extras:
         raise InputError("The result holds arrays of its algorithm beside the update, which nothing covers.")
     given, passed = split_update(update, statistics, formal=mechanism.GUARANTEE == "formal")
-    ledger = open_site_ledger(context.site, job_id, mechanism.document(), ledger_name)
+    ledger = open_site_ledger(context.site, job_id, mechanism.document(), ledger_name, begins=begins)
     released = mechanism.release(given, context, ledger)
     refuse_other_form(given, released.update)
     entry = booked(released, context, ledger, mechanism, sorted(passed))

@@ -1,5 +1,6 @@
 """The checks of a run on data of this machine, before anything starts: demonstration data, cache, audit, privacy."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from fedmed.core.cli import echo
 from fedmed.core.code_version import REPOSITORY
 from fedmed.core.errors import InputError
 from fedmed.core.names import ARTIFACTS
+from fedmed.core.options import expect
 from fedmed.core.precision import check_precision
 from fedmed.data.audit import audit_table
 from fedmed.data.audit.case_facts import FactsBook
@@ -19,6 +21,7 @@ from fedmed.data.audit.site_audit import overlaps
 from fedmed.data.datalist import Datalist, datalist_path, open_datalist
 from fedmed.experiment import Experiment
 from fedmed.privacy.policy import enforce
+from fedmed.runs.resume_files import check_files
 from fedmed.runs.run_folder import RunFolder
 
 Datalists = Mapping[str, Datalist]
@@ -51,16 +54,20 @@ def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
         InputError: something speaks against the run; nothing was started.
     """
     if not experiment.environment.DATA_IS_LOCAL:
+        experiment.privacy.resolved(experiment)  # what no noise meets, no site need be asked
         experiment.environment.check_machine(experiment)
         return Preflight(experiment, {}, {}, "")
+    if begun:
+        check_files(begun, experiment)
     check_precision(experiment.training.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     experiment = _with_cache(_with_demo_data(experiment))
     experiment.environment.check_machine(experiment)
     datalists = {site: _datalist(experiment, site) for site in experiment.training.sites}
-    summaries, tables = _audited(experiment, datalists)
-    _check_privacy(experiment, datalists)
     if begun:
         _check_same_cases(begun, datalists)
+    _check_bounds(experiment, datalists)
+    summaries, tables = _audited(experiment, datalists)
+    _check_privacy(experiment, datalists)
     return Preflight(experiment, datalists, summaries, tables)
 
 
@@ -153,8 +160,20 @@ def _audited(experiment: Experiment, datalists: Datalists) -> tuple[dict[str, di
     return {audit.site: {**described[audit.site], **audit.document()} for audit in audits}, "\n".join(tables) + "\n"
 
 
+def _check_bounds(experiment: Experiment, datalists: Datalists) -> None:
+    """Refuse what is more than this machine's cores or the sites' cases, and so would change nothing.
+
+    Raises:
+        InputError: something is.
+    """
+    threads, cores = experiment.performance.cpu_threads, len(os.sched_getaffinity(0))
+    expect(threads is None or threads <= cores, "cpu_threads", threads, f"at most {cores}, the cores of this machine")
+    batch, most = experiment.training.batch_size, max(len(datalist.training) for datalist in datalists.values())
+    expect(batch <= most, "batch_size", batch, f"at most {most}, the training cases of the largest site")
+
+
 def _check_privacy(experiment: Experiment, datalists: Datalists) -> None:
-    """Show the mechanism's warnings about the sites' numbers of patients.
+    """Hold the mechanism against the sites' numbers of patients, and against this machine's policy.
 
     Raises:
         InputError: it cannot work with them, or this machine's policy demands more.
@@ -163,7 +182,8 @@ def _check_privacy(experiment: Experiment, datalists: Datalists) -> None:
         site: len({experiment.task.patient_of(case) for case in datalist.training})
         for site, datalist in datalists.items()
     }
-    for warning in experiment.privacy.check_data(experiment, patients):
-        echo(f"warning: {warning}\n")
+    if experiment.privacy.accounts_slowly:
+        echo(f"Accounting --privacy {experiment.privacy.name} over all rounds at every site\n")
+    experiment.privacy.check_data(experiment, patients)
     for site, count in patients.items():
         enforce(experiment, site, count)

@@ -7,13 +7,16 @@ from typing import Any
 
 from fedmed.core import registry
 from fedmed.core.errors import InputError
-from fedmed.core.options import option_names
+from fedmed.core.options import option_names, to_plain
 from fedmed.core.settings import Data, Faults, Performance
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 
 MAY_CHANGE = {"performance": Performance, "data": Data, "faults": Faults}
 """The parts of an experiment that do not decide what is trained."""
+
+BEGAN_WITH = "began_with"
+"""In environment.json: the parts of the experiment that decide what is trained."""
 
 
 def resumed(path: Path, given: Mapping[str, Any]) -> Experiment:
@@ -25,6 +28,7 @@ def resumed(path: Path, given: Mapping[str, Any]) -> Experiment:
     folder = RunFolder.open(path)
     refuse_finished(folder)
     began = folder.experiment()
+    _refuse_edited(folder, began)
     left = dict(given)
     environment = _environment(began, left)
     parts = {}
@@ -38,6 +42,35 @@ def resumed(path: Path, given: Mapping[str, Any]) -> Experiment:
             f"--{min(left)} decides what is trained or where, and --resume goes on as the run began; drop it."
         )
     return dataclasses.replace(began, environment=environment, artifacts=path.absolute().parent, **parts)
+
+
+def deciding(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """The parts of an experiment that decide what is trained, as JSON values."""
+    choices = {
+        kind: {"name": choice.name, **to_plain(choice)}
+        for kind, choice in experiment.choices().items()
+        if kind != "env"
+    }
+    return {**choices, "training": to_plain(experiment.training)}
+
+
+def _refuse_edited(folder: RunFolder, experiment: Experiment) -> None:
+    """Refuse an experiment file that says otherwise than when the run began; one of an earlier version is not compared.
+
+    Raises:
+        InputError: it does.
+    """
+    if not (folder.path / "environment.json").is_file():
+        return
+    before, now = folder.read_json("environment").get(BEGAN_WITH, {}), deciding(experiment)
+    for part, values in now.items():
+        for name, value in values.items():
+            then = before.get(part, {}).get(name, value)
+            if then != value:
+                raise InputError(
+                    f"{folder.path / 'experiment.json'} says {name} {value} for {part}, and the run began with {then}; "
+                    "restore it, or start a new run."
+                )
 
 
 def refuse_finished(folder: RunFolder) -> None:

@@ -1,14 +1,14 @@
 """The run folder: the lasting files of a run, whatever its environment. Numbered, never overwritten."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
@@ -34,6 +34,9 @@ from fedmed.core.weights import load_weights, save_weights
 from fedmed.data.audit.duplicates_exchange import OVERLAPS
 from fedmed.experiment import Experiment
 from fedmed.runs.history import rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "status": ("an object", ("status", "reason")),
@@ -61,7 +64,7 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, root: Path, name: str) -> "RunFolder":
+    def create(cls, root: Path, name: str) -> RunFolder:
         """Make ``root/name-001``, or the next number that is free.
 
         Raises:
@@ -82,7 +85,7 @@ class RunFolder:
             raise InputError(f"No run folder can be made in {root} ({error}); choose another place.") from error
 
     @classmethod
-    def open(cls, path: Path) -> "RunFolder":
+    def open(cls, path: Path) -> RunFolder:
         """An existing run.
 
         Raises:
@@ -143,7 +146,7 @@ class RunFolder:
         Raises:
             InputError: its file cannot be read.
         """
-        return Experiment.from_json(json.dumps(self.read_json("experiment")))
+        return Experiment.from_json(json.dumps(self.read_json("experiment")), str(self.path / "experiment.json"))
 
     def write_status(self, status: str, reason: str = "") -> None:
         """``running``, ``finished`` or ``failed``, with the reason of a failure."""
@@ -176,6 +179,8 @@ class RunFolder:
 
     def write_history(self) -> None:
         """Make the history of the records, as JSON and CSV, a row a round and site."""
+        import pandas as pd
+
         made = rows(self.records())
         self.write_json(HISTORY, made)
         self.write_text(f"{HISTORY}.csv", pd.DataFrame(made).to_csv(index=False))
@@ -187,6 +192,8 @@ class RunFolder:
         Raises:
             InputError: the run has none.
         """
+        import pandas as pd
+
         return pd.DataFrame(rows(self.records()) or self.read_json(HISTORY))  # the latter of an earlier version
 
     @property

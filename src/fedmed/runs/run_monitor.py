@@ -1,7 +1,8 @@
 """The records of a run that goes on: a line each on the screen, and a line each in the run folder."""
 
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedmed.core.cli import echo
@@ -15,20 +16,26 @@ from fedmed.server.round_record import EARLIER, completes_a_round
 CLEAR = "\r\x1b[K"
 """Goes back to the beginning of a terminal's line and clears it."""
 
+STARTS, ENDS = "the sites start", "the run ends"
+"""The phases of a run before its first round and after the score of its final model."""
+
 
 class RunMonitor:
     """Takes in the server's records and the sites' steps.
+
+    Args:
+        clock: seconds from some moment on.
 
     Attributes:
         records: all of the run so far, those of earlier jobs too.
         ledger: the entries of all sites.
     """
 
-    def __init__(self, folder: RunFolder, experiment: Experiment) -> None:
+    def __init__(self, folder: RunFolder, experiment: Experiment, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.experiment = folder, experiment
         self.records: list[dict[str, Any]] = []
         self.ledger = Ledger(folder.name, experiment.privacy.document())
-        self._bar = ""
+        self._bar, self._told, self._clock, self._since = "", "", clock, clock()
         self._at_work: set[str] = set()  # sites that have reported a step of the round that goes on
 
     def record(self, record: dict[str, Any]) -> None:
@@ -36,7 +43,7 @@ class RunMonitor:
         if not self.records:
             self.folder.begin_records()
         self._clear_bar()
-        self._at_work = set()
+        self._at_work, self._since = set(), self._clock()
         self._announce(record)
         self.records.append(record)
         self.folder.add_record(record)
@@ -57,22 +64,44 @@ class RunMonitor:
             echo(f"resumed after round {len(self.records)} of {self.experiment.training.num_rounds}")
 
     def progress(self, steps: Mapping[str, Any]) -> None:
-        """Show a bar of the round that goes on, on a terminal; a finished site's report may be of the round before."""
+        """Show, on a terminal, a bar of the round that goes on, or for how long there has been nothing to count.
+
+        A finished site's report may be of the round before.
+        """
         self._at_work |= {site for site, each in steps.items() if each.done < each.of}
         current = [each for site, each in steps.items() if site in self._at_work]
-        bar = self._progress_line(current) if current and sys.stdout.isatty() else ""
-        if bar not in ("", self._bar):
+        bar = self._progress_line(current) or f"{self._phase}, {self._clock() - self._since:.0f} s"
+        if not sys.stdout.isatty():
+            self._tell_of_phase()
+        elif bar != self._bar:
             self._bar = bar
             print(f"{CLEAR}{bar}", end="", flush=True)
 
+    @property
+    def _phase(self) -> str:
+        """The part of the run that goes on, in words."""
+        done, rounds = sum(map(completes_a_round, self.records)), self.experiment.training.num_rounds
+        begun = [record for record in self.records if not record.get(EARLIER)]
+        if not begun:
+            return STARTS
+        if begun[-1].get("final"):
+            return ENDS
+        return f"round {done + 1} of {rounds}" if done < rounds else "the final model is scored"
+
+    def _tell_of_phase(self) -> None:
+        """A line, in a file or a pipe, for the two phases in which there is no round."""
+        if self._phase in (STARTS, ENDS) and self._phase != self._told:
+            self._told = self._phase
+            echo(self._told)
+
     def _progress_line(self, steps: Sequence[Any]) -> str:
-        """The bar; empty once all rounds are completed."""
+        """The bar; empty where there are no steps, or once all rounds are completed."""
         training = self.experiment.training
         done = sum(map(completes_a_round, self.records))
         finished = sum(each.done == each.of for each in steps)
         counts = sum(each.done for each in steps), sum(each.of for each in steps)
         line = console.progress_line(done + 1, training.num_rounds, finished, training.n_clients, *counts)
-        return line if done < training.num_rounds else ""
+        return line if steps and done < training.num_rounds else ""
 
     def _clear_bar(self) -> None:
         if self._bar:

@@ -28,20 +28,18 @@ def finish(monitor: RunMonitor, seconds: float) -> None:
     folder.write_history()
     _draw_curves(monitor)
     matrix = _cross_site(folder, experiment) if experiment.training.cross_site else []
-    lines = [
-        *_result(monitor),
-        "",
-        *matrix,
-        console.settings(experiment, folder.read_json("dataset_stats"), title_of_data(experiment)),
+    settings = console.settings(experiment, folder.read_json("dataset_stats"), title_of_data(experiment))
+    result = [*_result(monitor), "", *matrix]
+    end = [
         f"spent      {experiment.privacy.verdict(monitor.ledger.entries)}",
         *(f"stopped    {record['stopped']}" for record in monitor.records if record.get("stopped")),
         f"took       {console.clock(seconds)} on {machine.one_line(folder.read_json('environment'))}",
         *(f"{title:<10} {folder.path / name}" for title, name in FILES.items() if (folder.path / name).exists()),
     ]
-    folder.write_text(SUMMARY, "\n".join(lines) + "\n")
+    folder.write_text(SUMMARY, "\n".join([*result, settings, *end]) + "\n")
     folder.write_status("finished")
     folder.forget_states()
-    echo("\n" + "\n".join(lines))
+    echo("\n" + "\n".join([*result, *end]))  # the settings are on the screen since the run began
 
 
 def title_of_data(experiment: Experiment) -> str:

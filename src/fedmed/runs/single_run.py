@@ -12,10 +12,11 @@ from fedmed.core.names import AUDIT
 from fedmed.experiment import Experiment, new_run_id
 from fedmed.runs import console
 from fedmed.runs.preflight import Preflight, artifacts_of, checked, splits_of
-from fedmed.runs.resuming import refuse_finished
+from fedmed.runs.resuming import BEGAN_WITH, deciding, refuse_finished
 from fedmed.runs.run_folder import RunFolder
 from fedmed.runs.run_monitor import RunMonitor
 from fedmed.runs.run_result import finish, title_of_data
+from fedmed.server.round_record import completes_a_round
 
 
 def check_and_run(experiment: Experiment, begun: RunFolder | None = None, command: Sequence[str] = ()) -> None:
@@ -31,10 +32,14 @@ def check_and_run(experiment: Experiment, begun: RunFolder | None = None, comman
     """
     if not experiment.environment.DATA_IS_LOCAL and not begun:
         experiment = experiment.named(new_run_id())
-    found = checked(experiment, begun)
-    folder = begun or RunFolder.create(artifacts_of(experiment), experiment.job_name)
+    if begun:
+        with locks.held(begun.path):  # so that nobody writes to the files that are checked
+            refuse_finished(begun)
+            _run(checked(experiment, begun), begun, command)
+        return
+    found = checked(experiment, None)
+    folder = RunFolder.create(artifacts_of(experiment), experiment.job_name)
     with locks.held(folder.path):
-        refuse_finished(folder)
         _run(found, folder, command)
 
 
@@ -55,10 +60,19 @@ def _run(found: Preflight, folder: RunFolder, command: Sequence[str]) -> None:
                 monitor.book_unfinished()
                 folder.write_history()
         echo(f"\nThe run failed; what there is of it is in {folder.path}")
-        echo(f"To go on after its last completed round: python job.py --resume {shlex.quote(str(folder.path))}")
+        aim = "go on after its last completed round" if _has_a_round(folder) else "begin anew in it, as no round counts"
+        echo(f"To {aim}: python job.py --resume {shlex.quote(str(folder.path))}")
         if isinstance(error, InputError | OSError):
             raise RunFailed(_reason(error)) from error
         raise
+
+
+def _has_a_round(folder: RunFolder) -> bool:
+    """True where a round is completed, also before this part of the run."""
+    try:
+        return any(map(completes_a_round, folder.records()))
+    except InputError:
+        return True
 
 
 def _reason(error: BaseException) -> str:
@@ -71,7 +85,8 @@ def _describe(folder: RunFolder, found: Preflight, command: Sequence[str]) -> No
     folder.write_status("running")
     folder.write_experiment(experiment)
     earlier = [folder.read_json("environment")] if (folder.path / "environment.json").is_file() else []
-    folder.write_json("environment", {**machine.describe(command), **({"earlier": earlier} if earlier else {})})
+    here = {**machine.describe(command), BEGAN_WITH: deciding(experiment)}
+    folder.write_json("environment", {**here, **({"earlier": earlier} if earlier else {})})
     folder.write_json("dataset_stats", found.summaries)
     if found.datalists:  # else they are known to the sites alone
         folder.write_json("dataset_splits", splits_of(found.datalists))

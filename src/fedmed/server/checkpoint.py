@@ -13,7 +13,7 @@ import torch
 
 from fedmed.core import locks
 from fedmed.core.errors import InputError
-from fedmed.core.files import write_whole
+from fedmed.core.files import private_folder, write_whole
 from fedmed.core.lines import append_json_line, json_lines, write_json_lines
 from fedmed.core.names import RECORDS
 from fedmed.core.weights import write_tensors
@@ -75,7 +75,7 @@ class Checkpoints:
             RuntimeError: one is at work.
             InputError: another user submitted the run's first job.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self.folder)
         self._lock = locks.taken(self.folder / locks.LOCK, 0o600)
         if self._lock is None:
             raise RuntimeError("Another job of this run is at work; wait for its end, or abort it.")
@@ -144,6 +144,7 @@ class Checkpoints:
             os.link(source, part)
         except OSError:  # another file system
             shutil.copy(source, part)
+        part.chmod(0o600)  # with it the file that it is a link to
         os.replace(part, target)
         part.unlink(missing_ok=True)  # replacing a link to the same file does nothing
         return name

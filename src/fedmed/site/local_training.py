@@ -25,6 +25,7 @@ from fedmed.data.datalist import datalist_path, open_datalist
 from fedmed.data.prepared.seeded_order import seeded_batches
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry
+from fedmed.privacy.patient_spending import patient_spending
 from fedmed.privacy.policy import enforce
 from fedmed.site.own_models import OwnModels
 from fedmed.site.site_state import SiteState
@@ -58,8 +59,8 @@ class LocalSite:
         clock: seconds from some moment on, for the report of how long scoring and training took.
 
     Raises:
-        InputError: the site's datalist, a file that it names or its cache folder cannot be used, or this machine cannot
-            train in the arithmetic asked for.
+        InputError: the site's datalist, a file that it names or its cache folder cannot be used, this machine cannot
+            train in the arithmetic asked for, or the job's privacy does not suit the site's patients or its policy.
     """
 
     def __init__(
@@ -82,13 +83,16 @@ class LocalSite:
         dataset, lists = experiment.data.resolved()
         self._datalist = open_datalist(datalist_path(lists, site), dataset)
         patients = [self.task.patient_of(case) for case in self._datalist.training]
+        experiment.privacy.check_data(experiment, {site: len(set(patients))})
         enforce(experiment, site, len(set(patients)))
         self._caching, speed = experiment.caching(self.device), experiment.performance
         book = FactsBook(self._caching.disk)
         self.audit = self.task.audit(site, self._datalist, self.training.allow_overlap, book=book)
         refuse_errors(self.audit.findings, f"the data of {site}")
-        train_set = self.task.train_set(self._datalist, self._caching)
+        self.spending = patient_spending(experiment, site, job_id, self.audit.images_of_patients("training"))
         one_by_one = experiment.privacy.UNIT == "patient"
+        made = self.task.train_set_by_patient if one_by_one else self.task.train_set
+        train_set = made(self._datalist, self._caching)
         batch_size = 1 if one_by_one else self.training.batch_size
         self.order, self.batches = seeded_batches(train_set, batch_size, speed.num_workers)  # type: ignore[arg-type]
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
@@ -176,6 +180,15 @@ class LocalSite:
             self._kept, self.own = {}, None
             self.side = self.experiment.algorithm.site(self.side.setup)
         self._rounds = None
+
+    def book_patients(self, number: int) -> None:
+        """Enter a round (counted from 1) in the site's ledger over all jobs, where there is one, before it is trained.
+
+        Raises:
+            InputError: the ledger or the policy's budget does not allow it.
+        """
+        if self.spending is not None:
+            self.spending.book(number)
 
     def take_notes(self) -> dict[str, float]:
         """Facts of this process that the server reports once: a new optimiser in the middle of a run."""

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+from fedmed.core.files import private_folder
 from fedmed.core.names import BEST_OWN, LAST_OWN
 from fedmed.core.weights import Weights, save_weights
 
@@ -25,5 +26,5 @@ class OwnModels:
             self._save(weights, BEST_OWN)
 
     def _save(self, weights: Weights, name: str) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         save_weights(weights, self.folder / name)

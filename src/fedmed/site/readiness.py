@@ -14,15 +14,18 @@ import torch
 
 from fedmed.core.code_version import REPOSITORY, code_here
 from fedmed.core.errors import InputError, in_words
-from fedmed.core.names import POLICY_VARIABLE, STATE_VARIABLE
+from fedmed.core.names import POLICY_VARIABLE, SITE_LEDGER_VARIABLE, STATE_VARIABLE
+from fedmed.core.split_paths import refuse_split_python
 from fedmed.data.audit.audit_table import site_line
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE, key_of_this_site
 from fedmed.data.audit.finding import refuse_errors
 from fedmed.data.audit.fingerprint import keyed
+from fedmed.data.audit.site_audit import outside
 from fedmed.data.datalist import datalist_path, open_datalist
 from fedmed.experiment import Experiment
 from fedmed.privacy.policy import policy_of_this_site
+from fedmed.privacy.site_wide_ledger import site_wide_ledger
 
 Level = Literal["ok", "warning", "error"]
 
@@ -42,6 +45,7 @@ def checks(experiment: Experiment, site: str) -> Iterator[Check]:
         experiment: on this machine's data.
     """
     yield _tried("versions", lambda: _versions(REPOSITORY / "requirements.txt"))
+    yield _tried("python", _python)
     yield _tried("hardware", _hardware)
     yield _tried("data", lambda: _data(experiment))
     yield _tried("datalist", lambda: _datalist(experiment, site))
@@ -49,6 +53,7 @@ def checks(experiment: Experiment, site: str) -> Iterator[Check]:
     yield _tried("cache", lambda: _cache(experiment))
     yield _tried("privacy policy", _policy)
     yield _tried("privacy ledger", _ledger)
+    yield _tried("all jobs", _all_jobs)
     yield _tried("duplicates", _duplicates)
 
 
@@ -88,6 +93,11 @@ def _installed(name: str) -> str | None:
     return None
 
 
+def _python() -> tuple[Level, str]:
+    refuse_split_python()
+    return "ok", f"{sys.executable}; the startup kit's path, too, must be without white space, quotes and #"
+
+
 def _hardware() -> tuple[Level, str]:
     if not torch.cuda.is_available():
         return "warning", f"no GPU that torch can use; {len(os.sched_getaffinity(0))} CPU cores will do the work"
@@ -104,7 +114,9 @@ def _datalist(experiment: Experiment, site: str) -> tuple[Level, str]:
     dataset, lists = experiment.data.resolved()
     path = datalist_path(lists, site)
     found = open_datalist(path, dataset)
-    return "ok", f"{path}: {len(found.training)} training and {len(found.validation)} validation cases"
+    cases = f"{path}: {len(found.training)} training and {len(found.validation)} validation cases"
+    told = outside(found)
+    return ("warning", f"{cases}; {told[0].sentence}") if told else ("ok", cases)
 
 
 def _audit(experiment: Experiment, site: str) -> tuple[Level, str]:
@@ -146,6 +158,13 @@ def _ledger() -> tuple[Level, str]:
     if not (place.is_dir() and os.access(place, os.W_OK)):
         return "error", f"{STATE_VARIABLE} {folder} cannot be written; name a folder that the site's user owns"
     return "ok", f"{folder}"
+
+
+def _all_jobs() -> tuple[Level, str]:
+    ledger = site_wide_ledger()
+    if ledger is None:
+        return "warning", f"{SITE_LEDGER_VARIABLE} is not set, so a budget holds for each job and not for a patient"
+    return "ok", f"{ledger.folder}, begun on {ledger.since}; python deploy/spent.py shows what patients have spent"
 
 
 def _duplicates() -> tuple[Level, str]:

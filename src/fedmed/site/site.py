@@ -10,7 +10,10 @@ from fedmed.core.errors import InputError
 from fedmed.core.messages import Answer, Question
 from fedmed.core.site_scores import CASES
 from fedmed.core.weights import Weights
+from fedmed.data.audit.duplicates_exchange import parts_of
 from fedmed.privacy.base import ReleaseContext
+from fedmed.privacy.booking import expect_budget
+from fedmed.privacy.ledger import begin_site_ledger
 from fedmed.privacy.release import release
 from fedmed.site.local_training import LocalSite, Trained
 from fedmed.site.site_events import SiteEvents
@@ -28,11 +31,47 @@ class Site:
     def __init__(self, local: LocalSite, events: SiteEvents, report: Any = print) -> None:
         self.local, self.events, self._report = local, events, report
         self._mechanism = local.experiment.privacy.resolved(local.experiment)
+        self._scored = set[int]()  # after how many rounds models were scored
 
     def answer(self, question: Question) -> Answer:
-        """The answer to a question that this site is asked."""
+        """The answer to a question that this site is asked; that it withholds one where the question is no right one.
+
+        Raises:
+            InputError: the site cannot train or score.
+        """
+        try:
+            self._expect(question)
+        except InputError as error:
+            return self._withheld(f"The answer after {question.rounds!r:.20} rounds", error)
         self.events.write_epsilon(question.rounds)
         return self._images(question) if question.kind == "images" else self._round(question)
+
+    def _expect(self, question: Question) -> None:
+        """Refuse a question that no honest server asks, and one that would cost more than is left of the budget.
+
+        Raises:
+            InputError: it is one.
+        """
+        local, rounds, mechanism = self.local, question.rounds, self._mechanism
+        trains, books = local.site in question.training, mechanism.GUARANTEE != "none"
+        last = local.training.num_rounds - trains
+        if isinstance(rounds, bool) or not isinstance(rounds, int) or not 0 <= rounds <= last:
+            raise InputError(f"The experiment has {local.training.num_rounds} rounds, and the question is of none.")
+        if question.shares and not self._are_parts(question.shares):
+            raise InputError(f"The parts {question.shares!r:.200} are not those of the experiment's sites in order.")
+        if books and rounds == 0:
+            begin_site_ledger(local.site, local.job_id, mechanism.document())
+        if books and trains:
+            expect_budget(local.site, local.job_id, mechanism, rounds + 1)
+
+    def _are_parts(self, shares: Any) -> bool:
+        """True where the validation cases are shared out among sites of the experiment as they always are."""
+        named = isinstance(shares, Mapping) and set(shares) <= set(self.local.training.sites)
+        return named and dict(shares) == parts_of(shares)
+
+    def _withheld(self, what: str, error: InputError) -> Answer:
+        self._report(f"{what} is withheld: {error}")
+        return Answer(metrics={CASES: 0}, withheld=True)
 
     def _images(self, question: Question) -> Answer:
         """Keyed hashes of this site's images, where they may leave it; a job's first question to all sites."""
@@ -43,25 +82,39 @@ class Site:
 
     def _round(self, question: Question) -> Answer:
         """Score the model that the round begins with, and train it where this site is to train."""
-        local, rounds, withheld = self.local, question.rounds, self._mechanism.withholds_metrics
+        local, rounds = self.local, question.rounds
         received = {name: torch.as_tensor(values) for name, values in question.weights.items()}
         local.begin(received, rounds)
-        due = question.kind == "score" or rounds % local.training.validate_every == 0
-        metrics = local.score(question.shares) if due and not withheld else {CASES: 0}
+        metrics = self._scores(question)
         self.events.write_scores(metrics, rounds)
         if question.kind == "score":
             local.forget()
         if local.site not in question.training:
             return Answer(metrics=metrics)
+        try:
+            local.book_patients(rounds + 1)
+        except InputError as error:
+            self._report(f"The update of round {rounds + 1} is withheld: {error}")
+            return Answer(metrics={CASES: 0}, withheld=True)
         trained = local.train(rounds, question.extras)
-        if not withheld:
+        if not self._mechanism.withholds_metrics:
             self.events.write_losses(trained, rounds)
             metrics = {**metrics, **trained.report(), **local.take_notes()}
         try:
             return self._released(received, question, trained, metrics)
         except InputError as error:
-            self._report(f"The update of round {rounds + 1} is withheld: {error}")
-            return Answer(metrics={CASES: 0}, withheld=True)
+            return self._withheld(f"The update of round {rounds + 1}", error)
+
+    def _scores(self, question: Question) -> Mapping[str, float]:
+        """The figures of the model that was loaded, where they are due and may leave; once after as many rounds.
+
+        Several parts of the cases, or several models, would tell of one case what no part alone tells.
+        """
+        due = question.kind == "score" or question.rounds % self.local.training.validate_every == 0
+        if not due or self._mechanism.withholds_metrics or question.rounds in self._scored:
+            return {CASES: 0}
+        self._scored.add(question.rounds)
+        return self.local.score(question.shares)
 
     def _released(
         self, received: Weights, question: Question, trained: Trained, metrics: Mapping[str, float]
@@ -76,8 +129,9 @@ class Site:
         update: Mapping[str, np.ndarray] = local.update(received)
         if mechanism.acts_on_updates:
             context = ReleaseContext(local.site, question.rounds + 1, trained.steps, local.training.seed)
+            begins, statistics = question.rounds == 0, local.entries.statistics
             update, entry = release(
-                update, mechanism, context, local.job_id, statistics=local.entries.statistics, extras=extras
+                update, mechanism, context, local.job_id, statistics=statistics, extras=extras, begins=begins
             )
         plain = None if entry is None else entry.travelling(mechanism.dp_send_diagnostics)
         cases = None if mechanism.withholds_metrics else local.side.setup.cases

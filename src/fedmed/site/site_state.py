@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from fedmed.core.files import private_folder
 from fedmed.core.weights import write_tensors
 from fedmed.site.state_memory import StateMemory
 
@@ -28,7 +29,7 @@ class SiteState:
 
     def save(self, rounds: int, content: Mapping[str, Any]) -> None:
         """Keep the state after so many rounds, whole or not at all, and forget those that nobody can ask for."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # an optimiser's state tells of the data
+        private_folder(self.folder)  # an optimiser's state tells of the data
         write_tensors(self.folder / f"after-{rounds}.pt", content)
         earlier = sorted(number for number in self._rounds() if number < rounds)
         self._remove([*earlier[: 1 - _KEPT], *(number for number in self._rounds() if number > rounds)])

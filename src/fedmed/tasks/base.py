@@ -1,26 +1,29 @@
 """The contract of a task: what is learnt from which files, and how it is scored. A task knows nothing of federation."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
-
-import torch
-from torch import nn
-from torch.utils.data import Dataset
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, option
 from fedmed.core.plugin import Plugin
 from fedmed.core.site_scores import FigureForm, Figures, KeyScore, of_target
 from fedmed.data.audit.case_findings import Rules
-from fedmed.data.audit.site_audit import SiteAudit, audit_site
+from fedmed.data.audit.site_audit import SiteAudit, audit_site, outside
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Caching
 from fedmed.tasks.scoring.metric import Metric, Row, SumsMetric
 
-__all__ = ["Flips", "Metric", "NativeGrid", "Pictures", "Preset", "Row", "Task"]
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from torch.utils.data import Dataset
+
+__all__ = ["Flips", "Metric", "NativeGrid", "NetworkClass", "Pictures", "Preset", "Row", "Task"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,27 @@ class Preset:
 
     purpose: str
     values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NetworkClass:
+    """A class of ``model.py`` by its name, imported when it is needed, as MONAI takes seconds.
+
+    At a site model.py lies in the job's folder, beside client.py.
+    """
+
+    name: str
+
+    def __call__(self) -> nn.Module:
+        """A network of this class, with fresh random weights."""
+        network: nn.Module = self.load()()
+        return network
+
+    def load(self) -> Any:
+        """The class itself."""
+        import model
+
+        return getattr(model, self.name)
 
 
 @dataclass(frozen=True)
@@ -76,6 +100,8 @@ class Task(Plugin, ABC):
 
     def first_model(self, seed: int) -> nn.Module:
         """The network with which a run of this seed begins; sets PyTorch's global generator."""
+        import torch
+
         torch.manual_seed(seed)
         return self.build_model()
 
@@ -88,6 +114,8 @@ class Task(Plugin, ABC):
         self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
     ) -> torch.optim.Optimizer:
         """The optimiser of local training: Adam, unless a task overrides it."""
+        import torch
+
         return torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
     @abstractmethod
@@ -125,7 +153,8 @@ class Task(Plugin, ABC):
     def audit(self, site: str, datalist: Datalist, allow_overlap: bool, **how: Any) -> SiteAudit:
         """Look at every file of a site before any training; ``how`` is handed to ``audit_site``."""
         rules = self.rules(datalist.label_scheme)
-        return audit_site(site, datalist.splits, rules, self.patient_of, allow_overlap, **how)
+        found = audit_site(site, datalist.splits, rules, self.patient_of, allow_overlap, **how)
+        return found.with_findings(outside(datalist))
 
     @abstractmethod
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Mapping[str, torch.Tensor]]:
@@ -133,6 +162,30 @@ class Task(Plugin, ABC):
 
         Its ``transform`` has MONAI's ``set_random_state``. Where ``caching`` holds cases changes no item.
         """
+
+    def train_set_by_patient(self, datalist: Datalist, caching: Caching) -> Dataset[Mapping[str, torch.Tensor]]:
+        """The items of :meth:`train_set`, each made as if its patient were the site's only one.
+
+        For mechanisms whose unit is a patient: nothing that several patients decide is in an item, whatever a task
+        derives from its cases, such as a crop that fits the largest volume or the mean intensity.
+        """
+        from fedmed.data.prepared.separate_items import SeparateItems
+
+        patients: dict[str, list[Case]] = {}
+        places = []
+        for case in datalist.training:
+            of_patient = patients.setdefault(self.patient_of(case), [])
+            places.append((self.patient_of(case), len(of_patient)))
+            of_patient.append(case)
+        held = round(caching.share_in_memory * len(patients))  # all cases of so many, as a share of one case is none
+        sets = {
+            patient: self.train_set(
+                replace(datalist, training=tuple(cases), validation=()),
+                replace(caching, share_in_memory=float(number < held)),
+            )
+            for number, (patient, cases) in enumerate(patients.items())
+        }
+        return SeparateItems([(sets[patient], place) for patient, place in places])
 
     @abstractmethod
     def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
@@ -202,6 +255,9 @@ class Task(Plugin, ABC):
     @property
     def optimizer_name(self) -> str:
         """The class of :meth:`optimizer`'s answer, for the screen."""
+        import torch
+        from torch import nn
+
         return type(self.optimizer([nn.Parameter(torch.zeros(1))], 1.0, 0.0)).__name__
 
 

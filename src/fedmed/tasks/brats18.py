@@ -1,33 +1,24 @@
 """Brain tumour segmentation on BraTS: tumour core, whole tumour and enhancing tumour from four MR modalities."""
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-import monai.transforms as mt
-import torch
-from monai.data import CacheDataset
-from monai.losses import DiceLoss
-from torch import nn
-from torch.utils.data import Dataset
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fedmed.core.errors import InputError, in_words
 from fedmed.core.options import expect_share, option
 from fedmed.data.audit.case_findings import Rules
-from fedmed.data.brats import brats_transforms
 from fedmed.data.brats.brats_layout import LABEL_SCHEMES, MODALITIES, label_scheme
 from fedmed.data.brats.brats_rules import brats_rules, patient_of
-from fedmed.data.brats.brats_transforms import PADDING, Normalize
 from fedmed.data.brats.case_picture import PARTS
 from fedmed.data.datalist import Case, Datalist
-from fedmed.data.phantoms.phantom import is_phantom, make_phantom
 from fedmed.data.prepared.cache import Caching
 from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, fit, largest, round_up
-from fedmed.tasks.base import Metric, Preset, Row, Task
-from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
-from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS, SEGMENTATION_NOTE, case_metrics
+from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
+from fedmed.tasks.scoring.metric_catalogue import SEGMENTATION_METRICS, SEGMENTATION_NOTE
 from fedmed.tasks.scoring.segmentation_picture import Layer, segmentation_picture
 from fedmed.tasks.segmentation import (
     by_windows,
@@ -39,6 +30,12 @@ from fedmed.tasks.segmentation import (
     one_by_one,
     rows_of,
 )
+
+if TYPE_CHECKING:
+    import monai.transforms as mt
+    import torch
+    from torch import nn
+    from torch.utils.data import Dataset
 
 PUBLISHED_ROI: Size = (224, 224, 144)
 PUBLISHED_INFER_ROI: Size = (240, 240, 160)
@@ -65,7 +62,7 @@ class Brats18(Task):
     windows: Literal["fitted", "padded"] = option(
         "fitted", "shrink the inference window to a smaller volume, or as published pad the volume to it"
     )
-    normalize: Normalize = option(
+    normalize: Literal["volume", "crop"] = option(
         "volume", "normalise intensities over the volume, once, or as published over each training crop, every time"
     )
     foreground_crops: float = option(
@@ -117,20 +114,23 @@ class Brats18(Task):
         if self.crop_to_brain and self.normalize == "crop":
             raise InputError("--crop_to_brain needs volumes that were prepared once; drop it or --normalize crop.")
 
-    def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
-        from model import BratsSegResNet, BratsUNet  # at a site model.py lies in the job's folder, beside client.py
-
-        return {"segresnet": BratsSegResNet, "unet": BratsUNet}
+    def networks(self) -> Mapping[str, NetworkClass]:
+        return {"segresnet": NetworkClass("BratsSegResNet"), "unet": NetworkClass("BratsUNet")}
 
     @property
     def divisor(self) -> int:
         """Divisor of every edge of the chosen network's input, in voxels."""
-        return int(self._chosen_network.DIVISOR)  # type: ignore[attr-defined]
+        return int(self._chosen_class.DIVISOR)
 
     @property
     def least_edge(self) -> int:
         """Least length in voxels of the longest edge of the chosen network's input."""
-        return int(self._chosen_network.LEAST_EDGE)  # type: ignore[attr-defined]
+        return int(self._chosen_class.LEAST_EDGE)
+
+    @property
+    def _chosen_class(self) -> Any:
+        known = self.networks()
+        return known[self.network or next(iter(known))].load()
 
     def rules(self, label_scheme_name: str | None) -> Rules:
         return brats_rules(label_scheme_name)
@@ -139,34 +139,42 @@ class Brats18(Task):
         return patient_of(case)
 
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
-        volume = largest(map(volume_size, datalist.all_cases))
         crop = self.crop_size(datalist.training)
-        self._check_roi(volume, crop)
+        self._check_roi(largest(map(volume_size, datalist.training)))
         return {
             "training": len(datalist.training),
             "validation": len(datalist.validation),
             "label_scheme": label_scheme(datalist.label_scheme).name,
-            "largest_volume": volume,
+            "largest_volume": largest(map(volume_size, datalist.all_cases)),
             "roi_size": crop,
             "crops": f"{' '.join(map(str, crop))} voxels",
         }
 
     def crop_size(self, cases: Sequence[Case]) -> Size:
-        """The training crop in voxels for these cases."""
-        return self.roi_size or fit(PUBLISHED_ROI, largest(map(volume_size, cases)), self.divisor)
+        """The training crop in voxels for these cases, not smaller than the network takes."""
+        crop = self.roi_size or fit(PUBLISHED_ROI, largest(map(volume_size, cases)), self.divisor)
+        return crop if max(crop) >= self.least_edge else (self.least_edge, *crop[1:])
 
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
+        from fedmed.data.brats import brats_transforms
+
         crop, enhancing = self.crop_size(datalist.training), label_scheme(datalist.label_scheme).enhancing
         after = brats_transforms.training(self.normalize, crop, self.foreground_crops, enhancing)
         return self._dataset(datalist.training, caching, after)
 
     def eval_set(self, cases: Sequence[Case], label_scheme_name: str | None, caching: Caching) -> Dataset[Any]:
+        from fedmed.data.brats import brats_transforms
+
         enhancing = label_scheme(label_scheme_name).enhancing
         after = brats_transforms.validation(self.normalize, self.windows == "padded", enhancing)
         return self._dataset(cases, caching, after)
 
     def _dataset(self, cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
         """In memory and on disk lie the compact cases; ``after`` sees their volumes."""
+        from monai.data import CacheDataset
+
+        from fedmed.data.brats import brats_transforms
+
         before = brats_transforms.deterministic(self.normalize, caching, self.crop_to_brain)
         return CacheDataset(
             file_items(cases), [*before, *after], cache_rate=caching.share_in_memory, num_workers=1, progress=False,
@@ -178,12 +186,20 @@ class Brats18(Task):
 
         No label is needed, and ``monai.transforms.Invertd`` leads what lies on that image's grid back to the files'.
         """
+        import monai.transforms as mt
+
+        from fedmed.data.brats import brats_transforms
+
         return mt.Compose(brats_transforms.new_patient(self.normalize, self.windows == "padded", self.crop_to_brain))
 
     def loss(self) -> nn.Module:
+        from monai.losses import DiceLoss
+
         return DiceLoss(smooth_nr=0, smooth_dr=1e-5, squared_pred=True, sigmoid=True)
 
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
+        from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
+
         rows: list[Row] = []
         for item in one_by_one(cases):
             image, truth = (each[None] for each in image_and_label(item, device))
@@ -227,6 +243,8 @@ class Brats18(Task):
         return self._measured(model, item, device, flips=True)
 
     def _measured(self, model: nn.Module, item: Mapping[str, Any], device: torch.device, *, flips: bool) -> list[Row]:
+        from fedmed.tasks.scoring.segmentation_metrics import case_metrics
+
         image, truth = image_and_label(item, device)
         with naming(item["case"]):
             predicted = self.probabilities(model, image[None], flips)[0] > 0.5
@@ -251,6 +269,8 @@ class Brats18(Task):
         }
 
     def demo_data(self, folder: Path) -> None:
+        from fedmed.data.phantoms.phantom import is_phantom, make_phantom
+
         if is_phantom(folder):
             return
         try:
@@ -259,14 +279,15 @@ class Brats18(Task):
             if not is_phantom(folder):  # unless another run was quicker
                 raise InputError(f"No phantoms can be made in {folder} ({in_words(error)}); name a dataset.") from error
 
-    def _check_roi(self, volume: Size, crop: Size) -> None:
-        room = round_up(volume, PADDING)
+    def _check_roi(self, volume: Size) -> None:
+        room = round_up(volume, self.divisor)
         if self.roi_size and any(edge > most for edge, most in zip(self.roi_size, room, strict=True)):
             raise InputError(
-                f"--roi_size {' '.join(map(str, self.roi_size))} is larger than every volume (at most "
-                f"{'x'.join(map(str, volume))} voxels, padded {'x'.join(map(str, room))}); choose a smaller crop."
+                f"--roi_size {' '.join(map(str, self.roi_size))} is larger than every training volume (at most "
+                f"{'x'.join(map(str, volume))} voxels), so that crops would be padded with zeros; choose at most "
+                f"{' '.join(map(str, room))}."
             )
-        if max(crop) < self.least_edge:
+        if max(round_up(volume, self.divisor)) < self.least_edge:
             raise InputError(
                 f"The volumes have at most {'x'.join(map(str, volume))} voxels; this network needs {self.least_edge} "
                 f"along an edge: choose --network {next(iter(self.networks()))}."

@@ -1,32 +1,25 @@
 """Segmentation of the hippocampus's anterior and posterior part in one MR image: a federation of small volumes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import monai.transforms as mt
 import numpy as np
-import torch
-from monai.data import CacheDataset
-from monai.losses import DiceCELoss
 from numpy.typing import NDArray
-from torch import nn
-from torch.utils.data import Dataset
 
 from fedmed.core.errors import InputError
 from fedmed.core.options import option
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist
-from fedmed.data.hippocampus import hippocampus_transforms
 from fedmed.data.hippocampus.hippocampus_layout import ANTERIOR, HIPPOCAMPUS_RULES, MR, POSTERIOR
-from fedmed.data.phantoms.hippocampus_phantom import demo_hippocampi
 from fedmed.data.prepared.cache import Caching
 from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, largest
-from fedmed.tasks.base import Metric, Preset, Row, Task
-from fedmed.tasks.scoring.region_dice import region_dice
-from fedmed.tasks.scoring.segmentation_metrics import ORGAN_METRICS, organ_metrics
+from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
+from fedmed.tasks.scoring.metric_catalogue import ORGAN_METRICS
 from fedmed.tasks.scoring.segmentation_picture import Layer, segmentation_picture
 from fedmed.tasks.segmentation import (
     by_windows,
@@ -38,6 +31,12 @@ from fedmed.tasks.segmentation import (
     one_by_one,
     rows_of,
 )
+
+if TYPE_CHECKING:
+    import monai.transforms as mt
+    import torch
+    from torch import nn
+    from torch.utils.data import Dataset
 
 WINDOW: Size = (40, 56, 40)
 """As long as all but the largest edges of the Decathlon's volumes, 42 x 58 x 45 voxels at most."""
@@ -82,13 +81,15 @@ class Hippocampus(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        network: Any = self._chosen_network
+        known = self.networks()
+        network = known[self.network or next(iter(known))].load()
         check_size("window_size", tuple(self.window_size), network.DIVISOR, network.LEAST_EDGE)
 
-    def networks(self) -> Mapping[str, Callable[[], nn.Module]]:
-        from model import HippocampusSegResNet, HippocampusUNet  # at a site model.py lies in the job's folder
-
-        return {"unet": HippocampusUNet, "segresnet": HippocampusSegResNet}  # the U-Net takes half as long a step
+    def networks(self) -> Mapping[str, NetworkClass]:
+        return {
+            "unet": NetworkClass("HippocampusUNet"),
+            "segresnet": NetworkClass("HippocampusSegResNet"),
+        }  # the U-Net takes half as long a step
 
     def rules(self, label_scheme: str | None) -> Rules:
         if label_scheme is not None:
@@ -99,6 +100,7 @@ class Hippocampus(Task):
 
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         sizes = [*map(volume_size, datalist.all_cases)]
+        self._check_window(largest(map(volume_size, datalist.training)))
         cut = sum(any(edge > most for edge, most in zip(size, self.window_size, strict=True)) for size in sizes)
         crop = f"{' '.join(map(str, self.window_size))} voxels"
         return {
@@ -108,7 +110,17 @@ class Hippocampus(Task):
             "crops": f"{crop}, smaller than {cut} of the volumes" if cut else crop,
         }
 
+    def _check_window(self, volume: Size) -> None:
+        if any(edge > 2 * most for edge, most in zip(self.window_size, volume, strict=True)):
+            raise InputError(
+                f"--window_size {' '.join(map(str, self.window_size))} is more than twice as long as every training "
+                f"volume along an edge (at most {'x'.join(map(str, volume))} voxels), so that most of it would be "
+                "padding; choose a smaller window."
+            )
+
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
+        from fedmed.data.hippocampus import hippocampus_transforms
+
         return _dataset(datalist.training, caching, hippocampus_transforms.training(self.window_size))
 
     def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
@@ -116,12 +128,20 @@ class Hippocampus(Task):
 
     def new_patient(self) -> mt.Compose:
         """The transform from ``image``, one path, to the ``image`` of :meth:`eval_set`; can be inverted."""
+        import monai.transforms as mt
+
+        from fedmed.data.hippocampus import hippocampus_transforms
+
         return mt.Compose(hippocampus_transforms.new_patient())
 
     def loss(self) -> nn.Module:
+        from monai.losses import DiceCELoss
+
         return DiceCELoss(softmax=True, to_onehot_y=True)
 
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
+        from fedmed.tasks.scoring.region_dice import region_dice
+
         rows: list[Row] = []
         for item in one_by_one(cases):
             image, label = image_and_label(item, device)
@@ -151,10 +171,12 @@ class Hippocampus(Task):
             InputError: the network gives NaN.
         """
 
+        from fedmed.data.hippocampus.hippocampus_transforms import LEFT_TO_RIGHT
+
         def predict(image: torch.Tensor) -> torch.Tensor:
             return self.infer(model, image).float().softmax(dim=1)[:, 1:]
 
-        axes = (2 + hippocampus_transforms.LEFT_TO_RIGHT,) if flips else ()
+        axes = (2 + LEFT_TO_RIGHT,) if flips else ()
         return mean_over_flips(predict, image_BCDHW, axes)
 
     def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
@@ -164,6 +186,8 @@ class Hippocampus(Task):
         return self._measured(model, item, device, flips=True)
 
     def _measured(self, model: nn.Module, item: Mapping[str, Any], device: torch.device, *, flips: bool) -> list[Row]:
+        from fedmed.tasks.scoring.segmentation_metrics import organ_metrics
+
         image, label = image_and_label(item, device)
         with naming(item["case"]):
             found = likeliest(self.probabilities(model, image[None], flips))
@@ -183,6 +207,8 @@ class Hippocampus(Task):
         }
 
     def demo_data(self, folder: Path) -> None:
+        from fedmed.data.phantoms.hippocampus_phantom import demo_hippocampi
+
         demo_hippocampi(folder)
 
 
@@ -191,22 +217,32 @@ PLUGIN = Hippocampus
 
 def masks_of(labels: torch.Tensor) -> torch.Tensor:
     """Bool (B, 2, D, H, W) of the anterior and the posterior part, from label values (B, D, H, W)."""
+    import torch
+
     return torch.stack([labels == ANTERIOR, labels == POSTERIOR], dim=1)
 
 
 def likeliest(probabilities: torch.Tensor) -> torch.Tensor:
     """Label values (B, D, H, W) from the probabilities (B, 2, D, H, W) of all but the background."""
+    import torch
+
     background = 1 - probabilities.sum(dim=1, keepdim=True)
     return torch.cat([background, probabilities], dim=1).argmax(dim=1)
 
 
 def _shown(parts: torch.Tensor) -> NDArray[np.bool_]:
     """The parts (2, X, Y, Z), and the whole as a third channel."""
+    import torch
+
     return torch.cat([parts, parts.any(dim=0, keepdim=True)]).cpu().numpy()
 
 
 def _dataset(cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
     """In memory and on disk lie the compact cases; ``after`` sees their volumes."""
+    from monai.data import CacheDataset
+
+    from fedmed.data.hippocampus import hippocampus_transforms
+
     transforms = [*hippocampus_transforms.deterministic(caching), *after]
     share = caching.share_in_memory
     return CacheDataset(

@@ -1,24 +1,28 @@
 """The steps that tasks of segmentation share: items, windows, masks and their scores, means over mirrored copies."""
 
+from __future__ import annotations
+
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any
-
-import torch
-from monai.inferers import sliding_window_inference
-from monai.utils import convert_to_tensor
-from torch import nn
-from torch.utils.data import Dataset
+from typing import TYPE_CHECKING, Any
 
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect
 from fedmed.data.datalist import Case
-from fedmed.data.prepared.compact import KEYS
 from fedmed.data.windows import Size
 from fedmed.tasks.scoring.metric import Row
 
-Predict = Callable[[torch.Tensor], torch.Tensor]
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from torch.utils.data import Dataset
+
+Predict = Callable[["torch.Tensor"], "torch.Tensor"]
+
+MOST_EDGE, MOST_VOXELS = 1024, 512**3
+"""Of a crop or window: more than any scanner's volume, and more than a network's memory holds."""
 
 
 def file_items(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -33,6 +37,10 @@ def one_by_one(cases: Dataset[Any]) -> Iterator[Any]:
 
 def image_and_label(item: Mapping[str, Any], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """An item's two arrays on ``device``, without MONAI's metadata."""
+    from monai.utils import convert_to_tensor
+
+    from fedmed.data.prepared.compact import KEYS
+
     image, label = (convert_to_tensor(item[key], track_meta=False, device=device) for key in KEYS)
     return image, label
 
@@ -41,10 +49,11 @@ def check_size(name: str, size: tuple[int, ...], divisor: int, least_edge: int) 
     """Refuse a crop or window of a volume that a network cannot take.
 
     Raises:
-        InputError: an edge is no multiple of ``divisor``, or none is as long as ``least_edge``, in voxels.
+        InputError: an edge is no multiple of ``divisor``, too long, or none is as long as ``least_edge``, in voxels.
     """
-    ok = len(size) == 3 and all(edge > 0 and edge % divisor == 0 for edge in size)
-    expect(ok, name, size, f"three edges in voxels, each above 0 and divisible by {divisor}")
+    ok = len(size) == 3 and all(0 < edge <= MOST_EDGE and edge % divisor == 0 for edge in size)
+    expect(ok, name, size, f"three edges in voxels, each above 0, at most {MOST_EDGE} and divisible by {divisor}")
+    expect(math.prod(size) <= MOST_VOXELS, name, size, f"at most {MOST_VOXELS:,} voxels in all")
     expect(
         max(size) >= least_edge, name, size, f"at least one edge of {least_edge} voxels or more, as the network needs"
     )
@@ -61,9 +70,10 @@ def by_windows(model: nn.Module, image_BCDHW: torch.Tensor, window: Size, blend:
         window: in voxels.
         blend: ``constant``, or ``gaussian`` to trust a window's middle more than its edge.
     """
+    from monai.inferers import sliding_window_inference
+
     output = sliding_window_inference(image_BCDHW, window, sw_batch_size=1, predictor=model, overlap=0.5, mode=blend)
-    assert isinstance(output, torch.Tensor)
-    return output
+    return output  # type: ignore[return-value]
 
 
 def mean_over_flips(predict: Predict, image: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
@@ -77,6 +87,8 @@ def mean_over_flips(predict: Predict, image: torch.Tensor, axes: Sequence[int]) 
     Raises:
         InputError: a prediction holds NaN.
     """
+    import torch
+
     choices = product((False, True), repeat=len(axes))
     mirrored = [[axis for axis, chosen in zip(axes, which, strict=True) if chosen] for which in choices]
     total = torch.zeros(())

@@ -14,7 +14,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.weights import save_weights
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
-from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS
+from fedmed.tasks.scoring.metric_catalogue import SEGMENTATION_METRICS
 
 Make = Callable[..., Experiment]
 

@@ -14,7 +14,7 @@ from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.base import Row
 from fedmed.tasks.brats18 import Brats18
-from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS
+from fedmed.tasks.scoring.metric_catalogue import SEGMENTATION_METRICS
 
 DICE = SEGMENTATION_METRICS[0]
 

@@ -230,6 +230,11 @@ def test_one_image_for_two_modalities_is_a_warning(tmp_path: Path) -> None:
     only(findings, "warning", "duplicate", "case 7", "t1 and flair", "put the right file")
 
 
+def test_one_image_for_all_modalities_is_an_error(tmp_path: Path) -> None:
+    findings = found(tmp_path, dict.fromkeys(MODALITIES, brain()), tumour())
+    only(findings, "error", "duplicate", "case 7", "t1ce, t1, t2, flair are all the same image", "correct its list")
+
+
 def test_two_empty_modalities_are_not_called_the_same(tmp_path: Path) -> None:
     empty = np.zeros(SHAPE, np.int16)
     findings = found(tmp_path, {**scans(), "t1": empty, "t2": empty}, tumour())

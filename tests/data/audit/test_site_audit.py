@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.finding import Finding, refuse_errors
-from fedmed.data.audit.site_audit import SiteAudit, audit_site, overlaps
+from fedmed.data.audit.site_audit import SiteAudit, audit_site, outside, overlaps
 from fedmed.data.brats.brats_layout import NAMINGS
 from fedmed.data.brats.brats_rules import brats_rules, patient_of
 from fedmed.data.datalist import Case, load_datalist
@@ -213,6 +214,17 @@ def test_flat_folders_keep_their_cases_apart(decathlon: Path) -> None:
     assert {audited.patient for audited in result.cases} == {f"BRATS_{i:03d}" for i in range(8)}
     assert result.findings
     assert all(f.check == "outlier" and f.sentence.startswith("BRATS_007 (") for f in result.findings)
+
+
+def test_files_outside_the_dataset_folder_are_a_warning_after_the_errors(decathlon: Path) -> None:
+    listed = load_datalist(decathlon, decathlon.parent / "labelsTr" / "..")
+    assert outside(listed) == []
+    (warning,) = outside(replace(listed, outside=(Path("/etc/hosts"), Path("/etc/group"))))
+    assert warning.level == "warning"
+    assert "names 2 files that lie outside the dataset folder, such as /etc/hosts; look" in warning.sentence
+    audit = audit_site("s", {"training": []}, brats_rules(None), patient_of).with_findings([warning])
+    levels = [f.level for f in audit.with_findings([Finding("error", "x", "y"), warning]).findings]
+    assert levels == ["error", "warning", "warning"]
 
 
 def test_the_same_images_in_flat_folders_are_named(decathlon: Path) -> None:

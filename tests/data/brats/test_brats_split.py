@@ -2,7 +2,6 @@
 
 import json
 import random
-import sys
 from collections import Counter
 from dataclasses import replace
 from io import BytesIO
@@ -221,8 +220,8 @@ def test_small_alpha_is_skewed(seed: int, over: Any) -> None:
     assert np.mean([b.max() / b.sum() for b in bins]) > 0.5
 
 
-@pytest.mark.parametrize("alpha", [1e12, 1e300, 1e308, sys.float_info.max])
-def test_an_alpha_however_large_is_iid(alpha: float) -> None:
+@pytest.mark.parametrize("alpha", [1e5, 1e6])
+def test_the_largest_alphas_are_iid(alpha: float) -> None:
     cases = [CaseFiles(f"{i}", (), Path("seg"), "brats2018", "HGG", f"{i}") for i in range(40)]
     options = SplitOptions("dirichlet", alpha=alpha, validation_share=0.2)
     assert [len(part) for part in split_cases(cases, options, {}).sites.values()] == [8, 8, 8, 8]
@@ -247,7 +246,8 @@ def test_dirichlet_of_any_alpha_leaves_no_site_empty(alpha: float) -> None:
         (SplitOptions("iid", seed=-1), "--seed is -1"),
         (SplitOptions("iid", sites=0), "--sites is 0"),
         (SplitOptions("iid", test=1.0), "--test is 1.0"),
-        (SplitOptions("dirichlet", alpha=0.0), "--alpha is 0.0; expected a finite number above 0"),
+        (SplitOptions("dirichlet", alpha=0.0), "--alpha is 0.0; expected a number above 0"),
+        (SplitOptions("dirichlet", alpha=1e300), r"--alpha is 1e\+300; expected a number above 0 and at most 1e\+06"),
         (SplitOptions("quantity", power=-1.0), "--power is -1.0"),
         (SplitOptions("dirichlet", alpha=float("nan")), "--alpha is nan"),
         (SplitOptions("iid", validation_share=0.0), "--validation_share is 0.0"),

@@ -87,8 +87,8 @@ def test_what_is_filled_in_takes_the_place_of_the_files_and_the_rest_stays() -> 
     ("text", "words"),
     [
         ("- 1\n", "is no project file"),
-        ("participants: [{type: client}]", r"is no project file of nvflare provision \('name'\)"),
-        ("participants: [{name: a}]", r"\('type'\)"),
+        ("participants: [{type: client}]", r"is no project file of nvflare provision \(its participant 1 has not both"),
+        ("participants: [{name: a}]", "participant 1 has not both a name and a type"),
         ("a: [", "is no project file"),
         ("participants: []", "has 0 servers; expected one"),
         ("participants: [{name: a, type: server}, {name: b, type: server}]", "has 2 servers; expected one"),

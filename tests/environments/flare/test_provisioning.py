@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nvflare.fuel.sec.authz import AuthzContext, Person
+from nvflare.security.security import FLAuthorizer
 
 from fedmed.core.errors import InputError
 from fedmed.environments.flare.federation_project import Federation, Project, project_of, read_project
-from fedmed.environments.flare.provisioning import join, make_kits, provision
+from fedmed.environments.flare.provisioning import ERRORS, join, make_kits, provision
 from fedmed.environments.flare.startup_kit import user_kit
 
 USERS = {"admin@fedmed.org": "project_admin", "lead@fedmed.org": "lead", "member@fedmed.org": "member"}
@@ -61,6 +63,7 @@ def local(kit: Path, name: str) -> dict[str, Any]:
 
 
 def granted(rights: dict[str, str]) -> dict[str, str]:
+    """The rights in the categories that are FLARE's own but one."""
     return {right: whom for right, whom in rights.items() if whom != "none" and right != "shell_commands"}
 
 
@@ -81,7 +84,29 @@ def test_a_lead_may_ask_the_server_for_the_rounds_of_the_leads_own_job(either: d
     (server,) = either["server"].values()
     own, default = (local(server, f"authorization.json{end}")["permissions"] for end in ("", ".default"))
     assert own["lead"].pop("app_command") == "n:submitter"
+    for role in ("org_admin", "lead", "member"):
+        assert {own[role].pop(command) for command in ERRORS} == {"none"}
     assert own == default
+
+
+def may(kit: Path, role: str, command: str) -> bool:
+    """The answer of FLARE's own authorizer, which the server and a site ask, for the submitter of a job."""
+    user = Person("someone@fedmed.org", "research", role)
+    asked = AuthzContext(command, user, submitter=user)
+    permitted: bool = FLAuthorizer("hospital", local(kit, "authorization.json")).evaluate(asked)[0]
+    return permitted
+
+
+@pytest.mark.parametrize("role", ["project_admin", "org_admin", "lead", "member"])
+def test_nobody_sees_the_errors_of_a_job_at_a_site_and_only_who_runs_the_server_there(
+    either: dict[str, dict[str, Path]], role: str
+) -> None:
+    (server,) = either["server"].values()
+    assert may(server, role, "show_errors") == may(server, role, "reset_errors") == (role == "project_admin")
+    for kit in [server, *either["client"].values()]:
+        assert may(kit, role, "check_status")  # a right that looking on still is
+    for kit in either["client"].values():
+        assert not any(may(kit, role, command) for command in ("show_errors", "reset_errors", "cat", "tail", "grep"))
 
 
 def test_a_site_sends_no_log_and_lets_no_role_read_its_files(either: dict[str, dict[str, Path]]) -> None:

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from fedmed.tasks.scoring.segmentation_metrics import SEGMENTATION_METRICS, case_metrics
+from fedmed.tasks.scoring.metric_catalogue import SEGMENTATION_METRICS
+from fedmed.tasks.scoring.segmentation_metrics import case_metrics
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A network with the weights of a run or of a checkpoint file, ready to predict."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.memory_format import prepare_network
 from fedmed.core.names import SITES
 from fedmed.core.precision import autocast
+from fedmed.core.weights import difference
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.experiment import Experiment, Performance
 from fedmed.runs.run_folder import BEST, LAST, RunFolder, load_weights
@@ -86,7 +87,7 @@ def network_of(task: Task, weights: Path) -> nn.Module:
     with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten and must not advance any generator
         model = task.build_model().eval()
     found = load_weights(weights)
-    strange = _difference(model.state_dict(), found)
+    strange = difference(model.state_dict(), found)
     if strange:
         raise InputError(
             f"{weights} holds the weights of another network than {type(model).__name__} ({strange}); "
@@ -132,13 +133,3 @@ def _on(device: torch.device, task: Task, weights: Path, speed: Performance) -> 
     network = network_of(task, weights).to(device)
     prepare_network(network, speed, device)
     return network
-
-
-def _difference(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
-    """The first difference of two sets of weights in words; empty when they are of one network."""
-    for name in sorted(set(expected) ^ set(found)):
-        return f"{name} is only in the {'network' if name in expected else 'file'}"
-    for name, values in expected.items():
-        if found[name].shape != values.shape:
-            return f"{name} is {tuple(found[name].shape)} in the file and {tuple(values.shape)} in the network"
-    return ""

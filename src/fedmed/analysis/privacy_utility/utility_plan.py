@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedmed.analysis.privacy_utility.utility_grid import arguments_of
 from fedmed.core.errors import InputError
-from fedmed.core.options import expect_at_least, option
+from fedmed.core.options import expect_between, option
 from fedmed.data.phantoms.phantom import is_phantom, make_phantom
 from fedmed.data.windows import Size
 from fedmed.experiment import Experiment
@@ -34,7 +34,7 @@ class StudyOptions:
     learning_rate: float = option(1.5e-3, "Adam's")
 
     def __post_init__(self) -> None:
-        expect_at_least("seeds", self.seeds, 1)
+        expect_between("seeds", self.seeds, 1, 1000)
 
     @property
     def phantoms_name(self) -> str:

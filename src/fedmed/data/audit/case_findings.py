@@ -245,6 +245,12 @@ def _zooms(image: ImageFacts) -> str:
 
 
 def _same_twice(case: MeasuredCase) -> Iterator[Finding]:
+    """An error where all modalities are one image, which is no case of the task; a warning where two are."""
+    marks = [image.fingerprint for image in case.facts.images.values()]
+    if len(marks) > 1 and marks[0] and len(set(marks)) == 1:
+        found = f"{case.name}: {', '.join(case.images)} are all the same image; expected one of each modality"
+        yield error_finding("duplicate", f"{found}: correct its list.")
+        return
     seen: dict[str, str] = {}
     for modality, image in case.facts.images.items():
         twin = seen.setdefault(image.fingerprint, modality) if image.fingerprint else modality

@@ -8,7 +8,7 @@ it cannot recompute. docs/data_audit.md states what this discloses all the same.
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,13 @@ def shares(answers: Mapping[str, Any]) -> dict[str, Share]:
     same = len(lists) > 1 and bool(lists[0]) and all(each == lists[0] for each in lists)
     if not same or len(set(lists[0])) < len(lists[0]):
         return {}
-    return {site: (place, len(lists)) for place, site in enumerate(sorted(answers))}
+    return parts_of(answers)
+
+
+def parts_of(sites: Iterable[str]) -> dict[str, Share]:
+    """The part of each of these sites, in the order of their names; one alone has all cases."""
+    names = sorted(sites)
+    return {site: (place, len(names)) for place, site in enumerate(names)}
 
 
 def _cases(audit: SiteAudit, key: str) -> list[str]:

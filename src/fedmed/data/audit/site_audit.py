@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, counted
 from fedmed.data.audit.case_facts import CaseFacts, FactsBook
 from fedmed.data.audit.case_findings import Rules, case_findings, target_findings
 from fedmed.data.audit.duplicates import Listed, Splits, across_sites, within_a_site
 from fedmed.data.audit.finding import Finding, errors_of
 from fedmed.data.audit.fingerprint import keyed
 from fedmed.data.audit.outliers import outliers
-from fedmed.data.datalist import Case
+from fedmed.data.datalist import Case, Datalist
 from fedmed.data.targets import Class
 
 THREADS = 4
@@ -73,8 +73,16 @@ class SiteAudit:
         return errors_of(self.findings)
 
     def with_findings(self, more: Sequence[Finding]) -> "SiteAudit":
-        """The same with further findings before those there are."""
-        return replace(self, findings=(*more, *self.findings))
+        """The same with further findings before those there are, errors first."""
+        return replace(self, findings=tuple(sorted((*more, *self.findings), key=lambda finding: finding.level)))
+
+    def images_of_patients(self, split: str) -> dict[str, list[str]]:
+        """The fingerprints of each patient's images in a split, by the patient."""
+        found: dict[str, list[str]] = {}
+        for audited in self.cases:
+            if audited.split == split:
+                found.setdefault(audited.patient, []).extend(sorted(audited.fingerprints))
+        return found
 
     def splits(self, hidden: Callable[[str], str] | None = None) -> Splits:
         """The images by split and fingerprint, with their cases' names; ``hidden`` makes hashes of both instead."""
@@ -129,6 +137,16 @@ def audit_site(
     ]
     findings.sort(key=lambda finding: finding.level)  # "error" before "warning", otherwise as found
     return SiteAudit(site, rules, tuple(audited), tuple(findings))
+
+
+def outside(datalist: Datalist) -> list[Finding]:
+    """A warning where a list names files that do not lie in the dataset folder, which nobody may expect to be read."""
+    if not datalist.outside:
+        return []
+    files, first = counted(len(datalist.outside), "file"), datalist.outside[0]
+    lie = "lies" if len(datalist.outside) == 1 else "lie"
+    sentence = f"{datalist.path} names {files} that {lie} outside the dataset folder, such as {first}"
+    return [Finding("warning", "outside", f"{sentence}; look whether that is meant.")]
 
 
 def _audited(

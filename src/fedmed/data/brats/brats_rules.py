@@ -7,7 +7,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.finding import Finding
-from fedmed.data.audit.site_audit import Progress, SiteAudit, audit_site, overlaps
+from fedmed.data.audit.site_audit import Progress, SiteAudit, audit_site, outside, overlaps
 from fedmed.data.brats.brats_checks import one_brain_mask, skull_stripped, tumour_in_brain
 from fedmed.data.brats.brats_layout import (
     MODALITIES,
@@ -90,7 +90,8 @@ def _lists(path: Path) -> list[Path]:
 def _audit_list(file: Path, dataset: Path, allow_overlap: bool, book: FactsBook, progress: Progress) -> SiteAudit:
     datalist = open_datalist(file, dataset)
     rules = brats_rules(datalist.label_scheme)
-    return audit_site(file.stem, datalist.splits, rules, patient_of, allow_overlap, book, progress)
+    found = audit_site(file.stem, datalist.splits, rules, patient_of, allow_overlap, book, progress)
+    return found.with_findings(outside(datalist))
 
 
 def _audit_test_list(file: Path, dataset: Path, book: FactsBook, progress: Progress) -> SiteAudit:

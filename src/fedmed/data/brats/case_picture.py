@@ -1,14 +1,13 @@
 """The picture of some cases: their four modalities and the label, a row each, through the tumour's largest slice."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from fedmed.core.errors import InputError
@@ -16,6 +15,9 @@ from fedmed.data.brats.brats_layout import MODALITIES, CaseFiles, institution_of
 from fedmed.data.image_file import read_image
 from fedmed.data.planes import drawable, seen
 from fedmed.data.volumes import canonical
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PARTS = {"necrosis": "#0072b2", "oedema": "#e69f00", "enhancing": "#d55e00"}
 """Colours of Okabe and Ito, which the colour-blind tell apart."""
@@ -74,6 +76,9 @@ def case_picture(cases: Sequence[CaseFiles], caption: str, format: str = "png") 
         InputError: a file cannot be read, is not 3D, or of another size than the label.
     """
     columns = (*MODALITIES, "label")
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     figure = Figure(figsize=(1.9 * len(columns), 2.25 * len(cases) + 0.7), layout="constrained")
     axes = figure.subplots(len(cases), len(columns), squeeze=False)
     shapes = {_row(row, case) for row, case in zip(axes, cases, strict=True)}
@@ -119,6 +124,8 @@ def _row(axes: Sequence[Axes], case: CaseFiles) -> tuple[int, ...]:
 
 
 def _paint(axes: Axes, where: NDArray[np.bool_], colour: str) -> None:
+    from matplotlib.colors import to_rgba
+
     painted = np.zeros((*where.shape, 4))
     painted[where] = to_rgba(colour, 0.9)
     axes.imshow(painted)

@@ -18,7 +18,7 @@ from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import staging_folder
 from fedmed.data.brats.brats_layout import PHANTOM_MARKER
 from fedmed.data.hippocampus.hippocampus_layout import ANTERIOR, FOLDERS, POSTERIOR, HippocampusCase
-from fedmed.data.phantoms.phantom import is_phantom
+from fedmed.data.phantoms.phantom import check_counts, is_phantom
 from fedmed.data.phantoms.smooth_noise import Mask, Size, Volume, smooth_noise
 from fedmed.data.splits.site_lists import write_site_lists
 
@@ -78,6 +78,7 @@ def demo_hippocampi(
     Raises:
         InputError: the folder holds something else, or cannot be written.
     """
+    check_counts(sites, cases, validation, seed)
     if is_phantom(folder):
         return
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):

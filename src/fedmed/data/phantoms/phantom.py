@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fedmed.core.errors import InputError
 from fedmed.core.files import staging_folder
+from fedmed.core.options import expect_between
 from fedmed.data.brats.brats_layout import (
     LABEL_SCHEMES,
     NAMINGS,
@@ -196,18 +197,22 @@ def _write_volume(path: Path, volume: NDArray[np.int16] | NDArray[np.uint8]) -> 
 
 
 def _check_arguments(sites: int, cases: int, validation: int, size: Sequence[int], seed: int, layout: str) -> None:
-    for name, value, least in (
-        ("sites", sites, 1),
-        ("cases", cases, 1),
-        ("validation", validation, 1),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise InputError(f"{name} is {value}; give a whole number of at least {least}.")
+    check_counts(sites, cases, validation, seed)
     if len(size) != 3 or any(not SMALLEST <= n <= LARGEST for n in size):
         raise InputError(f"size is {tuple(size)}; give three numbers of voxels, each from {SMALLEST} to {LARGEST}.")
     if layout not in NAMINGS:
         raise InputError(f"The layout {layout!r} is not known; choose one of {', '.join(NAMINGS)}.")
+
+
+def check_counts(sites: int, cases: int, validation: int, seed: int) -> None:
+    """Refuse what no demonstration has.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
+    for name, value, most in (("sites", sites, 10_000), ("cases", cases, 10_000), ("validation", validation, 10_000)):
+        expect_between(name, value, 1, most)
+    expect_between("seed", seed, 0, 2**32 - 1)
 
 
 def _check_sites(site_strength: float, validation_lists: str) -> None:

@@ -1,5 +1,7 @@
 """A cache folder of results made from files: whole entries or none, and never more than a limit."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import os
@@ -10,11 +12,12 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import torch
+from typing import TYPE_CHECKING, NamedTuple
 
 from fedmed.core.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 ENTRY = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 """The name of an entry: its content key and its kind. All other files in the folder are left alone."""
@@ -136,7 +139,7 @@ class Cache:
             if entry.path.suffix == _PART and entry.used_ns < oldest_ns:
                 entry.path.unlink(missing_ok=True)
 
-    def _entries(self) -> Iterator["_Entry"]:
+    def _entries(self) -> Iterator[_Entry]:
         with os.scandir(self.folder) as found:
             for item in found:
                 if ENTRY.fullmatch(item.name) or item.name.endswith(_PART):

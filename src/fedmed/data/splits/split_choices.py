@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Set
 from typing import Any, Protocol, TypeVar
 
-from fedmed.core.options import expect, expect_at_least, expect_positive
+from fedmed.core.options import expect, expect_between, expect_positive
 from fedmed.data.splits.split_cases import SplitPlan
 
 DRAWN = frozenset({"validation", "validation_share", "test", "seed"})
@@ -73,9 +73,9 @@ def plan_of(options: SplitChoices, way: Any, by: str, stratify: str) -> SplitPla
 
 
 def _check_ranges(options: SplitChoices) -> None:
-    for name, least in (("seed", 0), ("sites", 1), ("power", 0)):
+    for name, least, most in (("seed", 0, 2**32 - 1), ("sites", 1, 10_000), ("power", 0, 100)):
         if getattr(options, name) is not None:
-            expect_at_least(name, getattr(options, name), least)
+            expect_between(name, getattr(options, name), least, most)
     if options.alpha is not None:
         expect_positive("alpha", options.alpha)
     for name in ("validation_share", "test"):

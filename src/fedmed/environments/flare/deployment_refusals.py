@@ -19,7 +19,10 @@ def why_not_started(admin: Admin, job_id: str) -> str:
         if detail:
             break
         time.sleep(_PAUSE_S)
-    return in_one_sentence(refusals(detail)) or "the server could not start it; its own log says why."
+    return in_one_sentence(refusals(detail)) or (
+        "the server could not start it; its own log says why (a FileNotFoundError there: FLARE cuts commands at "
+        "blanks, so neither the server's Python nor its kit may lie under a path with one)."
+    )
 
 
 def refusals(detail: Sequence[str]) -> dict[str, list[str]]:

@@ -20,6 +20,9 @@ PARTICIPANTS, PORT = "participants", "fed_learn_port"
 ROLES = ("project_admin", "org_admin", "lead", "member")
 """FLARE's: a project_admin may do all, a lead submits jobs, a member looks on."""
 
+RESERVED = ("all", "client")
+"""FLARE's own words where a command names a site; with "server", which is a participant's."""
+
 LONGEST_NAME = 63
 """A certificate's common name holds no more characters; FLARE would cut the rest of a host's off."""
 
@@ -83,16 +86,27 @@ def read_project(path: Path) -> Project:
         OSError: it cannot be read.
     """
     try:
-        project = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-        named = [(each["type"], each["name"]) for each in project[PARTICIPANTS]]
-    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is no project file of nvflare provision ({' '.join(str(error).split())}); correct it."
-        ) from error
-    servers = sum(kind == "server" for kind, _ in named)
+        project = yaml.safe_load(path.read_text(encoding="utf-8"))
+        fault = _fault_of_form(project)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        fault = " ".join(str(error).split())
+    if fault:
+        raise InputError(f"{path} is no project file of nvflare provision ({fault}); correct it.")
+    servers = len(of_type(project, "server"))
     if servers != 1:
         raise InputError(f"{path} has {servers} servers; expected one; correct its participants.")
-    return project
+    return dict(project)
+
+
+def _fault_of_form(project: object) -> str | None:
+    """The point in which the content of a file has not the form of a project; None where it has."""
+    if project is None:
+        return "it is empty"
+    listed = project.get(PARTICIPANTS) if isinstance(project, dict) else None
+    if not isinstance(listed, list):
+        return f"it has no list of {PARTICIPANTS}"
+    named = [isinstance(each, dict) and {"name", "type"} <= set(each) for each in listed]
+    return None if all(named) else f"its participant {named.index(False) + 1} has not both a name and a type"
 
 
 def filled(project: Project, host: str, sites: Sequence[str] | None = None, port: int | None = None) -> Project:
@@ -132,6 +146,8 @@ def check(project: Project) -> None:
         raise InputError(f"The server's port is {port}; expected a number from 1 to 65535.")
     for each in of_type(project, "client"):
         _expect_name("site's", each["name"], "client", "letters, digits, dashes and underscores")
+        if each["name"].lower() in RESERVED:
+            raise InputError(f"{each['name']} is FLARE's own word in its commands; give each site a name of its own.")
     for each in of_type(project, "admin"):
         _expect_name("user's", each["name"], "admin", "an e-mail address")
         if each.get("role") not in ROLES:

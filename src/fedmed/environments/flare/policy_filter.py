@@ -23,7 +23,7 @@ class PolicyFilter(Filter):
     it cannot see, such as whether the noise was added, it cannot check.
     """
 
-    def __init__(self, max_epsilon: float, max_delta: float = 1e-4) -> None:
+    def __init__(self, max_epsilon: float, max_delta: float) -> None:
         super().__init__()
         self.max_epsilon = max_epsilon
         self.max_delta = max_delta

@@ -36,7 +36,7 @@ from fedmed.environments.flare.federation_project import (
 
 PROJECT_FILE = "project.yml"
 
-_RIGHTS = {
+_RIGHTS = {  # "byoc": a job brings code, which runs as the site's user and can read and send whatever that user can
     "project_admin": dict.fromkeys(
         ("submit_job", "clone_job", "manage_job", "download_job", "view", "operate", "byoc"), "any"
     ),
@@ -45,9 +45,14 @@ _RIGHTS = {
     | {"clone_job": "n:submitter", "operate": "o:site", "byoc": "any"},
     "member": {"view": "any"},
 }
-SITES_RIGHTS = {role: {**rights, "shell_commands": "none"} for role, rights in _RIGHTS.items()}
+ERRORS = (AdminCommandNames.SHOW_ERRORS, AdminCommandNames.RESET_ERRORS)
+"""Commands that FLARE counts as looking on (``view``), though the errors of a job are in the words of its sites."""
+
+SITES_RIGHTS = {
+    role: {**rights, **dict.fromkeys(("shell_commands", *ERRORS), "none")} for role, rights in _RIGHTS.items()
+}
 """The rights of FLARE's roles at a site: what FLARE's default does, without the commands that read files of the site
-(``shell_commands``: cat, tail, grep), as its logs name cases and paths."""
+(``shell_commands``: cat, tail, grep) or its errors, as both name cases and paths."""
 
 _SCHEDULE = {"min_schedule_interval": 1.0, "max_schedule_interval": 10.0, "max_schedule_count": 400}
 """A job begins a second after its sites are there and waits for them for an hour; FLARE's looks are rarer and fewer."""
@@ -155,6 +160,8 @@ def _settle_server(kit: Path, storage: Path) -> None:
             component["args"] |= _SCHEDULE
     _write(kit, "resources.json", resources)
     rights = _default(kit, "authorization.json")
+    for role in ("org_admin", "lead", "member"):  # a project_admin runs the server, and reads its log anyway
+        rights["permissions"][role] |= dict.fromkeys(ERRORS, "none")
     rights["permissions"]["lead"][AdminCommandNames.APP_COMMAND] = "n:submitter"  # to follow the rounds of a job
     _write(kit, "authorization.json", rights)
     allow(kit, SERVERS_CLASSES)

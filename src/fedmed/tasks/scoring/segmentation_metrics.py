@@ -3,7 +3,7 @@
 import torch
 
 from fedmed.tasks.scoring.lesion_metrics import LesionScores, lesion_scores
-from fedmed.tasks.scoring.metric import Metric
+from fedmed.tasks.scoring.metric_catalogue import SEGMENTATION_METRICS
 from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
 from fedmed.tasks.scoring.surface_metrics import (
     Spacing,
@@ -16,44 +16,9 @@ from fedmed.tasks.scoring.surface_metrics import (
 
 MM3_IN_ML = 1000
 
-LONGEST_MM, MOST_LESIONS, MOST_ML = 1e5, 1e6, 1e6
-"""No image is as large as that."""
-
-_DISTANCE, _COUNT, _VOLUME = (0.0, LONGEST_MM), (0.0, MOST_LESIONS), (0.0, MOST_ML)
-
-SEGMENTATION_METRICS = (
-    Metric("dice", "Dice", "", "higher"),
-    Metric("challenge_dice", "Dice, challenge's rule", "", "higher"),
-    Metric("hd95", "HD95", "mm", "lower", bounds=_DISTANCE),
-    Metric("challenge_hd95", "HD95, challenge's rule", "mm", "lower", bounds=_DISTANCE),
-    Metric("surface_dice", "surface Dice at 1 mm", "", "higher"),
-    Metric("challenge_surface_dice", "surface Dice at 1 mm, challenge's rule", "", "higher"),
-    Metric("lesion_dice", "lesion-wise Dice", "", "higher"),
-    Metric("lesion_hd95", "lesion-wise HD95", "mm", "lower", bounds=_DISTANCE),
-    Metric("lesions", "lesions", "", "", bounds=_COUNT),
-    Metric("lesions_missed", "lesions missed", "", "lower", bounds=_COUNT),
-    Metric("lesions_false", "false lesions", "", "lower", bounds=_COUNT),
-    Metric("volume", "volume", "ml", "", bounds=_VOLUME),
-    Metric("predicted_volume", "predicted volume", "ml", "", bounds=_VOLUME),
-    Metric("volume_error", "volume error", "ml", "", bounds=(-MOST_ML, MOST_ML)),
-    Metric("absolute_volume_error", "absolute volume error", "ml", "lower", bounds=_VOLUME),
-)
-
-ORGAN_METRICS = tuple(
-    metric
-    for metric in SEGMENTATION_METRICS
-    if metric.name in ("dice", "hd95", "surface_dice") or metric.name.endswith(("volume", "volume_error"))
-)
-"""Those of targets of which every patient has exactly one: no counts of lesions, and no rule for an absent target."""
-
-SEGMENTATION_NOTE = (
-    "Dice, HD95 and surface Dice by the published rule have no value where the truth is empty; by the challenge's rule "
-    "an empty region is perfect if the prediction is empty too, and a miss if not."
-)
-
 
 def case_metrics(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0) -> dict[str, list[float]]:
-    """Each of :data:`SEGMENTATION_METRICS` for each target.
+    """Each of ``SEGMENTATION_METRICS`` for each target.
 
     Dice, HD95 and surface Dice come by two rules. The published one has no value, NaN, where the truth is empty; the
     challenge's counts such a target as perfect if the prediction is empty too, and else as a miss. The volume error is
@@ -73,7 +38,7 @@ def case_metrics(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing 
 
 
 def organ_metrics(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0) -> dict[str, list[float]]:
-    """Each of :data:`ORGAN_METRICS` for each target, by the published rule. Arguments as of :func:`case_metrics`."""
+    """Each of ``ORGAN_METRICS`` for each target, by the published rule. Arguments as of :func:`case_metrics`."""
     values: dict[str, list[float]] = {"dice": region_dice(predicted[None], truth[None])[0].tolist()}
     values |= {rule.__name__: rule(predicted, truth, spacing).tolist() for rule in (hd95, surface_dice)}
     each = element_mm3(spacing, predicted.ndim - 1)

@@ -1,17 +1,18 @@
 """A case's truth and prediction of a 3D segmentation side by side, in three planes through its target."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from io import BytesIO
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from fedmed.data.planes import PLANES, Plane, add_letters, largest_slice, seen
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Mask = NDArray[np.bool_]
 Volume = NDArray[np.float32]
@@ -36,6 +37,9 @@ def segmentation_picture(image: Volume, truth: Mask, predicted: Mask, layers: Se
         layers: painted one over the other, in this order.
         shown: the channel through whose largest slices the planes go.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     target = truth[shown] if truth[shown].any() else predicted[shown]
     figure = Figure(figsize=(8.4, 6.2), layout="constrained")
     axes = figure.subplots(2, len(PLANES))
@@ -55,6 +59,8 @@ def segmentation_picture(image: Volume, truth: Mask, predicted: Mask, layers: Se
 
 
 def _draw(axes: Axes, plane: Plane, image: Volume, masks: Mask, layers: Sequence[Layer], place: int) -> None:
+    from matplotlib.colors import to_rgba
+
     tissue = image[image != 0]
     low, high = np.percentile(tissue, (0.5, 99.5)) if tissue.size else (0.0, 1.0)
     shown = np.where(image == 0, low, image)  # the background of a normalised image lies in the middle of its tissue
