@@ -19,25 +19,28 @@ from fedmed.core.cli import Parser, absolute_path, echo, run_script, warn
 from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
 from fedmed.core.options import to_plain
-from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
-from fedmed.data.audit.duplicates_exchange import key_of_this_site
-from fedmed.data.audit.finding import errors_of
-from fedmed.data.brats.brats_layout import GRADES, NAMINGS, CaseFiles, find_cases, label_scheme
-from fedmed.data.brats.brats_rules import audit_brats, sites_document
-from fedmed.data.brats.brats_split import GRADE, INSTITUTION, VOLUME, Volumes, facts_with, split_cases
-from fedmed.data.brats.case_picture import case_picture, chosen_cases, picture_format
-from fedmed.data.brats.published_split import differences, published_split, read_assignment
-from fedmed.data.brats.split_options import SplitOptions
-from fedmed.data.brats.tumour_volume import tumour_ml
-from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phantom
-from fedmed.data.splits.partition import Split
-from fedmed.data.splits.site_lists import write_site_lists
-from fedmed.data.splits.split_cases import small_sites
-from fedmed.data.splits.split_command import add_split_arguments, given_options
-from fedmed.data.splits.split_files import split_files
-from fedmed.data.splits.split_picture import Drawn
-from fedmed.data.splits.split_record import as_json
-from fedmed.data.splits.split_text import export_lines, split_table
+from fedmed.core.progress import importing
+
+with importing(__name__, shown=False):
+    from fedmed.data.audit.audit_table import across_text, audit_progress, site_table
+    from fedmed.data.audit.duplicates_exchange import key_of_this_site
+    from fedmed.data.audit.finding import errors_of
+    from fedmed.data.brats.brats_layout import GRADES, NAMINGS, CaseFiles, find_cases, label_scheme
+    from fedmed.data.brats.brats_rules import audit_brats, sites_document
+    from fedmed.data.brats.brats_split import GRADE, INSTITUTION, VOLUME, Volumes, facts_with, split_cases
+    from fedmed.data.brats.case_picture import case_picture, chosen_cases, picture_format
+    from fedmed.data.brats.published_split import differences, published_split, read_assignment
+    from fedmed.data.brats.split_options import SplitOptions
+    from fedmed.data.brats.tumour_volume import tumour_ml
+    from fedmed.data.phantoms.phantom import VALIDATION_LISTS, is_phantom, make_phantom
+    from fedmed.data.splits.partition import Split
+    from fedmed.data.splits.site_lists import write_site_lists
+    from fedmed.data.splits.split_cases import small_sites
+    from fedmed.data.splits.split_command import add_split_arguments, given_options
+    from fedmed.data.splits.split_files import split_files
+    from fedmed.data.splits.split_picture import Drawn
+    from fedmed.data.splits.split_record import as_json
+    from fedmed.data.splits.split_text import export_lines, split_table
 
 PUBLISHED = Path(__file__).resolve().parent / "datalist"
 """The published lists, which are part of the project."""

@@ -14,22 +14,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from fedmed.core.cli import Parser, absolute_path, echo, run_script, warn
 from fedmed.core.options import to_plain
-from fedmed.data.hippocampus.hippocampus_layout import SOURCES, find_hippocampus_cases, measures_of
-from fedmed.data.hippocampus.hippocampus_split import (
-    SOURCE,
-    VOLUME,
-    HippocampusSplitOptions,
-    facts_of_measures,
-    split_hippocampus,
-)
-from fedmed.data.phantoms.hippocampus_phantom import demo_hippocampi
-from fedmed.data.phantoms.phantom import dataset_title
-from fedmed.data.splits.site_lists import write_site_lists
-from fedmed.data.splits.split_cases import small_sites
-from fedmed.data.splits.split_command import add_split_arguments, given_options
-from fedmed.data.splits.split_files import split_files
-from fedmed.data.splits.split_picture import Drawn
-from fedmed.data.splits.split_text import export_lines, split_table
+from fedmed.core.progress import importing
+
+with importing(__name__, shown=False):
+    from fedmed.data.hippocampus.hippocampus_layout import SOURCES, find_hippocampus_cases, measures_of
+    from fedmed.data.hippocampus.hippocampus_split import (
+        SOURCE,
+        VOLUME,
+        HippocampusSplitOptions,
+        facts_of_measures,
+        split_hippocampus,
+    )
+    from fedmed.data.phantoms.hippocampus_phantom import demo_hippocampi
+    from fedmed.data.phantoms.phantom import dataset_title
+    from fedmed.data.splits.site_lists import write_site_lists
+    from fedmed.data.splits.split_cases import small_sites
+    from fedmed.data.splits.split_command import add_split_arguments, given_options
+    from fedmed.data.splits.split_files import split_files
+    from fedmed.data.splits.split_picture import Drawn
+    from fedmed.data.splits.split_text import export_lines, split_table
 
 DRAWN = Drawn(SOURCE, VOLUME, "hippocampus volume", "ml", SOURCES)
 """The facts in the picture of a split."""

@@ -15,12 +15,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-from fedmed.analysis.comparison.compared_run import metric_of, read_runs
-from fedmed.analysis.comparison.comparison_files import contents, refuse_unwritable
-from fedmed.analysis.comparison.comparison_report import blocks, compared
-from fedmed.analysis.comparison.table_document import markdown
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.files import write_whole
+from fedmed.core.progress import importing
+
+with importing(__name__):
+    from fedmed.analysis.comparison.compared_run import metric_of, read_runs
+    from fedmed.analysis.comparison.comparison_files import contents, refuse_unwritable
+    from fedmed.analysis.comparison.comparison_report import blocks, compared
+    from fedmed.analysis.comparison.table_document import markdown
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -15,14 +15,17 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
-from fedmed.analysis.evaluation.evaluation_text import overview
-from fedmed.analysis.evaluation.run_evaluation import evaluate_every, evaluate_named
-from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
 from fedmed.core.names import ARTIFACTS
-from fedmed.runs.run_folder import RunFolder
+from fedmed.core.progress import importing
+
+with importing(__name__):
+    from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
+    from fedmed.analysis.evaluation.evaluation_text import overview
+    from fedmed.analysis.evaluation.run_evaluation import evaluate_every, evaluate_named
+    from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK
+    from fedmed.runs.run_folder import RunFolder
 
 STOPPED = "the scored cases are recorded; the same command goes on with the rest"
 

@@ -17,20 +17,23 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-from fedmed.analysis.curves.plotted_runs import (
-    chosen,
-    key_metric,
-    labelled,
-    long_table,
-    picture,
-    read_runs,
-    runs_with_events,
-)
-from fedmed.analysis.curves.runs_picture import CurveStyle
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError, counted
 from fedmed.core.files import write_whole
 from fedmed.core.names import ARTIFACTS
+from fedmed.core.progress import importing
+
+with importing(__name__):
+    from fedmed.analysis.curves.plotted_runs import (
+        chosen,
+        key_metric,
+        labelled,
+        long_table,
+        picture,
+        read_runs,
+        runs_with_events,
+    )
+    from fedmed.analysis.curves.runs_picture import CurveStyle
 
 ENDINGS = (".png", ".svg", ".csv")
 

@@ -17,18 +17,21 @@ ARGUMENTS = sys.argv[1:]
 if __name__ == "__main__":  # FLARE, when it is imported, takes --export out of the command line as an option of its own
     del sys.argv[1:]
 
-from fedmed.analysis.evaluation.trained_model import TrainedModel, open_model
-from fedmed.analysis.prediction.fitness import check_fitness
-from fedmed.analysis.prediction.native_grid import brain_tumour_task
-from fedmed.analysis.prediction.outputs import check_outputs
-from fedmed.analysis.prediction.patient_files import PatientFiles, files_by_name, named_files
-from fedmed.analysis.prediction.patient_prediction import ENDINGS, contents, predicted
-from fedmed.analysis.prediction.prediction_report import as_text
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_together
-from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, label_scheme
-from fedmed.data.brats.case_picture import FORMATS
+from fedmed.core.progress import importing, waiting
+
+with importing(__name__):
+    from fedmed.analysis.evaluation.trained_model import TrainedModel, open_model
+    from fedmed.analysis.prediction.fitness import check_fitness
+    from fedmed.analysis.prediction.native_grid import brain_tumour_task
+    from fedmed.analysis.prediction.outputs import check_outputs
+    from fedmed.analysis.prediction.patient_files import PatientFiles, files_by_name, named_files
+    from fedmed.analysis.prediction.patient_prediction import ENDINGS, contents, predicted
+    from fedmed.analysis.prediction.prediction_report import as_text
+    from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, label_scheme
+    from fedmed.data.brats.case_picture import FORMATS
 
 OF_A_PREDICTION = ("input", *MODALITIES, *ENDINGS, "label_scheme", "flips", "accept_skull")
 
@@ -75,12 +78,15 @@ def predict(args: argparse.Namespace) -> None:
     outputs = {option: path for option in ENDINGS if (path := getattr(args, option)) is not None}
     patient = patient_of(args)
     check_outputs(outputs, ENDINGS, patient.images.values(), args.force)
-    model = opened(args)
-    brain_tumour_task(model)
-    warnings = check_fitness(patient, model.task.rules(None), args.accept_skull)
+    with waiting(f"{patient.name}: the model and the images are read"):
+        model = opened(args)
+        brain_tumour_task(model)
+        warnings = check_fitness(patient, model.task.rules(None), args.accept_skull)
     echo(f"{patient.name}: {model.label}, {model.weights.name} on {model.device}")
-    prediction = predicted(patient, model, label_scheme(args.label_scheme), warnings, flips=args.flips)
-    write_together(contents(prediction, outputs))
+    with waiting(f"{patient.name} is segmented"):
+        prediction = predicted(patient, model, label_scheme(args.label_scheme), warnings, flips=args.flips)
+    with waiting("the files are written"):
+        write_together(contents(prediction, outputs))
     echo(f"\n{as_text(prediction)}\n\n{chr(10).join(map(str, outputs.values()))}")
 
 

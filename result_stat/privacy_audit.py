@@ -16,24 +16,27 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-from torch import nn
-
-from fedmed.analysis.attacks.membership_audit import audit_membership, networks
-from fedmed.analysis.attacks.membership_cases import Subject, subjects
-from fedmed.analysis.attacks.stated_privacy import stated_privacy_of
-from fedmed.analysis.evaluation.case_scoring import caching_after
-from fedmed.analysis.inversion import inversion_picture
-from fedmed.analysis.inversion.exposure import crop_of
-from fedmed.analysis.inversion.gradient_inversion import Search
-from fedmed.analysis.inversion.inversion_audit import audit_inversion, exposure_document, exposure_text
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.files import write_whole
 from fedmed.core.options import expect, expect_between
-from fedmed.data.audit.case_facts import FactsBook
-from fedmed.data.prepared.cache import Caching
-from fedmed.experiment import Experiment
-from fedmed.runs.run_folder import RunFolder
-from result_stat.evaluate import model_name
+from fedmed.core.progress import importing
+
+with importing(__name__):
+    from torch import nn
+
+    from fedmed.analysis.attacks.membership_audit import audit_membership, networks
+    from fedmed.analysis.attacks.membership_cases import Subject, subjects
+    from fedmed.analysis.attacks.stated_privacy import stated_privacy_of
+    from fedmed.analysis.evaluation.case_scoring import caching_after
+    from fedmed.analysis.inversion import inversion_picture
+    from fedmed.analysis.inversion.exposure import crop_of
+    from fedmed.analysis.inversion.gradient_inversion import Search
+    from fedmed.analysis.inversion.inversion_audit import audit_inversion, exposure_document, exposure_text
+    from fedmed.data.audit.case_facts import FactsBook
+    from fedmed.data.prepared.cache import Caching
+    from fedmed.experiment import Experiment
+    from fedmed.runs.run_folder import RunFolder
+    from result_stat.evaluate import model_name
 
 DATA = ("dataset_base_dir", "datalist_json_path")
 NAME, PICTURE = "privacy_audit", "privacy_inversion.png"

@@ -19,20 +19,23 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-from fedmed.analysis.evaluation.evaluation_text import headline
-from fedmed.analysis.privacy_utility.utility_grid import chosen
-from fedmed.analysis.privacy_utility.utility_picture import draw
-from fedmed.analysis.privacy_utility.utility_plan import COMMON, StudyOptions, plan
-from fedmed.analysis.privacy_utility.utility_study import study
-from fedmed.analysis.privacy_utility.utility_table import as_json, data_in_words, markdown, pooled, read_runs
-from fedmed.command_line import read_experiment
-from fedmed.core import machine
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
 from fedmed.core.names import ARTIFACTS
 from fedmed.core.options import add_options, option_names, to_plain
-from fedmed.runs.run_folder import RunFolder
+from fedmed.core.progress import importing
+
+with importing(__name__):
+    from fedmed.analysis.evaluation.evaluation_text import headline
+    from fedmed.analysis.privacy_utility.utility_grid import chosen
+    from fedmed.analysis.privacy_utility.utility_picture import draw
+    from fedmed.analysis.privacy_utility.utility_plan import COMMON, StudyOptions, plan
+    from fedmed.analysis.privacy_utility.utility_study import study
+    from fedmed.analysis.privacy_utility.utility_table import as_json, data_in_words, markdown, pooled, read_runs
+    from fedmed.command_line import read_experiment
+    from fedmed.core import machine
+    from fedmed.runs.run_folder import RunFolder
 
 JOB, ROOT = HERE.parent / "job.py", HERE.parent
 

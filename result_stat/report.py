@@ -13,19 +13,27 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
-from fedmed.analysis.report.run_page import run_page
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
-from fedmed.runs.run_folder import RunFolder
-from result_stat import evaluate
+from fedmed.core.options import expect_between
+from fedmed.core.progress import importing
+
+with importing(__name__):
+    from fedmed.analysis.report.run_page import run_page
+    from fedmed.runs.run_folder import RunFolder
+    from result_stat import evaluate
 
 PAGE = "report.html"
+
+MOST_PICTURES = 100
+"""A page with more opens slowly."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Write the page."""
     args = parser().parse_args(arguments)
+    expect_between("pictures", args.pictures, 0, MOST_PICTURES)
     out = args.out or args.run / PAGE
     _refuse(out, args.force)
     page = run_page(RunFolder.open(args.run), evaluate.request_of(args, folder=False), args.pictures)

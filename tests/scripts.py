@@ -5,6 +5,7 @@ it the script's file is run from its first line. What depends on a cold start is
 """
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -53,7 +54,12 @@ def run(
         if process.exitcode is None:
             process.kill()
             raise subprocess.TimeoutExpired(command, timeout)
-        return subprocess.CompletedProcess(command, process.exitcode, *(path.read_text() for path in shown))
+        return subprocess.CompletedProcess(command, process.exitcode, *(as_shown(path.read_text()) for path in shown))
+
+
+def as_shown(text: str) -> str:
+    """A text as a terminal shows it: what a bar wrote on a line and then wrote over is gone."""
+    return re.sub(r"[^\n]*\r", "", text)
 
 
 def begin(

@@ -17,6 +17,10 @@ from fedmed.core.control_characters import harmless
 from fedmed.core.errors import InputError, RunFailed, in_words
 
 
+NOTHING_LEFT = "nothing is left half-written"
+"""What has become of the work of most scripts when Ctrl-C stops them."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that refuses a command line by an InputError of one sentence."""
 
@@ -38,7 +42,7 @@ def run_script(
     main: Callable[[Sequence[str]], int | None],
     arguments: Sequence[str] | None = None,
     *,
-    stopped: str = "nothing is left half-written",
+    stopped: str = NOTHING_LEFT,
 ) -> int:
     """The exit code of a script's main function; its errors become one line on stderr, without a traceback.
 

@@ -26,6 +26,7 @@ from fedmed.analysis.evaluation.evaluation_text import evaluation_text
 from fedmed.core import machine
 from fedmed.core.cli import echo
 from fedmed.core.errors import InputError
+from fedmed.core.progress import ticking, waiting
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.prepared.cache import Caching
 from fedmed.data.targets import target_digest
@@ -71,13 +72,14 @@ def evaluate(path: Path, label: str, request: EvaluationRequest) -> Evaluated:
     Raises:
         InputError: it cannot be scored, or was scored with other settings and ``force`` is not given.
     """
-    source = source_of(path, label, request)
-    if request.flips:
-        check_flips(source.task)
-    caching = caching_after(source.run.experiment() if source.run else None, label)
-    listed = cases_of(source, request, FactsBook(caching.disk))
-    folder = folder_of(source, request)
-    identity = identity_of(source, listed, request)
+    with waiting(f"{label}: the model and its cases are read"):
+        source = source_of(path, label, request)
+        if request.flips:
+            check_flips(source.task)
+        caching = caching_after(source.run.experiment() if source.run else None, label)
+        listed = cases_of(source, request, FactsBook(caching.disk))
+        folder = folder_of(source, request)
+        identity = identity_of(source, listed, request)
     if not request.force and folder.finished(identity):
         echo(f"{label}: {source.name} was scored before; --force scores it again")
     else:
@@ -110,13 +112,14 @@ def _score(
 ) -> None:
     started, units = time.monotonic(), units_of(source, listed)
     journal = folder.begin(identity)
-    with tqdm(total=len(units), desc=f"{source.label}, {source.name}", unit="case") as bar:
+    with ticking(tqdm(total=len(units), desc=f"{source.label}, {source.name}", unit="case")) as bar:
         models = {model.weights: model for model in source.models.values()}
         measure(units, models, listed.label_scheme, caching, journal, bool(identity["flips"]), lambda key: bar.update())
     patients = {case.name: source.task.patient_of(case) for case in listed.cases}
     results = {unit.key: journal.rows[unit.key] for unit in units}
     table = long_table(source.label, results)
-    numbers = summarize(table, patients, source.task.METRICS)
+    with waiting("intervals by the bootstrap"):
+        numbers = summarize(table, patients, source.task.METRICS)
     about = {
         "run": source.label,
         "model": source.name,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
+from tqdm import tqdm
 
 from fedmed.analysis.evaluation.case_score import case_score_title
 from fedmed.analysis.evaluation.case_scoring import caching_after
@@ -15,6 +16,7 @@ from fedmed.analysis.report import report_sections
 from fedmed.analysis.report.report_page import Picture, Section, Text, render
 from fedmed.analysis.report.report_sections import ranked_cases
 from fedmed.core.errors import InputError
+from fedmed.core.progress import ticking, waiting
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.runs.run_folder import RunFolder
@@ -55,23 +57,24 @@ def scored(run: RunFolder, request: EvaluationRequest) -> tuple[EvaluationFolder
     Raises:
         InputError: there is one of other weights, cases or settings.
     """
-    try:
-        source = source_of(run.path, run.name, request)
-    except InputError as error:
-        return None, f"The run was not scored: {error}"
-    folder = folder_of(source, request)
-    try:
-        listed = cases_of(source, request, FactsBook(caching_after(run.experiment(), run.name).disk))
-    except InputError as error:  # the data are gone; the evaluation that was made of them still holds
-        if not folder.is_made():
+    with waiting(f"{run.name}: the model and its cases are read"):
+        try:
+            source = source_of(run.path, run.name, request)
+        except InputError as error:
             return None, f"The run was not scored: {error}"
-        listed = None
-    try:
-        made = folder.finished(identity_of(source, listed, request))
-    except InputError:
-        if not request.force:
-            raise
-        made = False
+        folder = folder_of(source, request)
+        try:
+            listed = cases_of(source, request, FactsBook(caching_after(run.experiment(), run.name).disk))
+        except InputError as error:  # the data are gone; the evaluation that was made of them still holds
+            if not folder.is_made():
+                return None, f"The run was not scored: {error}"
+            listed = None
+        try:
+            made = folder.finished(identity_of(source, listed, request))
+        except InputError:
+            if not request.force:
+                raise
+            made = False
     if not made:
         evaluate(run.path, run.name, request)
     return folder, ""
@@ -94,8 +97,9 @@ def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationReques
         return []
     by_name = {case.name: case for case in listed.cases}
     drawn = []
-    for extreme in extremes(folder.cases(), task.METRICS, number):
-        if extreme.case in by_name:
+    shown = [extreme for extreme in extremes(folder.cases(), task.METRICS, number) if extreme.case in by_name]
+    with ticking(tqdm(shown, desc="pictures", unit="case", leave=False)) as bar:
+        for extreme in bar:
             model = source.models.get(extreme.site) or source.models[""]
             with model.inference():
                 item = task.eval_set([by_name[extreme.case]], listed.label_scheme, held)[0]
