@@ -1,5 +1,6 @@
 """A site's answers: nothing of a round is in them that the experiment's mechanism does not let out."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 
 from fedmed.algorithms.base import SiteSide
 from fedmed.algorithms.fedavg import FedAvg
+from fedmed.core.errors import InputError
 from fedmed.core.messages import Answer, Question
-from fedmed.core.names import STATE_VARIABLE
+from fedmed.core.names import POLICY_VARIABLE, STATE_VARIABLE
 from fedmed.core.site_scores import CASES
 from fedmed.core.weights import l2_norm
 from fedmed.data.audit.duplicates_exchange import KEY_VARIABLE
