@@ -16,7 +16,6 @@ from typing import NoReturn, TextIO
 from fedmed.core.control_characters import harmless
 from fedmed.core.errors import InputError, RunFailed, in_words
 
-
 NOTHING_LEFT = "nothing is left half-written"
 """What has become of the work of most scripts when Ctrl-C stops them."""
 
