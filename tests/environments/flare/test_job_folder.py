@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from fedmed.command_line import read_experiment
+from fedmed.core.errors import InputError
 from fedmed.core.messages import Answer, Question
 from fedmed.core.names import STATE_VARIABLE
-from fedmed.environments.flare.job_folder import CONFIG, EXPERIMENT, SITE_CONFIG, export_job
+from fedmed.environments.flare.job_folder import CONFIG, EXPERIMENT, SITE_CONFIG, export_for_console, export_job
 from fedmed.experiment import Experiment
 from fedmed.site.local_training import LocalSite
 from fedmed.site.site import Site
@@ -69,3 +71,10 @@ def test_whatever_filters_are_taken_out_of_a_job_the_raw_update_does_not_leave(
     assert answer.entry is not None
     if seeded:
         assert all(np.array_equal(answer.update[name], values) for name, values in whole.items())
+
+
+def test_a_job_whose_target_no_noise_meets_is_not_written(tmp_path: Path) -> None:
+    arguments = ["--privacy", "gaussian", "--dp_target_epsilon", "1e-9", "--export", str(tmp_path / "job")]
+    with pytest.raises(InputError, match="No noise multiplier reaches --dp_target_epsilon 1e-09"):
+        export_for_console(read_experiment(arguments), tmp_path / "job", force=False)
+    assert not (tmp_path / "job").exists()
