@@ -83,12 +83,14 @@ def planned(
         *("--num_rounds", options.rounds, "--aggregation_epochs", options.epochs),
         *("--learning_rate", options.learning_rate),
         *("--roi_size", *options.roi_size, "--infer_roi_size", *options.infer_roi_size, *COMMON),
-        *("--validate_every", options.rounds),  # the models are scored by the study, all alike
     ]
     own = [*("--n_clients", options.sites, "--seed", seed, "--job_name", f"{row}-seed{seed}")]
     own += [*("--dataset_base_dir", phantoms, "--datalist_json_path", phantoms / "datalist")]
     try:
-        arguments = tuple(map(str, [*common, *arguments_of(of_row), *own]))
+        words = [*common, *arguments_of(of_row)]
+        last = len(words) - words[::-1].index("--num_rounds")
+        seldom = ("--validate_every", words[last])  # the models are scored by the study, all alike
+        arguments = tuple(map(str, [*seldom, *words, *own]))
         return PlannedRun(row, arguments, read(arguments))
     except ValueError as error:  # of which an InputError is one, and shlex has its own
         raise InputError(f"Row {row!r} of the grid cannot be run: {error}") from error
