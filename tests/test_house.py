@@ -89,3 +89,20 @@ def test_every_test_that_the_pages_name_is_there() -> None:
     there = ["/" + path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
     assert named
     assert sorted(name for name in named if not any(path.endswith("/" + name) for path in there)) == []
+
+
+def test_every_test_that_the_page_on_threats_names_is_there() -> None:
+    """Written ``folder/test_file.py: beginning_of_a_name``; further names in a cell are of the same file."""
+    page = (ROOT / "docs" / "threats.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[2] for line in page.splitlines() if line.startswith("|") and "test_" in line]
+    named = [(cell, re.findall(r"`([^`]+)`", cell)) for cell in cells]
+    assert len(named) > 20
+    for cell, quoted in named:
+        file = ""
+        for words in quoted:
+            path, _, name = words.rpartition(": ") if ".py" in words and ": " in words else (words, "", "")
+            if ".py" in words:
+                file = (ROOT / "tests" / path).read_text(encoding="utf-8")
+            else:
+                name = words
+            assert f"def test_{name}" in file, (cell, words)

@@ -61,7 +61,7 @@ def test_a_gpu_is_checked_against_the_machine(small_experiment: Make, monkeypatc
 def test_there_is_a_worker_a_core_or_a_gpu_and_no_more_than_sites(
     monkeypatch: pytest.MonkeyPatch, gpus: int, pool: Pool, sites: int, count: int
 ) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     assert pool.count(sites) == count
 
 
@@ -78,5 +78,5 @@ def test_there_is_a_worker_a_core_or_a_gpu_and_no_more_than_sites(
 def test_the_summary_says_where_the_sites_run(
     small_experiment: Make, monkeypatch: pytest.MonkeyPatch, gpus: int, pool: Pool, words: str
 ) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     assert pool.statement(small_experiment()).endswith(words)

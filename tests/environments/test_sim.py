@@ -98,7 +98,7 @@ def test_a_file_is_no_workspace(small_experiment: Callable[..., Experiment], tmp
 def test_the_summary_says_where_the_sites_run(
     small_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch, gpus: int, sim: Sim, said: str
 ) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     assert sim.statement(small_experiment()).endswith(said)
 
 

@@ -140,6 +140,12 @@ def test_a_deployed_run_leaves_the_same_run_folder_but_for_what_only_sites_know(
     assert deployed.read_json("status")["status"] == "finished"
 
 
+def test_the_server_keeps_with_each_run_who_submitted_it(federated: Federated, together: dict[str, RunFolder]) -> None:
+    found = [json.loads(path.read_text()) for path in federated.kits["localhost"].rglob("submitter.json")]
+    assert len(found) >= len(together)
+    assert all(each == {"submitter": LEAD} for each in found)
+
+
 def test_updates_of_nan_of_another_shape_or_far_too_large_are_refused_by_the_sites_name(
     together: dict[str, RunFolder],
 ) -> None:

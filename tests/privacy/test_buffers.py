@@ -98,6 +98,46 @@ def test_running_statistics_stop_a_formal_mechanism_also_where_no_check_was_made
     assert not site_ledger("site-1", "job").exists()
 
 
+def after(update: PrivateUpdate) -> UNet:
+    """The network that the fixture began with and an update came to, as it predicts."""
+    torch.manual_seed(0)
+    model = network()
+    start = model.state_dict()
+    model.load_state_dict({name: values + torch.as_tensor(update[name]) for name, values in start.items()})
+    return model.eval()
+
+
+def is_sound(model: UNet) -> bool:
+    """True where every running variance is at least 0 and the predictions are numbers."""
+    with torch.inference_mode():
+        predicted = model(torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(3)))
+    variances = [values for name, values in model.state_dict().items() if name.endswith("running_var")]
+    return all(bool((each >= 0).all()) for each in variances) and bool(torch.isfinite(predicted).all())
+
+
+@pytest.mark.parametrize("mechanism", HEURISTIC, ids=lambda m: m.name)
+def test_behind_a_heuristic_every_variance_stays_one_and_predictions_are_numbers(
+    mechanism: Mechanism, update: PrivateUpdate, send: Send
+) -> None:
+    assert is_sound(after(released(mechanism, update, send).update))
+
+
+def test_formal_noise_reaches_no_buffer_and_on_one_it_would_end_all_predictions(
+    update: PrivateUpdate, send: Send
+) -> None:
+    noisy = Gaussian(dp_clip=1.0, dp_noise_multiplier=5.0)
+    trainable = only(update, ENTRIES.trainable)
+    own = {**update, **send(noisy, trainable).update}  # of a site whose statistics are its own
+    assert is_sound(after(own))
+    assert all(np.array_equal(own[name], update[name]) for name in ENTRIES.statistics)
+    source = np.random.default_rng(0)
+    without_the_rule = {
+        name: values + source.normal(0, 5, values.shape).astype(np.float32) if name in ENTRIES.statistics else values
+        for name, values in own.items()
+    }
+    assert not is_sound(after(without_the_rule))
+
+
 @pytest.mark.parametrize("privacy", ["gaussian", "dpsgd"])
 def test_formal_mechanisms_refuse_a_network_with_batch_norm_before_the_run(
     privacy: str, small_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch

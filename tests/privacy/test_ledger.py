@@ -88,8 +88,8 @@ LONG = ["x" * 200] * 1000
 
 WRONG: list[dict[str, Any] | None] = [
     None,
-    *({"epsilon_total": bad} for bad in (math.nan, math.inf, -1.0, 1e31, 10**400, "1", b"1", True, [1.0])),
-    *({"epsilon_next": bad} for bad in (math.inf, -0.1, 1e300, {})),
+    *({"epsilon_total": bad} for bad in (math.nan, math.inf, -1.0, 1e301, 10**400, "1", b"1", True, [1.0])),
+    *({"epsilon_next": bad} for bad in (math.inf, -0.1, 1e308, {})),
     *({"epsilon_round": bad} for bad in (-1.0, math.nan)),
     *({"delta": bad} for bad in (-1e-9, 1.1, math.nan, "1e-5")),
     *({"round": bad} for bad in ("1", 0, -1, 1.0, True, None, 10**10)),

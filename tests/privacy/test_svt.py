@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.privacy.base import PrivateUpdate
+from fedmed.privacy.ledger import Entry
 from fedmed.privacy.svt import SVT
 
 Send = Callable[..., SimpleNamespace]
@@ -91,6 +93,12 @@ def test_at_the_published_settings_58_percent_leave_and_the_selection_is_random(
 def test_a_selection_that_is_not_random_is_not_called_so(send: Send) -> None:
     entries = send(SVT(**QUIET), {"w": np.ones(1000)}).ledger.entries
     assert "larger values are selected more often" in SVT(**QUIET).verdict(entries)
+
+
+@pytest.mark.parametrize("facts", [{}, {"released_share": "all", "selection_noise_over_largest_value": None}])
+def test_a_site_that_sends_no_such_facts_does_not_end_the_summary(facts: dict[str, Any]) -> None:
+    told = SVT().verdict([Entry("site-1", 1, 4.2e6, 4.2e6, 8.4e6, 0.0, facts)])
+    assert "epsilon spent 4.2e+06" in told
 
 
 def test_a_budget_that_one_round_exceeds_is_refused(small_experiment: Callable[..., Experiment]) -> None:

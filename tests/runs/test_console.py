@@ -60,6 +60,13 @@ def test_each_site_that_is_left_out_has_a_line_of_its_own() -> None:
     assert final.startswith("final model")
 
 
+def test_what_does_not_count_as_it_was_sent_is_named_below_the_line() -> None:
+    notes = {"site-2": "its 1000 steps count as 200", "site-1": "figures are dropped"}
+    told = ["  of site-1: figures are dropped", "  of site-2: its 1000 steps count as 200"]
+    assert round_line(record(0, TWO, notes=notes), 5, SCORE, 1).splitlines()[1:] == told
+    assert round_line(record(5, TWO, final=True, notes=notes), 5, SCORE, 1).splitlines()[1:] == told
+
+
 def test_a_round_that_failed_does_not_count() -> None:
     line = round_line(record(2, TWO, failed=True, refused={"site-3": "late"}), 5, SCORE, 60)
     assert line.splitlines()[0].startswith("round 3/5 ")

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from fedmed.core.site_scores import KeyScore
-from fedmed.runs.cross_site_matrix import matrix, scores, sentences, table
+from fedmed.core.site_scores import FigureForm, KeyScore
+from fedmed.runs.cross_site_matrix import matrix, read_results, scores, sentences, table
 
 SITES = ("site-1", "site-2", "site-10")
 KEY = "val_dice"
@@ -32,6 +32,22 @@ def results(without: tuple[str, ...] = ()) -> dict[str, dict[str, dict[str, Any]
         }
         for place, site in enumerate(SITES)
     }
+
+
+FORMS = {KEY: FigureForm(0.0, 1.0, per_case=3)}
+
+
+def test_what_the_task_cannot_have_is_no_result() -> None:
+    told: dict[str, Any] = results()
+    told["site-1"]["site-2"] |= {KEY: 9e9, "site": 1.0, "val_x": 10**400}
+    told["site-2"]["site-1"] = "nothing of the kind"
+    told["site-10"] = [1, 2]
+    found = read_results(told, FORMS, dict)
+    assert set(found) == {"site-1", "site-2"}
+    assert found["site-1"]["site-1"] == told["site-1"]["site-1"]
+    assert found["site-1"]["site-2"] == {"val_cases": 4, "val_seconds": 0.5}
+    assert "site-1" not in found["site-2"]
+    assert not matrix(found, SITES, SCORE).empty
 
 
 def test_every_score_is_in_its_row_and_column() -> None:

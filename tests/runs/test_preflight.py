@@ -74,3 +74,39 @@ def test_where_the_data_are_the_sites_own_nothing_of_them_is_looked_at(
     named = dataclasses.replace(federated.environment, startup_kit=None)  # type: ignore[type-var]
     with pytest.raises(InputError, match="--startup_kit DIR"):
         preflight.checked(dataclasses.replace(federated, environment=named), None)
+
+
+@pytest.mark.parametrize("privacy", ["gaussian", "dpsgd"])
+def test_a_delta_that_publishing_a_patient_would_meet_ends_a_run_before_it_starts(
+    privacy: str, small_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    noise = ("--privacy", privacy, "--dp_noise_multiplier", "1", "--artifacts", str(tmp_path))
+    with pytest.raises(InputError, match=r"--dp_delta 0\.5 is not below 1 / 2 patients of site-"):
+        preflight.checked(small_experiment(*noise, "--dp_delta", "0.5"), None)
+    preflight.checked(small_experiment(*noise, "--dp_delta", "0.4"), None)
+    assert not list(tmp_path.glob("run*"))
+
+
+def test_a_target_that_no_noise_meets_ends_a_run_before_any_site_is_asked() -> None:
+    arguments = ["--env", "prod", "--privacy", "gaussian", "--dp_target_epsilon", "1e-9", "--startup_kit", "/no/kit"]
+    with pytest.raises(InputError, match="No noise multiplier reaches --dp_target_epsilon 1e-09"):
+        preflight.checked(read_experiment(arguments), None)
+
+
+@pytest.mark.parametrize(
+    ("noise", "slow"),
+    [
+        (("--dp_noise_multiplier", "1"), False),
+        (("--dp_noise_multiplier", "1", "--dp_accountant", "prv"), True),
+        (("--dp_target_epsilon", "8"), True),
+    ],
+)
+def test_accounting_that_may_take_seconds_is_told(
+    noise: tuple[str, ...],
+    slow: bool,
+    small_experiment: Callable[..., Experiment],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    preflight.checked(small_experiment("--privacy", "gaussian", *noise, "--artifacts", str(tmp_path)), None)
+    assert ("Accounting --privacy gaussian over all rounds" in capsys.readouterr().out) is slow

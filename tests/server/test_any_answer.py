@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -45,7 +46,6 @@ FIGURES = {
     name: {"least": 0.0, "most": 1.0, "per_case": 3, "sums": []} for name in (KEY.name, *map(KEY.of, KEY.targets))
 }
 COUNTS = {"val_cases", "train_loss_values", *(f"{name}_values" for name in FIGURES)}
-NAMES = [*FIGURES, *COUNTS, *BESIDE_FIGURES, "site", "round", "val_x", "epsilon", "megabytes_sent", "refused"]
 
 
 def test_there_are_at_least_ten_thousand() -> None:
@@ -179,6 +179,7 @@ LIES: list[Callable[[Random], Change]] = [  # of the right form
     lambda rng: Change("metrics", rng.choice(sorted(COUNTS)), rng.getrandbits(53) >> rng.randrange(53)),
     lambda rng: Change("entry", rng.choice(["epsilon_total", "epsilon_next"]), 10.0 ** rng.uniform(-1, 29)),
     lambda rng: Change("extras", "w", filled((3, 4))(rng)),
+    lambda rng: Change("images", rng.choice(["key", "training", "validation_cases"]), [f"{rng.getrandbits(256):064x}"]),
 ]
 
 
@@ -197,7 +198,7 @@ def _scaled(answer: Answer, change: Change) -> Answer:
     update = answer.update if isinstance(answer.update, Mapping) else {}
     chosen = {name: update[name] for name in ("w", change.name) if isinstance(update.get(name), np.ndarray)}
     floats = {name: values for name, values in chosen.items() if values.dtype == np.float32}
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         scaled = {name: values * np.float32(change.value) for name, values in floats.items()}
     return replace(answer, update={**update, **scaled})
 
@@ -290,6 +291,10 @@ def check_records(run: Federation) -> None:
         record = json.loads(line, parse_constant=lambda constant: (_ for _ in ()).throw(ValueError(constant)))
         assert len(line) < 1000 * len(run.plan.sites) + len(HOSTILE) * (MOST_CHARACTERS + 2 * words.MOST_CHARACTERS)
         check_record(record)
+    for site in run.plan.sites:
+        booked = [record["privacy"][site] for record in run.records if site in record["privacy"]]
+        totals = [entry["epsilon_total"] or 0.0 for entry in booked]
+        assert all(after >= before * (1 - 1e-6) for before, after in pairwise(totals))
     shown = [console.round_line(record, ROUNDS, KEY, 0.0) for record in run.records]
     shown.append(console.result_table(run.records, KEY))
     assert all(line.isprintable() for part in shown for line in part.split("\n"))

@@ -274,6 +274,29 @@ def test_volumes_that_are_too_small_for_the_network_are_refused(tmp_path: Path) 
         Brats18(network="unet").describe_data(small)
 
 
+def test_a_small_volume_is_padded_to_a_crop_that_the_network_takes(tmp_path: Path) -> None:
+    """Beside larger ones the list is not refused, and where a patient is a unit its crop is fitted to it alone."""
+    datalist = listed(make_case(tmp_path / "small", noise((12, 12, 12))), make_case(tmp_path / "not", noise((40,) * 3)))
+    task = Brats18(network="unet")
+    assert task.describe_data(datalist)["roi_size"] == (48, 48, 48)
+    sizes = [task.train_set_by_patient(datalist, Caching())[place]["image"].shape for place in range(2)]
+    assert sizes == [(4, 32, 16, 16), (4, 48, 48, 48)]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_where_the_crop_is_given_patients_apart_have_the_same_items(tmp_path: Path, share: float) -> None:
+    cases = [make_case(tmp_path / str(n), noise((24, 20, 16), n)) for n in range(3)]
+    names = ("a", "b", "a")
+    datalist = listed(*(Case(c.images, c.target, {"patient": n}) for c, n in zip(cases, names, strict=True)))
+    task = Brats18(roi_size=(16, 16, 8))
+    apart, together = task.train_set_by_patient(datalist, Caching(share)), task.train_set(datalist, Caching())
+    for place in range(3):
+        for dataset in (apart, together):
+            dataset.transform.set_random_state(place)  # type: ignore[attr-defined]
+        for name in ("image", "label"):
+            assert torch.equal(apart[place][name], together[place][name])
+
+
 def test_windows_fit_the_divisor_of_the_network() -> None:
     image = torch.zeros(1, 4, 40, 24, 33)
     windows: list[torch.Size] = []

@@ -214,12 +214,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = [key for key, count in counts.items() if count > 1]
     if twice:
         raise InputError(f"states {json.dumps(twice[0]):.80} twice in one object, of which one would be ignored")
-    long = next((text for pair in pairs for text in _texts(pair) if len(text) > LONGEST), None)
-    if long is not None:
-        raise InputError(f"holds {json.dumps(long):.60}... of {len(long)} characters; no name has more than {LONGEST}")
-    odd = next(filter(has_control, (text for pair in pairs for text in _texts(pair))), None)
-    if odd is not None:
-        raise InputError(f"holds {json.dumps(odd):.120}, which has control characters")
+    for text in _texts([list(pair) for pair in pairs]):
+        if len(text) > LONGEST:
+            raise InputError(f"holds {json.dumps(text):.60}... of {len(text)} characters; no path has over {LONGEST}")
+        if has_control(text):
+            raise InputError(f"holds {json.dumps(text):.120}, which has control characters")
     return dict(pairs)
 
 
@@ -227,7 +226,7 @@ def _texts(value: Any) -> Iterator[str]:
     """Every text in a value; those of objects within it were looked at when they were read."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list):
         for each in value:
             yield from _texts(each)
 

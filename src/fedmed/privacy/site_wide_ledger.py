@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,15 +122,9 @@ class SiteWideLedger:
         """For each patient the steps of all rounds so far in which the patient was, joined where they are alike."""
         groups = self.groups()
         known = {name: frozenset[str]().union(*given) for name, given in self.datasets.items()}
-        booked = [(job.dataset, job.noise, rounds.steps) for job, rounds in self.jobs.items() if job.noise is not None]
-        found = []
-        for given in patients:
-            patient = given.union(*(groups[token] for token in given if token in groups))
-            total = Counter[tuple[float, float]]()
-            for dataset, noise, steps in booked:
-                total[noise] += steps if patient & known[dataset] else 0
-            found.append(tuple((*noise, steps) for noise, steps in sorted(total.items()) if steps))
-        return found
+        booked = [(known[job.dataset], job.noise, rounds.steps) for job, rounds in self.jobs.items() if job.noise]
+        wholes = (each.union(*(groups[token] for token in each if token in groups)) for each in patients)
+        return [_joined((noise, steps) for people, noise, steps in booked if people & whole) for whole in wholes]
 
     def groups(self) -> dict[str, Tokens]:
         """All hashes of a patient, by each of them: names and images that sets of patients have linked, one by one."""
@@ -195,6 +189,14 @@ class SiteWideLedger:
 
     def _sealed(self, text: str) -> str:
         return hmac.new(self._key, text.encode(), "sha256").hexdigest()
+
+
+def _joined(booked: Iterable[tuple[tuple[float, float], int]]) -> tuple[Step, ...]:
+    """Steps by their noise and rate, those that are alike together."""
+    total = Counter[tuple[float, float]]()
+    for noise, steps in booked:
+        total[noise] += steps
+    return tuple((*noise, steps) for noise, steps in sorted(total.items()))
 
 
 def begin_site_wide_ledger(folder: Path) -> SiteWideLedger:

@@ -100,13 +100,19 @@ class SVT(Mechanism):
         worst = max(last.values(), key=lambda entry: entry.epsilon_total or 0.0)
         total, rounds = worst.epsilon_total or 0.0, counted(worst.round, "round")
         meaning = "this is not a meaningful guarantee" if total > MEANINGFUL else "at delta 0"
-        share, noise = worst.facts["released_share"], worst.facts["selection_noise_over_largest_value"]
+        share, noise = (_figure(worst, name) for name in ("released_share", "selection_noise_over_largest_value"))
         chosen = "the selection is random at these settings" if noise > 1 else "larger values are selected more often"
         return (
             f"svt, heuristic: epsilon spent {total:.2g} over {rounds}; requested {self.dp_epsilon:g}: "
             f"{meaning}. Sampling is with replacement ({share:.0%} of the values leave at fraction "
             f"{self.dp_fraction:g}), and {chosen} (its noise is {noise:.1g} times the largest value)"
         )
+
+
+def _figure(entry: Entry, name: str) -> float:
+    """A number among an entry's facts; NaN where a site has sent none."""
+    value = entry.facts.get(name)
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 PLUGIN = SVT

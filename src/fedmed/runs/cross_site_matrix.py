@@ -1,13 +1,14 @@
 """The cross-site matrix: every model scored at every site. Pure functions over FLARE's results."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from fedmed.core.names import BEST_FILE, LAST_FILE
-from fedmed.core.site_scores import CASES, KeyScore, is_figure
+from fedmed.core.site_scores import CASES, FigureForm, Figures, KeyScore, is_figure
+from fedmed.server.site_reports import read_report
 
 GLOBAL, BEST_GLOBAL = "global", "best global"
 GLOBAL_MODELS = {LAST_FILE: GLOBAL, BEST_FILE: BEST_GLOBAL}
@@ -18,6 +19,25 @@ COLUMNS = ("model", "site", "metric", "value", "cases")
 
 Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """By site and model, named as FLARE names them, the metrics that the site reported."""
+
+
+def read_results(found: Any, forms: Mapping[str, FigureForm], made: Callable[[], Figures]) -> Results:
+    """The figures of FLARE's results that the task can have, as the server reads those of a round.
+
+    Args:
+        found: the content of FLARE's file, whose metrics are as the sites sent them.
+        forms: of the task's figures.
+        made: gives the figures that are made from sums.
+    """
+    return {
+        site: {
+            model: read_report(report, forms, made).figures
+            for model, report in models.items()
+            if isinstance(report, Mapping)
+        }
+        for site, models in found.items()
+        if isinstance(models, Mapping)
+    }
 
 
 def scores(results: Results, sites: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:

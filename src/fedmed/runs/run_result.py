@@ -89,7 +89,8 @@ def _result(monitor: RunMonitor) -> list[str]:
 def _cross_site(folder: RunFolder, experiment: Experiment) -> list[str]:
     """Write the matrix of models and sites as a table and a picture; its meaning at each site, in lines."""
     key, sites = experiment.task.key_score, experiment.training.sites
-    results = _json(folder, CROSS_SITE)
+    task = experiment.task
+    results = cross_site_matrix.read_results(_json(folder, CROSS_SITE), task.figure_forms(), task.figures)
     scored = cross_site_matrix.matrix(results, sites, key)
     if scored.empty:
         return ["cross-site no model was scored at any site; training.log says why", ""]

@@ -89,7 +89,6 @@ class LocalSite:
         book = FactsBook(self._caching.disk)
         self.audit = self.task.audit(site, self._datalist, self.training.allow_overlap, book=book)
         refuse_errors(self.audit.findings, f"the data of {site}")
-        self.spending = patient_spending(experiment, site, job_id, self.audit.images_of_patients("training"))
         one_by_one = experiment.privacy.UNIT == "patient"
         made = self.task.train_set_by_patient if one_by_one else self.task.train_set
         train_set = made(self._datalist, self._caching)
@@ -110,6 +109,7 @@ class LocalSite:
         self.on_step: Callable[[int, int], None] | None = None  # gets the steps of the round so far, and of all of it
         self._done = self._of = 0  # steps of the round so far, and of all of it
         self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
+        self.spending = patient_spending(experiment, site, job_id, self.audit.images_of_patients("training"))
         self.private = experiment.privacy.training(self, patients)
 
     def images(self) -> dict[str, list[str]]:

@@ -1,6 +1,5 @@
 """The runs of a study, planned before any is made: every row of the grid with every seed."""
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,16 +87,10 @@ def planned(
     own = [*("--n_clients", options.sites, "--seed", seed, "--job_name", f"{row}-seed{seed}")]
     own += [*("--dataset_base_dir", phantoms, "--datalist_json_path", phantoms / "datalist")]
     try:
-        given = arguments_of(of_row)
-        common += ["--validate_every", _rounds(given) or options.rounds]  # the study scores the models, all alike
-        arguments = tuple(map(str, [*common, *given, *own]))
+        words = [*common, *arguments_of(of_row)]
+        last = len(words) - words[::-1].index("--num_rounds")
+        seldom = ("--validate_every", words[last])  # the models are scored by the study, all alike
+        arguments = tuple(map(str, [*seldom, *words, *own]))
         return PlannedRun(row, arguments, read(arguments))
     except ValueError as error:  # of which an InputError is one, and shlex has its own
         raise InputError(f"Row {row!r} of the grid cannot be run: {error}") from error
-
-
-def _rounds(arguments: Sequence[str]) -> str | None:
-    """The number of rounds that a row gives, if it gives one."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    parser.add_argument("--num_rounds")
-    return getattr(parser.parse_known_args(arguments)[0], "num_rounds", None)

@@ -67,8 +67,9 @@ def export_for_console(experiment: Experiment, target: Path, *, force: bool) -> 
     """Write the job's folder for FLARE's admin console, whole or not at all.
 
     Raises:
-        InputError: there is something already.
+        InputError: there is something already, or no noise meets the target of the privacy mechanism.
     """
+    experiment.privacy.resolved(experiment)
     if target.exists() and not force:
         raise InputError(f"{target} exists; give another folder to --export, or --force to write over it.")
     if target.exists() and not (target / "meta.json").is_file():
