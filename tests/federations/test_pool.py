@@ -213,6 +213,6 @@ def test_every_model_is_scored_at_every_site(data: Path, tmp_path: Path, algorit
 def test_more_sites_than_the_simulator_takes_are_no_trouble(tmp_path: Path) -> None:
     make_toy(tmp_path / "data", sites=(sites := MOST_SITES + 20), cases=2, validation=2)
     lists = ("--dataset_base_dir", tmp_path / "data", "--datalist_json_path", tmp_path / "data" / "datalist")
-    options = ("--n_clients", sites, "--sites_per_round", 12, "--num_rounds", 2, "--workers", 2, "--validate_every", 2)
-    history = here.run(tmp_path, *here.toys(*options), *lists).well().history()
+    options = ("--n_clients", sites, "--sites_per_round", 12, "--num_rounds", 2, "--workers", 2, "--batch_size", 2)
+    history = here.run(tmp_path, *here.toys(*options, "--validate_every", 2), *lists).well().history()
     assert history[history["train_loss"].notna()].groupby("round").size().tolist() == [12, 12]

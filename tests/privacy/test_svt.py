@@ -86,7 +86,7 @@ def test_at_the_published_settings_58_percent_leave_and_the_selection_is_random(
     assert facts["selection_noise_over_largest_value"] > 1e6
     told = SVT().verdict(sent.ledger.entries)
     assert "epsilon spent 1.8e+05 over 1 round; requested 0.001: this is not a meaningful guarantee" in told
-    assert "with replacement (58% of the values leave at fraction 0.9)" in told
+    assert f"with replacement ({facts['released_share']:.0%} of the values leave at fraction 0.9)" in told
     assert "the selection is random" in told
 
 
