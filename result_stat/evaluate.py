@@ -34,14 +34,7 @@ STOPPED = "the scored cases are recorded; the same command goes on with the rest
 def main(arguments: Sequence[str]) -> None:
     """Score, print and save."""
     args = parser().parse_args(arguments)
-    if args.out and len(args.runs) != 1:
-        raise InputError(f"--out is one folder, but {len(args.runs) or 'no'} runs are named; name one run with it.")
-    twice = [path for path, count in Counter(args.runs).items() if count > 1]
-    if twice:
-        raise InputError(f"{twice[0]} is named twice; name it once.")
-    idle = [path for path in args.runs if path.is_dir()] or ([] if args.runs else [args.artifacts])
-    if args.task and idle:
-        raise InputError(f"--task is for files of weights, and {idle[0]} states its own; leave it out.")
+    check(args)
     request = request_of(args)
     found = (
         evaluate_named(args.runs, RunFolder.labels(args.runs), request)
@@ -50,6 +43,21 @@ def main(arguments: Sequence[str]) -> None:
     )
     if len(found) > 1:
         echo(f"\n{overview({label: (each.task.METRICS, each.table) for label, each in found.items()})}")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what does not fit the runs that are named.
+
+    Raises:
+        InputError: there is such an option, or a run is named twice.
+    """
+    if args.out and len(args.runs) != 1:
+        raise InputError(f"--out is one folder, but {len(args.runs) or 'no'} runs are named; name one run with it.")
+    for path, count in Counter(args.runs).items():
+        if count > 1:
+            raise InputError(f"{path} is named twice; name it once.")
+    if args.task and not (args.runs and all(path.is_file() for path in args.runs)):
+        raise InputError("--task is for files of weights, and a run states its own; leave it out.")
 
 
 def parser() -> Parser:

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     out = args.out or args.run / PAGE
     _refuse(out, args.force)
     if args.task:
-        raise InputError(f"--task is for files of weights, and {args.run} states its own; leave it out.")
+        raise InputError("--task is for files of weights, and a run states its own; leave it out.")
     page = run_page(RunFolder.open(args.run), evaluate.request_of(args, folder=False), args.pictures)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, page.encode())

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from fedmed.core import machine
 from fedmed.core.cli import run_script
 from fedmed.core.weights import save_weights
 from fedmed.experiment import Experiment
@@ -181,6 +182,44 @@ def test_bad_input_ends_with_one_sentence_and_code_2(
     assert told.startswith("error: ")
     assert told.count("\n") == 1
     assert words in told
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "words"),
+    [
+        (report, ["--pictures", "-1"], "--pictures is -1; expected a whole number from 0 to 100"),
+        (report, ["--pictures", "9" * 20], "expected a whole number from 0 to 100"),
+        (report, ["--model", "/nowhere.pt"], "/nowhere.pt is not there"),
+        (report, ["--dataset_base_dir", "/nowhere"], "/nowhere does not exist"),
+        (report, ["--task", "brats18"], "--task is for files of weights"),
+        (report, ["--out", "/proc/page.html"], "--out /proc cannot be written"),
+        (evaluate, ["--task", "brats18"], "--task is for files of weights"),
+        (evaluate, [".", "."], "is named twice; name it once"),
+    ],
+)
+def test_what_would_do_nothing_or_be_ignored_is_refused(
+    artifacts: Path, script: ModuleType, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_script(script.main, [str(artifacts / "run-001"), *arguments][-2 if "." in arguments else 0 :]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert words in told
+    assert not (artifacts / "run-001" / "report.html").exists()
+
+
+def test_a_run_that_failed_early_has_a_page_that_says_so(
+    small_experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    run = RunFolder.create(tmp_path, "run")
+    run.write_experiment(small_experiment())
+    run.write_status("failed", "the disk was full")
+    run.write_json("environment", machine.describe())
+    run.write_json("dataset_stats", {})
+    assert run_script(report.main, [str(run.path)]) == 0
+    page = (run.path / "report.html").read_text()
+    assert "The run is failed: the disk was full" in page
+    assert "The run was not scored" in page
 
 
 def test_an_unknown_tag_is_answered_with_the_known_ones(artifacts: Path, capsys: pytest.CaptureFixture[str]) -> None:
