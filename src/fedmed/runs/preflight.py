@@ -171,7 +171,10 @@ def _check_bounds(experiment: Experiment, datalists: Datalists) -> None:
     threads, cores = experiment.performance.cpu_threads, len(os.sched_getaffinity(0))
     expect(threads is None or threads <= cores, "cpu_threads", threads, f"at most {cores}, the cores of this machine")
     batch, most = experiment.training.batch_size, max(len(datalist.training) for datalist in datalists.values())
-    expect(batch <= most, "batch_size", batch, f"at most {most}, the training cases of the largest site")
+    usual = experiment.task.DEFAULTS.get("batch_size")  # which nobody may have chosen
+    expect(
+        batch <= most or batch == usual, "batch_size", batch, f"at most {most}, the training cases of the largest site"
+    )
 
 
 def _check_privacy(experiment: Experiment, datalists: Datalists) -> None:
