@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from multiprocessing import forkserver
@@ -29,12 +30,14 @@ def start(*, keep_memory: bool) -> ForkServerContext:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(LIBRARIES))
-    before = dict(os.environ)
+    before, heard = dict(os.environ), signal.getsignal(signal.SIGINT)
     try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it and its workers are ended by the launcher, not by Ctrl-C
         os.environ.update({**(KEEP_MEMORY if keep_memory else {}), **before})
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # it passes over in silence what it does not find
         forkserver.ensure_running()
     finally:
+        signal.signal(signal.SIGINT, heard)
         os.environ.clear()
         os.environ.update(before)
     return context
