@@ -132,7 +132,7 @@ BAD = {
     "artifacts, read-only": (["--artifacts", "/proc/x"], "--artifacts /proc/x cannot be written"),
     "workspace, read-only": (["--workspace", "/proc/x"], "--workspace /proc/x cannot be written"),
     "workspace in a file": (["--workspace", f"{__file__}/x"], f"cannot be made: {__file__} is a file"),
-    "workspace of a proof of concept": (["--env", "poc", "--workspace", __file__], "is a file; give a folder"),
+    "workspace of a proof of concept": (["--env", "poc", "--workspace", "/etc/passwd"], "is a file; give a folder"),
     "more GPUs than sites": (["--gpu", "0,0,0"], "--gpu names 3 GPUs for 2 sites"),
     "a long name": (["--site_names", f"{'a' * 65},b"], "up to 64 letters"),
     "unknown option": (["--n_client", "2"], "--n_client"),

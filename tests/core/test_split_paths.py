@@ -32,7 +32,8 @@ def test_a_path_is_split_exactly_where_flare_makes_another_command_of_it(path: s
 
 @pytest.mark.parametrize("python", ["/srv/my tools/.venv/bin/python3", "/srv/#1/bin/python3"])
 def test_such_an_interpreter_is_refused_with_a_remedy(python: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse_split_python()  # that of the tests
+    monkeypatch.setattr(sys, "executable", "/opt/plain/bin/python3")
+    refuse_split_python()
     monkeypatch.setattr(sys, "executable", python)
     with pytest.raises(InputError) as caught:
         refuse_split_python()
@@ -41,6 +42,7 @@ def test_such_an_interpreter_is_refused_with_a_remedy(python: str, monkeypatch: 
 
 
 def test_so_is_such_a_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/opt/plain/bin/python3")
     monkeypatch.setenv("NVFL_WORKSPACE", "/var/lib/my site")
     with pytest.raises(InputError, match="NVFL_WORKSPACE is /var/lib/my site"):
         refuse_split_python()
