@@ -50,7 +50,7 @@ class SparseVector:
 
     @property
     def epsilon_total(self) -> float:
-        """By pure composition, at delta 0."""
+        """Epsilon of all three parts by pure composition, at delta 0."""
         return self.epsilon_threshold + self.epsilon_query + self.epsilon_release
 
     def released(
@@ -92,7 +92,7 @@ class SparseVector:
         )
 
     def _scale(self, epsilon: float) -> float:
-        """Of the Laplace noise of ``count`` answers, each of which one value's change moves by twice the bound."""
+        """Scale of Laplace noise for ``count`` answers, each of which one value's change moves by twice the bound."""
         return 2.0 * self.bound * self.count / epsilon
 
 

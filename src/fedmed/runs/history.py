@@ -64,7 +64,7 @@ def best_round(records: Sequence[Record]) -> int | None:
 
 
 def best_of_each(records: Iterable[Record], key: str) -> dict[str, int]:
-    """By site, the number of rounds that made its own best model; the first of equals, and never the untrained one."""
+    """Rounds that made each site's own best model, by site; the first of equals, and never the untrained one."""
     best: dict[str, tuple[float, int]] = {}
     for record in records:
         for site, report in record["sites"].items():

@@ -85,7 +85,7 @@ class Aggregation:
 
     @property
     def steps(self) -> dict[str, float]:
-        """By site its steps as they count, of the updates that can be used so far."""
+        """Steps as they count by site, of the updates that can be used so far."""
         return {site: each.steps for site, each in self._contributions.items()}
 
     def refuse(self, site: str, why: str) -> None:
@@ -209,7 +209,10 @@ class Aggregation:
         return found
 
     def _in_order(self) -> list[Contribution]:
-        """By the sites' names. Where one does not state its cases, all count by their steps, which compare."""
+        """Contributions in the order of the sites' names.
+
+        Where one does not state its cases, all count by their steps, which compare.
+        """
         found = [self._contributions[site] for site in sorted(self._contributions)]
         if not any(math.isnan(each.cases) for each in found):
             return found

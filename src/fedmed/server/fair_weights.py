@@ -13,7 +13,7 @@ def is_whole(number: Any, least: int = 1) -> bool:
 
 
 def medians_of_others(numbers: Mapping[str, float]) -> dict[str, float]:
-    """By site the median of the other sites' numbers; nothing of a site that is alone."""
+    """Medians of the other sites' numbers by site; nothing of a site that is alone."""
     places = sorted(numbers, key=lambda site: (numbers[site], site))
     ordered = [numbers[site] for site in places]
     return {site: _median_without(ordered, place) for place, site in enumerate(places)} if len(ordered) > 1 else {}

@@ -127,7 +127,7 @@ def _fault_of_sums(name: str, form: FigureForm, mine: Mapping[str, float], made:
 
 
 def _with_all_sums(name: str, form: FigureForm, mine: Mapping[str, float]) -> dict[str, float]:
-    """With 0 for each sum that is left out, where there are any."""
+    """Sums of a figure, 0 for each that is left out, where there are any."""
     sums = _sums(name, form)
     return {**(dict.fromkeys(sums, 0.0) if any(key in mine for key in sums) else {}), **mine}
 
@@ -185,6 +185,6 @@ def _counting(
 
 
 def _beyond(counts: Mapping[str, float], ratio: float) -> dict[str, float]:
-    """By site the capped count, of those whose count is above it."""
+    """Capped counts by site, of those whose count is above it."""
     stated = {site: count for site, count in counts.items() if count > 0}
     return {site: count for site, count in capped(stated, ratio).items() if count < stated[site]}

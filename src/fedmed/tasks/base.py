@@ -236,7 +236,7 @@ class Task(Plugin, ABC):
         return {**made, **(dict.fromkeys(by_target, made[self.KEY_METRIC]) if self.KEY_METRIC in made else {})}
 
     def figure_forms(self) -> dict[str, FigureForm]:
-        """By the name of each figure that a site may report, its range and what may stand beside it."""
+        """Forms of the figures that a site may report, by name: the range and what may stand beside it."""
         key = self.METRICS[0]
         by_target = {of_target(key.reported, target): key.form((target,)) for target in self.TARGETS}
         return {**{metric.reported: metric.form(self.TARGETS) for metric in self.METRICS}, **by_target}

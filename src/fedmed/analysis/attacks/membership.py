@@ -59,7 +59,7 @@ class AttackResult(NamedTuple):
     others: int
     auc: Estimate
     tpr: Mapping[float, Estimate]
-    """By false positive rate."""
+    """Values by false positive rate."""
 
 
 def case_losses(task: Task, model: nn.Module, cases: Dataset[Any], device: torch.device, precision: str) -> list[float]:

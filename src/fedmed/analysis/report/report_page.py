@@ -39,7 +39,7 @@ class Table:
 
     @classmethod
     def of(cls, caption: str, frame: pd.DataFrame) -> "Table":
-        """From a frame of texts and whole numbers."""
+        """A table from a frame of texts and whole numbers."""
         return cls(caption, [str(name) for name in frame.columns], [[str(v) for v in row] for row in frame.to_numpy()])
 
 
