@@ -194,16 +194,32 @@ def _unpacked(path: Path, content: bytes) -> bytes:
 
 
 def _picture(path: Path, content: bytes) -> ImageFile:
-    def decode() -> NDArray[Any]:
+    return ImageFile(np.asarray(decoded_picture(path, content)), dimensions=2)
+
+
+def decoded_picture(path: Path, content: bytes) -> PillowImage.Image:
+    """A picture's pixels in the mode of its file, decoded to the last one.
+
+    Args:
+        path: named in errors.
+        content: the file's bytes.
+
+    Raises:
+        InputError: it cannot be decoded, is too large or holds several pictures.
+    """
+
+    def decode() -> PillowImage.Image:
         with PillowImage.open(BytesIO(content)) as image:
             pixels, pages = image.width * image.height, getattr(image, "n_frames", 1)
             if pixels > MOST_PIXELS:
                 raise InputError(f"{path} has {pixels} pixels; expected at most {MOST_PIXELS}: export it again.")
             if pages > 1:
                 raise InputError(f"{path} holds {pages} pages; expected one image a file: export each alone.")
-            return np.asarray(image)
+            image.load()
+            return image
 
-    return ImageFile(_attempt(path, "as an image", decode), dimensions=2)
+    found: PillowImage.Image = _attempt(path, "as an image", decode)
+    return found
 
 
 def _attempt(path: Path, how: str, read: Callable[[], Any]) -> Any:

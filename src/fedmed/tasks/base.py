@@ -39,13 +39,18 @@ class NetworkClass:
     """A class of ``model.py`` by its name, imported when it is needed, as MONAI takes seconds.
 
     At a site model.py lies in the job's folder, beside client.py.
+
+    Attributes:
+        name: of the class.
+        arguments: of its constructor, where they are not its defaults.
     """
 
     name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> nn.Module:
         """A network of this class, with fresh random weights."""
-        network: nn.Module = self.load()()
+        network: nn.Module = self.load()(**self.arguments)
         return network
 
     def load(self) -> Any:
