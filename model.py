@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from monai.networks.nets import ResNet, SegResNet, UNet
+from torch import nn
 
 
 class Rebuildable:
@@ -144,6 +145,15 @@ class ImageResNet(Rebuildable, ResNet):
             conv1_t_stride=2,
             num_classes=num_classes,
             bias_downsample=False,
-            norm="batch" if norm == "batch" else ("group", {"num_groups": 32}),
         )
+        if norm == "group":  # MONAI's own argument reaches the first layer alone
+            _normalize_by_groups(self)
         self._store(arguments)
+
+
+def _normalize_by_groups(network: nn.Module, groups: int = 32) -> None:
+    """Put a group norm in the place of every batch norm of a 2D network, under the same names."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, nn.GroupNorm(groups, child.num_features))
