@@ -180,7 +180,7 @@ class Task(Plugin, ABC):
         held = round(caching.share_in_memory * len(patients))  # all cases of so many, as a share of one case is none
         sets = {
             patient: self.train_set(
-                replace(datalist, training=tuple(cases), validation=()),
+                replace(datalist, training=tuple(cases), validation=(), testing=()),
                 replace(caching, share_in_memory=float(number < held)),
             )
             for number, (patient, cases) in enumerate(patients.items())
