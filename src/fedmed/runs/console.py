@@ -5,6 +5,7 @@ from typing import Any
 
 from fedmed.core.settings import Training
 from fedmed.core.site_scores import CASES, KeyScore
+from fedmed.data.datalist import SPLITS, TEST
 from fedmed.experiment import Experiment
 from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
 
@@ -21,8 +22,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
     task = experiment.task
     crops = sorted({summary["crops"] for summary in summaries.values() if summary.get("crops")})
     parts = [task.name, *([task.network] if task.network else []), *([f"crops of {', '.join(crops)}"] if crops else [])]
-    cases = ", ".join(f"{site} {s['training']}+{s['validation']}" for site, s in summaries.items())
-    sites = f"{cases} (training + validation cases)" if summaries else ", ".join(training.sites)
+    sites = _cases(summaries) if summaries else ", ".join(training.sites)
     lines = [
         ("task", ", ".join(parts)),
         ("algorithm", experiment.algorithm.statement()),
@@ -41,6 +41,13 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
     if training.cross_site:
         lines.append(("cross-site", "after the last round every site's own model leaves it whole, and all are scored"))
     return "\n".join(f"{name:<10} {text}" for name, text in lines)
+
+
+def _cases(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Each site's numbers of cases by split."""
+    splits = [*SPLITS, *([TEST] if any(TEST in summary for summary in summaries.values()) else [])]
+    cases = ", ".join(f"{site} {'+'.join(str(s.get(each, 0)) for each in splits)}" for site, s in summaries.items())
+    return f"{cases} ({' + '.join(splits)} cases)"
 
 
 def _drawn(training: Training) -> str:
