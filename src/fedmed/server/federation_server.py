@@ -271,7 +271,8 @@ class FederationServer:
         share = self._question.shares.get(site)
         given = read_report(answer.metrics or {}, self._forms, self._figures, self.plan.epochs)
         report = self._cases.checked(site, share, given)
-        self._record.take(site, report.figures, payload(answer.update) + payload(answer.extras), report.epochs)
+        epochs = report.epochs if site in self._question.training else ()
+        self._record.take(site, report.figures, payload(answer.update) + payload(answer.extras), epochs)
         self._record.note(site, report.dropped)
         if site in self._question.training:
             self._take_update(site, answer)
