@@ -25,6 +25,7 @@ from fedmed.data.prepared.cache import Caching
 from fedmed.data.targets import class_numbers
 from fedmed.tasks.base import Metric, Preset, Row, Task
 from fedmed.tasks.scoring.classification_metrics import ACCURACY, AUROC, class_rows
+from fedmed.tasks.scoring.log_loss import LOG_LOSS
 from model import Rebuildable
 
 CLASSES = ("flat", "upright")
@@ -59,7 +60,7 @@ class ToyTask(Task):
     batch_norm: bool = option(False, "normalise by batches, with running statistics")
 
     TARGETS: ClassVar[tuple[str, ...]] = CLASSES
-    METRICS: ClassVar[tuple[Metric, ...]] = (AUROC, ACCURACY)
+    METRICS: ClassVar[tuple[Metric, ...]] = (AUROC, ACCURACY, LOG_LOSS)
     KEY_METRIC: ClassVar[str] = "val_auroc"
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "num_rounds": 3,
@@ -93,6 +94,9 @@ class ToyTask(Task):
 
     def loss(self) -> nn.Module:
         return nn.CrossEntropyLoss()
+
+    def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
+        return {"accuracy": (output.argmax(dim=1) == label).float().mean()}
 
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         items = (cases[place] for place in range(len(cases)))  # type: ignore[arg-type]

@@ -200,6 +200,18 @@ class Task(Plugin, ABC):
     def loss(self) -> nn.Module:
         """The training loss of (network output, label)."""
 
+    def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
+        """Figures of a training batch beside its loss, by name: ``accuracy``, the share of its cases that are right.
+
+        A site averages each by cases over an epoch and reports it as ``train_accuracy``. There is no other name: what a
+        site may report of its training is in :data:`fedmed.core.site_scores.TRAINED`. None unless a task has some.
+
+        Args:
+            output: of the network (B, channels, ...), float32, without gradients.
+            label: of the batch (B, ...).
+        """
+        return {}
+
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         """Score every case as in a round: by :meth:`measure`, unless a task has a quicker way.
 
