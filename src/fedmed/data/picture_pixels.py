@@ -38,7 +38,7 @@ def as_pixels(picture: PillowImage.Image, channels: Channels) -> NDArray[np.floa
     if picture.mode in SHOWN_MODES:
         seen = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.float32) / 255
         return seen[None] if channels == 1 else np.ascontiguousarray(np.moveaxis(seen, -1, 0))
-    deep = np.asarray(picture, dtype=np.float32)
-    low, high = float(deep.min()), float(deep.max())
-    grey = (deep - low) / ((high - low) or 1.0)
+    deep: NDArray[np.float32] = np.asarray(picture, dtype=np.float32)
+    low, high = deep.min(), deep.max()
+    grey: NDArray[np.float32] = (deep - low) / (high - low if high > low else np.float32(1))
     return np.repeat(grey[None], channels, axis=0)

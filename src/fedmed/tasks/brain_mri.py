@@ -14,8 +14,9 @@ from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Caching
 from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
-from fedmed.tasks.classification import class_items, in_batches, measure_classes
+from fedmed.tasks.classification import class_items, in_batches, measure_classes, share_of_right_classes
 from fedmed.tasks.scoring.classification_metrics import CLASS_METRICS
+from fedmed.tasks.scoring.log_loss import LOG_LOSS
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,7 @@ class BrainMri(Task):
 
     KEY_METRIC: ClassVar[str] = "val_accuracy"
     TARGETS: ClassVar[tuple[str, ...]] = CLASSES
-    METRICS: ClassVar[tuple[Metric, ...]] = CLASS_METRICS
+    METRICS: ClassVar[tuple[Metric, ...]] = (*CLASS_METRICS, LOG_LOSS)
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "num_rounds": 12,
         "aggregation_epochs": 1,
@@ -52,7 +53,7 @@ class BrainMri(Task):
         "standard": Preset("minutes on two cores"),
         "published": Preset(
             "224 pixels of RGB, one round of which each site sends its best epoch",
-            {"image_size": 224, "channels": 3, "num_rounds": 1, "aggregation_epochs": 20},
+            {"image_size": 224, "channels": 3, "num_rounds": 1, "aggregation_epochs": 20, "send": "best"},
         ),
         "demo": Preset(
             "a minute or two on two cores, on phantoms",
@@ -103,6 +104,9 @@ class BrainMri(Task):
         import torch
 
         return torch.nn.CrossEntropyLoss()
+
+    def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
+        return {"accuracy": share_of_right_classes(output, label)}
 
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         batches = in_batches(cases)

@@ -69,3 +69,13 @@ def measure_classes(
     return [
         class_rows(item["case"], classes, scores, int(item["label"])) for item, scores in zip(items, found, strict=True)
     ]
+
+
+def share_of_right_classes(output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """The share of a batch's cases whose largest output is that of their class, a scalar.
+
+    Args:
+        output: logits (B, K).
+        label: the classes' numbers (B,).
+    """
+    return (output.argmax(dim=1) == label).float().mean()

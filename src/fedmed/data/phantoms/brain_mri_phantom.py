@@ -21,6 +21,7 @@ from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import staging_folder
 from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.brats.brats_layout import PHANTOM_MARKER
+from fedmed.data.datalist import TEST_LIST, TESTING, list_json
 from fedmed.data.phantoms.anatomy import Tissues, random_anatomy
 from fedmed.data.phantoms.mr_contrasts import ENHANCED, FLUID, GREY, NECROTIC, UNIT, WHITE
 from fedmed.data.phantoms.phantom import check_counts, is_phantom
@@ -144,7 +145,8 @@ def brain_mri_phantom(rng: np.random.Generator, head: Tissues, kind: str, profil
         profile: the scanner.
     """
     place = int(rng.integers(*SLICES.get(kind, ANY_SLICE), endpoint=True))
-    flat = Tissues(*(each[:, :, place].T for each in (head.brain, head.grey, head.white, head.vessel)))
+    brain, grey, white, vessel = head.brain, head.grey, head.white, head.vessel
+    flat = Tissues(brain[:, :, place].T, grey[:, :, place].T, white[:, :, place].T, vessel[:, :, place].T)
     means = _head_means(rng, flat, profile)
     if kind in TUMOURS:
         means = TUMOURS[kind](rng, means, flat, profile.lesion_contrast[0])
@@ -169,7 +171,7 @@ def _glioma(rng: np.random.Generator, means: Picture, flat: Tissues, contrast: f
     room = ndimage.binary_erosion(flat.brain, iterations=9) & (flat.white > 0.5)
     radius = rng.uniform(8, 13)
     away = _distance(means, _drawn(rng, room if room.any() else flat.brain)) / radius
-    away = away * np.exp(np.clip(0.22 * smooth_noise(rng, means.shape, 0.7 * radius), -0.4, 0.4))  # type: ignore[arg-type]
+    away = away * np.exp(np.clip(0.22 * smooth_noise(rng, means.shape, 0.7 * radius), -0.4, 0.4))
     painted = means.copy()
     painted[(away < 1.4) & flat.brain] *= 0.8
     painted[(away < 1) & flat.brain] = _bright(rng, contrast)
@@ -224,7 +226,7 @@ def _distance(means: Picture, centre: Sequence[float]) -> Picture:
 def _acquired(rng: np.random.Generator, means: Picture, profile: SiteProfile) -> NDArray[np.uint8]:
     """The scanner's picture: contrast curve, shading, blur, noise of a magnitude (Rician), and its own grey scale."""
     signal = UNIT * (means / UNIT) ** np.float32(profile.gamma)
-    signal *= np.exp(profile.bias * smooth_noise(rng, means.shape, 50))  # type: ignore[arg-type]
+    signal *= np.exp(profile.bias * smooth_noise(rng, means.shape, 50))
     signal = ndimage.gaussian_filter(signal, profile.blur)
     real, imaginary = 0.5 * profile.noise * rng.standard_normal((2, *means.shape))
     seen = np.hypot(signal + real, imaginary)
@@ -254,8 +256,11 @@ def _write(folder: Path, hospitals: Sequence[MadeUpHospital], heads: tuple[int, 
             pictures = iter(_hospital_heads(stage, hospital, place, sum(heads), seed))
             for part, number in zip(parts, heads, strict=True):
                 part[f"site-{place + 1}"] = [picture for _ in range(number) for picture in next(pictures)]
-        training, validation, _ = parts
-        write_site_lists(stage / "datalist", training, validation, stage)
+        training, validation, test = parts
+        stated = {f"site-{place + 1}": {"hospital": _stated(hospital)} for place, hospital in enumerate(hospitals)}
+        every = [picture for pictures in test.values() for picture in pictures]
+        held_out = {TEST_LIST: list_json({TESTING: [picture.entry(stage) for picture in every]})}
+        write_site_lists(stage / "datalist", training, validation, stage, besides=held_out, testing=test, facts=stated)
         (stage / "hospitals.json").write_text(_json([_document(hospital) for hospital in hospitals]), encoding="utf-8")
         facts = {"sites": len(hospitals), "heads": heads, "seed": seed, "hospitals": [*map(asdict, hospitals)]}
         (stage / PHANTOM_MARKER).write_text(_json({"what": "synthetic phantom, no patient data", **facts}))
@@ -294,11 +299,20 @@ def _written(root: Path, hospital: MadeUpHospital, number: int, kind: str, pixel
 
 def _document(hospital: MadeUpHospital) -> dict[str, Any]:
     """The hospital's entry in ``hospitals.json``."""
-    place = {"city": hospital.city, "country": "made up", "latitude": 0.0, "longitude": 0.0}
     class_map = {folder: kind for kind, folder in hospital.class_folders.items()}
     return {
-        "name": hospital.name, "folder": hospital.folder, "class_map": class_map, "location": place, "fictional": True,
+        "name": hospital.name, "folder": hospital.folder, "class_map": class_map, "location": _location(hospital),
+        "fictional": True,
     }  # fmt: skip
+
+
+def _stated(hospital: MadeUpHospital) -> dict[str, Any]:
+    """What the list of the hospital's site states of it."""
+    return {"name": hospital.name, **_location(hospital), "fictional": True}
+
+
+def _location(hospital: MadeUpHospital) -> dict[str, Any]:
+    return {"city": hospital.city, "country": "made up", "latitude": 0.0, "longitude": 0.0}
 
 
 def _json(document: Any) -> str:
