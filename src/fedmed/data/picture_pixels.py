@@ -36,7 +36,8 @@ def picture_pixels(path: Path, channels: Channels) -> NDArray[np.float32]:
 def as_pixels(picture: PillowImage.Image, channels: Channels) -> NDArray[np.float32]:
     """Pixels (channels, H, W) of a decoded picture: 0 is black and 1 white, or of more than 8 bits its own extremes."""
     if picture.mode in SHOWN_MODES:
-        seen = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.float32) / 255
+        shown: NDArray[np.float32] = np.asarray(picture.convert("L" if channels == 1 else "RGB"), dtype=np.float32)
+        seen: NDArray[np.float32] = shown / np.float32(255)
         return seen[None] if channels == 1 else np.ascontiguousarray(np.moveaxis(seen, -1, 0))
     deep: NDArray[np.float32] = np.asarray(picture, dtype=np.float32)
     low, high = deep.min(), deep.max()
