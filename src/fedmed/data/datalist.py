@@ -2,8 +2,10 @@
 
     {"label_scheme": "brats2018",
      "training":   [{"image": ["a_t1ce.nii.gz", "a_t1.nii.gz", ...], "label": "a_seg.nii.gz"}, ...],
-     "validation": [{"image": "b.png", "label": "pneumonia", "patient": "p7"}, {"image": "c.png", "label": [0, 3]}]}
+     "validation": [{"image": "b.png", "label": "pneumonia", "patient": "p7"}, {"image": "c.png", "label": [0, 3]}],
+     "testing":    [{"image": "d.png", "label": "pneumonia"}]}
 
+A list need not have ``testing``, cases on which no site trains or validates.
 Paths are relative to the site's dataset folder. A label is a file, a class by its name or its number, or a list of
 classes. NVIDIA FLARE's own BraTS18 lists are in this form without ``label_scheme``; a list that does not state one gets
 the task's default.
@@ -26,9 +28,13 @@ from fedmed.core.settings import advice_to_fill
 from fedmed.data.targets import FORMS, Target, read_target
 
 SPLITS = ("training", "validation")
+"""The splits that every site has."""
+
+TEST = "test"
+"""The split of the cases that no site trains or validates on."""
 
 TESTING = "testing"
-"""The key of a list's cases that no site trains or validates on."""
+"""The key of that split in a list."""
 
 TEST_LIST = "test.json"
 """The file of the cases that no site trains or validates on."""
@@ -87,21 +93,17 @@ class Datalist:
     validation: tuple[Case, ...]
     label_scheme: str | None
     outside: tuple[Path, ...] = ()  # files that do not lie in the dataset folder, by their paths as the list has them
-
-    def cases(self, split: str) -> tuple[Case, ...]:
-        """The cases of one split, ``training`` or ``validation``."""
-        if split not in SPLITS:
-            raise InputError(f"{split!r} is no split of a datalist; choose one of {', '.join(SPLITS)}.")
-        return self.training if split == "training" else self.validation
+    testing: tuple[Case, ...] = ()  # on which no site trains or validates; none of a list without any
 
     @property
     def splits(self) -> dict[str, tuple[Case, ...]]:
-        """The cases by split."""
-        return {split: self.cases(split) for split in SPLITS}
+        """The cases by split: ``training``, ``validation`` and, where the list has such cases, ``test``."""
+        test = {TEST: self.testing} if self.testing else {}
+        return {"training": self.training, "validation": self.validation, **test}
 
     @property
     def all_cases(self) -> tuple[Case, ...]:
-        return self.training + self.validation
+        return self.training + self.validation + self.testing
 
 
 def datalist_path(root: Path, site: str) -> Path:
@@ -124,13 +126,16 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
     """Read one list; its paths are taken relative to ``base_dir``.
 
     Raises:
-        InputError: the file is no JSON object, an entry is malformed, or a split is missing or empty.
+        InputError: the file is no JSON object, an entry is malformed, or training or validation is missing or empty.
     """
     document = _read_object(path)
     training, validation = (_cases(document, split, path, base_dir) for split in SPLITS)
-    folders = _named_by_folder((*training, *validation))
-    outside = tuple(dict.fromkeys(file for case in (*training, *validation) for file in _outside(case, base_dir)))
-    return Datalist(path, _renamed(training, folders), _renamed(validation, folders), _scheme(document, path), outside)
+    testing = () if document.get(TESTING, []) == [] else _cases(document, TESTING, path, base_dir)
+    every = (*training, *validation, *testing)
+    folders = _named_by_folder(every)
+    outside = tuple(dict.fromkeys(file for case in every for file in _outside(case, base_dir)))
+    training, validation, testing = (_renamed(cases, folders) for cases in (training, validation, testing))
+    return Datalist(path, training, validation, _scheme(document, path), outside, testing)
 
 
 def open_datalist(path: Path, base_dir: Path) -> Datalist:
@@ -161,6 +166,23 @@ def load_split(path: Path, base_dir: Path, split: str) -> tuple[tuple[Case, ...]
     others = [_cases(document, other, path, base_dir) for other in (*SPLITS, TESTING) if document.get(other)]
     folders = _named_by_folder(case for each in others for case in each)  # so that a case's name is that of the run
     return _renamed(cases, folders), _scheme(document, path)
+
+
+def lists_with(folder: Path, split: str) -> dict[str, Path]:
+    """The sites' lists of a folder that have cases of a split, by site: files with ``training`` and that key.
+
+    A file that cannot be read is among them, so that it is complained of and not passed over.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError):
+            found[path.stem] = path
+            continue
+        if isinstance(document, dict) and document.get("training") and document.get(split):
+            found[path.stem] = path
+    return found
 
 
 def write_datalist(

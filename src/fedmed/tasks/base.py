@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.utils.data import Dataset
 
-__all__ = ["Flips", "Metric", "NativeGrid", "NetworkClass", "Pictures", "Preset", "Row", "Task"]
+__all__ = ["Batches", "Flips", "Metric", "NativeGrid", "NetworkClass", "Pictures", "Preset", "Row", "Task"]
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Task(Plugin, ABC):
         held = round(caching.share_in_memory * len(patients))  # all cases of so many, as a share of one case is none
         sets = {
             patient: self.train_set(
-                replace(datalist, training=tuple(cases), validation=()),
+                replace(datalist, training=tuple(cases), validation=(), testing=()),
                 replace(caching, share_in_memory=float(number < held)),
             )
             for number, (patient, cases) in enumerate(patients.items())
@@ -199,6 +199,18 @@ class Task(Plugin, ABC):
     @abstractmethod
     def loss(self) -> nn.Module:
         """The training loss of (network output, label)."""
+
+    def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
+        """Figures of a training batch beside its loss, by name: ``accuracy``, the share of its cases that are right.
+
+        A site averages each by cases over an epoch and reports it as ``train_accuracy``. There is no other name: what a
+        site may report of its training is in :data:`fedmed.core.site_scores.TRAINED`. None unless a task has some.
+
+        Args:
+            output: of the network (B, channels, ...), float32, without gradients.
+            label: of the batch (B, ...).
+        """
+        return {}
 
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         """Score every case as in a round: by :meth:`measure`, unless a task has a quicker way.
@@ -264,6 +276,20 @@ class Task(Plugin, ABC):
         from torch import nn
 
         return type(self.optimizer([nn.Parameter(torch.zeros(1))], 1.0, 0.0)).__name__
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """A task that can score several items at once, which is quicker for small images."""
+
+    def measure_many(
+        self, model: nn.Module, items: Sequence[Mapping[str, Any]], device: torch.device
+    ) -> list[list[Row]]:
+        """:meth:`Task.measure` of each item, in their order.
+
+        Raises:
+            InputError: a prediction holds NaN.
+        """
 
 
 @runtime_checkable

@@ -85,6 +85,7 @@ def training(edge: int) -> list[Any]:
         mt.RandFlipd("image", prob=0.5, spatial_axis=LEFT_RIGHT),
         mt.RandAffined(
             "image", prob=0.8, rotate_range=TURN, scale_range=(STRETCH,) * 2, translate_range=(SHIFT * edge,) * 2,
+            spatial_size=(edge, edge), cache_grid=True,
             mode="bilinear", padding_mode="border",
         ),
         mt.RandScaleIntensityd("image", factors=0.2, prob=1.0),
