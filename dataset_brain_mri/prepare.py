@@ -41,6 +41,9 @@ with importing(__name__, shown=False):
 PUBLIC = Path(__file__).resolve().parent / "hospitals.json"
 """The hospitals of the three public sets."""
 
+MOST_PROBLEMS = 20
+"""Problems that are written out."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run one subcommand; several mistakes in the data are a line each."""
@@ -48,8 +51,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         {"audit": audit, "split": split, "phantom": phantom}[args.command](args)
     except Problems as problems:
-        for sentence in problems.sentences:
+        for sentence in problems.sentences[:MOST_PROBLEMS]:
             echo(f"error: {' '.join(sentence.split())}", sys.stderr)
+        left = len(problems.sentences) - MOST_PROBLEMS
+        if left > 0:
+            echo(f"error: and {left} more of these; correct the first ones and try again.", sys.stderr)
         return 2
     return 0
 
@@ -71,6 +77,14 @@ def parser() -> Parser:
 
     phantom_ = commands.add_parser("phantom", help="write a synthetic dataset and its lists")
     phantom_.add_argument("out", type=absolute_path, help="dataset folder; must be empty or absent")
+    for name, default, what in (
+        ("sites", 3, "number of hospitals"),
+        ("cases", 12, "heads of each hospital in training, with a picture of each class"),
+        ("validation", 4, "heads of each hospital in validation"),
+        ("test", 4, "heads of each hospital on which nothing is trained or validated"),
+        ("seed", 0, "another seed gives other heads"),
+    ):
+        phantom_.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
     return top
 
 
@@ -156,8 +170,8 @@ def phantom(args: argparse.Namespace) -> None:
     """Write a synthetic dataset with its lists."""
     from fedmed.data.phantoms.brain_mri_phantom import demo_brain_mri
 
-    demo_brain_mri(args.out)
-    echo("Wrote a synthetic set of three hospitals; no patient data.")
+    demo_brain_mri(args.out, args.sites, args.cases, args.validation, args.test, args.seed)
+    echo(f"Wrote a synthetic set of {counted(args.sites, 'hospital')}; no patient data.")
     echo(export_lines(args.out, args.out / "datalist"))
 
 

@@ -11,6 +11,7 @@ from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.brain_mri.brain_mri_layout import TESTING, TRAINING, BrainMriTree
 from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.brain_mri.copies import Copies, find_copies
+from fedmed.data.brain_mri.hospitals import Hospital
 from fedmed.data.brain_mri.picture_facts import MeasuredPictures
 
 MOST_NAMED = 8
@@ -109,7 +110,7 @@ class TreeAudit:
     def counts(self, images: Sequence[BrainImage]) -> dict[str, Any]:
         """The numbers of some of the images: of each class, unreadable, of groups, modes, formats and sizes."""
         files = {image.file for image in images}
-        facts = [found for file, found in self.measured.facts.items() if file in files]
+        facts = [*map(self.measured.facts.__getitem__, sorted(files & set(self.measured.facts)))]
         classes = Counter(image.label for image in images)
         return {
             "images": len(images),
@@ -125,15 +126,23 @@ class TreeAudit:
 def audit_table(audit: TreeAudit) -> str:
     """The paths that were tried, then a row for each hospital: images, classes, unreadable ones, modes and sizes."""
     looked = [f"  {each.path}: {each.found}" for each in audit.tree.looked]
-    rows: list[tuple[str, ...]] = [("", "images", *CLASSES, "unreadable", "modes", "sizes")]
+    places = {each.name: _place(each) for each in audit.tree.hospitals}
+    rows: list[tuple[str, ...]] = [("", "images", *CLASSES, "unreadable", "modes", "sizes", "place")]
     for name, images in audit.parts.items():
         counts = audit.counts(images)
         classes = (str(counts["classes"][label]) for label in CLASSES)
         modes, sizes = _first(counts["modes"], 3), _first(counts["sizes"], 1)
-        rows.append((name, str(counts["images"]), *classes, str(counts["unreadable"]), modes, sizes))
+        rows.append(
+            (name, str(counts["images"]), *classes, str(counts["unreadable"]), modes, sizes, places.get(name, "-"))
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([f"{audit.tree.root}:", *looked, "", *table])
+
+
+def _place(hospital: Hospital) -> str:
+    made_up = " (fictional)" if hospital.fictional else ""
+    return f"{hospital.location.city}, {hospital.location.country}{made_up}"
 
 
 def named(names: Sequence[str]) -> str:
