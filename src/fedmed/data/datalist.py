@@ -5,7 +5,8 @@
      "validation": [{"image": "b.png", "label": "pneumonia", "patient": "p7"}, {"image": "c.png", "label": [0, 3]}],
      "testing":    [{"image": "d.png", "label": "pneumonia"}]}
 
-A list need not have ``testing``, cases on which no site trains or validates.
+A list need not have ``testing``, cases on which no site trains or validates. It may state ``hospital``, an object of
+facts about the site for whoever reads a run folder: its name, city, country, latitude and longitude.
 Paths are relative to the site's dataset folder. A label is a file, a class by its name or its number, or a list of
 classes. NVIDIA FLARE's own BraTS18 lists are in this form without ``label_scheme``; a list that does not state one gets
 the task's default.
@@ -17,7 +18,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ FILE_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 SEPARATORS = "_-. "
 """Characters between a case's name and its image's in the name of a file."""
 
-LIST_KEYS, ENTRY_KEYS = (*SPLITS, TESTING, "label_scheme"), ("image", "label", "patient", "name")
+LIST_KEYS, ENTRY_KEYS = (*SPLITS, TESTING, "label_scheme", "hospital"), ("image", "label", "patient", "name")
 """The keys that are read of a list and of its entries; others may stand beside them, if they are no slip of these."""
 
 LONGEST = 4096
@@ -94,6 +95,7 @@ class Datalist:
     label_scheme: str | None
     outside: tuple[Path, ...] = ()  # files that do not lie in the dataset folder, by their paths as the list has them
     testing: tuple[Case, ...] = ()  # on which no site trains or validates; none of a list without any
+    hospital: Mapping[str, Any] = field(default_factory=dict)  # facts of the site; none of a list that states none
 
     @property
     def splits(self) -> dict[str, tuple[Case, ...]]:
@@ -135,7 +137,7 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
     folders = _named_by_folder(every)
     outside = tuple(dict.fromkeys(file for case in every for file in _outside(case, base_dir)))
     training, validation, testing = (_renamed(cases, folders) for cases in (training, validation, testing))
-    return Datalist(path, training, validation, _scheme(document, path), outside, testing)
+    return Datalist(path, training, validation, _scheme(document, path), outside, testing, _hospital(document, path))
 
 
 def open_datalist(path: Path, base_dir: Path) -> Datalist:
@@ -303,6 +305,14 @@ def _scheme(document: Mapping[str, Any], path: Path) -> str | None:
     if scheme is not None and not isinstance(scheme, str):
         raise InputError(f"The label_scheme of {path} is {scheme!r:.80}; expected a name such as brats2018.")
     return scheme
+
+
+def _hospital(document: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    stated = document.get("hospital", {})
+    plain = isinstance(stated, dict) and all(isinstance(each, str | int | float | None) for each in stated.values())
+    if not plain:
+        raise InputError(f"The hospital of {path} is {_shown(stated)}; expected an object of texts and numbers.")
+    return dict(stated)
 
 
 def _common_stem(images: Sequence[Path]) -> str:

@@ -173,6 +173,8 @@ def _facts(experiment: Experiment, datalist: Datalist, audit: SiteAudit) -> dict
         facts[TEST] = len(datalist.testing)
     if distribution := audit_table.class_distribution(audit):
         facts["class_distribution"] = distribution
+    if datalist.hospital:
+        facts["hospital"] = dict(datalist.hospital)
     return {**facts, **audit.document()}
 
 

@@ -131,6 +131,12 @@ class Task(Plugin, ABC):
             InputError: no label scheme has that name.
         """
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of a task whose every case is of exactly one, in the order of the outputs; else none."""
+        rules = self.rules(None)
+        return () if rules.several else rules.classes or ()
+
     def patient_of(self, case: Case) -> str:
         """The case's patient: the one that its list states, else the case's own name."""
         return str(case.extra.get("patient", case.name))

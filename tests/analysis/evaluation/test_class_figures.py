@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from fedmed.analysis.evaluation.class_figures import class_document, classes_of, confusion_text
+from fedmed.analysis.evaluation.class_figures import class_document, confusion_text
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.evaluation_table import long_table
 from fedmed.analysis.evaluation.run_evaluation import evaluate
@@ -77,5 +77,5 @@ def test_an_evaluation_holds_and_shows_them(
 
 
 def test_a_segmentation_has_no_classes(toy_task: type[Task]) -> None:
-    assert classes_of(Brats18(), None) == ()
-    assert classes_of(toy_task(), None) == ("flat", "upright")
+    assert Brats18().classes == ()
+    assert toy_task().classes == ("flat", "upright")

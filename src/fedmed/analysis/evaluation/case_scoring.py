@@ -72,31 +72,34 @@ def measure(
     Raises:
         InputError: a prediction holds NaN.
     """
-    for unit in units:
-        if unit.key in journal.rows:
-            on_case(unit.key)
+    done = [unit.key for unit in units if unit.key in journal.rows]
+    for key in done:
+        on_case(key)
     left = [unit for unit in units if unit.key not in journal.rows]
     for weights, group in groupby(left, key=lambda unit: unit.weights):
-        model = models[weights]
-        at_once = AT_ONCE if isinstance(model.task, Batches) and not flips else 1
-        for part in _parts(group, at_once):
-            with model.inference():
-                items = model.task.eval_set([unit.case for unit in part], label_scheme, caching)
-                rows = _measured_together(model, [items[place] for place in range(len(part))], flips)
-            for unit, found in zip(part, rows, strict=True):
-                journal.add(unit.key, found)
+        for part in _parts(group, models[weights].task, flips):
+            for unit, rows in zip(part, _rows_of(part, models[weights], label_scheme, caching, flips), strict=True):
+                journal.add(unit.key, rows)
                 on_case(unit.key)
 
 
-def _parts(units: Iterator[ScoringUnit], at_once: int) -> Iterator[list[ScoringUnit]]:
+def _parts(units: Iterator[ScoringUnit], task: Task, flips: bool) -> Iterator[list[ScoringUnit]]:
+    """The units that are scored together."""
+    at_once = AT_ONCE if isinstance(task, Batches) and not flips else 1
     while part := list(islice(units, at_once)):
         yield part
 
 
-def _measured_together(model: TrainedModel, items: Sequence[Mapping[str, Any]], flips: bool) -> list[list[Row]]:
-    if isinstance(model.task, Batches) and not flips:
-        return model.task.measure_many(model.network, items, model.device)
-    return [measured(model, item, flips) for item in items]
+def _rows_of(
+    units: Sequence[ScoringUnit], model: TrainedModel, label_scheme: str | None, caching: Caching, flips: bool
+) -> list[list[Row]]:
+    """The rows of each unit, all of one model."""
+    with model.inference():
+        cases = model.task.eval_set([unit.case for unit in units], label_scheme, caching)
+        items = [cases[place] for place in range(len(units))]
+        if isinstance(model.task, Batches) and not flips:
+            return model.task.measure_many(model.network, items, model.device)
+        return [measured(model, item, flips) for item in items]
 
 
 def check_flips(task: Task) -> None:

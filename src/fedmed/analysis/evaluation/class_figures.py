@@ -10,7 +10,6 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fedmed.analysis.evaluation.evaluation_cases import SHARED
 from fedmed.analysis.evaluation.patient_bootstrap import rows_of
-from fedmed.tasks.base import Task
 from fedmed.tasks.scoring.classification_metrics import AUROC, PREDICTED, TRUTH
 
 CLASSES = "classes"
@@ -18,12 +17,6 @@ CLASSES = "classes"
 
 FIGURES = ("precision", "recall", "f1", "auroc")
 """The figures of a class; None, shown as n/a, where no case is of the class, or none was decided for it."""
-
-
-def classes_of(task: Task, label_scheme: str | None) -> tuple[str, ...]:
-    """The classes of a task whose every case is of exactly one; none of another task."""
-    rules = task.rules(label_scheme)
-    return () if rules.several else rules.classes or ()
 
 
 def class_document(cases: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:

@@ -109,6 +109,11 @@ def _test_lists(lists: Path) -> dict[Path, list[str]]:
     return {path: [site] for site, path in own.items()} or {lists / TEST_LIST: []}
 
 
+def has_test_cases(lists: Path) -> bool:
+    """True where a site's list of a folder, or the list that is given itself, has test cases."""
+    return lists.stem in lists_with(lists.parent, TESTING) if lists.is_file() else bool(lists_with(lists, TESTING))
+
+
 def _own_test_lists(folder: Path) -> dict[str, Path]:
     """The sites' lists that have test cases; site-All, which has the others' once more, only where it is alone."""
     found = lists_with(folder, TESTING)
@@ -116,7 +121,7 @@ def _own_test_lists(folder: Path) -> dict[str, Path]:
 
 
 def _of_sites_beside(file: Path, cases: Sequence[Case], dataset: Path) -> dict[str, tuple[Case, ...]]:
-    """Whose the test cases of a file are by the sites' lists beside it."""
+    """The test cases of a file by site, as far as the sites' lists beside it have them."""
     listed = {
         site: {case.images for case in load_split(path, dataset, TESTING)[0]}
         for site, path in _own_test_lists(file.parent).items()
