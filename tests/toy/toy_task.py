@@ -21,6 +21,7 @@ from fedmed.core.options import option
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist, write_datalist
 from fedmed.data.prepared.cache import Caching
+from fedmed.data.prepared.file_loader import file_loader
 from fedmed.data.targets import class_numbers
 from fedmed.tasks.base import Metric, Preset, Row, Task
 from fedmed.tasks.scoring.classification_metrics import ACCURACY, AUROC, class_rows
@@ -141,7 +142,7 @@ def _entry(folder: Path, number: int, noise: float) -> dict[str, Any]:
 def _dataset(cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
     items = [{"image": str(c.images[0]), "label": class_numbers(c.target, CLASSES)[0], "case": c.name} for c in cases]
     before = [
-        mt.LoadImaged("image", reader="PILReader"),
+        file_loader("image", "PILReader"),
         mt.EnsureChannelFirstd("image"),
         mt.ScaleIntensityRanged("image", a_min=0, a_max=255, b_min=-1, b_max=1),
     ]
