@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.utils.data import Dataset
 
-__all__ = ["Batches", "Flips", "Metric", "NativeGrid", "NetworkClass", "Pictures", "Preset", "Row", "Task"]
+__all__ = [
+    "Batches",
+    "Flips",
+    "ImageClassifier",
+    "Metric",
+    "NativeGrid",
+    "NetworkClass",
+    "Pictures",
+    "Preset",
+    "Row",
+    "Task",
+]
 
 
 @dataclass(frozen=True)
@@ -326,3 +337,22 @@ class NativeGrid(Protocol):
 
     def probabilities(self, model: nn.Module, image: torch.Tensor, flips: bool = False) -> torch.Tensor:
         """Probabilities (B, targets, ...) of an image (B, C, ...), over mirrored copies where ``flips`` is set."""
+
+
+@runtime_checkable
+class ImageClassifier(Protocol):
+    """A task that tells one class among :attr:`Task.TARGETS` of a new 2D image."""
+
+    @property
+    def saliency_layer(self) -> str:
+        """The name of the network's last layer that has places, output (B, C, H, W), as ``named_modules`` has it."""
+
+    def new_image(self, path: Path) -> torch.Tensor:
+        """A file's image as the ``image`` (C, H, W) of :meth:`Task.eval_set`, rows from top to bottom.
+
+        Raises:
+            InputError: it is none that :func:`fedmed.data.picture_file.read_picture` can read.
+        """
+
+    def class_probabilities(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B, classes) of images (B, C, H, W), whose sum is 1."""
