@@ -79,9 +79,9 @@ def parser() -> Parser:
     phantom_.add_argument("out", type=absolute_path, help="dataset folder; must be empty or absent")
     for name, default, what in (
         ("sites", 3, "number of hospitals"),
-        ("cases", 12, "heads of each hospital in training, with a picture of each class"),
+        ("cases", 12, "heads of each hospital in training, of which each gives a picture a class"),
         ("validation", 4, "heads of each hospital in validation"),
-        ("test", 4, "heads of each hospital on which nothing is trained or validated"),
+        ("test", 4, "heads of each hospital that nobody trains or validates on"),
         ("seed", 0, "another seed gives other heads"),
     ):
         phantom_.add_argument(f"--{name}", type=int, default=default, help=f"{what} (default: %(default)s)")
