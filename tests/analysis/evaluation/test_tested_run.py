@@ -66,6 +66,16 @@ def test_one_list_that_is_given_itself_counts_by_its_own_cases(
     assert run.read_json(META)["metrics"]["per_class"]["flat"]["cases"] == 2
 
 
+def test_where_scores_stay_at_the_sites_none_is_made_unasked(
+    toy_test_cases: Path, ended: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ended("--privacy", "dpsgd", "--dp_noise_multiplier", "1")
+    score_test_cases(run)
+    assert "evaluate.py --split test" in capsys.readouterr().out
+    assert run.read_json(META)["metrics"]["test_accuracy"] is None
+    assert not (run.path / "evaluation").exists()
+
+
 def test_test_cases_that_cannot_be_scored_leave_the_run_as_it_is(
     toy_test_cases: Path, ended: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,10 +22,16 @@ def score_test_cases(run: RunFolder) -> None:
     """Evaluate the model of a finished run on its lists' test cases, if they have any, and complete the model's record.
 
     The evaluation is an ordinary one, which ``evaluate.py --split test`` finds made. Where it cannot be made the run
-    stands, and a line says why.
+    stands, and a line says why. Under a mechanism that keeps scores at the sites none is made unasked.
     """
-    _, lists = run.experiment().data.resolved()
+    experiment = run.experiment()
+    _, lists = experiment.data.resolved()
     if not has_test_cases(lists):
+        return
+    if experiment.privacy.withholds_metrics:
+        echo(
+            "The test cases are not scored, as scores stay at the sites; result_stat/evaluate.py --split test does it."
+        )
         return
     try:
         evaluate(run.path, run.name, EvaluationRequest(split="test"))
