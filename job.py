@@ -40,7 +40,11 @@ def main(arguments: Sequence[str]) -> int:
     from fedmed.runs.single_run import check_and_run
 
     begun = RunFolder.open(command.resume.absolute()) if command.resume else None
-    check_and_run(experiment, begun, COMMAND)
+    folder = check_and_run(experiment, begun, COMMAND)
+    if experiment.task.classes and experiment.environment.DATA_IS_LOCAL:
+        from fedmed.analysis.evaluation.tested_run import score_test_cases
+
+        score_test_cases(folder)
     return 0
 
 

@@ -89,7 +89,7 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--split", choices=("validation", "test"), default="validation",
-        help="the sites' validation cases, or those of test.json (default: %(default)s)",
+        help="the sites' validation cases, or their test cases or those of test.json (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--flips", action="store_true", help="average over the eight mirrored copies of each image")
 

@@ -22,6 +22,7 @@ from fedmed.data.phantoms.phantom import make_phantom
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.base import Task
+from tests.toy.toy_task import make_toy
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,6 +101,13 @@ def toy_data(toy_task: type[Task], tmp_path: Path) -> Path:
     """Pictures of two sites with eight training cases each and six shared validation cases; lists in ``datalist``."""
     toy_task().demo_data(tmp_path / "toy")
     return tmp_path / "toy"
+
+
+@pytest.fixture
+def toy_test_cases(toy_data: Path) -> Path:
+    """The same pictures with four test cases more at each site."""
+    make_toy(toy_data, testing=4)
+    return toy_data
 
 
 @pytest.fixture

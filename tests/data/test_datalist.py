@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fedmed.core.errors import InputError
-from fedmed.data.datalist import datalist_path, load_datalist, load_split, open_datalist, write_datalist
+from fedmed.data.datalist import datalist_path, lists_with, load_datalist, load_split, open_datalist, write_datalist
 
 ENTRY = {"image": ["HGG/a/a_t1ce.nii.gz", "HGG/a/a_t1.nii.gz"], "label": "HGG/a/a_seg.nii.gz", "patient": "p1"}
 OTHER = {"image": "b/b.nii.gz", "label": "b/b_seg.nii.gz"}
@@ -31,18 +31,42 @@ def test_a_list_is_read_with_absolute_paths(tmp_path: Path) -> None:
     assert second.images == (base / "b/b.nii.gz",)
     assert found.label_scheme == "brats2023"
     assert found.all_cases == found.training + found.validation
-    assert found.cases("training") == found.training
-    assert found.cases("validation") == found.validation
+    assert found.splits == {"training": found.training, "validation": found.validation}
 
 
 def test_a_published_list_states_no_scheme(tmp_path: Path) -> None:
     assert load_datalist(written(tmp_path, {"training": [ENTRY], "validation": [ENTRY]}), tmp_path).label_scheme is None
 
 
-def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
-    found = load_datalist(written(tmp_path, {"training": [ENTRY], "validation": [ENTRY]}), tmp_path)
-    with pytest.raises(InputError, match=r"'test'.*training, validation"):
-        found.cases("test")
+def test_the_test_cases_of_a_list_are_a_split_of_their_own(tmp_path: Path) -> None:
+    third = {"image": "../c/c.nii.gz", "label": "c/c_seg.nii.gz"}
+    document = {"training": [ENTRY], "validation": [OTHER], "testing": [third]}
+    found = load_datalist(written(tmp_path, document), tmp_path / "set")
+    assert [case.name for case in found.testing] == ["c"]
+    assert found.splits["test"] == found.testing
+    assert found.all_cases == (*found.training, *found.validation, *found.testing)
+    assert found.outside == (tmp_path / "set" / "../c/c.nii.gz",)
+    with pytest.raises(InputError, match=r"testing list of .* is an object"):
+        load_datalist(written(tmp_path, {**document, "testing": {}}), tmp_path)
+
+
+def test_an_empty_list_of_test_cases_is_none(tmp_path: Path) -> None:
+    found = load_datalist(written(tmp_path, {"training": [ENTRY], "validation": [OTHER], "testing": []}), tmp_path)
+    assert found.testing == ()
+    assert set(found.splits) == {"training", "validation"}
+
+
+def test_the_lists_with_a_split_are_those_of_sites_and_those_that_nobody_can_read(tmp_path: Path) -> None:
+    entries = {"training": [ENTRY], "validation": [OTHER], "testing": [ENTRY]}
+    for name, content in {
+        "of-a-hospital": json.dumps(entries),
+        "site-1": json.dumps({**entries, "testing": []}),
+        "test": json.dumps({"testing": [ENTRY]}),
+        "split": "[]",
+        "torn": '{"training": [',
+    }.items():
+        (tmp_path / f"{name}.json").write_text(content)
+    assert set(lists_with(tmp_path, "testing")) == {"of-a-hospital", "torn"}
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

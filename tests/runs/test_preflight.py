@@ -1,6 +1,7 @@
 """The checks before a run: which data, which cache folder, and what each site has."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from fedmed.core.code_version import REPOSITORY
 from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.runs import preflight
+from fedmed.runs.console import settings
 from fedmed.tasks.brats18 import Brats18
+from tests.toy.toy_task import add_testing
 
 
 def with_cache(*arguments: str) -> Path | None:
@@ -56,6 +59,42 @@ def test_what_a_run_gets_to_know_of_its_sites_is_found_before_it_starts(
     assert all(site in found.tables for site in splits)
     shown = capsys.readouterr().out
     assert all(f"{site}" in shown for site in splits)
+
+
+def test_test_cases_and_classes_are_counted_by_split(
+    toy_test_cases: Path, toy_experiment: Callable[..., Experiment], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = preflight.checked(toy_experiment("--artifacts", str(tmp_path / "runs")), None)
+    splits = preflight.splits_of(found.datalists)
+    assert {split: len(names) for split, names in splits["site-2"].items()} == {
+        "training": 8,
+        "validation": 6,
+        "test": 4,
+    }
+    assert not set(splits["site-1"]["test"]) & set(splits["site-2"]["test"])
+    facts = found.summaries["site-2"]
+    assert facts["test"] == 4
+    assert facts["class_distribution"] == {
+        "training": {"flat": 4, "upright": 4},
+        "validation": {"flat": 3, "upright": 3},
+        "test": {"flat": 2, "upright": 2},
+        "all": {"flat": 9, "upright": 9},
+    }
+    assert "8 training + 6 validation + 4 test cases" in capsys.readouterr().out
+    screen = settings(found.experiment, found.summaries, "toy")
+    assert "site-1 8+6+4, site-2 8+6+4 (training + validation + test cases)" in screen
+
+
+@pytest.mark.parametrize("split", ["training", "validation"])
+@pytest.mark.parametrize("site", ["site-1", "site-2"])
+def test_a_test_case_that_some_site_trains_or_validates_on_ends_a_run_before_it_starts(
+    toy_test_cases: Path, toy_experiment: Callable[..., Experiment], tmp_path: Path, split: str, site: str
+) -> None:
+    entry = json.loads((toy_test_cases / "datalist" / f"{site}.json").read_text())[split][-1]
+    path = toy_test_cases / "datalist" / "site-1.json"
+    add_testing(path, [entry])
+    with pytest.raises(InputError, match=r"hold the same images|tests on"):
+        preflight.checked(toy_experiment("--artifacts", str(tmp_path / "runs")), None)
 
 
 def test_one_list_is_not_enough_for_two_sites(small_experiment: Callable[..., Experiment], phantom: Path) -> None:

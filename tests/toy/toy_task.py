@@ -3,6 +3,7 @@
 The classes differ in texture: stripes that lie flat or stand upright, under noise. Labels are numbers in the lists.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,14 @@ from torch.utils.data import Dataset
 from fedmed.core.options import option
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist, write_datalist
-from fedmed.data.picture_file import read_picture
+from fedmed.data.picture_pixels import picture_pixels
 from fedmed.data.prepared.cache import Caching
 from fedmed.data.prepared.file_loader import file_loader
 from fedmed.data.targets import class_numbers
 from fedmed.tasks.base import Metric, Preset, Row, Task
 from fedmed.tasks.scoring.classification_metrics import ACCURACY, AUROC, class_rows
 from fedmed.tasks.scoring.classification_picture import classification_picture
+from fedmed.tasks.scoring.log_loss import LOG_LOSS
 from model import Rebuildable
 
 CLASSES = ("flat", "upright")
@@ -61,7 +63,7 @@ class ToyTask(Task):
     batch_norm: bool = option(False, "normalise by batches, with running statistics")
 
     TARGETS: ClassVar[tuple[str, ...]] = CLASSES
-    METRICS: ClassVar[tuple[Metric, ...]] = (AUROC, ACCURACY)
+    METRICS: ClassVar[tuple[Metric, ...]] = (AUROC, ACCURACY, LOG_LOSS)
     KEY_METRIC: ClassVar[str] = "val_auroc"
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "num_rounds": 3,
@@ -96,6 +98,9 @@ class ToyTask(Task):
     def loss(self) -> nn.Module:
         return nn.CrossEntropyLoss()
 
+    def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
+        return {"accuracy": (output.argmax(dim=1) == label).float().mean()}
+
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         items = (cases[place] for place in range(len(cases)))  # type: ignore[arg-type]
         return [row for item in items for row in self.measure(model, item, device)]
@@ -110,8 +115,7 @@ class ToyTask(Task):
         return "layers.5"
 
     def new_image(self, path: Path) -> torch.Tensor:
-        grey = np.asarray(Image.fromarray(read_picture(path)).convert("L"), dtype=np.float32)
-        return torch.from_numpy(grey / 127.5 - 1)[None]
+        return torch.from_numpy(picture_pixels(path, channels=1) * 2 - 1)
 
     def class_probabilities(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
         return model(image).float().softmax(dim=1)
@@ -128,12 +132,15 @@ class ToyTask(Task):
 PLUGIN = ToyTask
 
 
-def make_toy(folder: Path, sites: int = 2, cases: int = 8, validation: int = 6, noise: float = 90.0) -> None:
+def make_toy(
+    folder: Path, sites: int = 2, cases: int = 8, validation: int = 6, noise: float = 90.0, testing: int = 0
+) -> None:
     """Write pictures, and lists ``datalist/site-<n>.json`` whose validation cases are the same at every site.
 
     Args:
         cases: training cases at each site.
         validation: cases that all sites share; half of each class, as of the training cases.
+        testing: test cases of each site's own.
         noise: standard deviation of the pixels' noise, in grey levels; the stripes differ by 60.
     """
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
@@ -144,6 +151,18 @@ def make_toy(folder: Path, sites: int = 2, cases: int = 8, validation: int = 6, 
             folder / "datalist" / f"site-{site + 1}.json", entries[first : first + cases], entries[:validation]
         )
     write_datalist(folder / "datalist" / "site-All.json", entries[validation:], entries[:validation])
+    if testing:
+        first = len(entries)
+        held_out = [_entry(folder, first + number, noise) for number in range(sites * testing)]
+        for site in range(sites):
+            add_testing(folder / "datalist" / f"site-{site + 1}.json", held_out[site * testing :][:testing])
+        add_testing(folder / "datalist" / "site-All.json", held_out)
+
+
+def add_testing(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Put test cases into a list that has none."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**document, "testing": list(entries)}), encoding="utf-8")
 
 
 def _entry(folder: Path, number: int, noise: float) -> dict[str, Any]:

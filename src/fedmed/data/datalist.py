@@ -2,8 +2,11 @@
 
     {"label_scheme": "brats2018",
      "training":   [{"image": ["a_t1ce.nii.gz", "a_t1.nii.gz", ...], "label": "a_seg.nii.gz"}, ...],
-     "validation": [{"image": "b.png", "label": "pneumonia", "patient": "p7"}, {"image": "c.png", "label": [0, 3]}]}
+     "validation": [{"image": "b.png", "label": "pneumonia", "patient": "p7"}, {"image": "c.png", "label": [0, 3]}],
+     "testing":    [{"image": "d.png", "label": "pneumonia"}]}
 
+A list need not have ``testing``, cases on which no site trains or validates. It may state ``hospital``, an object of
+facts about the site for whoever reads a run folder: its name, city, country, latitude and longitude.
 Paths are relative to the site's dataset folder. A label is a file, a class by its name or its number, or a list of
 classes. NVIDIA FLARE's own BraTS18 lists are in this form without ``label_scheme``; a list that does not state one gets
 the task's default.
@@ -15,7 +18,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -26,12 +29,19 @@ from fedmed.core.settings import advice_to_fill
 from fedmed.data.targets import FORMS, Target, read_target
 
 SPLITS = ("training", "validation")
+"""The splits that every site has."""
+
+TEST = "test"
+"""The split of the cases that no site trains or validates on."""
 
 TESTING = "testing"
-"""The key of a list's cases that no site trains or validates on."""
+"""The key of that split in a list."""
 
 TEST_LIST = "test.json"
 """The file of the cases that no site trains or validates on."""
+
+TEST_WITHOUT_COPIES = "test_without_copies.json"
+"""The file of those of a published test's cases of which training has no copy."""
 
 ALL_SITES = "site-All"
 """The site that trains on every site's cases: the centralized baseline."""
@@ -42,7 +52,7 @@ FILE_ENDING = re.compile(r"(\.nii\.gz|\.[^.]*)$", re.IGNORECASE)
 SEPARATORS = "_-. "
 """Characters between a case's name and its image's in the name of a file."""
 
-LIST_KEYS, ENTRY_KEYS = (*SPLITS, TESTING, "label_scheme"), ("image", "label", "patient", "name")
+LIST_KEYS, ENTRY_KEYS = (*SPLITS, TESTING, "label_scheme", "hospital"), ("image", "label", "patient", "name")
 """The keys that are read of a list and of its entries; others may stand beside them, if they are no slip of these."""
 
 LONGEST = 4096
@@ -84,21 +94,18 @@ class Datalist:
     validation: tuple[Case, ...]
     label_scheme: str | None
     outside: tuple[Path, ...] = ()  # files that do not lie in the dataset folder, by their paths as the list has them
-
-    def cases(self, split: str) -> tuple[Case, ...]:
-        """The cases of one split, ``training`` or ``validation``."""
-        if split not in SPLITS:
-            raise InputError(f"{split!r} is no split of a datalist; choose one of {', '.join(SPLITS)}.")
-        return self.training if split == "training" else self.validation
+    testing: tuple[Case, ...] = ()  # on which no site trains or validates; none of a list without any
+    hospital: Mapping[str, Any] = field(default_factory=dict)  # facts of the site; none of a list that states none
 
     @property
     def splits(self) -> dict[str, tuple[Case, ...]]:
-        """The cases by split."""
-        return {split: self.cases(split) for split in SPLITS}
+        """The cases by split: ``training``, ``validation`` and, where the list has such cases, ``test``."""
+        test = {TEST: self.testing} if self.testing else {}
+        return {"training": self.training, "validation": self.validation, **test}
 
     @property
     def all_cases(self) -> tuple[Case, ...]:
-        return self.training + self.validation
+        return self.training + self.validation + self.testing
 
 
 def datalist_path(root: Path, site: str) -> Path:
@@ -121,13 +128,16 @@ def load_datalist(path: Path, base_dir: Path) -> Datalist:
     """Read one list; its paths are taken relative to ``base_dir``.
 
     Raises:
-        InputError: the file is no JSON object, an entry is malformed, or a split is missing or empty.
+        InputError: the file is no JSON object, an entry is malformed, or training or validation is missing or empty.
     """
     document = _read_object(path)
     training, validation = (_cases(document, split, path, base_dir) for split in SPLITS)
-    folders = _named_by_folder((*training, *validation))
-    outside = tuple(dict.fromkeys(file for case in (*training, *validation) for file in _outside(case, base_dir)))
-    return Datalist(path, _renamed(training, folders), _renamed(validation, folders), _scheme(document, path), outside)
+    testing = () if document.get(TESTING, []) == [] else _cases(document, TESTING, path, base_dir)
+    every = (*training, *validation, *testing)
+    folders = _named_by_folder(every)
+    outside = tuple(dict.fromkeys(file for case in every for file in _outside(case, base_dir)))
+    training, validation, testing = (_renamed(cases, folders) for cases in (training, validation, testing))
+    return Datalist(path, training, validation, _scheme(document, path), outside, testing, _hospital(document, path))
 
 
 def open_datalist(path: Path, base_dir: Path) -> Datalist:
@@ -160,15 +170,45 @@ def load_split(path: Path, base_dir: Path, split: str) -> tuple[tuple[Case, ...]
     return _renamed(cases, folders), _scheme(document, path)
 
 
+def lists_with(folder: Path, split: str) -> dict[str, Path]:
+    """The sites' lists of a folder that have cases of a split, by site: files with ``training`` and that key.
+
+    A file that cannot be read is among them, so that it is complained of and not passed over.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError):
+            found[path.stem] = path
+            continue
+        if isinstance(document, dict) and document.get("training") and document.get(split):
+            found[path.stem] = path
+    return found
+
+
 def write_datalist(
     path: Path,
     training: Iterable[Mapping[str, Any]],
     validation: Iterable[Mapping[str, Any]],
     label_scheme: str | None = None,
+    testing: Iterable[Mapping[str, Any]] = (),
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a list of entries whose paths are already relative to the dataset folder."""
+    """Write a list of entries whose paths are already relative to the dataset folder.
+
+    Args:
+        path: the file; its folder is made if need be.
+        training: the entries that the site trains on.
+        validation: those that it validates on.
+        label_scheme: the scheme of the labels, where the dataset has several.
+        testing: those that it tests on; the list has no such key where there are none.
+        facts: what the list states of its site, such as its hospital, as JSON values.
+    """
     scheme = {} if label_scheme is None else {"label_scheme": label_scheme}
-    document = {**scheme, "training": list(training), "validation": list(validation)}
+    tested = {TESTING: [*testing]}
+    parts = {"training": list(training), "validation": list(validation), **(tested if tested[TESTING] else {})}
+    document = {**(facts or {}), **scheme, **parts}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(list_json(document))
 
@@ -265,6 +305,14 @@ def _scheme(document: Mapping[str, Any], path: Path) -> str | None:
     if scheme is not None and not isinstance(scheme, str):
         raise InputError(f"The label_scheme of {path} is {scheme!r:.80}; expected a name such as brats2018.")
     return scheme
+
+
+def _hospital(document: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    stated = document.get("hospital", {})
+    plain = isinstance(stated, dict) and all(isinstance(each, str | int | float | None) for each in stated.values())
+    if not plain:
+        raise InputError(f"The hospital of {path} is {_shown(stated)}; expected an object of texts and numbers.")
+    return dict(stated)
 
 
 def _common_stem(images: Sequence[Path]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from fedmed.core.settings import Training
 from fedmed.core.site_scores import CASES, KeyScore
+from fedmed.data.datalist import SPLITS, TEST
 from fedmed.experiment import Experiment
 from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
 
@@ -21,8 +22,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
     task = experiment.task
     crops = sorted({summary["crops"] for summary in summaries.values() if summary.get("crops")})
     parts = [task.name, *([task.network] if task.network else []), *([f"crops of {', '.join(crops)}"] if crops else [])]
-    cases = ", ".join(f"{site} {s['training']}+{s['validation']}" for site, s in summaries.items())
-    sites = f"{cases} (training + validation cases)" if summaries else ", ".join(training.sites)
+    sites = _cases(summaries) if summaries else ", ".join(training.sites)
     lines = [
         ("task", ", ".join(parts)),
         ("algorithm", experiment.algorithm.statement()),
@@ -35,7 +35,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
             "training",
             f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, {_drawn(training)}"
             f"{task.optimizer_name} {training.learning_rate:g}, batch {training.batch_size}, "
-            f"precision {training.precision}, seed {training.seed}",
+            f"precision {training.precision}, seed {training.seed}{_sent(training)}",
         ),
     ]
     if training.cross_site:
@@ -43,9 +43,21 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
     return "\n".join(f"{name:<10} {text}" for name, text in lines)
 
 
+def _cases(summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Each site's numbers of cases by split."""
+    splits = [*SPLITS, *([TEST] if any(TEST in summary for summary in summaries.values()) else [])]
+    cases = ", ".join(f"{site} {'+'.join(str(s.get(each, 0)) for each in splits)}" for site, s in summaries.items())
+    return f"{cases} ({' + '.join(splits)} cases)"
+
+
 def _drawn(training: Training) -> str:
     """The number of sites that train in a round, where not all do."""
     return "" if training.sites_per_round is None else f"{training.sites_per_round} sites a round drawn by the seed, "
+
+
+def _sent(training: Training) -> str:
+    """The weights that sites send, where they are not those of the last epoch."""
+    return "; each site sends its best epoch by its own validation cases" if training.send == "best" else ""
 
 
 def cache(experiment: Experiment) -> str:

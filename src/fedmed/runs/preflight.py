@@ -18,8 +18,8 @@ from fedmed.core.precision import check_precision
 from fedmed.data.audit import audit_table
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.finding import refuse_errors
-from fedmed.data.audit.site_audit import overlaps
-from fedmed.data.datalist import Datalist, datalist_path, open_datalist
+from fedmed.data.audit.site_audit import SiteAudit, overlaps
+from fedmed.data.datalist import TEST, Datalist, datalist_path, open_datalist
 from fedmed.experiment import Experiment
 from fedmed.privacy.policy import enforce
 from fedmed.runs.resume_files import check_files
@@ -74,9 +74,9 @@ def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
 
 
 def splits_of(datalists: Datalists) -> dict[str, dict[str, list[str]]]:
-    """The names of each site's training and validation cases."""
+    """The names of each site's cases by split."""
     return {
-        site: {split: [case.name for case in datalist.cases(split)] for split in ("training", "validation")}
+        site: {split: [case.name for case in cases] for split, cases in datalist.splits.items()}
         for site, datalist in datalists.items()
     }
 
@@ -158,8 +158,24 @@ def _audited(experiment: Experiment, datalists: Datalists) -> tuple[dict[str, di
         refuse_errors(audit.findings, f"the data of {audit.site}")
     refuse_errors(across, "the sites together")
     echo("")
-    described = {site: task.describe_data(datalist) for site, datalist in datalists.items()}
-    return {audit.site: {**described[audit.site], **audit.document()} for audit in audits}, "\n".join(tables) + "\n"
+    facts = {audit.site: _facts(experiment, datalists[audit.site], audit) for audit in audits}
+    return facts, "\n".join(tables) + "\n"
+
+
+def _facts(experiment: Experiment, datalist: Datalist, audit: SiteAudit) -> dict[str, Any]:
+    """The facts of a site's data for its run folder.
+
+    Raises:
+        InputError: an option of the task does not suit them.
+    """
+    facts = experiment.task.describe_data(datalist)
+    if datalist.testing:
+        facts[TEST] = len(datalist.testing)
+    if distribution := audit_table.class_distribution(audit):
+        facts["class_distribution"] = distribution
+    if datalist.hospital:
+        facts["hospital"] = dict(datalist.hospital)
+    return {**facts, **audit.document()}
 
 
 def _check_bounds(experiment: Experiment, datalists: Datalists) -> None:

@@ -9,6 +9,7 @@ from fedmed.core.names import BEST, CROSS_SITE, CURVES, LAST, LEDGER, LOG, SUMMA
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.experiment import Experiment
 from fedmed.runs import console, cross_site_matrix, cross_site_picture, history, training_curves
+from fedmed.runs.model_record import META, training_facts
 from fedmed.runs.run_folder import RunFolder
 from fedmed.runs.run_monitor import RunMonitor
 
@@ -36,6 +37,10 @@ def finish(monitor: RunMonitor, seconds: float) -> None:
         f"took       {console.clock(seconds)} on {machine.one_line(folder.read_json('environment'))}",
         *(f"{title:<10} {folder.path / name}" for title, name in FILES.items() if (folder.path / name).exists()),
     ]
+    facts = training_facts(
+        experiment, folder.read_json("dataset_stats"), monitor.records, folder.read_json("environment")
+    )
+    folder.write_json(META, {**_json(folder, META), **facts})
     folder.write_text(SUMMARY, "\n".join([*result, settings, *end]) + "\n")
     folder.write_status("finished")
     folder.forget_states()
@@ -65,7 +70,8 @@ def _draw_curves(monitor: RunMonitor) -> None:
     split = any(record.get("split") for record in monitor.records)
     caption, picture = _caption(folder, experiment), folder.path / CURVES
     best = best_round_of(monitor)
-    training_curves.draw(folder.history(), experiment.task.key_score, best, caption, picture, split=split)
+    key, epochs = experiment.task.key_score, folder.epochs()
+    training_curves.draw(folder.history(), key, best, caption, picture, split=split, epochs=epochs)
 
 
 def _result(monitor: RunMonitor) -> list[str]:

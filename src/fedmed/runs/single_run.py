@@ -11,6 +11,7 @@ from fedmed.core.errors import InputError, RunFailed, in_words
 from fedmed.core.names import AUDIT
 from fedmed.experiment import Experiment, new_run_id
 from fedmed.runs import console
+from fedmed.runs.model_record import META, network_facts
 from fedmed.runs.preflight import Preflight, artifacts_of, checked, splits_of
 from fedmed.runs.resuming import BEGAN_WITH, deciding, refuse_finished
 from fedmed.runs.run_folder import RunFolder
@@ -19,8 +20,8 @@ from fedmed.runs.run_result import finish, title_of_data
 from fedmed.server.round_record import completes_a_round
 
 
-def check_and_run(experiment: Experiment, begun: RunFolder | None = None, command: Sequence[str] = ()) -> None:
-    """Run an experiment if nothing speaks against it, and leave a complete run folder.
+def check_and_run(experiment: Experiment, begun: RunFolder | None = None, command: Sequence[str] = ()) -> RunFolder:
+    """Run an experiment if nothing speaks against it, and leave a complete run folder, which is returned.
 
     Args:
         begun: the folder of the unfinished run with which to go on; None begins a new one.
@@ -36,11 +37,12 @@ def check_and_run(experiment: Experiment, begun: RunFolder | None = None, comman
         with locks.held(begun.path):  # so that nobody writes to the files that are checked
             refuse_finished(begun)
             _run(checked(experiment, begun), begun, command)
-        return
+        return begun
     found = checked(experiment, None)
     folder = RunFolder.create(artifacts_of(experiment), experiment.job_name)
     with locks.held(folder.path):
         _run(found, folder, command)
+    return folder
 
 
 def _run(found: Preflight, folder: RunFolder, command: Sequence[str]) -> None:
@@ -92,13 +94,4 @@ def _describe(folder: RunFolder, found: Preflight, command: Sequence[str]) -> No
         folder.write_json("dataset_splits", splits_of(found.datalists))
         folder.write_text(AUDIT, found.tables)
     folder.write_json("label_map", experiment.task.label_map())
-    model = experiment.task.build_model()
-    folder.write_json(
-        "model_meta",
-        {
-            "class_path": f"{type(model).__module__}.{type(model).__name__}",
-            "args": model.arguments,
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "trained_on": title_of_data(experiment),
-        },
-    )
+    folder.write_json(META, network_facts(experiment, title_of_data(experiment)))

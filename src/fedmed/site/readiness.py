@@ -114,7 +114,8 @@ def _datalist(experiment: Experiment, site: str) -> tuple[Level, str]:
     dataset, lists = experiment.data.resolved()
     path = datalist_path(lists, site)
     found = open_datalist(path, dataset)
-    cases = f"{path}: {len(found.training)} training and {len(found.validation)} validation cases"
+    counts = ", ".join(f"{len(cases)} {split}" for split, cases in found.splits.items())
+    cases = f"{path}: {counts} cases"
     told = outside(found)
     return ("warning", f"{cases}; {told[0].sentence}") if told else ("ok", cases)
 

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.utils.data import Dataset
 
-__all__ = ["Flips", "ImageClassifier", "Metric", "NativeGrid", "NetworkClass", "Pictures", "Preset", "Row", "Task"]
+__all__ = [
+    "Batches",
+    "Flips",
+    "ImageClassifier",
+    "Metric",
+    "NativeGrid",
+    "NetworkClass",
+    "Pictures",
+    "Preset",
+    "Row",
+    "Task",
+]
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,18 @@ class NetworkClass:
     """A class of ``model.py`` by its name, imported when it is needed, as MONAI takes seconds.
 
     At a site model.py lies in the job's folder, beside client.py.
+
+    Attributes:
+        name: of the class.
+        arguments: of its constructor, where they are not its defaults.
     """
 
     name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> nn.Module:
         """A network of this class, with fresh random weights."""
-        network: nn.Module = self.load()()
+        network: nn.Module = self.load()(**self.arguments)
         return network
 
     def load(self) -> Any:
@@ -126,6 +142,12 @@ class Task(Plugin, ABC):
             InputError: no label scheme has that name.
         """
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of a task whose every case is of exactly one, in the order of the outputs; else none."""
+        rules = self.rules(None)
+        return () if rules.several else rules.classes or ()
+
     def patient_of(self, case: Case) -> str:
         """The case's patient: the one that its list states, else the case's own name."""
         return str(case.extra.get("patient", case.name))
@@ -180,7 +202,7 @@ class Task(Plugin, ABC):
         held = round(caching.share_in_memory * len(patients))  # all cases of so many, as a share of one case is none
         sets = {
             patient: self.train_set(
-                replace(datalist, training=tuple(cases), validation=()),
+                replace(datalist, training=tuple(cases), validation=(), testing=()),
                 replace(caching, share_in_memory=float(number < held)),
             )
             for number, (patient, cases) in enumerate(patients.items())
@@ -194,6 +216,18 @@ class Task(Plugin, ABC):
     @abstractmethod
     def loss(self) -> nn.Module:
         """The training loss of (network output, label)."""
+
+    def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
+        """Figures of a training batch beside its loss, by name: ``accuracy``, the share of its cases that are right.
+
+        A site averages each by cases over an epoch and reports it as ``train_accuracy``. There is no other name: what a
+        site may report of its training is in :data:`fedmed.core.site_scores.TRAINED`. None unless a task has some.
+
+        Args:
+            output: of the network (B, channels, ...), float32, without gradients.
+            label: of the batch (B, ...).
+        """
+        return {}
 
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         """Score every case as in a round: by :meth:`measure`, unless a task has a quicker way.
@@ -259,6 +293,20 @@ class Task(Plugin, ABC):
         from torch import nn
 
         return type(self.optimizer([nn.Parameter(torch.zeros(1))], 1.0, 0.0)).__name__
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """A task that can score several items at once, which is quicker for small images."""
+
+    def measure_many(
+        self, model: nn.Module, items: Sequence[Mapping[str, Any]], device: torch.device
+    ) -> list[list[Row]]:
+        """:meth:`Task.measure` of each item, in their order.
+
+        Raises:
+            InputError: a prediction holds NaN.
+        """
 
 
 @runtime_checkable

@@ -40,8 +40,10 @@ def case(folder: Path, seed: int) -> Case:
     return Case((folder / "t1.nii.gz",), folder / "seg.nii.gz", {})
 
 
-def site(folder: Path, name: str, training: Sequence[int], validation: Sequence[int] = ()) -> SiteAudit:
-    seeds = {"training": training, "validation": validation}
+def site(
+    folder: Path, name: str, training: Sequence[int], validation: Sequence[int] = (), test: Sequence[int] = ()
+) -> SiteAudit:
+    seeds = {"training": training, "validation": validation, **({"test": test} if test else {})}
     splits = {split: [case(folder / name, seed) for seed in values] for split, values in seeds.items()}
     return audit_site(name, splits, Rules(("t1",), labels=(0, 1)), lambda case: case.name)
 
@@ -123,6 +125,20 @@ def test_one_sites_training_in_anothers_validation_is_an_error(tmp_path: Path, f
     (finding,) = compared(site(tmp_path, first, [1, 2]), site(tmp_path, second, [3], [2])).findings
     assert (finding.level, finding.check) == ("error", "overlap")
     assert f"{first} trains on what {second} validates on" in finding.sentence
+
+
+@pytest.mark.parametrize(("use", "held"), [("trains", {"training": [2]}), ("validates", {"validation": [2]})])
+def test_anothers_test_images_are_met_by_nobody(tmp_path: Path, use: str, held: dict[str, list[int]]) -> None:
+    one, other = site(tmp_path, "A", [1], [3], [2]), site(tmp_path, "B", **{"training": [4], "validation": [5], **held})
+    (finding,) = compared(one, other).findings
+    assert (finding.level, finding.check) == ("error", "overlap")
+    assert f"B {use} on what A tests on" in finding.sentence
+    assert compared(one, other, allow_overlap=True).findings == ()
+
+
+def test_common_test_images_are_nothing_and_a_site_without_any_says_nothing_of_them(tmp_path: Path) -> None:
+    assert compared(site(tmp_path, "A", [1], [3], [7]), site(tmp_path, "B", [2], [5], [7])).findings == ()
+    assert "test" not in answer(site(tmp_path, "C", [1], [3]), KEY, False)
 
 
 def test_common_validation_images_are_nothing(tmp_path: Path) -> None:
@@ -220,7 +236,7 @@ MALFORMED: Mapping[str, Any] = {
     "an empty string for a list": {"key": [HASH], "training": ""},
     "nothing for a list": {"key": [HASH], "training": None},
     "an object for a list": {"key": [HASH], "training": {HASH: HASH}},
-    "a further name": {"key": [HASH], "test": [HASH]},
+    "a further name": {"key": [HASH], "patients": [HASH]},
     "a name that is no string": {"key": [HASH], 3: []},
     "no hexadecimal digits": {"key": [HASH], "training": ["g" * 64]},
     "capitals": {"key": [HASH], "training": [HASH.upper()]},

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from monai.metrics import CalibrationErrorMetric
 from sklearn import metrics
 
 from fedmed.core.site_scores import CASES, mean_over_sites
@@ -11,6 +13,9 @@ from fedmed.tasks.scoring.classification_metrics import (
     ACCURACY,
     AUROC,
     AVERAGE_PRECISION,
+    BALANCED_ACCURACY,
+    BINS,
+    CALIBRATION_ERROR,
     CLASS_METRICS,
     F1,
     FINDING_METRICS,
@@ -19,6 +24,7 @@ from fedmed.tasks.scoring.classification_metrics import (
     class_rows,
     finding_rows,
     weighted_auroc,
+    weighted_calibration_error,
 )
 from fedmed.tasks.scoring.metric import Row, SumsMetric
 
@@ -64,6 +70,53 @@ def test_of_several_classes_the_figures_are_scikit_learns() -> None:
     assert PRECISION.reduce(rows) == pytest.approx(metrics.precision_score(truth, decided, average="macro"))
     assert RECALL.reduce(rows) == pytest.approx(metrics.recall_score(truth, decided, average="macro"))
     assert AUROC.reduce(rows) == pytest.approx(metrics.roc_auc_score(truth, scores, multi_class="ovr"))
+    assert BALANCED_ACCURACY.reduce(rows) == pytest.approx(metrics.balanced_accuracy_score(truth, decided))
+
+
+def test_a_class_that_no_case_has_has_no_figure_even_where_it_is_decided_for() -> None:
+    decisions = [("a", "a"), ("a", "a"), ("b", "b"), ("b", "c")]  # nothing is of class c
+    rows = [
+        row
+        for number, (truth, decided) in enumerate(decisions)
+        for row in class_rows(
+            f"case-{number}", CLASSES, 0.2 + 0.4 * np.eye(3)[CLASSES.index(decided)], "abc".index(truth)
+        )
+    ]
+    true, made = ([pair[side] for pair in decisions] for side in (0, 1))
+    of_c = [row for row in rows if row.target == "c"]
+    for metric in (BALANCED_ACCURACY, PRECISION, RECALL, F1, AUROC):
+        assert math.isnan(metric.reduce(of_c)), metric.name
+    found = metrics.precision_recall_fscore_support(
+        true, made, labels=["a", "b"], average="macro", zero_division=np.nan
+    )
+    assert (PRECISION.reduce(rows), RECALL.reduce(rows), F1.reduce(rows)) == pytest.approx(found[:3])
+    assert BALANCED_ACCURACY.reduce(rows) == RECALL.reduce(rows) == 0.75
+
+
+def test_the_calibration_error_is_monais_of_the_highest_probability() -> None:
+    scores, truth, rows = drawn(300)
+    highest = torch.tensor(scores.max(axis=1))[None, None]
+    right = torch.tensor(scores.argmax(axis=1) == truth, dtype=torch.float64)[None, None]
+    monais = CalibrationErrorMetric(num_bins=BINS, include_background=True)
+    monais(highest, right)
+    assert CALIBRATION_ERROR.reduce(rows) == pytest.approx(float(monais.aggregate()), abs=1e-6)
+    of_b = [row for row in rows if row.target == "b"]
+    monais.reset()
+    chosen = torch.tensor(scores.argmax(axis=1) == 1)
+    monais(highest[..., chosen], right[..., chosen])
+    assert CALIBRATION_ERROR.reduce(of_b) == pytest.approx(float(monais.aggregate()), abs=1e-6)
+
+
+def test_the_calibration_error_of_made_up_cases_is_that_by_hand() -> None:
+    rows = [
+        *class_rows("w", CLASSES, [0.9, 0.1, 0.0], 0),
+        *class_rows("x", CLASSES, [0.9, 0.1, 0.0], 1),
+        *class_rows("y", CLASSES, [0.2, 0.7, 0.1], 1),
+        *class_rows("z", CLASSES, [1.0, 0.0, 0.0], 0),
+    ]
+    assert CALIBRATION_ERROR.reduce(rows) == pytest.approx((abs(1 - 1.8) + abs(1 - 0.7) + 0) / 4)
+    assert math.isnan(CALIBRATION_ERROR.reduce([]))
+    assert (CALIBRATION_ERROR.is_share, CALIBRATION_ERROR.better) == (True, "lower")
 
 
 def test_of_findings_the_figures_are_scikit_learns() -> None:
@@ -134,6 +187,19 @@ def test_many_draws_at_once_have_the_areas_of_each_draw(ties: bool) -> None:
     assert np.isnan(weighted_auroc(rows, np.zeros((2, len(rows))))).all()
 
 
-def test_only_areas_need_all_rows() -> None:
+def test_many_draws_at_once_have_the_calibration_error_of_each_draw() -> None:
+    _, _, rows = drawn(30)
+    counts = np.random.default_rng(2).multinomial(30, [1 / 30] * 30, size=20)
+    weights = counts[:, [int(row.case.removeprefix("case-")) for row in rows]].astype(float)
+    for found, count in zip(weighted_calibration_error(rows, weights), counts, strict=True):
+        repeated = [
+            row._replace(case=f"{row.case}-{n}")
+            for row in rows
+            for n in range(count[int(row.case.removeprefix("case-"))])
+        ]
+        assert found == pytest.approx(CALIBRATION_ERROR.reduce(repeated))
+
+
+def test_only_areas_and_calibration_need_all_rows() -> None:
     needing = {metric.name for metric in (*CLASS_METRICS, *FINDING_METRICS) if metric.combines == "rows"}
-    assert needing == {"auroc", "average_precision"}
+    assert needing == {"auroc", "average_precision", "calibration_error"}

@@ -1,8 +1,11 @@
-"""Scoring a model on cases after a run, one case at a time, so that memory holds one and a stop loses one."""
+"""Scoring a model on cases after a run, one case at a time, so that memory holds one and a stop loses one.
+
+Of a task that scores several at once it is so many at a time.
+"""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +15,10 @@ from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Data, Experiment
-from fedmed.tasks.base import Flips, Row, Task
+from fedmed.tasks.base import Batches, Flips, Row, Task
+
+AT_ONCE = 64
+"""Cases that are in memory together, of a task that scores several at once."""
 
 OnCase = Callable[[Key], object]
 """Called with the key of each case that is done."""
@@ -66,14 +72,34 @@ def measure(
     Raises:
         InputError: a prediction holds NaN.
     """
-    for weights, group in groupby(units, key=lambda unit: unit.weights):
-        model = models[weights]
-        for unit in group:
-            if unit.key not in journal.rows:
-                with model.inference():
-                    item = model.task.eval_set([unit.case], label_scheme, caching)[0]
-                    journal.add(unit.key, measured(model, item, flips))
-            on_case(unit.key)
+    done = [unit.key for unit in units if unit.key in journal.rows]
+    for key in done:
+        on_case(key)
+    left = [unit for unit in units if unit.key not in journal.rows]
+    for weights, group in groupby(left, key=lambda unit: unit.weights):
+        for part in _parts(group, models[weights].task, flips):
+            for unit, rows in zip(part, _rows_of(part, models[weights], label_scheme, caching, flips), strict=True):
+                journal.add(unit.key, rows)
+                on_case(unit.key)
+
+
+def _parts(units: Iterator[ScoringUnit], task: Task, flips: bool) -> Iterator[list[ScoringUnit]]:
+    """The units that are scored together."""
+    at_once = AT_ONCE if isinstance(task, Batches) and not flips else 1
+    while part := list(islice(units, at_once)):
+        yield part
+
+
+def _rows_of(
+    units: Sequence[ScoringUnit], model: TrainedModel, label_scheme: str | None, caching: Caching, flips: bool
+) -> list[list[Row]]:
+    """The rows of each unit, all of one model."""
+    with model.inference():
+        cases = model.task.eval_set([unit.case for unit in units], label_scheme, caching)
+        items = [cases[place] for place in range(len(units))]
+        if isinstance(model.task, Batches) and not flips:
+            return model.task.measure_many(model.network, items, model.device)
+        return [measured(model, item, flips) for item in items]
 
 
 def check_flips(task: Task) -> None:

@@ -9,7 +9,7 @@ from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.finding import refuse_errors
 from fedmed.data.audit.site_audit import audit_site
-from fedmed.data.datalist import TEST_LIST, TESTING, Case, datalist_path, load_split
+from fedmed.data.datalist import ALL_SITES, TEST, TEST_LIST, TESTING, Case, datalist_path, lists_with, load_split
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.experiment import Experiment
 from fedmed.tasks.base import Task
@@ -42,35 +42,37 @@ class EvaluationCases:
 def evaluation_cases(
     task: Task, dataset: Path, lists: Path, sites: Sequence[str], split: Split, book: FactsBook | None = None
 ) -> EvaluationCases:
-    """The validation cases of some sites, or the test cases that no site trains on; checked.
+    """The validation cases of some sites, or the test cases that no site trains or validates on; checked.
+
+    Test cases are those of all lists of the folder that have any, each of the site whose list it is, whatever sites a
+    run was made on: the cases of site-All, too, are the other sites'. Where no site's list has any they are those of
+    ``test.json``, which are no site's.
 
     Args:
         task: states the rules of a case.
         dataset: the folder that the lists' paths start in.
         lists: the folder of the lists, or one list.
         sites: the sites whose lists are read, where ``lists`` is a folder.
-        split: ``validation``, or ``test`` for the cases of ``test.json``, which has them under ``testing``.
+        split: ``validation``, or ``test`` for what lists have under ``testing``.
         book: facts of files that were measured before.
 
     Raises:
         InputError: a list or a case cannot be used, the lists state different label schemes, or two cases have one
             name.
     """
-    if split == "test":
-        path = _test_list(lists)
-        found, scheme = load_split(path, dataset, TESTING)
-        _audit(task, path, found, scheme, book)
-        return EvaluationCases(_distinct(found), {}, scheme, dataset_title(dataset))
+    files = _test_lists(lists) if split == TEST else _by_file(lists, sites)
     of_site: dict[str, tuple[Case, ...]] = {}
-    schemes = set()
-    for path, listing in _by_file(lists, sites).items():
-        found, scheme = load_split(path, dataset, "validation")
-        _audit(task, path, found, scheme, book)
+    schemes, every = set(), list[Case]()
+    for path, listing in files.items():
+        found, scheme = load_split(path, dataset, TESTING if split == TEST else split)
+        _audit(task, path, {split: found}, scheme, book)
         schemes.add(scheme)
+        every += found
         of_site |= dict.fromkeys(listing, found)
     if len(schemes) > 1:
         raise InputError(f"The sites' lists state different label schemes ({schemes}); score them apart.")
-    every = [case for cases in of_site.values() for case in cases]
+    if split == TEST and lists.is_file():
+        of_site = _of_sites_beside(lists, every, dataset)
     return EvaluationCases(_distinct(every), of_site, schemes.pop(), dataset_title(dataset))
 
 
@@ -94,18 +96,44 @@ def _by_file(lists: Path, sites: Sequence[str]) -> dict[Path, list[str]]:
     return found
 
 
-def _test_list(lists: Path) -> Path:
-    path = lists if lists.is_file() else lists / TEST_LIST
-    if not path.is_file():
+def _test_lists(lists: Path) -> dict[Path, list[str]]:
+    """The lists that have test cases, with the site of each; ``test.json`` and a file that is given are no site's."""
+    if lists.is_file():
+        return {lists: []}
+    own = _own_test_lists(lists)
+    if not own and not (lists / TEST_LIST).is_file():
         raise InputError(
-            f"There is no list of test cases: {path} is not there; make one with prepare.py split --test, or name the "
-            "list with --datalist."
+            f'There is no list of test cases: {lists / TEST_LIST} is not there, nor has a site\'s list "{TESTING}"; '
+            "make one with prepare.py split --test, or name the list with --datalist."
         )
-    return path
+    return {path: [site] for site, path in own.items()} or {lists / TEST_LIST: []}
 
 
-def _audit(task: Task, path: Path, cases: Sequence[Case], scheme: str | None, book: FactsBook | None) -> None:
-    audit = audit_site(path.stem, {"validation": tuple(cases)}, task.rules(scheme), task.patient_of, book=book)
+def has_test_cases(lists: Path) -> bool:
+    """True where a site's list of a folder, or the list that is given itself, has test cases."""
+    return lists.stem in lists_with(lists.parent, TESTING) if lists.is_file() else bool(lists_with(lists, TESTING))
+
+
+def _own_test_lists(folder: Path) -> dict[str, Path]:
+    """The sites' lists that have test cases; site-All, which has the others' once more, only where it is alone."""
+    found = lists_with(folder, TESTING)
+    return {site: path for site, path in found.items() if site != ALL_SITES} or found
+
+
+def _of_sites_beside(file: Path, cases: Sequence[Case], dataset: Path) -> dict[str, tuple[Case, ...]]:
+    """The test cases of a file by site, as far as the sites' lists beside it have them."""
+    listed = {
+        site: {case.images for case in load_split(path, dataset, TESTING)[0]}
+        for site, path in _own_test_lists(file.parent).items()
+    }
+    found = {site: tuple(case for case in cases if case.images in own) for site, own in listed.items()}
+    return {site: own for site, own in found.items() if own}
+
+
+def _audit(
+    task: Task, path: Path, cases: Mapping[str, Sequence[Case]], scheme: str | None, book: FactsBook | None
+) -> None:
+    audit = audit_site(path.stem, cases, task.rules(scheme), task.patient_of, book=book)
     refuse_errors(audit.findings, str(path))
 
 

@@ -5,6 +5,7 @@ from itertools import takewhile
 
 import pandas as pd
 
+from fedmed.analysis.evaluation.class_figures import CLASSES, confusion_text
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_table import (
     MOST_COLUMNS,
@@ -28,9 +29,11 @@ def evaluation_text(label: str, model: str, folder: EvaluationFolder, task: Task
     cases, table, about = folder.cases(), folder.table(), folder.document()
     metrics = [metric for metric in task.METRICS if metric.name in set(table["metric"])]
     figure = "mean" if all(metric.combines == "values" for metric in metrics) else "value"
+    classes = f"{confusion_text(about[CLASSES])}\n\n" if CLASSES in about else ""
     return (
         f"\n{label}, {model} model on {len(about['cases'])} {about['split']} cases: {figure} [95 % interval]\n\n"
         f"{pooled_text(table, metrics)}\n\n{metrics[0].title} by site\n\n{site_text(table, metrics[0])}\n\n"
+        f"{classes}"
         f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(table, metrics, task.NOTES))}\n{folder.path}"
     )
 

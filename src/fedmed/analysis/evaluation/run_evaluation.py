@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from fedmed.analysis.evaluation.case_scoring import ScoringUnit, caching_after, check_flips, measure
+from fedmed.analysis.evaluation.class_figures import CLASSES, class_document
 from fedmed.analysis.evaluation.evaluation_cases import EvaluationCases
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import (
@@ -130,6 +131,8 @@ def _score(
         "machine": machine.one_line(machine.describe()),
         "seconds": round(time.monotonic() - started, 1),
     }
+    if source.task.classes:
+        about[CLASSES] = class_document(table, source.task.classes)
     folder.finish(table, numbers, about)
 
 

@@ -52,24 +52,23 @@ class SaliencyMaps:
 
 
 def saliency_picture(
-    pixels: NDArray[np.uint8], image: NDArray[np.float32], heat: NDArray[np.float32], title: str
+    pixels: NDArray[np.float32], image: NDArray[np.float32], heat: NDArray[np.float32], title: str
 ) -> bytes:
     """A PNG of a file's image, and beside it of what the network sees, under the places that speak for its class.
 
     Args:
-        pixels: (H, W) or (H, W, 3), of the file.
+        pixels: (H, W, 3) of the file, 0 to 1.
         image: (C, h, w), as the network sees it, rows from top to bottom.
         heat: (h, w), 0 to 1.
         title: the class, in words.
     """
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.imshow(pixels, cmap="gray", vmin=0, vmax=255)
+    left.imshow(pixels)
     left.set_title("image", fontsize=9)
     seen = displayed(image)
     right.imshow(seen, cmap="gray", vmin=0, vmax=1)
-    warmth = right.imshow(heat, cmap="inferno", alpha=OPACITY * heat, vmin=0, vmax=1)
-    warmth.set_alpha(OPACITY * heat)
+    right.imshow(heat, cmap="inferno", alpha=OPACITY * heat, vmin=0, vmax=1)
     what = "evidence for the class (Grad-CAM)" if heat.any() else "nothing speaks for the class (Grad-CAM)"
     right.set_title(f"{what}, {seen.shape[1]} x {seen.shape[0]} pixels", fontsize=9)
     for axes in (left, right):

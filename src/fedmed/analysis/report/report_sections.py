@@ -35,7 +35,7 @@ NO_BREAK = "\u00a0"
 MOST_CASES = 300
 """Cases that the page lists one by one."""
 
-COUNTED = ("training", "validation", "findings", "cases")
+COUNTED = ("training", "validation", "class_distribution", "hospital", "findings", "cases")
 """Facts of a site's data that a run folder holds whatever the task; others are the task's own."""
 
 PATIENTS = (

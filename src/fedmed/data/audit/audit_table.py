@@ -130,6 +130,14 @@ def class_counts(audit: SiteAudit) -> dict[str, dict[str, int]]:
     return {split: {name: counts[name] for name in names} for split, counts in found.items()}
 
 
+def class_distribution(audit: SiteAudit) -> dict[str, dict[str, int]]:
+    """:func:`class_counts`, and those of all splits together under ``all``; empty where targets are files."""
+    if audit.rules.classes is None:
+        return {}
+    by_split = class_counts(audit)
+    return {**by_split, "all": {name: sum(of[name] for of in by_split.values()) for name in audit.rules.classes}}
+
+
 def _usual(values: Iterable[str]) -> str:
     """The commonest value, and the number of other ones."""
     counts = Counter(values)

@@ -36,7 +36,7 @@ Share = tuple[int, int]
 
 _SAME_KEY = "key"
 _SCORED = "validation_cases"
-_SPLITS = ("training", "validation")
+_SPLITS = ("training", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def key_of_this_site() -> str | None:
 def answer(audit: SiteAudit, key: str | None, allow_overlap: bool) -> dict[str, list[str]]:
     """A site's answer: keyed hashes of its images by split, in the order of the hashes; nothing without a key.
 
-    Where an overlap of training and validation is accepted, those of validation images are left out, as they are not
-    compared.
+    A site without test cases says nothing of them. Where an overlap of training and validation is accepted, only those
+    of training images are sent, as no others are compared.
 
     Raises:
         InputError: the key is too short.
@@ -70,7 +70,8 @@ def answer(audit: SiteAudit, key: str | None, allow_overlap: bool) -> dict[str, 
     if key is None:
         return {}
     splits = audit.splits(lambda value: keyed(value, key))
-    hashes = {split: sorted(splits.get(split, {})) for split in _SPLITS[: 1 if allow_overlap else 2]}
+    sent = ("training",) if allow_overlap else ("training", "validation", *(("test",) if "test" in splits else ()))
+    hashes = {split: sorted(splits.get(split, {})) for split in sent}
     return {_SAME_KEY: [keyed(_SAME_KEY, key)], **hashes, _SCORED: sorted(_cases(audit, key))}
 
 

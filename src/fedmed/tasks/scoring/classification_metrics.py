@@ -4,7 +4,8 @@ A case has three rows a target: ``score``, the probability of the target from 0 
 rule decides for it, else 0; and ``truth``, 1, 0 or NaN where it is not known, which leaves the pair of case and target
 out. Of one class among several the decision is for the highest score; of findings for scores above one half.
 
-Accuracy, precision, recall and F1 follow from counts that sites can add up; an area under a curve needs all rows.
+Accuracy, precision, recall and F1 follow from counts that sites can add up; an area under a curve and the calibration
+error need all rows. A target that no case has has no figure, and is left out of means over targets.
 """
 
 import math
@@ -21,6 +22,9 @@ from fedmed.tasks.scoring.metric import Row, RowsMetric, Sums, SumsMetric
 SCORE, PREDICTED, TRUTH = "score", "predicted", "truth"
 THRESHOLD = 0.5
 """Of findings: a score above this is a decision for the finding."""
+
+BINS = 15
+"""Bins of equal width of the calibration error."""
 
 Pair = tuple[str, str]
 """A case and a target."""
@@ -182,28 +186,59 @@ def accuracy(sums: Sums) -> float:
 
 
 def macro_precision(sums: Sums) -> float:
-    """The mean over targets of the share of decisions for the target that are right; NaN where there are none."""
+    """The mean over targets of the share of decisions for the target that are right.
+
+    A target that is never decided for is left out too; NaN where none is left.
+    """
     return _over_targets(sums, lambda hit, false, missed: _share(hit, hit + false))
 
 
 def macro_recall(sums: Sums) -> float:
-    """The mean over targets of the share of the target's cases that were found; NaN where there are none."""
+    """The mean over targets of the share of the target's cases that were found; NaN where there are none.
+
+    Of one class among several that is the balanced accuracy.
+    """
     return _over_targets(sums, lambda hit, false, missed: _share(hit, hit + missed))
 
 
 def macro_f1(sums: Sums) -> float:
-    """The mean over targets of F1, the harmonic mean of precision and recall.
-
-    A target that is neither true nor decided for in any case has no F1 and is left out.
-    """
+    """The mean over targets of F1, the harmonic mean of precision and recall; NaN where there are none."""
     return _over_targets(sums, lambda hit, false, missed: _share(2 * hit, 2 * hit + false + missed))
 
 
 def _over_targets(sums: Sums, of_counts: Callable[[float, float, float], float]) -> float:
     targets = [key.removeprefix("hit ") for key in sums if key.startswith("hit ")]
-    values = [of_counts(*(sums[f"{kind} {target}"] for kind in ("hit", "false", "missed"))) for target in targets]
-    mean = mean_of_values(values)
+    found = [tuple(sums[f"{kind} {target}"] for kind in ("hit", "false", "missed")) for target in targets]
+    mean = mean_of_values(of_counts(hit, false, missed) for hit, false, missed in found if hit + missed > 0)
     return math.nan if mean is None else mean
+
+
+def calibration_error(rows: Sequence[Row]) -> float:
+    """The expected calibration error, 0 to 1; NaN of no decision.
+
+    The mean over decisions of the distance, in the decision's bin of :data:`BINS`, of the decided target's mean
+    probability and the share of right decisions (Guo et al. 2017).
+    """
+    return float(weighted_calibration_error(rows, np.ones((1, len(rows))))[0])
+
+
+def weighted_calibration_error(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """:func:`calibration_error` of many draws of the rows, (draws,). As :func:`weighted_auroc`."""
+    values = {row[:3]: row.value for row in rows}
+    decided = [
+        (place, values[row.case, row.target, SCORE], truth)
+        for place, row in enumerate(rows)
+        if row.quantity == PREDICTED and row.value == 1
+        if not math.isnan(truth := values.get((row.case, row.target, TRUTH), math.nan))
+    ]
+    if not decided:
+        return np.full(len(weights), math.nan)
+    places, scores, truths = (np.array(column) for column in zip(*decided, strict=True))
+    bins = np.clip(np.ceil(scores * BINS).astype(int) - 1, 0, BINS - 1)
+    surplus = np.zeros((len(places), BINS))
+    surplus[np.arange(len(places)), bins] = scores - truths
+    times = weights[:, places]
+    return _shares(np.abs(times @ surplus).sum(axis=1), times.sum(axis=1))
 
 
 def _share(part: float, whole: float) -> float:
@@ -226,7 +261,16 @@ F1 = SumsMetric("f1", "F1", "", "higher", _DECIDED, **_OF_TARGETS, of_sums=macro
 PRECISION = SumsMetric("precision", "precision", "", "higher", _DECIDED, **_OF_TARGETS, of_sums=macro_precision)
 RECALL = SumsMetric("recall", "recall", "", "higher", _DECIDED, **_OF_TARGETS, of_sums=macro_recall)
 
-CLASS_METRICS = (ACCURACY, F1, PRECISION, RECALL, AUROC)
+BALANCED_ACCURACY = SumsMetric(
+    *("balanced_accuracy", "balanced accuracy", "", "higher", _DECIDED), **_OF_TARGETS, of_sums=macro_recall
+)
+CALIBRATION_ERROR = RowsMetric(
+    *("calibration_error", "calibration error", "", "lower", (SCORE, PREDICTED, TRUTH), (0.0, 1.0)),
+    figure=calibration_error,
+    weighted=weighted_calibration_error,
+)
+
+CLASS_METRICS = (ACCURACY, BALANCED_ACCURACY, F1, PRECISION, RECALL, AUROC, CALIBRATION_ERROR)
 """Of one class among several, the best model by accuracy. A task may choose another order, and so another first."""
 
 FINDING_METRICS = (AUROC, AVERAGE_PRECISION, F1, PRECISION, RECALL)

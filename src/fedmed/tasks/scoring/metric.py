@@ -54,7 +54,7 @@ class Metric:
     @property
     def is_share(self) -> bool:
         """True where the figure lies in [0, 1]."""
-        return not self.unit and self.better == "higher"
+        return not self.unit and (self.better == "higher" or self.bounds == (0.0, 1.0))
 
     @property
     def reported(self) -> str:

@@ -1,0 +1,72 @@
+"""The content of ``model_meta.json``: what the network is, on what it was trained, and of classes how well it does.
+
+The keys from ``trained_at`` on are those of the MediSync FL system, so that its readers find theirs.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fedmed.core.site_scores import score_name
+from fedmed.data.datalist import SPLITS, TEST
+from fedmed.experiment import Experiment
+from fedmed.runs.history import Record, after_round, best_round, scores_of
+from fedmed.server.round_record import completes_a_round
+from fedmed.tasks.scoring.classification_metrics import ACCURACY
+
+META = "model_meta"
+"""The file, without its ending."""
+
+TEST_FIGURES = ("test_accuracy", "avg_f1", "avg_precision", "avg_recall", "per_class", "confusion_matrix")
+"""Figures of the test cases; None until they are scored."""
+
+
+def network_facts(experiment: Experiment, trained_on: str) -> dict[str, Any]:
+    """The facts of the network before it is trained; ``trained_on`` is the dataset in words."""
+    model = experiment.task.build_model()
+    return {
+        "class_path": f"{type(model).__module__}.{type(model).__name__}",
+        "args": model.arguments,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "trained_on": trained_on,
+    }
+
+
+def training_facts(
+    experiment: Experiment,
+    stats: Mapping[str, Mapping[str, Any]],
+    records: Sequence[Record],
+    machine: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The facts of a training that has ended, without test figures.
+
+    Args:
+        experiment: that ran.
+        stats: facts of each site's data; none where the data are the sites' own.
+        records: the server's, of all rounds.
+        machine: on which the sites trained, if the data are here.
+    """
+    epochs = experiment.training.aggregation_epochs
+    best = best_round(records) if experiment.algorithm.has_global_model else None
+    facts = {
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "num_epochs": sum(map(completes_a_round, records)) * epochs,
+        "best_epoch": None if best is None else best * epochs,
+        "device": ("cuda" if machine["gpus"] else "cpu") if experiment.environment.DATA_IS_LOCAL else None,
+        "datasets": {site: _dataset(found) for site, found in stats.items()},
+    }
+    classes = experiment.task.classes
+    if not classes:
+        return facts
+    chosen = None if best is None else after_round(records, best)
+    scores = scores_of(chosen, experiment.task.figures()) if chosen else {}
+    metrics = {**dict.fromkeys(TEST_FIGURES), "best_val_accuracy": scores.get(score_name(ACCURACY.name))}
+    return {**facts, "num_classes": len(classes), "metrics": metrics}
+
+
+def _dataset(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The number of a site's cases, and as far as they are known their classes and the place of the hospital."""
+    facts: dict[str, Any] = {"total": sum(found.get(split, 0) for split in (*SPLITS, TEST))}
+    if "class_distribution" in found:
+        facts["class_distribution"] = found["class_distribution"]["all"]
+    return {**facts, "location": found.get("hospital")}
