@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -13,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, MRImageStorage
 
 from fedmed.core.errors import InputError
 from fedmed.data.dicom_slice import dicom_slice
+from fedmed.data.picture_file import read_picture
 
 STORED = np.arange(32 * 24, dtype=np.uint16).reshape(32, 24)
 
@@ -90,6 +92,32 @@ def test_colour_is_rgb() -> None:
     np.testing.assert_array_equal(seen(rgb), values)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("CT_small.dcm", (128, 128)),
+        ("MR_small_RLE.dcm", (64, 64)),
+        ("MR_small_bigendian.dcm", (64, 64)),
+        ("JPEG2000.dcm", (1024, 256)),
+        ("SC_rgb_jpeg_dcmtk.dcm", (100, 100, 3)),
+        ("examples_palette.dcm", (350, 800, 3)),
+    ],
+)
+def test_files_of_the_field_are_read(name: str, shape: tuple[int, ...]) -> None:
+    found = read_picture(Path(str(get_testdata_file(name, download=False))))
+    assert (found.shape, found.dtype) == (shape, np.uint8)
+    assert found.max() > found.min()
+
+
+def test_a_file_without_its_first_word_is_known_by_its_ending(tmp_path: Path) -> None:
+    whole = pydicom.dcmread(str(get_testdata_file("MR_small_implicit.dcm", download=False)))
+    content = BytesIO()
+    whole.save_as(content)
+    bare = tmp_path / "old.IMA"
+    bare.write_bytes(content.getvalue()[132:])
+    assert read_picture(bare).shape == (64, 64)
+
+
 def test_what_is_no_single_image_is_refused_in_a_sentence() -> None:
     assert "holds 3 frames" in refusal(slice_of(np.tile(STORED, (1, 1)), NumberOfFrames=3))
     assert "photometric interpretation HSV" in refusal(slice_of(PhotometricInterpretation="HSV"))
@@ -106,4 +134,4 @@ def test_what_is_no_single_image_is_refused_in_a_sentence() -> None:
     assert "without pixels" in refusal(without)
     packed = Path(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm", download=False)))
     with pytest.raises(InputError, match=f"compressed as {JPEGLSLossless.name}.*export it uncompressed"):
-        dicom_slice(packed, packed.read_bytes())
+        read_picture(packed)

@@ -17,6 +17,7 @@ from fedmed.data.phantoms.brain_mri_phantom import demo_brain_mri
 from fedmed.data.prepared.cache import Caching
 from fedmed.experiment import Experiment
 from fedmed.site.local_training import LocalSite
+from fedmed.tasks.base import ImageClassifier, Pictures
 from fedmed.tasks.brain_mri import BrainMri
 
 CPU = torch.device("cpu")
@@ -145,6 +146,20 @@ def test_the_published_preset_is_one_round_of_large_colour_pictures(demo: Path) 
     assert isinstance(task, BrainMri)
     assert (task.image_size, task.channels, task.norm) == (224, 3, "batch")
     assert (found.training.num_rounds, found.training.aggregation_epochs) == (1, 20)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_new_image_is_what_a_listed_one_would_be(datalist: Datalist, channels: Any) -> None:
+    task = BrainMri(image_size=64, channels=channels)
+    item = task.eval_set(datalist.validation, None, Caching())[0]
+    found = task.new_image(datalist.validation[0].images[0])
+    assert torch.equal(found, torch.as_tensor(item["image"]))
+    assert isinstance(task, ImageClassifier)
+    network = task.first_model(0).eval()
+    assert isinstance(task, Pictures)
+    with torch.inference_mode():
+        assert float(task.class_probabilities(network, found[None]).sum()) == pytest.approx(1)
+        assert task.picture(network, item, CPU).startswith(b"\x89PNG")
 
 
 def test_the_label_map_names_each_output(demo: Path) -> None:

@@ -14,7 +14,14 @@ from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Caching
 from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
-from fedmed.tasks.classification import class_items, in_batches, measure_classes, share_of_right_classes
+from fedmed.tasks.classification import (
+    class_items,
+    class_probabilities,
+    images_of,
+    in_batches,
+    measure_classes,
+    share_of_right_classes,
+)
 from fedmed.tasks.scoring.classification_metrics import CLASS_METRICS
 from fedmed.tasks.scoring.log_loss import LOG_LOSS
 
@@ -49,6 +56,7 @@ class BrainMri(Task):
         "cache_dataset": 1.0,
         "n_clients": 3,
     }
+    saliency_layer: ClassVar[str] = "layer4"  # its output has a place for every 32 pixels of a picture
     PRESETS: ClassVar[Mapping[str, Preset]] = {
         "standard": Preset("minutes on two cores"),
         "published": Preset(
@@ -119,6 +127,26 @@ class BrainMri(Task):
         self, model: nn.Module, items: Sequence[Mapping[str, Any]], device: torch.device
     ) -> list[list[Row]]:
         return measure_classes(model, items, CLASSES, device)
+
+    def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
+        from fedmed.tasks.scoring.classification_picture import classification_picture
+
+        image = images_of([item], device)
+        probabilities = class_probabilities(model, image)[0].tolist()
+        return classification_picture(image[0].cpu().numpy(), int(item["label"]), probabilities, CLASSES)
+
+    def new_image(self, path: Path) -> torch.Tensor:
+        from monai.transforms import Compose
+
+        from fedmed.data.brain_mri import brain_mri_transforms
+        from fedmed.data.prepared.compact import rounded
+
+        transform = Compose(brain_mri_transforms.picture_of(self.image_size, self.channels))
+        image: torch.Tensor = transform({"image": path})["image"]
+        return rounded(image).float()  # as pictures are that were cached
+
+    def class_probabilities(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
+        return class_probabilities(model, image)
 
     def label_map(self) -> dict[str, Any]:
         return {

@@ -34,6 +34,14 @@ def in_batches(cases: Dataset[Any]) -> Iterator[list[Any]]:
         yield [cases[place] for place in range(first, min(first + SCORED_TOGETHER, number))]
 
 
+def images_of(items: Sequence[Mapping[str, Any]], device: torch.device) -> torch.Tensor:
+    """The pictures of some items (B, C, H, W) on ``device``, without MONAI's metadata."""
+    import torch
+    from monai.utils import convert_to_tensor
+
+    return torch.stack([convert_to_tensor(item["image"], track_meta=False, device=device) for item in items])
+
+
 def class_probabilities(model: nn.Module, image_BCHW: torch.Tensor) -> torch.Tensor:
     """Probabilities (B, K) of the classes by the softmax of the network's logits.
 
@@ -56,14 +64,10 @@ def measure_classes(
     Raises:
         InputError: the prediction holds NaN; the sentence names the cases.
     """
-    import torch
-    from monai.utils import convert_to_tensor
-
     from fedmed.tasks.scoring.classification_metrics import class_rows
 
-    images = [convert_to_tensor(item["image"], track_meta=False, device=device) for item in items]
     try:
-        found = class_probabilities(model, torch.stack(images)).tolist()
+        found = class_probabilities(model, images_of(items, device)).tolist()
     except InputError as error:
         raise InputError(f"{', '.join(item['case'] for item in items):.200}: {error}") from error
     return [

@@ -2,6 +2,7 @@
 
 import io
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,13 @@ from PIL import Image as PillowImage
 
 from fedmed.data.audit import perceptual_hash as hashing
 from fedmed.data.audit.perceptual_hash import NEAR, first_of_group, near_pairs, perceptual_hash
+from fedmed.data.picture_file import shown_pixels
 from fedmed.data.picture_pixels import as_pixels
 from tests.data.brain_mri.written_heads import picture
 
 
 def hash_of(image: PillowImage.Image) -> int:
-    found = perceptual_hash(as_pixels(image, 1)[0])
+    found = perceptual_hash(as_pixels(shown_pixels(Path("a.png"), image), 1)[0])
     assert found is not None
     return found
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
@@ -18,7 +17,7 @@ from fedmed.core.cli import absolute_path, echo
 from fedmed.core.errors import InputError
 from fedmed.core.files import check_place, write_together
 from fedmed.core.progress import ticking, waiting
-from fedmed.data.picture_pixels import picture_pixels
+from fedmed.data.picture_file import read_picture
 
 IMAGE_OPTIONS = ("images", "saliency")
 """The options that only this way has."""
@@ -87,5 +86,6 @@ def saliency_files(images: Sequence[Path], folder: Path, force: bool) -> dict[Pa
 def _picture(model: TrainedModel, maps: SaliencyMaps, found: ImagePrediction) -> bytes:
     image = image_classifier(model).new_image(found.path)
     title = f"{found.path.name}: {model.task.TARGETS[found.decided]}, confidence {found.confidence:.1%}"
-    shown = np.moveaxis(picture_pixels(found.path, channels=3), 0, -1)
-    return saliency_picture(shown, image.numpy(), maps.of(image, found.decided), f"{title} ({model.label})")
+    return saliency_picture(
+        read_picture(found.path), image.numpy(), maps.of(image, found.decided), f"{title} ({model.label})"
+    )

@@ -11,11 +11,8 @@ import torch
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import InputError
-from fedmed.data.picture_pixels import picture_pixels
+from fedmed.data.picture_file import read_picture
 from fedmed.tasks.base import ImageClassifier
-
-LEAST_EDGE = 16
-"""Pixels along the shorter edge; with fewer there is nothing to see."""
 
 
 class ImagePrediction(NamedTuple):
@@ -51,19 +48,14 @@ def check_images(paths: Sequence[Path]) -> None:
     """Read every image, so that a mistake is told before the first one is classified.
 
     Raises:
-        InputError: one cannot be read, is too small, or shows nothing as all its pixels are the same.
+        InputError: one cannot be read, or shows nothing as all its pixels are the same.
     """
     for path in paths:
         if path.is_dir():
             raise InputError(f"{path} is a folder; expected images: name its files, such as {path}/*.png.")
-        pixels = picture_pixels(path, channels=1)
-        _, height, width = pixels.shape
-        if min(height, width) < LEAST_EDGE:
-            raise InputError(
-                f"{path} is {width} x {height} pixels; expected at least {LEAST_EDGE} along each edge: give it whole."
-            )
-        if not np.isfinite(pixels).all() or pixels.min() == pixels.max():
-            raise InputError(f"{path} is one grey level throughout or holds NaN; expected an image: export it again.")
+        pixels = read_picture(path)
+        if pixels.min() == pixels.max():
+            raise InputError(f"{path} is one grey level throughout; expected an image: export it again.")
 
 
 def classified(model: TrainedModel, path: Path) -> ImagePrediction:

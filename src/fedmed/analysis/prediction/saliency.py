@@ -52,19 +52,19 @@ class SaliencyMaps:
 
 
 def saliency_picture(
-    pixels: NDArray[np.float32], image: NDArray[np.float32], heat: NDArray[np.float32], title: str
+    pixels: NDArray[np.uint8], image: NDArray[np.float32], heat: NDArray[np.float32], title: str
 ) -> bytes:
     """A PNG of a file's image, and beside it of what the network sees, under the places that speak for its class.
 
     Args:
-        pixels: (H, W, 3) of the file, 0 to 1.
+        pixels: (H, W) or (H, W, 3), of the file.
         image: (C, h, w), as the network sees it, rows from top to bottom.
         heat: (h, w), 0 to 1.
         title: the class, in words.
     """
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.imshow(pixels)
+    left.imshow(pixels, cmap="gray", vmin=0, vmax=255)
     left.set_title("image", fontsize=9)
     seen = displayed(image)
     right.imshow(seen, cmap="gray", vmin=0, vmax=1)

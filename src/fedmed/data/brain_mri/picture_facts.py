@@ -10,6 +10,7 @@ from fedmed.core.errors import InputError, in_words
 from fedmed.data.audit.perceptual_hash import perceptual_hash
 from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.image_file import DICOM, decoded_picture
+from fedmed.data.picture_file import shown_pixels
 from fedmed.data.picture_pixels import as_pixels
 
 SMALLEST = 32
@@ -60,7 +61,7 @@ def picture_facts(path: Path) -> PictureFacts:
     if min(picture.size) < SMALLEST:
         found = f"{picture.width} x {picture.height} pixels"
         raise InputError(f"{path} has {found}; expected at least {SMALLEST} along each edge: export it again.")
-    found_hash = perceptual_hash(as_pixels(picture, 1)[0])
+    found_hash = perceptual_hash(as_pixels(shown_pixels(path, picture), 1)[0])
     return PictureFacts(
         picture.width,
         picture.height,
