@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.brain_mri.copies import Copies, find_copies, one_of_each
-from fedmed.data.brain_mri.picture_facts import PictureFacts
+from fedmed.data.brain_mri.picture_facts import PictureFacts, picture_facts
 
 FACTS = PictureFacts(64, 64, "L", "PNG", "", None)
 
@@ -68,3 +71,15 @@ def test_the_published_test_stays_whole_and_its_copies_leave_training() -> None:
     assert left_out == {
         "0": "copy of 4", "2": "copy of 1", "3": "its copies are of the classes glioma, meningioma",
     }  # fmt: skip
+
+
+def test_a_mirrored_copy_is_of_the_group_though_no_eye_hash_is_near(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    pictures = {"a.png": pixels, "b.png": np.roll(pixels, 1, axis=0) // 2, "c.png": pixels[:, ::-1]}
+    facts = {}
+    for name, each in pictures.items():
+        Image.fromarray(np.ascontiguousarray(each)).save(tmp_path / name)
+        facts[name] = picture_facts(tmp_path / name)
+    images = [BrainImage(place, tmp_path / name, name, "glioma") for place, name in enumerate(pictures)]
+    assert facts["a.png"].perceptual != facts["c.png"].perceptual
+    assert [image.group for image in find_copies(images, facts).images] == [0, 1, 0]

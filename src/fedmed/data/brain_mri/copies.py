@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fedmed.data.audit.perceptual_hash import first_of_group, near_pairs
 from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.brain_mri.picture_facts import PictureFacts
@@ -50,12 +53,25 @@ class Copies:
 
 
 def find_copies(images: Sequence[BrainImage], facts: Mapping[str, PictureFacts]) -> Copies:
-    """The groups of near copies among images whose facts are known."""
+    """The groups of near copies among images whose facts are known: alike to the eye, or mirrored and turned copies."""
     hashes = [facts[image.file].perceptual for image in images]
-    pairs = near_pairs([None if found is None else int(found, 16) for found in hashes])
+    near = near_pairs([None if found is None else int(found, 16) for found in hashes])
+    same = _same([facts[image.file].fingerprint for image in images])
+    pairs = np.unique(np.concatenate([near, same]), axis=0)
     firsts = first_of_group(len(images), pairs)
     grouped = tuple(replace(image, group=images[first].index) for image, first in zip(images, firsts, strict=True))
     return Copies(grouped, tuple((grouped[one], grouped[other]) for one, other in pairs.tolist()))
+
+
+def _same(fingerprints: Sequence[str | None]) -> NDArray[np.int64]:
+    """The pairs (P, 2) of each place whose fingerprint stands at an earlier place, with the first such place."""
+    first: dict[str, int] = {}
+    pairs = [
+        (before, place)
+        for place, each in enumerate(fingerprints)
+        if each is not None and (before := first.setdefault(each, place)) != place
+    ]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def one_of_each(copies: Copies) -> tuple[tuple[BrainImage, ...], dict[str, str]]:

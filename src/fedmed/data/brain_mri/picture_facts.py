@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from fedmed.core.errors import InputError, in_words
+from fedmed.data.audit.case_facts import image_facts
 from fedmed.data.audit.perceptual_hash import perceptual_hash
 from fedmed.data.brain_mri.brain_image import BrainImage
-from fedmed.data.image_file import DICOM, decoded_picture
+from fedmed.data.image_file import DICOM, ImageFile, decoded_picture
 from fedmed.data.picture_file import shown_pixels
 from fedmed.data.picture_pixels import as_pixels
 
@@ -22,9 +25,10 @@ READERS = 4
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """Size in pixels, colour mode and format as Pillow names them, and the two hashes.
+    """Size in pixels, colour mode and format as Pillow names them, and the hashes, which are hexadecimal.
 
-    ``perceptual`` is None where the image is of one value. Both hashes are hexadecimal.
+    ``perceptual`` is None where the image is of one value; ``fingerprint`` is that of the audit, which a mirrored or
+    turned copy has too, and None where there are few values.
     """
 
     width: int
@@ -33,6 +37,7 @@ class PictureFacts:
     format: str
     sha256: str
     perceptual: str | None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ def picture_facts(path: Path) -> PictureFacts:
         picture.format or "unknown",
         hashlib.sha256(content).hexdigest(),
         None if found_hash is None else f"{found_hash:016x}",
+        image_facts(ImageFile(np.asarray(picture), dimensions=2)).fingerprint,
     )
 
 
