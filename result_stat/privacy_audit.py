@@ -29,7 +29,7 @@ with importing(__name__):
     from fedmed.analysis.attacks.stated_privacy import stated_privacy_of
     from fedmed.analysis.evaluation.case_scoring import caching_after
     from fedmed.analysis.inversion import inversion_picture
-    from fedmed.analysis.inversion.exposure import crop_of
+    from fedmed.analysis.inversion.exposure import attacked_image
     from fedmed.analysis.inversion.gradient_inversion import Search
     from fedmed.analysis.inversion.inversion_audit import audit_inversion, exposure_document, exposure_text
     from fedmed.data.audit.case_facts import FactsBook
@@ -39,6 +39,8 @@ with importing(__name__):
     from result_stat.evaluate import model_name
 
 DATA = ("dataset_base_dir", "datalist_json_path")
+SMALL = 16
+"""The edge of an attacked image, where a network takes one so small: the search for a larger one takes long."""
 NAME, PICTURE = "privacy_audit", "privacy_inversion.png"
 STAY = "The .csv names cases: it stays on this machine, like the list of cases itself."
 
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     run = RunFolder.open(args.run)
     experiment, stated = with_data(run.experiment(), args), stated_privacy_of(run)
     models = networks(run, experiment, args.model, args.reference)
-    check_size(args.inversion_size, models[0])
+    edge = edge_of(args.inversion_size, models[0]) if args.inversion else 0
     held = caching_after(experiment, run.name)
     people, scheme = subjects(experiment, experiment.data, FactsBook(held.disk))
     out = RunFolder(args.out or run.path)
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
     reference = str(args.reference or "the run's first weights")
     document = {"run": run.name, "model": args.model, "reference": reference, "seed": args.seed, **audit.document()}
     if args.inversion:
-        document["inversion"] = inverted(run.name, experiment, people[0], scheme, held, out, args)
+        document["inversion"] = inverted(run.name, experiment, people[0], scheme, held, out, edge, args)
     out.write_json(NAME, document)
     echo(f"\n{out.path / NAME}.json, .csv and .png{f', {PICTURE}' if args.inversion else ''}\n{STAY}")
 
@@ -75,16 +77,18 @@ def inverted(
     scheme: str | None,
     held: Caching,
     out: RunFolder,
+    edge: int,
     args: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Invert a first update on a crop of one subject, print how well that went and draw it; its numbers."""
-    edge, search = args.inversion_size, Search(steps=args.inversion_steps, seed=args.seed)
-    crop = crop_of(experiment, subject.case, scheme, held, (edge, edge, edge))
-    echo(f"\ninversion of a first update on {edge}^3 voxels, label known to the attacker")
-    exposure = audit_inversion(experiment, crop, search)
+    """Invert a first update on an image or crop of one subject, print how well that went and draw it; its numbers."""
+    search = Search(steps=args.inversion_steps, seed=args.seed)
+    attacked = attacked_image(experiment, subject.case, scheme, held, edge)
+    echo(f"\ninversion of a first update on {attacked.size}, label known to the attacker")
+    exposure = audit_inversion(experiment, attacked, search)
     echo(exposure_text(exposure))
-    caption = f"{label}: a site's first update on one crop of {edge}^3, label known"
-    modalities = experiment.task.label_map()["input_channels"]
+    caption = f"{label}: a site's first update on {attacked.size}, label known"
+    channels = [f"channel {number}" for number in range(1, attacked.image.shape[1] + 1)]
+    modalities = experiment.task.label_map().get("input_channels", channels)
     write_whole(out.path / PICTURE, inversion_picture.picture(exposure, modalities, caption))
     return exposure_document(exposure, edge, search)
 
@@ -105,7 +109,10 @@ def parser() -> Parser:
     parser.add_argument("--datalist_json_path", type=absolute_path, help="folder of the lists (default: the run's)")
     parser.add_argument("--out", type=absolute_path, help="folder of the results (default: the run's)")
     parser.add_argument("--inversion", action="store_true", help="also invert a site's first update")
-    parser.add_argument("--inversion_size", type=int, default=16, metavar="N", help="voxels along an edge of the crop")
+    parser.add_argument(
+        "--inversion_size", type=int, metavar="N",
+        help=f"edge of the crop in voxels, or of the image in pixels (default: {SMALL}, or the least of the network)",
+    )  # fmt: skip
     parser.add_argument("--inversion_steps", type=int, default=400, metavar="N", help="steps of the search")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap, the search and the noise")
     return parser
@@ -117,20 +124,23 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         InputError: there is one.
     """
-    expect_between("inversion_size", args.inversion_size, 1, 256)
+    if args.inversion_size is not None:
+        expect_between("inversion_size", args.inversion_size, 1, 256)
     expect_between("inversion_steps", args.inversion_steps, 1, 1_000_000)
     expect(0 <= args.seed < 2**32, "seed", args.seed, "a whole number from 0 to 2^32 - 1")
 
 
-def check_size(edge: int, network: nn.Module) -> None:
-    """Refuse a crop on which the network cannot work.
+def edge_of(given: int | None, network: nn.Module) -> int:
+    """The edge of the image that is attacked: the given one, or else ``SMALL`` or the least that the network takes.
 
     Raises:
         InputError: the edge is not divisible as the network needs it, or too short.
     """
     divisor, least = (int(getattr(network, name, 1)) for name in ("DIVISOR", "LEAST_EDGE"))
+    edge = max(SMALL, least) if given is None else given
     ok = edge % divisor == 0 and edge >= least
     expect(ok, "inversion_size", edge, f"a number of at least {least} that {divisor} divides")
+    return edge
 
 
 def with_data(experiment: Experiment, args: argparse.Namespace) -> Experiment:

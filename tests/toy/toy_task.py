@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from fedmed.core.options import option
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist, write_datalist
-from fedmed.data.picture_file import read_picture
+from fedmed.data.picture_pixels import picture_pixels
 from fedmed.data.prepared.cache import Caching
 from fedmed.data.prepared.file_loader import file_loader
 from fedmed.data.targets import class_numbers
@@ -115,8 +115,7 @@ class ToyTask(Task):
         return "layers.5"
 
     def new_image(self, path: Path) -> torch.Tensor:
-        grey = np.asarray(Image.fromarray(read_picture(path)).convert("L"), dtype=np.float32)
-        return torch.from_numpy(grey / 127.5 - 1)[None]
+        return torch.from_numpy(picture_pixels(path, channels=1) * 2 - 1)
 
     def class_probabilities(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
         return model(image).float().softmax(dim=1)

@@ -24,7 +24,7 @@ from fedmed.analysis.attacks.membership import (
 from fedmed.analysis.attacks.membership_cases import Subject, subjects
 from fedmed.analysis.attacks.membership_report import as_json, as_text, limit_of
 from fedmed.analysis.attacks.stated_privacy import SiteSpending, StatedPrivacy
-from fedmed.analysis.inversion.exposure import crop_of
+from fedmed.analysis.inversion.exposure import attacked_image
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
 from fedmed.data.phantoms.phantom import make_phantom
@@ -59,7 +59,7 @@ def people(folder: Path) -> tuple[Subject, ...]:
 def cases(folder: Path, people: Sequence[Subject]) -> list[dict[str, Any]]:
     """The tumours and what is around them, small enough to be learnt by heart within seconds."""
     experiment = experiment_on(folder)
-    crops = [crop_of(experiment, each.case, "brats2018", Caching(), (16, 16, 16)) for each in people]
+    crops = [attacked_image(experiment, each.case, "brats2018", Caching(), 16) for each in people]
     return [{"image": crop.image[0], "label": crop.label[0], "case": "a"} for crop in crops]
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fedmed.analysis.evaluation.trained_model import initial_network
-from fedmed.analysis.inversion.exposure import FAILED, Attempt, Exposure, crop_of, expose
+from fedmed.analysis.inversion.exposure import FAILED, Attempt, Exposure, attacked_image, expose
 from fedmed.analysis.inversion.gradient_inversion import (
     Search,
     adam_update,
@@ -33,7 +33,8 @@ from fedmed.experiment import Experiment
 from fedmed.tasks.brats18 import Brats18
 from model import BratsSegResNet
 
-SIZE = (8, 8, 8)
+EDGE = 8
+SIZE = (EDGE, EDGE, EDGE)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,7 @@ def crop(small_experiment: Callable[..., Experiment]) -> Exposure:
     experiment = small_experiment()
     dataset, lists = experiment.data.resolved()
     case = load_datalist(lists / "site-1.json", dataset).training[0]
-    return crop_of(experiment, case, "brats2018", Caching(), SIZE)
+    return attacked_image(experiment, case, "brats2018", Caching(), EDGE)
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_crop_larger_than_the_volume_is_padded(small_experiment: Callable[...,
     experiment = small_experiment()
     dataset, lists = experiment.data.resolved()
     case = load_datalist(lists / "site-1.json", dataset).training[0]
-    assert crop_of(experiment, case, "brats2018", Caching(), (48, 48, 48)).image.shape == (1, 4, 48, 48, 48)
+    assert attacked_image(experiment, case, "brats2018", Caching(), 48).image.shape == (1, 4, 48, 48, 48)
 
 
 def test_the_true_image_has_no_mismatch_and_another_has(model: nn.Module, crop: Exposure) -> None:
@@ -125,7 +126,7 @@ def test_likeness_is_measured_as_told() -> None:
 def test_an_image_is_found_in_its_gradient_and_not_behind_noise(model: nn.Module, crop: Exposure) -> None:
     update = plain_update(model, gradient_of(model, LOSS, crop.image, crop.label), 1e-4)
     shown = [from_plain(model, each, 1e-4) for each in (update, gaussian(None, 1.0)(update))]
-    found, guessed = (reconstruct(model, LOSS, each, crop.label, 4, Search(steps=100)) for each in shown)
+    found, guessed = (reconstruct(model, LOSS, each, crop.label, crop.image.shape, Search(steps=100)) for each in shown)
     assert correlation(crop.image, found) > 0.5
     assert correlation(crop.image, found) > correlation(crop.image, guessed) + 0.3
 

@@ -27,7 +27,8 @@ def subjects(
 ) -> tuple[tuple[Subject, ...], str | None]:
     """Every case of all sites' lists once, members first, and the label scheme that the lists state.
 
-    A case that one site trained on is a member, also where another site validates on it.
+    Held out are the validation and the test cases. A case that one site trained on is a member, also where another
+    site validates on it.
 
     Raises:
         InputError: a list or a case cannot be used, the lists state different label schemes, or there are too few.
@@ -37,7 +38,7 @@ def subjects(
     if len(schemes) > 1:
         raise InputError(f"The sites' lists state different label schemes ({schemes}); give lists that state one.")
     members = _listed({site: each.training for site, each in datalists.items()}, member=True)
-    others = _listed({site: each.validation for site, each in datalists.items()}, member=False)
+    others = _listed({site: (*each.validation, *each.testing) for site, each in datalists.items()}, member=False)
     others = {label: subject for label, subject in others.items() if label not in members}
     if len(members) < LEAST or len(others) < LEAST:
         found = f"{counted(len(members), 'member')} and {counted(len(others), 'held-out case')}"

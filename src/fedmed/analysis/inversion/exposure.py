@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from monai.transforms import SpatialPad
 from monai.utils import convert_to_tensor
+from torch.nn.functional import interpolate
 
 from fedmed.analysis.evaluation.trained_model import initial_network
 from fedmed.analysis.inversion.gradient_inversion import (
@@ -25,7 +26,6 @@ from fedmed.analysis.inversion.protection import Protect
 from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.prepared.cache import Caching
-from fedmed.data.windows import Size
 from fedmed.experiment import Experiment
 from fedmed.privacy.update_statistics import l2_norm
 
@@ -46,11 +46,21 @@ class Attempt(NamedTuple):
 
 
 class Exposure(NamedTuple):
-    """The crop (1, C, D, H, W) that was attacked, its label (1, regions, D, H, W), and the attempts."""
+    """The image that was attacked, its label, and the attempts.
+
+    Of a segmentation a crop (1, C, D, H, W) and its regions (1, regions, D, H, W), float; of a classification an image
+    (1, C, H, W) and the number of its class (1,), or its findings (1, K), float.
+    """
 
     image: torch.Tensor
     label: torch.Tensor
     attempts: tuple[Attempt, ...]
+
+    @property
+    def size(self) -> str:
+        """The attacked image's edges in words."""
+        edges = self.image.shape[2:]
+        return f"{' x '.join(map(str, edges))} {'voxels' if len(edges) == 3 else 'pixels'}"
 
     def verdict(self, unprotected: str) -> str:
         """One line an update: what was recovered without protection, on which the meaning of the rest depends."""
@@ -63,26 +73,39 @@ class Exposure(NamedTuple):
         return "\n".join(lines)
 
 
-def crop_of(experiment: Experiment, case: Case, label_scheme: str | None, caching: Caching, size: Size) -> Exposure:
-    """A crop of a training case as the network sees it, with no attempt yet.
+def attacked_image(
+    experiment: Experiment, case: Case, label_scheme: str | None, caching: Caching, edge: int
+) -> Exposure:
+    """A training case as the network sees it, ``edge`` long along each axis, with no attempt yet.
 
-    It is centred on the tumour: where a crop has no region at all, the Dice loss has no gradient and shows nothing.
-    Where the case has none either, it is centred on the brain. Volumes smaller than the crop are padded with zeros.
+    Of a volume it is a crop, and of an image with classes the whole, scaled.
 
     Raises:
-        InputError: the task is no segmentation of volumes.
+        InputError: the task is neither a segmentation of volumes nor a classification of images.
     """
     item = experiment.task.eval_set([case], label_scheme, caching)[0]
-    if [torch.as_tensor(item[name]).ndim for name in ("image", "label")] != [4, 4]:
-        raise InputError(
-            f"The inversion of an update is made for the segmentation of volumes, and --task {experiment.task.name} is "
-            "another one; leave out --inversion."
-        )
-    image, label = (convert_to_tensor(item[name], track_meta=False).float() for name in ("image", "label"))
+    image, label = (convert_to_tensor(torch.as_tensor(item[name]), track_meta=False) for name in ("image", "label"))
+    if (image.ndim, label.ndim) == (4, 4):
+        return _crop(image.float(), label.float(), edge)
+    if image.ndim == 3 and label.ndim <= 1:
+        whole = interpolate(image[None].float(), (edge, edge), mode="bilinear", antialias=True, align_corners=False)
+        return Exposure(whole, label[None].float() if label.ndim else label[None], ())
+    raise InputError(
+        "The inversion of an update is made for the segmentation of volumes and for classes of images, and --task "
+        f"{experiment.task.name} is neither; leave out --inversion."
+    )
+
+
+def _crop(image: torch.Tensor, label: torch.Tensor, edge: int) -> Exposure:
+    """A crop of a volume (C, X, Y, Z), padded with zeros where the volume is smaller.
+
+    It is centred on the tumour: where a crop has no region at all, the Dice loss has no gradient and shows nothing.
+    Where the case has none either, it is centred on the brain.
+    """
     inside = label.any(dim=0) if label.any() else (image != 0).any(dim=0)
     centre = inside.nonzero().double().mean(dim=0).round().long().tolist()
-    pad = SpatialPad(size)
-    cut = [_cut(middle, edge, whole) for middle, edge, whole in zip(centre, size, image.shape[1:], strict=True)]
+    pad = SpatialPad((edge, edge, edge))
+    cut = [_cut(middle, edge, whole) for middle, whole in zip(centre, image.shape[1:], strict=True)]
     image, label = (
         convert_to_tensor(pad(each[(slice(None), *cut)]), track_meta=False)[None] for each in (image, label)
     )
@@ -96,9 +119,9 @@ def _cut(middle: int, edge: int, whole: int) -> slice:
 
 
 def expose(
-    experiment: Experiment, crop: Exposure, protections: Mapping[str, Protect | None], search: Search
+    experiment: Experiment, attacked: Exposure, protections: Mapping[str, Protect | None], search: Search
 ) -> Exposure:
-    """Invert the first update on a crop: of one plain gradient step and of one step of the run's Adam, each protected.
+    """Invert the first update on an image: of one plain gradient step, and of one of the run's Adam, each protected.
 
     The network has the run's initial weights, computes in float32 and is in eval mode, so that no dropout mask has to
     be guessed; the learning rate and the weight decay are the run's.
@@ -107,14 +130,16 @@ def expose(
         protections: by the name under which they are shown; None is no protection.
 
     Raises:
-        InputError: the crop has no gradient.
+        InputError: the image has no gradient.
     """
     model, criterion, training = initial_network(experiment), experiment.task.loss(), experiment.training
-    gradient = gradient_of(model, criterion, crop.image, crop.label)
+    gradient = gradient_of(model, criterion, attacked.image, attacked.label)
     rate, decay = training.learning_rate, training.weight_decay
     plain, adam = plain_update(model, gradient, rate), adam_update(model, gradient, rate, decay)
     if l2_norm(plain) == 0:
-        raise InputError("The crop holds no tumour, so the loss has no gradient there; give a larger --inversion_size.")
+        raise InputError(
+            "The loss has no gradient on this image, as on a crop without tumour; give another --inversion_size."
+        )
     ways = (
         ("gradient", plain, lambda sent: from_plain(model, sent, rate), as_is),
         ("adam_update", adam, lambda sent: from_adam(model, sent, rate, decay), saturated),
@@ -123,9 +148,9 @@ def expose(
     for observed, update, read, seen in ways:
         for protection, protect in protections.items():
             shown = read(update if protect is None else protect(update))
-            found = reconstruct(model, criterion, shown, crop.label, crop.image.shape[1], search, seen)
-            attempts.append(_judged(observed, protection, crop.image, found))
-    return crop._replace(attempts=tuple(attempts))
+            found = reconstruct(model, criterion, shown, attacked.label, attacked.image.shape, search, seen)
+            attempts.append(_judged(observed, protection, attacked.image, found))
+    return attacked._replace(attempts=tuple(attempts))
 
 
 def _judged(observed: str, protection: str, truth: torch.Tensor, found: torch.Tensor) -> Attempt:

@@ -2,7 +2,7 @@
 
 Geiping et al. 2020, "Inverting gradients" (arXiv 2003.14053), section 4: an image is changed until the gradient that it
 causes points where the observed update points, with little total variation. The attacker here is a strong one: it has
-the weights before the update, the label, and an update of one step on one crop, without dropout.
+the weights before the update, the label, and an update of one step on one image or crop, without dropout.
 """
 
 import copy
@@ -52,8 +52,8 @@ def gradient_of(
     Args:
         model: in eval mode.
         criterion: the loss of (logits, label).
-        image: (1, C, D, H, W).
-        label: (1, regions, D, H, W), float.
+        image: (1, C, ...).
+        label: as the loss takes it.
         graph: make the gradient itself differentiable by the image.
     """
     loss = criterion(model(image), label)
@@ -120,8 +120,8 @@ def mismatch(gradient: Sequence[torch.Tensor], observed: Sequence[torch.Tensor])
 
 
 def total_variation(image: torch.Tensor) -> torch.Tensor:
-    """The mean absolute difference of neighbours along the three axes of (1, C, D, H, W), summed."""
-    return torch.stack([image.diff(dim=axis).abs().mean() for axis in (2, 3, 4)]).sum()
+    """The mean absolute difference of neighbours along each axis of (1, C, ...) after the first two, summed."""
+    return torch.stack([image.diff(dim=axis).abs().mean() for axis in range(2, image.ndim)]).sum()
 
 
 def reconstruct(
@@ -129,7 +129,7 @@ def reconstruct(
     criterion: nn.Module,
     observed: Gradient,
     label: torch.Tensor,
-    channels: int,
+    shape: Sequence[int],
     search: Search,
     seen: Seen = as_is,
 ) -> torch.Tensor:
@@ -139,17 +139,16 @@ def reconstruct(
         model: with the weights before the update, in eval mode, on the CPU in float32.
         criterion: the training loss.
         observed: the gradient that was read off an update.
-        label: (1, regions, D, H, W), known to the attacker.
-        channels: of the image.
+        label: as the loss takes it, known to the attacker.
+        shape: of the image, (1, C, ...).
         search: its length and weights.
         seen: from a gradient to the part that an update shows.
 
     Returns:
-        (1, channels, D, H, W), normalised intensities; the best of those that the search passed.
+        An image of that shape, normalised intensities; the best of those that the search passed.
     """
     generator = torch.Generator().manual_seed(search.seed)
-    shape = (1, channels, *label.shape[2:])
-    image = (START * torch.randn(shape, generator=generator)).requires_grad_()
+    image = (START * torch.randn(tuple(shape), generator=generator)).requires_grad_()
     optimizer = torch.optim.Adam([image], lr=search.learning_rate)
     falls = [search.steps * eighths // 8 for eighths in (3, 5, 7)]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, falls, gamma=0.1)
@@ -175,7 +174,7 @@ def psnr(truth: torch.Tensor, found: torch.Tensor) -> float:
 
 
 def correlation(truth: torch.Tensor, found: torch.Tensor) -> float:
-    """Pearson's correlation of voxels, the mean over the channels of (1, C, D, H, W); 0 where a channel is constant.
+    """Pearson's correlation of voxels, the mean over the channels of (1, C, ...); 0 where a channel is constant.
 
     Channel by channel, so that a right mean of each modality alone is no success.
     """

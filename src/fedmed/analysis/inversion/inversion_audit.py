@@ -1,4 +1,4 @@
-"""Inversion of a site's first update on one crop: without protection, with the run's own, and with Gaussian noise."""
+"""Inversion of a site's first update on one image: without protection, with the run's own, and with Gaussian noise."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ NOISE = 1.0
 """z of the Gaussian mechanism that an inversion is shown with."""
 
 
-def audit_inversion(experiment: Experiment, crop: Exposure, search: Search) -> Exposure:
-    """Invert the first update on a crop, protected in each way.
+def audit_inversion(experiment: Experiment, attacked: Exposure, search: Search) -> Exposure:
+    """Invert the first update on an image, protected in each way.
 
     Raises:
-        InputError: the crop has no gradient.
+        InputError: the image has no gradient.
     """
     protections: dict[str, Protect | None] = {UNPROTECTED: None}
     own = of_run(experiment)
     if own is not None:
         protections[f"the run's {experiment.privacy.name}"] = own
     protections[f"Gaussian z = {NOISE:g}"] = gaussian(None, NOISE, search.seed)
-    return expose(experiment, crop, protections, search)
+    return expose(experiment, attacked, protections, search)
 
 
 def exposure_text(exposure: Exposure) -> str:
@@ -36,7 +36,7 @@ def exposure_text(exposure: Exposure) -> str:
 
 
 def exposure_document(exposure: Exposure, size: int, search: Search) -> dict[str, Any]:
-    """An inversion's numbers as JSON values; ``size`` is the crop's edge in voxels."""
+    """An inversion's numbers as JSON values; ``size`` is the image's edge."""
     attempts = [{k: v for k, v in each._asdict().items() if k != "image"} for each in exposure.attempts]
     verdict = exposure.verdict(UNPROTECTED).splitlines()
     return {"size": size, "steps": search.steps, "attempts": attempts, "verdict": verdict}

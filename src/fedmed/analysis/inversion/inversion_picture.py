@@ -1,4 +1,4 @@
-"""The picture of an inversion: a slice of each modality of the truth and of every attempt."""
+"""The picture of an inversion: each modality of the truth and of every attempt, of volumes a slice."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -17,7 +17,7 @@ MOST_MODALITIES = 4
 def picture(exposure: Exposure, modalities: Sequence[str], caption: str) -> bytes:
     """A PNG with a row a modality and a column an attempt, after the truth's; needs no screen.
 
-    Slices are axial, through the middle of the crop, and all of a row have the truth's grey scale.
+    Slices of volumes are axial, through the middle of the crop. All of a row have the truth's grey scale.
 
     Args:
         modalities: names of the channels.
@@ -33,7 +33,7 @@ def picture(exposure: Exposure, modalities: Sequence[str], caption: str) -> byte
     for place, (title, image, below) in enumerate(columns):
         axes[0, place].set_title(title, fontsize=9)
         for row in range(rows):
-            _slice(axes[row, place], image[0, row], exposure.image[0, row])
+            _draw(axes[row, place], image[0, row], exposure.image[0, row])
         axes[-1, place].set_xlabel(below, fontsize=9)
     for row, name in enumerate(modalities[:rows]):
         axes[row, 0].set_ylabel(name, fontsize=9)
@@ -43,8 +43,9 @@ def picture(exposure: Exposure, modalities: Sequence[str], caption: str) -> byte
     return buffer.getvalue()
 
 
-def _slice(axes: Axes, volume: torch.Tensor, truth: torch.Tensor) -> None:
+def _draw(axes: Axes, found: torch.Tensor, truth: torch.Tensor) -> None:
     low, high = (float(value) for value in np.percentile(truth.numpy(), (0.5, 99.5)))
-    axes.imshow(volume[..., volume.shape[-1] // 2].T.numpy(), cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
+    shown = found[..., found.shape[-1] // 2].T if found.ndim == 3 else found
+    axes.imshow(shown.numpy(), cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
     axes.set_xticks([])
     axes.set_yticks([])

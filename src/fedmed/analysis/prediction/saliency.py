@@ -68,8 +68,7 @@ def saliency_picture(
     left.set_title("image", fontsize=9)
     seen = displayed(image)
     right.imshow(seen, cmap="gray", vmin=0, vmax=1)
-    warmth = right.imshow(heat, cmap="inferno", alpha=OPACITY * heat, vmin=0, vmax=1)
-    warmth.set_alpha(OPACITY * heat)
+    right.imshow(heat, cmap="inferno", alpha=OPACITY * heat, vmin=0, vmax=1)
     what = "evidence for the class (Grad-CAM)" if heat.any() else "nothing speaks for the class (Grad-CAM)"
     right.set_title(f"{what}, {seen.shape[1]} x {seen.shape[0]} pixels", fontsize=9)
     for axes in (left, right):

@@ -224,21 +224,34 @@ def calibration_error(rows: Sequence[Row]) -> float:
 
 def weighted_calibration_error(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """:func:`calibration_error` of many draws of the rows, (draws,). As :func:`weighted_auroc`."""
+    places, scores, truths = decisions(rows)
+    if not len(places):
+        return np.full(len(weights), math.nan)
+    surplus = np.zeros((len(places), BINS))
+    surplus[np.arange(len(places)), confidence_bins(scores)] = scores - truths
+    times = weights[:, places]
+    return _shares(np.abs(times @ surplus).sum(axis=1), times.sum(axis=1))
+
+
+def decisions(rows: Sequence[Row]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of every decision for a target whose truth is known: its row's place, the target's probability, and 1 if right.
+
+    Three arrays (N,).
+    """
     values = {row[:3]: row.value for row in rows}
-    decided = [
+    found = [
         (place, values[row.case, row.target, SCORE], truth)
         for place, row in enumerate(rows)
         if row.quantity == PREDICTED and row.value == 1
         if not math.isnan(truth := values.get((row.case, row.target, TRUTH), math.nan))
     ]
-    if not decided:
-        return np.full(len(weights), math.nan)
-    places, scores, truths = (np.array(column) for column in zip(*decided, strict=True))
-    bins = np.clip(np.ceil(scores * BINS).astype(int) - 1, 0, BINS - 1)
-    surplus = np.zeros((len(places), BINS))
-    surplus[np.arange(len(places)), bins] = scores - truths
-    times = weights[:, places]
-    return _shares(np.abs(times @ surplus).sum(axis=1), times.sum(axis=1))
+    table = np.array(found, dtype=np.float64).reshape(-1, 3)
+    return table[:, 0].astype(np.int64), table[:, 1], table[:, 2]
+
+
+def confidence_bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bin of each probability, 0 to ``BINS`` - 1; each holds its upper edge (Guo et al. 2017)."""
+    return np.clip(np.ceil(scores * BINS).astype(np.int64) - 1, 0, BINS - 1)
 
 
 def _share(part: float, whole: float) -> float:
