@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fedmed.data.audit.perceptual_hash import first_of_group, near_pairs
 from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.brain_mri.picture_facts import PictureFacts
@@ -50,12 +53,20 @@ class Copies:
 
 
 def find_copies(images: Sequence[BrainImage], facts: Mapping[str, PictureFacts]) -> Copies:
-    """The groups of near copies among images whose facts are known."""
-    hashes = [facts[image.file].perceptual for image in images]
-    pairs = near_pairs([None if found is None else int(found, 16) for found in hashes])
+    """The groups of near copies among images whose facts are known, by either hash of the image."""
+    known = [facts[image.file] for image in images]
+    near = near_pairs([each.perceptual for each in known])
+    pairs = np.unique(np.concatenate([near, _of_one_fingerprint(known)]), axis=0)
     firsts = first_of_group(len(images), pairs)
     grouped = tuple(replace(image, group=images[first].index) for image, first in zip(images, firsts, strict=True))
     return Copies(grouped, tuple((grouped[one], grouped[other]) for one, other in pairs.tolist()))
+
+
+def _of_one_fingerprint(known: Sequence[PictureFacts]) -> NDArray[np.int64]:
+    """The pairs of places, the first of its kind and another, whose fingerprints are equal."""
+    first: dict[str, int] = {}
+    pairs = [(first.setdefault(each.fingerprint, place), place) for place, each in enumerate(known) if each.fingerprint]
+    return np.array([pair for pair in pairs if pair[0] != pair[1]], dtype=np.int64).reshape(-1, 2)
 
 
 def one_of_each(copies: Copies) -> tuple[tuple[BrainImage, ...], dict[str, str]]:
