@@ -10,6 +10,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.options import to_plain
 from fedmed.core.plugin import ExperimentView, Plugin
 from fedmed.core.settings import Training
+from fedmed.core.units import Unit
 from fedmed.privacy.ledger import Entry, Ledger
 
 PrivateUpdate = dict[str, np.ndarray]
@@ -75,7 +76,7 @@ class Mechanism(Plugin, ABC):
     """A mechanism's contract. Subclasses are frozen dataclasses whose fields are the mechanism's options."""
 
     UNIT: ClassVar[Literal["none", "patient", "site's update"]]
-    """The unit whose presence the mechanism hides."""
+    """The unit whose presence the mechanism hides, where patients are known."""
 
     GUARANTEE: ClassVar[Literal["none", "heuristic", "formal"]]
     """The kind of guarantee; a theorem stands behind a formal one."""
@@ -83,10 +84,27 @@ class Mechanism(Plugin, ABC):
     ASSUMPTIONS: ClassVar[tuple[str, ...]] = ()
     """The assumptions of the guarantee, a sentence each."""
 
+    data_unit: Unit = "patient"
+    """The unit of the task's data, which :meth:`on` states; no option, so that no job states another."""
+
     dp_max_epsilon: float | None = None
     dp_send_diagnostics: bool = False
     dp_release_metrics: bool = False
     insecure_seeded_noise: bool = False
+
+    @property
+    def unit(self) -> str:
+        """The unit whose presence is hidden: :attr:`UNIT`, but an image where nobody knows the patients."""
+        return self.data_unit if self.UNIT == "patient" else self.UNIT
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """The assumptions of the guarantee on this unit, a sentence each."""
+        return self.ASSUMPTIONS
+
+    def on(self, unit: Unit) -> "Mechanism":
+        """The mechanism on data of this unit."""
+        return self
 
     @property
     def budget(self) -> float | None:
@@ -163,9 +181,9 @@ class Mechanism(Plugin, ABC):
         """The declaration that stands in the ledger."""
         return {
             "name": self.name,
-            "unit": self.UNIT,
+            "unit": self.unit,
             "guarantee": self.GUARANTEE,
-            "assumptions": list(self.ASSUMPTIONS),
+            "assumptions": list(self.assumptions),
             "parameters": to_plain(self),
             "metrics_leave_unprotected": not self.withholds_metrics,
             "diagnostics_leave_unprotected": self.dp_send_diagnostics,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect_positive, option
 from fedmed.core.plugin import ExperimentView
+from fedmed.core.units import in_unit
 from fedmed.privacy.base import LocalTrainer
 from fedmed.privacy.formal import FormalMechanism
 from fedmed.privacy.ledger import Entry, last_of_each
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fedmed.privacy.patient_level import PatientLevelTraining
+
+
+NO_PATIENTS = (
+    "Nobody knows whose the images are: the unit is one image with the copies that the datalist names together. A "
+    "patient with several images is hidden for each of them alone, for k of them with k times the epsilon and a larger "
+    "delta."
+)
+"""The assumption that is added where patients are not known."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,11 @@ class DPSGD(FormalMechanism):
         "model's; --dp_secure_noise hardens the drawing against attacks on the gaps between such numbers.",
     )
 
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        said = tuple(in_unit(sentence, self.data_unit) for sentence in self.ASSUMPTIONS)
+        return said if self.data_unit == "patient" else (*said, NO_PATIENTS)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         expect_positive("dp_max_grad_norm", self.dp_max_grad_norm)
@@ -55,8 +69,8 @@ class DPSGD(FormalMechanism):
         for site, count in patients.items():
             if batch > count:
                 raise InputError(
-                    f"--batch_size {batch} is more than the {count} training patients of {site}; under --privacy dpsgd "
-                    "it is the expected number of patients in a step, so give a smaller one."
+                    f"--batch_size {batch} is more than the {count} training {self.data_unit}s of {site}; under "
+                    f"--privacy dpsgd it is the expected number of {self.data_unit}s in a step, so give a smaller one."
                 )
         super().check_data(experiment, patients)
 
@@ -72,8 +86,10 @@ class DPSGD(FormalMechanism):
         return PatientLevelTraining(self, self.dp_max_grad_norm, trainer, patients)
 
     def statement(self) -> str:
+        unit = in_unit("a patient", self.data_unit)
+        whose = "" if self.data_unit == "patient" else ", as patients are not known"
         return (
-            f"dpsgd: formal, unit: a patient. Gradients clipped at {self.dp_max_grad_norm:g} a patient, "
+            f"dpsgd: formal, unit: {unit}{whose}. Gradients clipped at {self.dp_max_grad_norm:g} {unit}, "
             f"{self.noise_told()}, delta {self.dp_delta:g}; {self.beside()}"
         )
 
@@ -84,7 +100,7 @@ class DPSGD(FormalMechanism):
         spent = ", ".join(f"{site} {entry.epsilon_total:.4g}" for site, entry in sorted(last.items()))
         rounds = counted(max(entry.round for entry in last.values()), "round")
         return (
-            f"dpsgd, formal: epsilon at delta {self.dp_delta:g} spent by each patient over {rounds}: {spent}; "
+            f"dpsgd, formal: epsilon at delta {self.dp_delta:g} spent by each {self.data_unit} over {rounds}: {spent}; "
             f"{self.beside()}"
         )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, expect_positive, option
 from fedmed.core.plugin import ExperimentView
+from fedmed.core.units import Unit
 from fedmed.privacy.accounting import PRV_MOST, Accountant, calibrated, epsilon_of, extended
 from fedmed.privacy.base import Mechanism, Spending
 from fedmed.privacy.ledger import Ledger
@@ -40,6 +41,7 @@ class FormalMechanism(Mechanism):
         False, "send the ledger's clip fraction, signal-to-noise and cosine too; epsilon does not cover them"
     )
     insecure_seeded_noise: bool = option(False, "noise that follows from --seed, for tests; it protects nothing")
+    data_unit: Unit = "patient"
 
     GUARANTEE: ClassVar[Literal["formal"]] = "formal"
 
@@ -78,6 +80,9 @@ class FormalMechanism(Mechanism):
                 "or take rdp."
             )
 
+    def on(self, unit: Unit) -> FormalMechanism:
+        return replace(self, data_unit=unit)
+
     @property
     def budget(self) -> float | None:
         """A target is a maximum too: a site that had to train a round twice must not exceed it."""
@@ -112,8 +117,8 @@ class FormalMechanism(Mechanism):
         many = max(patients, key=lambda site: patients[site])
         if self.dp_delta * patients[many] >= 1:
             raise InputError(
-                f"--dp_delta {self.dp_delta:g} is not below 1 / {patients[many]} patients of {many}: a mechanism that "
-                "publishes one patient whole would satisfy it; give a smaller one."
+                f"--dp_delta {self.dp_delta:g} is not below 1 / {patients[many]} {self.data_unit}s of {many}: a "
+                f"mechanism that publishes one {self.data_unit} whole would satisfy it; give a smaller one."
             )
         for count, site in {count: site for site, count in patients.items()}.items():
             self.planned(experiment, count)

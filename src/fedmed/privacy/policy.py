@@ -28,7 +28,7 @@ class Policy:
     """A minimum; what is not given is not asked for."""
 
     guarantee: Literal["none", "heuristic", "formal"] = option("none", "the weakest guarantee that is accepted")
-    unit: Literal["any", "patient", "site's update"] = option("any", "whose presence must be hidden")
+    unit: Literal["any", "patient", "image", "site's update"] = option("any", "whose presence must be hidden")
     max_epsilon: float | None = option(None, "most that all rounds of a job may spend; needs max_delta")
     max_delta: float | None = option(None, "largest delta at which epsilon may be stated")
     metrics: Literal["any", "withheld"] = option("any", "whether scores and losses must stay at the site")
@@ -58,8 +58,9 @@ class Policy:
         name = f"--privacy {mechanism.name}"
         if GUARANTEES.index(mechanism.GUARANTEE) < GUARANTEES.index(self.guarantee):
             return f"a {self.guarantee} guarantee is demanded and {name} gives {_article(mechanism.GUARANTEE)}"
-        if self.unit not in ("any", mechanism.UNIT):
-            return f"the unit must be {self.unit} and that of {name} is {mechanism.UNIT}"
+        whole = self.unit == "image" and mechanism.unit == "patient"  # who hides a patient hides each image
+        if self.unit not in ("any", mechanism.unit) and not whole:
+            return f"the unit must be {self.unit} and that of {name} is {mechanism.unit}"
         return None
 
     def _fault_of_metrics(self, mechanism: Mechanism) -> str | None:

@@ -59,7 +59,7 @@ class Trained:
         return tuple(epoch[LOSS] for epoch in self.epochs)
 
     def report(self) -> dict[str, Any]:
-        """What the server learns of the round: the last epoch's training, every epoch's figures, and the time."""
+        """Metrics of the round: the last epoch's training, every epoch's figures, and the time."""
         last = {name: value for name, value in self.epochs[-1].items() if name in TRAINED}
         sent = {} if self.sent_epoch is None else {"sent_epoch": self.sent_epoch}
         beside = {LOSS + VALUES: self.steps, "train_seconds": self.seconds, **sent}

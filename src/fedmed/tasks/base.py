@@ -12,6 +12,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.options import expect, option
 from fedmed.core.plugin import Plugin
 from fedmed.core.site_scores import FigureForm, Figures, KeyScore, of_target
+from fedmed.core.units import Unit
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.site_audit import SiteAudit, audit_site, outside
 from fedmed.data.datalist import Case, Datalist
@@ -86,6 +87,9 @@ class Task(Plugin, ABC):
     KEY_METRIC: ClassVar[str]
     """The name under which sites report the first of :attr:`METRICS`, such as ``val_dice``."""
 
+    KNOWS_PATIENTS: ClassVar[bool] = True
+    """False where nobody knows whose the cases are, so that a list's ``patient`` is an image with its copies."""
+
     NOTES: ClassVar[tuple[str, ...]] = ()
     """Sentences that a reader needs to understand :attr:`METRICS`, for the end of a table."""
 
@@ -148,6 +152,11 @@ class Task(Plugin, ABC):
         rules = self.rules(None)
         return () if rules.several else rules.classes or ()
 
+    @property
+    def unit(self) -> Unit:
+        """The word for whose cases belong together."""
+        return "patient" if self.KNOWS_PATIENTS else "image"
+
     def patient_of(self, case: Case) -> str:
         """The case's patient: the one that its list states, else the case's own name."""
         return str(case.extra.get("patient", case.name))
@@ -174,7 +183,7 @@ class Task(Plugin, ABC):
 
     def audit(self, site: str, datalist: Datalist, allow_overlap: bool, **how: Any) -> SiteAudit:
         """Look at every file of a site before any training; ``how`` is handed to ``audit_site``."""
-        rules = self.rules(datalist.label_scheme)
+        rules = replace(self.rules(datalist.label_scheme), unit=self.unit)
         found = audit_site(site, datalist.splits, rules, self.patient_of, allow_overlap, **how)
         return found.with_findings(outside(datalist))
 

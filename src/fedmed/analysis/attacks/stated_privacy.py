@@ -24,8 +24,11 @@ class StatedPrivacy(NamedTuple):
     spent: tuple[SiteSpending, ...]
 
     def of_patients(self, site: str | None = None) -> tuple[float, float] | None:
-        """(epsilon, delta) for a patient of ``site``, or of the site that spent most; None for another unit."""
-        if "patient" not in self.unit.lower():
+        """(epsilon, delta) for a patient of ``site``, or of the site that spent most; None for another unit.
+
+        An image is in a patient's place where patients are not known.
+        """
+        if self.unit not in ("patient", "image"):
             return None
         known = [
             (each.epsilon, each.delta)

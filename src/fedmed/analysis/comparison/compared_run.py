@@ -146,7 +146,7 @@ def _refuse_other(run: ComparedRun, first: ComparedRun) -> None:
                 f"{one.label} was scored on {extra[0]} and {other.label} was not ({len(one.about['cases'])} and "
                 f"{len(other.about['cases'])} cases); score both on the same cases with result_stat/evaluate.py."
             )
-    for name, words in (("truth_sha256", "the truth"), ("patients", "the patient")):
+    for name, words in (("truth_sha256", "the truth"), ("patients", f"the {run.experiment.task.unit}")):
         differing = [case for case in first.about["cases"] if run.about[name][case] != first.about[name][case]]
         if differing:
             raise InputError(

@@ -31,6 +31,7 @@ from fedmed.analysis.evaluation.evaluation_table import (
 from fedmed.analysis.evaluation.patient_bootstrap import DRAWS
 from fedmed.core.errors import counted
 from fedmed.core.statistics import RESAMPLES, Estimate
+from fedmed.core.units import Unit, in_unit
 from fedmed.tasks.base import Metric
 
 BOOTSTRAP_SEED = 0
@@ -197,22 +198,24 @@ def notes(found: Compared) -> list[str]:
 
 
 def _note_on_intervals(found: Compared) -> str:
+    unit = _unit(found)
     if found.metric.combines == "values":
         return (
             f"Intervals: bootstrap of the mean over all values ({OVERALL}: of all targets), {_patients(found)} drawn "
             f"anew {RESAMPLES} times with seed {BOOTSTRAP_SEED}, bias-corrected and accelerated, widened for few "
-            "patients. They say how the mean varies with the patients, not with the seed of a training, and are not "
+            f"{unit}s. They say how the mean varies with the {unit}s, not with the seed of a training, and are not "
             "corrected for their number."
         )
     return (
         f"Intervals: percentiles of the figure over {_patients(found)} drawn anew {DRAWS} times with seed "
-        f"{BOOTSTRAP_SEED}, widened for few patients; of a difference the same patients are drawn for both runs. They "
-        "say how the figure varies with the patients, not with the seed of a training, and are not corrected for their "
+        f"{BOOTSTRAP_SEED}, widened for few {unit}s; of a difference the same {unit}s are drawn for both runs. They "
+        f"say how the figure varies with the {unit}s, not with the seed of a training, and are not corrected for their "
         "number."
     )
 
 
 def _note_on_tests(found: Compared) -> str:
+    unit = _unit(found)
     holm = (
         f"Holm's correction over all {len(found.comparisons)} tests of this page; significant where p is at most "
         f"{SIGNIFICANT:g}."
@@ -224,8 +227,8 @@ def _note_on_tests(found: Compared) -> str:
             "run has the higher value in every case, -1 where it has the lower one."
         )
     return (
-        "Tests: permutation, two-sided: the two runs' rows of a patient are exchanged, in all ways or, of more than 10 "
-        f"patients, in {DRAWS} at random; {holm}"
+        f"Tests: permutation, two-sided: the two runs' rows of {in_unit('a patient', unit)} are exchanged, in all ways "
+        f"or, of more than 10 {unit}s, in {DRAWS} at random; {holm}"
     )
 
 
@@ -268,7 +271,11 @@ def _many_targets(found: Compared) -> bool:
 
 
 def _patients(found: Compared) -> str:
-    return counted(len(set(found.patients.values())), "patient")
+    return counted(len(set(found.patients.values())), _unit(found))
+
+
+def _unit(found: Compared) -> Unit:
+    return found.runs[0].experiment.task.unit
 
 
 def _interval(found: Estimate, metric: Metric) -> str:

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from fedmed.analysis.comparison.compared_run import ComparedRun
 from fedmed.analysis.evaluation.evaluation_table import FEW, OF_FEW
 from fedmed.core.errors import counted
+from fedmed.core.units import Unit, in_unit
 from fedmed.tasks.base import Metric
 
 
 def comparison_warnings(runs: Sequence[ComparedRun], metric: Metric) -> list[str]:
     """Every warning that applies to these runs, which were scored on the same cases, compared by a metric."""
-    patients = _patients(runs[0].patients, tested_by_case=metric.combines == "values")
+    unit = runs[0].experiment.task.unit
+    patients = _patients(runs[0].patients, unit, tested_by_case=metric.combines == "values")
     return [*_code(runs), *_traffic(runs), *patients, *_models(runs), *_unfinished(runs)]
 
 
@@ -29,10 +31,10 @@ def _traffic(runs: Sequence[ComparedRun]) -> list[str]:
     return [f"MB of {alone} are what FLARE's protocol moves: the untrained model, and differences of zero."]
 
 
-def _patients(patients: Mapping[str, str], *, tested_by_case: bool) -> list[str]:
+def _patients(patients: Mapping[str, str], unit: Unit, *, tested_by_case: bool) -> list[str]:
     number = len(set(patients.values()))
-    few = f"{counted(number, 'patient')} are few: {OF_FEW}"
-    repeated = "Several cases are of one patient; Wilcoxon's test counts them as independent, which they are not."
+    few = f"{counted(number, unit)} are few: {in_unit(OF_FEW, unit)}"
+    repeated = f"Several cases are of one {unit}; Wilcoxon's test counts them as independent, which they are not."
     dependent = tested_by_case and number < len(patients)
     return [*([few] if number < FEW else []), *([repeated] if dependent else [])]
 

@@ -50,7 +50,7 @@ def spent(run: RunFolder) -> PrivacySpent:
     if not path.is_file():
         if privacy.GUARANTEE == "formal":
             raise InputError(f"{path} is not there, though {privacy.name} is formal; give a run that kept its ledger.")
-        return PrivacySpent(privacy.UNIT, privacy.GUARANTEE, None, None)
+        return PrivacySpent(privacy.unit, privacy.GUARANTEE, None, None)
     ledger = read_ledger(path)
     last = last_of_each(ledger.entries).values()
     known = [(e.epsilon_total, e.delta) for e in last if e.epsilon_total is not None]

@@ -8,6 +8,7 @@ import pandas as pd
 from fedmed.analysis.evaluation.evaluation_cases import SHARED
 from fedmed.analysis.evaluation.evaluation_folder import LONG_COLUMNS, Key
 from fedmed.analysis.evaluation.patient_bootstrap import figure_interval, rows_of
+from fedmed.core.units import Unit, in_unit
 from fedmed.tasks.base import Metric, Row
 
 POOLED, OVERALL = "pooled", "overall"
@@ -148,22 +149,27 @@ def spread_text(cases: pd.DataFrame, metric: Metric) -> str:
     return f"Only one site has cases of its own with a {metric.title}, so there is nothing to compare it with."
 
 
-def notes(table: pd.DataFrame, metrics: Sequence[Metric], of_task: Sequence[str] = ()) -> list[str]:
+def notes(
+    table: pd.DataFrame, metrics: Sequence[Metric], of_task: Sequence[str] = (), unit: Unit = "patient"
+) -> list[str]:
     """The sentences that a reader needs to understand the numbers of a table.
 
     Args:
         table: as :func:`summarize` makes it.
         metrics: of the table.
         of_task: further sentences, of the task.
+        unit: what the bootstrap draws.
     """
+    if unit != "patient":
+        of_task = [f"Nobody knows whose the {unit}s are, so nothing is said of patients.", *of_task]
     counts = table["patients"][table["patients"] > 0]
     most, least = (int(counts.max()), int(counts.min())) if len(counts) else (0, 0)
     if most < 2:
-        return ["One patient alone gives no interval.", *of_task]
+        return [f"One {unit} alone gives no interval.", *of_task]
+    resampled = "patients are resampled, not cases" if unit == "patient" else f"{unit}s with their copies are resampled"
     return [
-        f"[] is the bootstrap 95 % interval of {_figures_in_words(metrics)}; patients are resampled, not cases, {most} "
-        "of them in all.",
-        *([f"{MARK} is of fewer than {FEW} patients: {OF_FEW}"] if least < FEW else []),
+        f"[] is the bootstrap 95 % interval of {_figures_in_words(metrics)}; {resampled}, {most} of them in all.",
+        *([in_unit(f"{MARK} is of fewer than {FEW} patients: {OF_FEW}", unit)] if least < FEW else []),
         *of_task,
     ]
 

@@ -34,7 +34,7 @@ def evaluation_text(label: str, model: str, folder: EvaluationFolder, task: Task
         f"\n{label}, {model} model on {len(about['cases'])} {about['split']} cases: {figure} [95 % interval]\n\n"
         f"{pooled_text(table, metrics)}\n\n{metrics[0].title} by site\n\n{site_text(table, metrics[0])}\n\n"
         f"{classes}"
-        f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(table, metrics, task.NOTES))}\n{folder.path}"
+        f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(table, metrics, task.NOTES, task.unit))}\n{folder.path}"
     )
 
 

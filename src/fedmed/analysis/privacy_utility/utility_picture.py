@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator
 from fedmed.privacy.svt import MEANINGFUL
 from fedmed.tasks.base import Metric
 
-MARKERS = {"patient": "o", "site's update": "s"}
+MARKERS = {"patient": "o", "image": "^", "site's update": "s"}
 """The markers by the unit of privacy."""
 
 

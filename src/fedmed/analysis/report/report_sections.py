@@ -114,7 +114,8 @@ def data(run: RunFolder) -> Section:
         )
     described = dict.fromkeys(name for facts in stats.values() for name in facts if name not in COUNTED)
     rows = [[site, *_counts(facts, described)] for site, facts in stats.items()]
-    columns = ("site", "training", "validation", "patients", *map(_spaced, described), "errors", "warnings")
+    units = f"{run.experiment().task.unit}s"
+    columns = ("site", "training", "validation", units, *map(_spaced, described), "errors", "warnings")
     sentences = [f"{site}: {f['sentence']}" for site, facts in stats.items() for f in facts.get("findings", [])]
     found: list[Part] = [Listing(sentences)] if sentences else [Text("The audit found nothing odd.")]
     return Section("Data", [Table("the audit before round 0", columns, rows), *found, *_overlaps(run)])
@@ -150,7 +151,7 @@ def scores(folder: EvaluationFolder, task: Task) -> Section:
             _table(f"all cases: {figure} [95 % interval]", "", pooled_cells(table, known)),
             _table(f"{first.title} by site: {figure} [95 % interval]", "", site_cells(table, first)),
             Text(spread_text(cases, first)),
-            Listing(notes(table, known, task.NOTES)),
+            Listing(notes(table, known, task.NOTES, task.unit)),
         ],
     )
 

@@ -44,7 +44,7 @@ def site_line(audit: SiteAudit) -> str:
     errors = len(audit.errors)
     ended = f"{counted(errors, 'error')}, {counted(len(audit.findings) - errors, 'warning')}"
     scheme = f", labels {audit.rules.scheme}" if audit.rules.scheme else ""
-    return f"{audit.site}: {cases} {unit} of {counted(patients, 'patient')}{scheme}: {ended}"
+    return f"{audit.site}: {cases} {unit} of {counted(patients, audit.rules.unit)}{scheme}: {ended}"
 
 
 def across_text(findings: Sequence[Finding]) -> str:

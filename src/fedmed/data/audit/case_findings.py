@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fedmed.core.errors import InputError, counted
+from fedmed.core.units import Unit
 from fedmed.data.audit.case_facts import CaseFacts, ImageFacts
 from fedmed.data.audit.finding import Finding
 from fedmed.data.image_file import SAME_PLACE_MM, SAME_SPACING
@@ -57,6 +58,7 @@ class Rules:
         foreground: the name of what a segmentation shows, for sentences.
         part_in_name: gives the modality that a file's name states, ``label`` for a segmentation, None for neither.
         checks: further checks, the dataset's own.
+        unit: whose cases belong together, for sentences.
     """
 
     modalities: tuple[str, ...]
@@ -68,6 +70,7 @@ class Rules:
     foreground: str = "foreground"
     part_in_name: Callable[[str], str | None] = lambda name: None
     checks: tuple[Check, ...] = ()
+    unit: Unit = "patient"
 
 
 def case_findings(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Literal
 
+from fedmed.core.units import Unit
 from fedmed.data.audit.finding import Finding, Level
 
 MOST_NAMES = 3
@@ -29,12 +30,17 @@ class Listed:
     fingerprints: frozenset[str]
 
 
-def within_a_site(cases: Sequence[Listed], allow_overlap: bool) -> Iterator[Finding]:
+def within_a_site(cases: Sequence[Listed], allow_overlap: bool, unit: Unit = "patient") -> Iterator[Finding]:
     """Images or patients that stand in a site's lists more than once.
 
     Between training and validation that is an error, unless ``allow_overlap`` makes it a warning.
+
+    Args:
+        cases: of all lists of the site.
+        allow_overlap: whether an overlap is accepted.
+        unit: what ``patient`` names, for sentences.
     """
-    across, remedy = _overlap(allow_overlap)
+    across, remedy = _overlap(allow_overlap, unit)
     reported: set[str] = set()
     for one, other in _pairs_that_share_images(cases):
         if one.split != other.split:
@@ -43,24 +49,27 @@ def within_a_site(cases: Sequence[Listed], allow_overlap: bool) -> Iterator[Find
         elif one.name == other.name:
             yield Finding("warning", "duplicate", f"{one.name} is listed twice for {one.split}: take one out.")
         else:
-            sentence = f"{_both(one, other)} hold the same images: the patient counts twice; take one out."
+            sentence = f"{_both(one, other)} hold the same images: the {unit} counts twice; take one out."
             yield Finding("warning", "duplicate", sentence)
     for one, other in _pairs_of_one_patient(cases):
         if one.patient not in reported:
-            yield Finding(across, "overlap", f"{_both(one, other)} are of one patient, {one.patient}; {remedy}")
+            yield Finding(across, "overlap", f"{_both(one, other)} are of one {unit}, {one.patient}; {remedy}")
 
 
 def across_sites(
-    sites: Mapping[str, Splits], allow_overlap: bool, of: Literal["images", "patients"] = "images"
+    sites: Mapping[str, Splits],
+    allow_overlap: bool,
+    of: Literal["images", "units"] = "images",
+    unit: Unit = "patient",
 ) -> Iterator[Finding]:
-    """Images (or patients) of one site that are also another's; ``sites`` has each site's splits.
+    """Images (or patients, the units) of one site that are also another's; ``sites`` has each site's splits.
 
     One site's training images among another's validation images are an error (the global model has seen them), and so
     are either among the test's; the same images trained on at two sites are a warning. Validation cases that sites
     share are nothing unusual.
     """
-    across, remedy = _overlap(allow_overlap)
-    what = {"images": "what", "patients": "patients that"}[of]
+    across, remedy = _overlap(allow_overlap, unit)
+    what, those = ("what", "images") if of == "images" else (f"{unit}s that", f"{unit}s")
     for one, other in _pairs_in_contact(sites):
         for first, second in ((one, other), (other, one)):
             for split, held_out in APART:
@@ -70,7 +79,7 @@ def across_sites(
                     yield Finding(across, "overlap", sentence)
         twice = _common(sites[one], "training", sites[other], "training")
         if twice:
-            sentence = f"{one} and {other} train on the same {of}: {_shown(twice)}; take them out at one site."
+            sentence = f"{one} and {other} train on the same {those}: {_shown(twice)}; take them out at one site."
             yield Finding("warning", "duplicate", sentence)
 
 
@@ -91,11 +100,11 @@ def _pairs_in_contact(sites: Mapping[str, Splits]) -> list[tuple[str, str]]:
     return sorted(pairs)
 
 
-def _overlap(allowed: bool) -> tuple[Level, str]:
+def _overlap(allowed: bool, unit: Unit) -> tuple[Level, str]:
     """The level of an overlap of training and validation, and the remedy."""
     if allowed:
-        return "warning", "as --allow_overlap accepts, the scores say nothing about new patients."
-    return "error", "take one out, or accept with --allow_overlap that the scores say nothing about new patients."
+        return "warning", f"as --allow_overlap accepts, the scores say nothing about new {unit}s."
+    return "error", f"take one out, or accept with --allow_overlap that the scores say nothing about new {unit}s."
 
 
 def _pairs_that_share_images(cases: Sequence[Listed]) -> Iterator[tuple[Listed, Listed]]:

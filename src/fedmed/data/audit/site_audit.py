@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.core.errors import InputError, counted
+from fedmed.core.units import Unit
 from fedmed.data.audit.case_facts import CaseFacts, FactsBook
 from fedmed.data.audit.case_findings import Rules, case_findings, target_findings
 from fedmed.data.audit.duplicates import Listed, Splits, across_sites, within_a_site
@@ -132,7 +133,7 @@ def audit_site(
         *dict.fromkeys(finding for one in audited for finding in one.findings),  # those of a case in two splits once
         *_same_names(cases),
         *_shared_labels([one.case for one in audited]),
-        *within_a_site(members, allow_overlap),
+        *within_a_site(members, allow_overlap, rules.unit),
         *outliers({one.case.name: one.facts for one in audited if one.facts}),
     ]
     findings.sort(key=lambda finding: finding.level)  # "error" before "warning", otherwise as found
@@ -192,10 +193,11 @@ def _shared_labels(cases: Sequence[Case]) -> Iterator[Finding]:
 
 def overlaps(audits: Sequence[SiteAudit], allow_overlap: bool) -> list[Finding]:
     """Findings on images and patients that several sites have, where one place sees all of the sites."""
-    images = list(across_sites({audit.site: audit.splits() for audit in audits}, allow_overlap))
+    unit: Unit = audits[0].rules.unit if audits else "patient"
+    images = list(across_sites({audit.site: audit.splits() for audit in audits}, allow_overlap, unit=unit))
     holders = Counter(mark for audit in audits for mark in {m for case in audit.cases for m in case.fingerprints})
     patients = {audit.site: _patients(audit, {mark for mark in holders if holders[mark] > 1}) for audit in audits}
-    return [*images, *across_sites(patients, allow_overlap, "patients")]
+    return [*images, *across_sites(patients, allow_overlap, "units", unit)]
 
 
 def _patients(audit: SiteAudit, reported: set[str]) -> Splits:
