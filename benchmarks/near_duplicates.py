@@ -2,17 +2,18 @@
 
 python benchmarks/near_duplicates.py TREE      figures for each distance of two hashes, as a table in Markdown
 
-The judge is a comparison of pixels that is too slow for every pair of a large set at full size: the correlation of the
-two images at 64 pixels, the best over shifts of up to 3 pixels. Two images above .9 are one picture, if in another
-contrast, or slices side by side of one head; below, they are other pictures, and a small distance is a false positive.
-Images that correlate above .995 without a shift are copies, and a large distance misses them. For the merged set also
-the test images whose 32-pixel miniature equals one in training, or nearly, and those of them that the hash misses.
+The judge is a comparison of pixels: the correlation of the two images at 64 pixels, the best over the four mirrored
+forms and shifts of up to 2 pixels. Two images above .9 are one picture, if in another contrast, or slices side by side
+of one head; below, they are other pictures, and a small distance is a false positive. Images that correlate above .995
+in a form without a shift are copies, and a large distance misses them. For the merged set also the test images whose
+32-pixel miniature equals one in training, or nearly, and those of them that the hash misses.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
-from fedmed.data.audit.perceptual_hash import NEAR, first_of_group, near_pairs, perceptual_hash
+from fedmed.data.audit.perceptual_hash import FORMS, NEAR, Hashes, first_of_group, near_pairs, perceptual_hashes
 from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.brain_mri.brain_mri_layout import find_brain_mri
 from fedmed.data.picture_pixels import picture_pixels
 
 PUBLIC = Path(__file__).resolve().parents[1] / "dataset_brain_mri" / "hospitals.json"
 
-EDGE, SHIFTS = 64, 3
+EDGE, MOST_SHIFT = 64, 2
 """Pixels of the images that the judge compares, and of the largest shift between them."""
 
 SAME_PICTURE, COPY = 0.9, 0.995
@@ -39,7 +40,7 @@ SAME_PICTURE, COPY = 0.9, 0.995
 MINIATURE, STEPS = 32, (0, 1, 2)
 """Pixels of a miniature, and mean differences of two in grey levels (of 255) up to which they count as equal."""
 
-MOST_BITS = 8
+MOST_BITS = 6
 
 Pixels = NDArray[np.float32]
 
@@ -64,13 +65,13 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def read(image: BrainImage) -> tuple[BrainImage, int, Pixels, Pixels] | None:
-    """An image with its hash and two small copies; None where it cannot be read or is of one value."""
+def read(image: BrainImage) -> tuple[BrainImage, Hashes, Pixels, Pixels] | None:
+    """An image with its hashes and two small copies; None where it cannot be read or is of one value."""
     try:
         grey = picture_pixels(image.path, 1)[0]
     except InputError:
         return None
-    found = perceptual_hash(grey)
+    found = perceptual_hashes(grey)
     return None if found is None else (image, found, resized(grey, EDGE), np.rint(255 * resized(grey, MINIATURE)))
 
 
@@ -79,17 +80,21 @@ def resized(grey: Pixels, edge: int) -> Pixels:
     return np.asarray(PillowImage.fromarray(grey).resize((edge, edge), PillowImage.Resampling.BOX), dtype=np.float32)
 
 
-def correlations(pixels: Pixels, pairs: NDArray[np.int64]) -> tuple[Pixels, Pixels]:
-    """Of each pair (P, 2) of images (N, H, W): the correlation, and the best over shifts of the second image."""
-    inner = slice(SHIFTS, EDGE - SHIFTS)
-    plain = _correlation(pixels[pairs[:, 0]], pixels[pairs[:, 1]])
-    shifts = [(down, right) for down in range(-SHIFTS, SHIFTS + 1) for right in range(-SHIFTS, SHIFTS + 1)]
+def forms_of(images: Pixels) -> list[Pixels]:
+    """Images (N, H, W) as they are, and mirrored in the three ways of the hash."""
+    return [images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]]
+
+
+def likeness(pixels: Pixels, pairs: NDArray[np.int64]) -> Pixels:
+    """Of each pair (P, 2) of images (N, H, W) the best correlation over forms and shifts of the second one."""
+    inner = slice(MOST_SHIFT, EDGE - MOST_SHIFT)
     middle = pixels[pairs[:, 0], inner, inner]
-    best = plain
-    for down, right in shifts:
-        rows, columns = (slice(SHIFTS + by, EDGE - SHIFTS + by) for by in (down, right))
-        best = np.maximum(best, _correlation(middle, pixels[pairs[:, 1], rows, columns]))
-    return plain, best
+    best = np.full(len(pairs), -1.0, dtype=np.float32)
+    for other in forms_of(pixels[pairs[:, 1]]):
+        for down, right in product((-MOST_SHIFT, 0, MOST_SHIFT), repeat=2):
+            rows, columns = (slice(MOST_SHIFT + by, EDGE - MOST_SHIFT + by) for by in (down, right))
+            best = np.maximum(best, _correlation(middle, other[:, rows, columns]))
+    return best
 
 
 def _correlation(one: Pixels, other: Pixels) -> Pixels:
@@ -99,28 +104,35 @@ def _correlation(one: Pixels, other: Pixels) -> Pixels:
 
 
 def copies_of(pixels: Pixels) -> NDArray[np.int64]:
-    """The pairs (P, 2) of images (N, H, W) that correlate above :data:`COPY` without a shift."""
-    flat = pixels.reshape(len(pixels), -1)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+    """The pairs (P, 2) of images (N, H, W) that correlate above :data:`COPY` in one of the forms."""
+    forms = [_normed(form) for form in forms_of(pixels)]
     found = [np.empty((0, 2), dtype=np.int64)]
-    for start in range(0, len(flat), 256):
-        one, other = np.nonzero(flat[start : start + 256] @ flat[start:].T > COPY)
-        found.append(start + np.stack([one, other], axis=1)[one < other])
-    return np.concatenate(found)
+    for form, start in product(forms, range(0, len(pixels), 256)):
+        one, other = np.nonzero(forms[0][start : start + 256] @ form.T > COPY)
+        found.append(np.stack([one + start, other], axis=1))
+    every = np.sort(np.concatenate(found), axis=1)
+    return np.unique(every[every[:, 0] < every[:, 1]], axis=0)
 
 
-def distances(hashes: Sequence[int], pairs: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The bits in which the hashes of each pair differ."""
-    known = np.array(hashes, dtype=np.uint64)
-    return np.bitwise_count(known[pairs[:, 0]] ^ known[pairs[:, 1]])
+def _normed(images: Pixels) -> Pixels:
+    flat = images.reshape(len(images), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12), dtype=np.float32)
 
 
-def table(hashes: Sequence[int], pixels: Pixels) -> str:
+def distances(hashes: Sequence[Hashes], pairs: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The bits in which the hashes of each pair differ, in the forms in which they are least."""
+    known = np.array(hashes, dtype=np.uint64).reshape(-1, FORMS)
+    one, other = known[pairs[:, 0]], known[pairs[:, 1]]
+    apart = np.bitwise_count(np.concatenate([one[:, :1] ^ other, one ^ other[:, :1]], axis=1))
+    return np.asarray(apart.min(axis=1))
+
+
+def table(hashes: Sequence[Hashes], pixels: Pixels) -> str:
     """The figures of each largest distance: pairs, other pictures among them, copies that it misses, groups."""
     near, copies = near_pairs(hashes, MOST_BITS), copies_of(pixels)
     bits, copy_bits = distances(hashes, near), distances(hashes, copies)
-    _, best = correlations(pixels, near)
+    best = likeness(pixels, near)
     every = len(hashes) * (len(hashes) - 1) // 2
     lines = [
         f"{len(hashes)} images, {every} pairs; {len(copies)} are copies (correlation above {COPY} at {EDGE} pixels)",
@@ -140,22 +152,28 @@ def table(hashes: Sequence[int], pixels: Pixels) -> str:
     return "\n".join(lines)
 
 
-def tested(images: Sequence[BrainImage], hashes: Sequence[int], miniatures: Pixels) -> str:
+def tested(images: Sequence[BrainImage], hashes: Sequence[Hashes], miniatures: Pixels) -> str:
     """The published test's images in groups with training images, and those with a miniature equal to one's."""
     tests = [place for place, image in enumerate(images) if image.official_test]
     trained = np.array([place for place, image in enumerate(images) if not image.official_test])
     firsts = np.array(first_of_group(len(images), near_pairs(hashes, NEAR)))
     in_training = {*firsts[trained].tolist()}
     by_hash = {test for test in tests if int(firsts[test]) in in_training}
-    apart = [float(np.abs(miniatures[trained] - miniatures[test]).mean(axis=(1, 2)).min()) for test in tests]
     lines = [
         f"\n{len(by_hash)} of {len(tests)} test images are in a group with a training image (hashes at most {NEAR} "
         f"bits apart). Miniatures of {MINIATURE} pixels find, by their mean difference from a training image's:"
     ]
-    for step in STEPS:
-        equal = {test for test, least in zip(tests, apart, strict=True) if least <= step}
-        lines.append(f"- up to {step} grey levels: {len(equal)}, of which the hash misses {len(equal - by_hash)}")
+    for how, forms in (("as they are", forms_of(miniatures)[:1]), ("or mirrored", forms_of(miniatures))):
+        apart = [min(_least_step(form[trained], miniatures[test]) for form in forms) for test in tests]
+        for step in STEPS:
+            equal = {test for test, least in zip(tests, apart, strict=True) if least <= step}
+            missed = f"{len(equal)}, of which the hash misses {len(equal - by_hash)}"
+            lines.append(f"- {how}, up to {step} grey levels: {missed}")
     return "\n".join(lines)
+
+
+def _least_step(training: Pixels, test: Pixels) -> float:
+    return float(np.abs(training - test).mean(axis=(1, 2)).min())
 
 
 if __name__ == "__main__":

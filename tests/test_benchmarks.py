@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import finished_runs, hippocampus, round_time, scaling
+from benchmarks import finished_runs, hippocampus, near_duplicates, round_time, scaling
 from benchmarks.bare_loop import Bare
 from benchmarks.site_strength import table
 from benchmarks.watched_run import Watched
@@ -136,3 +136,20 @@ def test_the_hippocampus_is_written_as_numbers_table_and_figure(tmp_path: Path) 
     curves = {way: [{0: 0.0, 1: 0.5}, {0: 0.1, 1: 0.6}] for way in ("central", "fedavg")}
     hippocampus.write(tmp_path / "h", about, numbers, curves, "text")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["h.json", "h.md", "h.png"]
+
+
+def test_the_judge_of_near_duplicates_knows_shifted_and_mirrored_pictures() -> None:
+    noise = np.random.default_rng(0).random((2, 64, 64)).astype(np.float32)
+    first, other = noise
+    images = np.stack([first, 0.5 * first + 0.2, first[:, ::-1], np.roll(first[::-1], 2, axis=0), other])
+    pairs = np.array([[0, 1], [0, 2], [0, 3], [0, 4]])
+    found = near_duplicates.likeness(images, pairs)
+    assert found[:3] == pytest.approx(1, abs=1e-3)
+    assert abs(found[3]) < 0.2
+    assert near_duplicates.copies_of(images).tolist() == [[0, 1], [0, 2], [1, 2]]
+
+
+def test_distances_are_of_the_forms_that_are_least_apart() -> None:
+    hashes = [(0b0, 0b111, 0b111, 0b111), (0b110, 0b111, 0b1, 0b111), (0b111, 0b111, 0b111, 0b111)]
+    pairs = np.array([[0, 1], [0, 2]])
+    assert near_duplicates.distances(hashes, pairs).tolist() == [1, 0]

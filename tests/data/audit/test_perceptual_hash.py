@@ -1,7 +1,7 @@
 """The perceptual hash: the same picture is near itself in any form, others are far, and groups are exact."""
 
 import io
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +9,20 @@ import pytest
 from PIL import Image as PillowImage
 
 from fedmed.data.audit import perceptual_hash as hashing
-from fedmed.data.audit.perceptual_hash import NEAR, first_of_group, near_pairs, perceptual_hash
+from fedmed.data.audit.perceptual_hash import NEAR, Hashes, first_of_group, near_pairs, perceptual_hashes
 from fedmed.data.picture_file import shown_pixels
 from fedmed.data.picture_pixels import as_pixels
 from tests.data.brain_mri.written_heads import picture
 
 
-def hash_of(image: PillowImage.Image) -> int:
-    found = perceptual_hash(as_pixels(shown_pixels(Path("a.png"), image), 1)[0])
+def hashes_of(image: PillowImage.Image) -> Hashes:
+    found = perceptual_hashes(as_pixels(shown_pixels(Path("a.png"), image), 1)[0])
     assert found is not None
     return found
+
+
+def hash_of(image: PillowImage.Image) -> int:
+    return hashes_of(image)[0]
 
 
 def bits_apart(one: PillowImage.Image, other: PillowImage.Image) -> int:
@@ -62,17 +66,34 @@ def test_a_hash_has_63_bits_of_which_31_are_set() -> None:
 
 def test_a_picture_of_one_value_has_no_hash_and_is_near_none() -> None:
     for value in (0.0, 0.5, 1.0):
-        assert perceptual_hash(np.full((64, 48), value, np.float32)) is None
-    assert near_pairs([None, 5, None, 5]).tolist() == [[1, 3]]
+        assert perceptual_hashes(np.full((64, 48), value, np.float32)) is None
+    assert near_pairs([None, (5, 5, 5, 5), None, (5, 5, 5, 5)]).tolist() == [[1, 3]]
 
 
 @pytest.mark.parametrize("rows", [1, 3, 512])
 def test_near_pairs_are_those_of_all_pairs(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "ROWS", rows)
     rng = np.random.default_rng(0)
-    hashes = [int(each) for each in rng.integers(0, 32, 30)]  # of few bits, so that many are near
-    expected = [[i, j] for i, j in combinations(range(30), 2) if (hashes[i] ^ hashes[j]).bit_count() <= 1]
-    assert sorted(near_pairs(hashes, 1).tolist()) == expected
+    hashes = [(a, b, c, d) for a, b, c, d in rng.integers(0, 256, (30, 4)).tolist()]  # of few bits: some are near
+    expected = [
+        [i, j]
+        for i, j in combinations(range(30), 2)
+        if min((a ^ b).bit_count() for a, b in [*product(hashes[i][:1], hashes[j]), *product(hashes[i], hashes[j][:1])])
+        <= 1
+    ]
+    assert 5 < len(expected) < 200
+    assert near_pairs(hashes, 1).tolist() == expected
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_mirrored_pictures_are_near(number: int) -> None:
+    original = picture(number, 256)
+    turned = PillowImage.Transpose
+    forms = [original, *map(original.transpose, (turned.FLIP_LEFT_RIGHT, turned.FLIP_TOP_BOTTOM, turned.ROTATE_180))]
+    small = [hashes_of(as_jpeg(form.resize((200, 200)), 60)) for form in forms]
+    assert near_pairs(small).tolist() == [[i, j] for i, j in combinations(range(4), 2)]
+    for form, found in zip(forms, hashes_of(original), strict=True):
+        assert (hash_of(form) ^ found).bit_count() <= NEAR
 
 
 def test_groups_join_over_others() -> None:

@@ -23,7 +23,7 @@ def test_facts_of_a_picture(tmp_path: Path) -> None:
     assert (found.width, found.height, found.mode, found.format) == (120, 80, "RGB", "JPEG")
     assert len(found.sha256) == 64
     assert found.perceptual is not None
-    assert len(found.perceptual) == 16
+    assert found.fingerprint is not None
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
@@ -33,7 +33,7 @@ def test_every_colour_mode_is_read_and_seen_as_the_same_picture(tmp_path: Path, 
     image = PillowImage.fromarray(deep) if mode == "I;16" else grey.convert(mode)
     found = picture_facts(written(tmp_path / "x.tiff", image))
     assert found.mode == mode
-    one, other = (int(each.perceptual or "", 16) for each in (found, picture_facts(written(tmp_path / "y.png", grey))))
+    one, other = ((each.perceptual or (0,))[0] for each in (found, picture_facts(written(tmp_path / "y.png", grey))))
     assert (one ^ other).bit_count() <= (24 if mode == "1" else 2)  # of black and white alone less is left
 
 

@@ -88,7 +88,8 @@ def facts_of_images(facts: Mapping[str, PictureFacts]) -> FactsOf[BrainImage]:
     def facts_of(image: BrainImage) -> dict[str, Any]:
         known = facts[image.file]
         hospital = image.hospital or None
-        hashes = {"sha256": known.sha256, "perceptual_hash": known.perceptual}
+        perceptual = None if known.perceptual is None else f"{known.perceptual[0]:016x}"
+        hashes = {"sha256": known.sha256, "perceptual_hash": perceptual}
         return {CLASS: image.label, HOSPITAL: hospital, "index": image.index, **hashes}
 
     return facts_of

@@ -53,25 +53,20 @@ class Copies:
 
 
 def find_copies(images: Sequence[BrainImage], facts: Mapping[str, PictureFacts]) -> Copies:
-    """The groups of near copies among images whose facts are known: alike to the eye, or mirrored and turned copies."""
-    hashes = [facts[image.file].perceptual for image in images]
-    near = near_pairs([None if found is None else int(found, 16) for found in hashes])
-    same = _same([facts[image.file].fingerprint for image in images])
-    pairs = np.unique(np.concatenate([near, same]), axis=0)
+    """The groups of near copies among images whose facts are known, by either hash of the image."""
+    known = [facts[image.file] for image in images]
+    near = near_pairs([each.perceptual for each in known])
+    pairs = np.unique(np.concatenate([near, _of_one_fingerprint(known)]), axis=0)
     firsts = first_of_group(len(images), pairs)
     grouped = tuple(replace(image, group=images[first].index) for image, first in zip(images, firsts, strict=True))
     return Copies(grouped, tuple((grouped[one], grouped[other]) for one, other in pairs.tolist()))
 
 
-def _same(fingerprints: Sequence[str | None]) -> NDArray[np.int64]:
-    """The pairs (P, 2) of each place whose fingerprint stands at an earlier place, with the first such place."""
+def _of_one_fingerprint(known: Sequence[PictureFacts]) -> NDArray[np.int64]:
+    """The pairs of places, the first of its kind and another, whose fingerprints are equal."""
     first: dict[str, int] = {}
-    pairs = [
-        (before, place)
-        for place, each in enumerate(fingerprints)
-        if each is not None and (before := first.setdefault(each, place)) != place
-    ]
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    pairs = [(first.setdefault(each.fingerprint, place), place) for place, each in enumerate(known) if each.fingerprint]
+    return np.array([pair for pair in pairs if pair[0] != pair[1]], dtype=np.int64).reshape(-1, 2)
 
 
 def one_of_each(copies: Copies) -> tuple[tuple[BrainImage, ...], dict[str, str]]:

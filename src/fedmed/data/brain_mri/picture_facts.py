@@ -10,7 +10,7 @@ import numpy as np
 
 from fedmed.core.errors import InputError, in_words
 from fedmed.data.audit.case_facts import image_facts
-from fedmed.data.audit.perceptual_hash import perceptual_hash
+from fedmed.data.audit.perceptual_hash import Hashes, perceptual_hashes
 from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.image_file import DICOM, ImageFile, decoded_picture
 from fedmed.data.picture_file import shown_pixels
@@ -25,10 +25,12 @@ READERS = 4
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """Size in pixels, colour mode and format as Pillow names them, and the hashes, which are hexadecimal.
+    """Size in pixels, colour mode and format as Pillow names them, and what an image is known again by.
 
-    ``perceptual`` is None where the image is of one value; ``fingerprint`` is that of the audit, which a mirrored or
-    turned copy has too, and None where there are few values.
+    Attributes:
+        sha256: of the file, hexadecimal.
+        fingerprint: of the values, as sites compare it; None of an image with few.
+        perceptual: the hashes of the image and of its mirrored forms; None where it is of one value.
     """
 
     width: int
@@ -36,8 +38,8 @@ class PictureFacts:
     mode: str
     format: str
     sha256: str
-    perceptual: str | None
-    fingerprint: str | None = None
+    fingerprint: str | None
+    perceptual: Hashes | None
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,14 @@ def picture_facts(path: Path) -> PictureFacts:
     if min(picture.size) < SMALLEST:
         found = f"{picture.width} x {picture.height} pixels"
         raise InputError(f"{path} has {found}; expected at least {SMALLEST} along each edge: export it again.")
-    found_hash = perceptual_hash(as_pixels(shown_pixels(path, picture), 1)[0])
     return PictureFacts(
         picture.width,
         picture.height,
         picture.mode,
         picture.format or "unknown",
         hashlib.sha256(content).hexdigest(),
-        None if found_hash is None else f"{found_hash:016x}",
         image_facts(ImageFile(np.asarray(picture), dimensions=2)).fingerprint,
+        perceptual_hashes(as_pixels(shown_pixels(path, picture), 1)[0]),
     )
 
 
