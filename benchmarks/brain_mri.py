@@ -47,7 +47,7 @@ WAYS: Mapping[str, Sequence[str]] = {
     "once": ("--num_rounds", "1", "--aggregation_epochs", "12", "--send", "best"),
     "local": ("--algorithm", "local"),
 }
-"""The options of each way, behind those of all runs; ``once`` is the published way: each site's best of as many epochs."""
+"""The options of each way, behind those of all runs; ``once`` is the published way, each site's best of 12 epochs."""
 
 FIGURES: Sequence[Metric] = (ACCURACY, BALANCED_ACCURACY, AUROC, CALIBRATION_ERROR)
 """The columns over all test pictures; accuracy comes by hospital, and without copies, too."""
