@@ -10,10 +10,8 @@ says that it is finished is not made again, so that the same command goes on aft
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +24,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from benchmarks.finished_runs import cell, finished_run, read_study, study_parser
 from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.run_evaluation import evaluate
-from fedmed.command_line import read_experiment
 from fedmed.core import machine
-from fedmed.core.cli import Parser, absolute_path, echo, run_script
-from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.cli import echo, run_script
+from fedmed.core.errors import InputError
 from fedmed.core.files import write_whole
-from fedmed.core.settings import Data
 from fedmed.data.datalist import TEST_LIST
-from fedmed.experiment import Experiment
 from fedmed.runs.history import scores_of
 from fedmed.runs.run_folder import RunFolder
 
@@ -62,7 +58,8 @@ def main(arguments: Sequence[str]) -> None:
     args = read_arguments(arguments)
     split = read_split(args.datalist_json_path)
     args.n_clients = len(split["sites"])
-    runs = {(way, seed): finished_run(way, seed, args) for seed in range(args.seeds) for way in WAYS}
+    options = {(way, seed): options_of(way, seed, args) for seed in range(args.seeds) for way in WAYS}
+    runs = {made: finished_run(given, args.artifacts) for made, given in options.items()}
     sources = {row["case"]: row["source"] for row in split["test"]}
     scores = pd.concat([scores_on_test(run, way, seed, sources) for (way, seed), run in runs.items()])
     numbers, labels = by_seed(scores), labels_of(split)
@@ -76,24 +73,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line; ``job`` are the options behind ``--``."""
-    own, job = list(arguments), []
-    if "--" in own:
-        place = own.index("--")
-        own, job = own[:place], own[place + 1 :]
-    here = Data.of_this_site()
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("dataset_base_dir", "datalist_json_path"):
-        place_here = getattr(here, name)
-        parser.add_argument(f"--{name}", type=absolute_path, default=place_here, required=place_here is None)
-    parser.add_argument("--env", default="sim", help="environment of every run (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="repetitions with seeds 0, 1, 2, ... (default: 3)")
-    parser.add_argument(
-        "--artifacts", type=absolute_path, default=HERE.parent / "artifacts" / "hippocampus", help="folder of the runs"
-    )
-    parser.add_argument("--out", type=absolute_path, help="write OUT.json, OUT.md and OUT.png")
-    args = parser.parse_args(own)
-    args.job = job
-    return args
+    return read_study(study_parser(__doc__ or "", "hippocampus", seeds=3), arguments)
 
 
 def read_split(lists: Path) -> dict[str, Any]:
@@ -125,44 +105,6 @@ def options_of(way: str, seed: int, args: argparse.Namespace) -> list[str]:
     place = ["--artifacts", str(args.artifacts), "--job_name", f"{way}-seed{seed}"]
     chosen = ["--task", "hippocampus", "--n_clients", str(args.n_clients), "--seed", str(seed), "--env", args.env]
     return [*data, *place, *chosen, *args.job, *WAYS[way]]
-
-
-def finished_run(way: str, seed: int, args: argparse.Namespace) -> RunFolder:
-    """The finished run of a way and seed, made if it is missing.
-
-    Raises:
-        InputError: a finished run of that name has other settings.
-        RunFailed: the run failed.
-    """
-    options = options_of(way, seed, args)
-    wanted = read_experiment(options)
-    found = _finished(args.artifacts, wanted)
-    if found is None:
-        command = [sys.executable, str(HERE.parent / "job.py"), *options]
-        if subprocess.run(command).returncode != 0:
-            raise RunFailed(f"The run {way} with seed {seed} failed; its output is above.")
-        found = _finished(args.artifacts, wanted)
-    if found is None:
-        raise RunFailed(f"The run {way} with seed {seed} left no finished folder in {args.artifacts}.")
-    return found
-
-
-def _finished(artifacts: Path, wanted: Experiment) -> RunFolder | None:
-    for path in sorted(artifacts.glob(f"{wanted.job_name}-[0-9]*"), reverse=True):
-        run = RunFolder(path)
-        if run.status != "finished":
-            continue
-        if comparable(run.experiment()) != comparable(wanted):
-            raise InputError(
-                f"{path} is a run with other settings; name another folder with --artifacts, or remove it."
-            )
-        return run
-    return None
-
-
-def comparable(experiment: Experiment) -> Experiment:
-    """The experiment without what a run fills in: its identity, and the places of its folder and its cache."""
-    return replace(experiment, data=replace(experiment.data, cache_dir=None), artifacts=None, run_id=None)
 
 
 def scores_on_test(run: RunFolder, way: str, seed: int, sources: Mapping[str, str]) -> pd.DataFrame:
@@ -205,12 +147,6 @@ def table(numbers: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[
         cells = " | ".join(cell(numbers[model][column]) for column in columns)
         lines.append(f"| {model} | {labels[model]} | {cells} |")
     return "\n".join(lines)
-
-
-def cell(values: Sequence[float]) -> str:
-    """Mean and, of several seeds, the sample's standard deviation."""
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
 
 
 def curve(run: RunFolder) -> dict[int, float]:

@@ -1,8 +1,11 @@
-"""A new patient's tumour, segmented by the model of a finished run.
+"""A prediction for new images by the model of a finished run: classes of 2D images, or the segmentation of a patient.
 
+python result_stat/predict.py --model artifacts/run-001 --report classes.json --saliency pictures a.png b.dcm
 python result_stat/predict.py --model artifacts/run-001 --input CASE_DIR --output seg.nii.gz --overlay seg.png
 python result_stat/predict.py --model model.pt --t1ce a.nii --t1 b.nii --t2 c.nii --flair d.nii --output seg.nii.gz
 python result_stat/predict.py --model artifacts/run-001 --export bundle DIR
+
+The model's task chooses the way.
 """
 
 import argparse
@@ -19,26 +22,18 @@ if __name__ == "__main__":  # FLARE, when it is imported, takes --export out of 
 
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
-from fedmed.core.files import write_together
 from fedmed.core.progress import importing, waiting
 
 with importing(__name__):
-    from fedmed.analysis.evaluation.trained_model import TrainedModel, open_model
-    from fedmed.analysis.prediction.fitness import check_fitness
-    from fedmed.analysis.prediction.native_grid import brain_tumour_task
-    from fedmed.analysis.prediction.outputs import check_outputs
-    from fedmed.analysis.prediction.patient_files import PatientFiles, files_by_name, named_files
-    from fedmed.analysis.prediction.patient_prediction import ENDINGS, contents, predicted
-    from fedmed.analysis.prediction.prediction_report import as_text
-    from fedmed.data.brats.brats_layout import DEFAULT_SCHEME, LABEL_SCHEMES, MODALITIES, label_scheme
-    from fedmed.data.brats.case_picture import FORMATS
-
-OF_A_PREDICTION = ("input", *MODALITIES, *ENDINGS, "label_scheme", "flips", "accept_skull")
+    from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK, TrainedModel, open_model
+    from fedmed.analysis.prediction.image_command import IMAGE_OPTIONS, add_image_options, predict_images
+    from fedmed.analysis.prediction.patient_command import PATIENT_OPTIONS, add_patient_options, predict_patient
+    from fedmed.tasks.base import ImageClassifier
 
 
 def main(arguments: Sequence[str]) -> None:
     """Predict and write, or export."""
-    args = parser().parse_args(arguments)
+    args = parser().parse_intermixed_args(arguments)
     if args.export:
         export(args)
     else:
@@ -47,73 +42,50 @@ def main(arguments: Sequence[str]) -> None:
 
 def parser() -> Parser:
     """The command line."""
-    parser = Parser(description="A new patient's tumour, segmented by a model.", allow_abbrev=False)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     parser.add_argument("--model", type=absolute_path, required=True, metavar="RUN|PT", help="run folder or .pt file")
     parser.add_argument("--which", choices=("best", "last"), help="of a run folder (default: best)")
+    parser.add_argument("--task", help=f"task of a .pt file that lies in no run (default: {DEFAULT_TASK})")
+    parser.add_argument("--report", type=absolute_path, metavar="JSON", help="the results, and what they came from")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
-    patient = parser.add_argument_group("the patient, by --input or by four options")
-    patient.add_argument(
-        "--input", type=absolute_path, nargs="+", metavar="PATH",
-        help="case folder, or four files, with names that end as in BraTS 2018 (_t1ce ...) or 2023 (-t1c ...)",
-    )  # fmt: skip
-    for modality in MODALITIES:
-        patient.add_argument(f"--{modality}", type=absolute_path, metavar="FILE", help="a file of any name")
-    patient.add_argument("--accept_skull", action="store_true", help="go on with images that seem not skull-stripped")
-    results = parser.add_argument_group("the results, in the grid of the t1ce")
-    results.add_argument("--output", type=absolute_path, metavar="NIFTI", help="segmentation, .nii or .nii.gz")
-    results.add_argument("--label_scheme", choices=tuple(LABEL_SCHEMES), help=f"(default: {DEFAULT_SCHEME})")
-    results.add_argument("--flips", action="store_true", help="average over mirrored copies; eight times as long")
-    results.add_argument("--probabilities", type=absolute_path, metavar="NIFTI", help="4D: TC, WT, ET, as float32")
-    results.add_argument("--report", type=absolute_path, metavar="JSON", help="volumes, and what they came from")
-    results.add_argument("--overlay", type=absolute_path, metavar="PICTURE", help=f"three planes, {', '.join(FORMATS)}")
-    other = parser.add_argument_group("instead of a patient")
+    add_image_options(parser)
+    add_patient_options(parser)
+    other = parser.add_argument_group("instead of a prediction")
     other.add_argument("--export", nargs=2, metavar=("bundle", "DIR"), help="write the model as a MONAI bundle")
     return parser
 
 
 def predict(args: argparse.Namespace) -> None:
-    """Check everything, segment, write all files, and print the report."""
-    if args.output is None:
-        raise InputError("--output is not given; name the segmentation to be written, such as seg.nii.gz.")
-    outputs = {option: path for option in ENDINGS if (path := getattr(args, option)) is not None}
-    patient = patient_of(args)
-    check_outputs(outputs, ENDINGS, patient.images.values(), args.force)
-    with waiting(f"{patient.name}: the model and the images are read"):
-        model = opened(args)
-        brain_tumour_task(model)
-        warnings = check_fitness(patient, model.task.rules(None), args.accept_skull)
-    echo(f"{patient.name}: {model.label}, {model.weights.name} on {model.device}")
-    with waiting(f"{patient.name} is segmented"):
-        prediction = predicted(patient, model, label_scheme(args.label_scheme), warnings, flips=args.flips)
-    with waiting("the files are written"):
-        write_together(contents(prediction, outputs))
-    echo(f"\n{as_text(prediction)}\n\n{chr(10).join(map(str, outputs.values()))}")
-
-
-def patient_of(args: argparse.Namespace) -> PatientFiles:
-    """The files that are named in one of the two ways.
+    """Open the model and go the way of its task.
 
     Raises:
-        InputError: they are named in both ways or in none, or cannot be used.
+        InputError: the model cannot be opened, options of another way are given, or the prediction cannot be made.
     """
-    given = {modality: path for modality in MODALITIES if (path := getattr(args, modality)) is not None}
-    if bool(given) == bool(args.input):
-        found = "both --input and" if given else "neither --input nor"
-        raise InputError(
-            f"{found} options of single modalities are given; name the patient's files in one of these ways."
-        )
-    return named_files(given) if given else files_by_name(args.input)
+    with waiting("the model is read"):
+        model = opened(args)
+    of_images = isinstance(model.task, ImageClassifier)
+    idle = [name for name in (PATIENT_OPTIONS if of_images else IMAGE_OPTIONS) if getattr(args, name)]
+    if idle:
+        option = "IMAGE" if idle[0] == "images" else f"--{idle[0]}"
+        does = "classifies 2D images" if of_images else "classifies none"
+        raise InputError(f"{option} would do nothing: {model.label} is a model of {model.task.name}, which {does}.")
+    if of_images:
+        predict_images(args, model)
+    else:
+        predict_patient(args, model)
 
 
 def opened(args: argparse.Namespace) -> TrainedModel:
     """The model that is named.
 
     Raises:
-        InputError: there is none, or --which is given with a file.
+        InputError: there is none, --which is given with a file, or --task with a run.
     """
     if args.which and args.model.is_file():
         raise InputError(f"--which {args.which} chooses a model of a run, but --model is a file; drop one.")
-    return open_model(args.model, args.which or "best")
+    if args.task and not args.model.is_file():
+        raise InputError("--task is for files of weights, and a run states its own; leave it out.")
+    return open_model(args.model, args.which or "best", args.task or DEFAULT_TASK)
 
 
 def export(args: argparse.Namespace) -> None:
@@ -125,9 +97,10 @@ def export(args: argparse.Namespace) -> None:
     kind, place = args.export
     if kind != "bundle":
         raise InputError(f"--export {kind} is not known; expected --export bundle DIR.")
-    idle = [name for name in OF_A_PREDICTION if getattr(args, name)]
+    idle = [name for name in (*PATIENT_OPTIONS, *IMAGE_OPTIONS, "report") if getattr(args, name)]
     if idle:
-        raise InputError(f"--export predicts nothing, so --{idle[0]} would do nothing; drop one of them.")
+        option = "IMAGE" if idle[0] == "images" else f"--{idle[0]}"
+        raise InputError(f"--export predicts nothing, so {option} would do nothing; drop one of them.")
     from fedmed.analysis.bundle.bundle_export import export_bundle
 
     export_bundle(opened(args), absolute_path(place), args.force)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import hippocampus, round_time, scaling
+from benchmarks import finished_runs, hippocampus, round_time, scaling
 from benchmarks.bare_loop import Bare
 from benchmarks.site_strength import table
 from benchmarks.watched_run import Watched
@@ -110,18 +110,18 @@ def test_runs_of_the_hippocampus_are_made_once_and_never_mixed_with_others(tmp_p
     args.n_clients = 2
     wanted = read_experiment(hippocampus.options_of("local", 1, args))
     assert (wanted.algorithm.name, wanted.training.seed, wanted.training.num_rounds) == ("local", 1, 7)
-    assert hippocampus._finished(tmp_path, wanted) is None
+    assert finished_runs.finished_of(tmp_path, wanted) is None
     run = RunFolder.create(tmp_path, "local-seed1")
     run.write_experiment(wanted)
     run.write_status("failed")
-    assert hippocampus._finished(tmp_path, wanted) is None
+    assert finished_runs.finished_of(tmp_path, wanted) is None
     run.write_status("finished")
-    found = hippocampus._finished(tmp_path, wanted)
+    found = finished_runs.finished_of(tmp_path, wanted)
     assert found is not None
     assert found.path == run.path
     args.job = ["--num_rounds", "8"]
     with pytest.raises(InputError, match="run with other settings"):
-        hippocampus._finished(tmp_path, read_experiment(hippocampus.options_of("local", 1, args)))
+        finished_runs.finished_of(tmp_path, read_experiment(hippocampus.options_of("local", 1, args)))
 
 
 def test_a_split_that_is_not_by_source_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ PACKAGE = ROOT / "src" / "fedmed"
 FILES = [path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
 SCRIPTS = [
     path
-    for folder in ("", "result_stat", "dataset_brats18", "dataset_hippocampus", "deploy", "benchmarks")
-    for path in (ROOT / folder).glob("*.py")
+    for files in ("*.py", "result_stat/*.py", "dataset_*/*.py", "deploy/*.py", "benchmarks/*.py")
+    for path in ROOT.glob(files)
 ]
 CLAUSE = re.compile(r"(What|Whether|Whom?|Whose|How|Where|Why|When|Which|That|As|(By|On|In|With) (what|whom|which))\b")
 CONTRACT = "base.py"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from model import BratsSegResNet, BratsUNet, Rebuildable
+from model import BratsSegResNet, BratsUNet, ImageResNet, Rebuildable
 
 OTHER = {
     "in_channels": 2,
@@ -101,3 +101,21 @@ def test_every_network_takes_the_smallest_input_that_it_states(network: Callable
     assert output.shape == (1, 3, *edges)
     output.square().mean().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in made.parameters())
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize(("depth", "parameters"), [(18, 11_172_292), (34, 21_280_452)])
+def test_the_resnets_have_torchvisions_size_and_one_kind_of_norm(depth: int, parameters: int, norm: Any) -> None:
+    """torchvision's have 11,689,512 and 21,797,672 with 3 channels and 1,000 classes: 2 * 3,136 and 996 * 513 more."""
+    network = ImageResNet(depth, norm=norm)
+    assert sum(p.numel() for p in network.parameters()) == parameters
+    published = {18: 11_689_512, 34: 21_797_672}[depth]
+    assert sum(p.numel() for p in ImageResNet(depth, 3, 1000).parameters()) == published
+    kinds = {type(module) for module in network.modules() if isinstance(module, nn.BatchNorm2d | nn.GroupNorm)}
+    assert kinds == {nn.BatchNorm2d if norm == "batch" else nn.GroupNorm}
+    names = {name for name, _ in ImageResNet(depth).named_parameters()}
+    assert {name for name, _ in network.named_parameters()} == names
+    rebuilt = ImageResNet(**json.loads(json.dumps(network.arguments)))
+    assert {n: v.shape for n, v in rebuilt.state_dict().items()} == {
+        n: v.shape for n, v in network.state_dict().items()
+    }

@@ -88,7 +88,7 @@ def test_a_task_of_classes_is_evaluated_compared_reported_and_plotted(
     assert "accuracy" in printed
     assert "Dice" not in printed
     pooled = trained[(trained["site"] == "pooled") & (trained["target"] == "overall")].set_index("metric")
-    assert set(pooled.index) == {"auroc", "accuracy"}
+    assert set(pooled.index) == {"auroc", "accuracy", "loss"}
     assert pooled.loc["auroc", "value"] > 0.85
     assert pooled.loc["accuracy", "patients"] == 6
     assert pooled.loc["accuracy", "low"] <= pooled.loc["accuracy", "value"] <= pooled.loc["accuracy", "high"]

@@ -21,7 +21,6 @@ from fedmed.environments.sim import MOST_SITES
 from fedmed.environments.worker_pool.event_file import EventFile
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import read_ledger
-from fedmed.runs.history import rows
 from fedmed.runs.run_folder import RunFolder
 from fedmed.server.federation_server import FederationServer, ServerFiles
 from fedmed.server.plan import ServerPlan
@@ -58,6 +57,7 @@ class Outcome(NamedTuple):
 
     models: Mapping[str, Mapping[str, torch.Tensor]]
     history: pd.DataFrame
+    epochs: pd.DataFrame
     entries: Sequence[Mapping[str, Any]]
 
 
@@ -67,7 +67,7 @@ def outcome(run: RunFolder) -> Outcome:
     models = {str(path.relative_to(run.path)): load_weights(path) for path in paths if path.is_file()}
     ledger = read_ledger(run.path / LEDGER)
     entries = [entry.travelling(True) for entry in ledger.entries]
-    return Outcome(models, without_seconds(run.history()), entries)
+    return Outcome(models, without_seconds(run.history()), run.epochs(), entries)
 
 
 def without_seconds(history: pd.DataFrame) -> pd.DataFrame:
@@ -79,6 +79,7 @@ def assert_same(one: Outcome, other: Outcome) -> None:
     for name, weights in one.models.items():
         torch.testing.assert_close(other.models[name], weights, rtol=0, atol=0)
     pd.testing.assert_frame_equal(one.history, other.history, check_exact=True)
+    pd.testing.assert_frame_equal(one.epochs, other.epochs, check_exact=True)
     assert one.entries == other.entries
 
 
@@ -110,7 +111,7 @@ def folder_of(place: Path, server: FederationServer) -> Outcome:
     folder = RunFolder(place)
     lines = folder.path / "rounds.jsonl"
     assert lines.resolve() == records
-    history = pd.DataFrame(rows(folder.records()))
+    history, epochs = folder.history(), folder.epochs()
     paths: dict[str, Path] = {}
     if server.plan.algorithm["name"] != "local":
         paths = {BEST: place / "app_server" / "best_FL_global_model.pt", LAST: place / "app_server/FL_global_model.pt"}
@@ -118,13 +119,14 @@ def folder_of(place: Path, server: FederationServer) -> Outcome:
     paths |= {str(path): place / path for path in own}
     models = {name: load_weights(path) for name, path in paths.items() if path.is_file()}
     entries = [entry for record in folder.records() for entry in record["privacy"].values()]
-    return Outcome(models, without_seconds(history), entries)
+    return Outcome(models, without_seconds(history), epochs, entries)
 
 
 NOISE = ("--dp_noise_multiplier", 0.5, "--insecure_seeded_noise", "--dp_release_metrics", "--dp_send_diagnostics")
 COMBINATIONS: Mapping[str, tuple[object, ...]] = {
     "fedavg": ("--batch_norm",),
     "fedprox": ("--algorithm", "fedprox", "--aggregation_epochs", 2),
+    "best epoch": ("--send", "best", "--aggregation_epochs", 3, "--batch_norm"),
     "local": ("--algorithm", "local"),
     "toy_algorithm": ("--algorithm", "toy_algorithm", "--aggregation_epochs", 2),
     "percentile": ("--privacy", "percentile", "--percentile", 50, "--dp_send_diagnostics"),

@@ -37,10 +37,10 @@ POOL = ("--env", "pool", "--workers", 2)
 
 
 def events_of(run: RunFolder, site: str) -> dict[str, list[tuple[int, float]]]:
-    """The scalars of a site's TensorBoard events by tag: steps and values."""
+    """The scalars of a site's TensorBoard events by tag: steps and values, which FLARE may carry in another order."""
     events = EventAccumulator(str(run.path / "tb_events" / site))
     events.Reload()
-    return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return {tag: sorted((each.step, each.value) for each in events.Scalars(tag)) for tag in events.Tags()["scalars"]}
 
 
 def history(run: RunFolder) -> pd.DataFrame:
@@ -58,6 +58,7 @@ def assert_same(run: RunFolder, pooled: RunFolder) -> None:
             expected = load_weights(pooled.path / path)
             torch.testing.assert_close(load_weights(run.path / path), expected, rtol=0, atol=0)
     pd.testing.assert_frame_equal(history(run), history(pooled), check_exact=True)
+    pd.testing.assert_frame_equal(run.epochs(), pooled.epochs(), check_exact=True)
     assert read_ledger(run.path / LEDGER).entries == read_ledger(pooled.path / LEDGER).entries
     for site in NAMES:
         ours, theirs = events_of(run, site), events_of(pooled, site)
@@ -219,6 +220,21 @@ def test_sites_that_train_alone_end_with_the_bits_of_a_pool_and_score_each_other
         handed_in = from_file(str(next((tmp_path / "flare").rglob("model_shareables")) / site)).data
         assert all(np.array_equal(handed_in[name], values.numpy()) for name, values in weights.items())
     assert "local: no global model; each site's own models are in sites/" in shown
+
+
+def test_sites_that_send_their_best_epoch_end_with_the_bits_of_a_pool(
+    pictures: Path, toy_project: Path, tmp_path: Path
+) -> None:
+    arguments = toys(pictures, "--send", "best", "--aggregation_epochs", 3, "--num_rounds", 2, "--batch_norm")
+    run, shown = simulated(toy_project, tmp_path, arguments)
+    assert_same(run, here.run(tmp_path / "pool", *arguments, *POOL).well())
+    assert "each site sends its best epoch by its own validation cases" in shown
+    epochs = run.epochs()
+    assert epochs.groupby(["round", "site"])["epoch"].apply(list).tolist() == 4 * [[1, 2, 3]]
+    assert {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} <= set(epochs.dropna(axis=1))
+    best = epochs.loc[epochs.groupby(["round", "site"])["val_auroc"].idxmax()]  # of equals the first
+    assert best["epoch"].tolist() == run.history().query("round > 0")["sent_epoch"].tolist()
+    assert len(events_of(run, "site-1")["epoch_val_accuracy"]) == 6
 
 
 def test_a_private_run_ends_with_the_bits_and_the_ledger_of_a_pool_and_stops_within_its_budget(

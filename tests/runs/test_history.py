@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fedmed.runs.history import after_round, best_of_each, best_round, rows, scores_of
+from fedmed.runs.history import after_round, best_of_each, best_round, epochs_of, rows, scores_of
 
 
 def record(number: int, best: bool = False, sites: tuple[str, ...] = ("site-1", "site-2"), **facts: Any) -> Any:
@@ -49,6 +49,24 @@ def test_without_the_final_record_the_last_round_has_no_score() -> None:
     last = row(rows(RUN[:2]), 2, "site-1")
     assert last["train_loss"] == -1.1
     assert not any(name.startswith("val_") for name in last)
+
+
+EPOCHS = {"site-1": [{"train_loss": 2.0, "val_dice": 0.5}, {"train_loss": 1.0}], "site-2": [{"train_loss": 3.0}]}
+
+
+def test_a_rounds_epochs_stand_with_its_training_and_have_numbers() -> None:
+    table = rows([record(0, epochs=EPOCHS), record(1, epochs=EPOCHS), record(2, final=True)])
+    assert "epochs" not in row(table, 0, "site-1")
+    for number in (1, 2):
+        assert row(table, number, "site-1")["epochs"] == [
+            {"epoch": 1, "train_loss": 2.0, "val_dice": 0.5},
+            {"epoch": 2, "train_loss": 1.0},
+        ]
+    flat = epochs_of(table)
+    assert [(each["round"], each["site"], each["epoch"], each["train_loss"]) for each in flat] == [
+        *((number, *rest) for number in (1, 2) for rest in (("site-1", 1, 2.0), ("site-1", 2, 1.0), ("site-2", 1, 3.0)))
+    ]
+    assert epochs_of(rows(RUN)) == []
 
 
 def test_a_refused_site_keeps_its_row_with_the_reason() -> None:

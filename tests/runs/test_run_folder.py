@@ -110,6 +110,21 @@ def test_the_history_is_read_as_it_was_written(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(folder.path / "training_history.csv"), pd.DataFrame(rows))
 
 
+def test_epochs_are_in_the_json_and_a_table_of_their_own_and_in_no_column(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "run")
+    folder.add_record({**RECORD, "epochs": {"site-1": [{"train_loss": 0.5}, {"train_loss": 0.125, "val_dice": 0.5}]}})
+    folder.write_history()
+    written = json.loads((folder.path / "training_history.json").read_text())
+    epochs = [{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.125, "val_dice": 0.5}]
+    assert written[1]["epochs"] == epochs
+    assert "epochs" not in folder.history()
+    assert "epochs" not in (folder.path / "training_history.csv").read_text()
+    flat = [{"round": 1, "site": "site-1", **epoch} for epoch in epochs]
+    pd.testing.assert_frame_equal(folder.epochs(), pd.DataFrame(flat))
+    (folder.path / RECORDS).unlink()  # as in a folder of which only the history was copied
+    pd.testing.assert_frame_equal(folder.epochs(), pd.DataFrame(flat))
+
+
 def test_a_run_that_goes_on_has_a_history_and_that_of_a_part_that_is_over_is_not_taken_for_it(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "run")
     with pytest.raises(InputError, match=r"training_history\.json cannot be read"):

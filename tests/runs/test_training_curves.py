@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from fedmed.core.site_scores import KeyScore
-from fedmed.runs.training_curves import draw, weighted_mean
+from fedmed.runs.training_curves import _within_rounds, draw, weighted_mean
 
 DICE = KeyScore("val_dice", "Dice", ("TC", "WT"))
 
@@ -70,6 +70,48 @@ def test_a_score_is_averaged_by_cases_and_a_loss_is_not() -> None:
     )
     assert weighted_mean(table, "val_dice").to_dict() == {1: pytest.approx(0.7), 2: pytest.approx(0.5)}
     assert weighted_mean(table, "train_loss").to_dict() == {1: pytest.approx(1.5), 2: pytest.approx(3.0)}
+
+
+ACCURACY = KeyScore("val_accuracy", "accuracy", ("a", "b"))
+
+
+def classes(rounds: int = 2) -> pd.DataFrame:
+    """The history of a classification at two sites."""
+    figures = {"val_loss": 0.5, "val_accuracy": 0.75, "val_accuracy_a": 0.5, "val_cases": 4}
+    trained = {"train_loss": 0.75, "train_accuracy": 0.5}
+    return pd.DataFrame(
+        [
+            {"round": number, "site": site, **figures, **(trained if number else {})}
+            for number in range(rounds + 1)
+            for site in ("site-1", "site-2")
+        ]
+    )
+
+
+def epochs(number: int, **figures: float) -> pd.DataFrame:
+    """Those of one round at one site."""
+    return pd.DataFrame([{"round": 1, "site": "site-1", "epoch": n, **figures} for n in range(1, number + 1)])
+
+
+@pytest.mark.parametrize("key", [ACCURACY, KeyScore("val_auroc", "AUROC", ("a",))], ids=["accuracy", "another key"])
+def test_losses_and_accuracies_of_training_and_validation_have_a_panel_each(key: KeyScore, tmp_path: Path) -> None:
+    draw(classes(), key, 1, "", tmp_path / "curves.svg")
+    text = (tmp_path / "curves.svg").read_text()
+    panels = ["training loss", "validation loss at each site", "training accuracy", "accuracy at each site"]
+    assert [text.count(f"<!-- {panel} -->") for panel in panels] == [1, 1, 1, 1]
+    assert "own model" not in text
+
+
+def test_epochs_stand_within_their_round_at_the_part_of_it_that_is_over() -> None:
+    table = pd.concat([epochs(4), epochs(2).assign(round=3, site="b")])
+    assert _within_rounds(table)["round"].tolist() == [0.25, 0.5, 0.75, 1.0, 2.5, 3.0]
+
+
+def test_a_sites_own_model_is_drawn_where_each_epoch_was_validated(tmp_path: Path) -> None:
+    draw(classes(1), ACCURACY, 1, "", tmp_path / "with.svg", epochs=epochs(20, train_loss=1.0, val_accuracy=0.5))
+    draw(classes(1), ACCURACY, 1, "", tmp_path / "without.svg", epochs=epochs(20, train_loss=1.0))
+    assert (tmp_path / "with.svg").read_text().count("<!-- own model, each epoch -->") == 1
+    assert "own model" not in (tmp_path / "without.svg").read_text()
 
 
 def test_fourteen_targets_are_all_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fedmed.algorithms.base import Algorithm
 from fedmed.core.messages import Answer, Question
-from fedmed.core.site_scores import BESIDE_FIGURES, KeyScore
+from fedmed.core.site_scores import BESIDE_FIGURES, EPOCHS, TRAINED, KeyScore
 from fedmed.privacy.ledger import MOST_CHARACTERS, Entry
 from fedmed.runs import console, history
 from fedmed.server import words
@@ -45,7 +45,7 @@ KEY = KeyScore("val_dice", "Dice", ("TC", "WT"))
 FIGURES = {
     name: {"least": 0.0, "most": 1.0, "per_case": 3, "sums": []} for name in (KEY.name, *map(KEY.of, KEY.targets))
 }
-COUNTS = {"val_cases", "train_loss_values", *(f"{name}_values" for name in FIGURES)}
+COUNTS = {"val_cases", "train_loss_values", "train_accuracy_values", *(f"{name}_values" for name in FIGURES)}
 
 
 def test_there_are_at_least_ten_thousand() -> None:
@@ -85,7 +85,7 @@ ATOMS = [
     *(np.float32(1), np.float64("nan"), np.int64(3), np.bool_(True), np.datetime64("2020-01-01")),
     *(any_text, any_text, lambda rng: rng.randbytes(rng.randrange(20))),
 ]
-NAMES = [*FIGURES, *sorted(COUNTS), *BESIDE_FIGURES, "site", "round", "val_x", "epsilon", "megabytes_sent", "refused"]
+NAMES = [*FIGURES, *sorted(COUNTS), *BESIDE_FIGURES, EPOCHS, "site", "round", "val_x", "epsilon", "megabytes_sent"]
 ODD_NAMES = [1, None, b"val_dice", ("w",), "", "x" * 5000, "\x1b", any_text]
 
 
@@ -160,6 +160,14 @@ NONSENSE: list[Callable[[Random], Change]] = [
 ]
 
 
+def some_epochs(rng: Random) -> list[dict[str, Any]]:
+    """Mostly as they may be."""
+    return [
+        {rng.choice([*FIGURES, *TRAINED]): one_of([0.5, 0.5, 0.5, an_atom], rng) for _ in range(3)}
+        for _ in range(rng.choice([1, 1, 2]))
+    ]
+
+
 def filled(shape: tuple[int, ...]) -> Make:
     """Makes an array of float32 of about one size, from far below to far above an honest one's."""
     return lambda rng: (
@@ -176,6 +184,7 @@ LIES: list[Callable[[Random], Change]] = [  # of the right form
     lambda rng: Change("update", "norm.num_batches_tracked", np.array(-rng.getrandbits(60))),
     lambda rng: Change(rng.choice(["steps", "cases"]), All, 1 + (rng.getrandbits(53) >> rng.randrange(53))),
     lambda rng: Change("metrics", rng.choice([*FIGURES]), rng.random()),
+    lambda rng: Change("metrics", EPOCHS, some_epochs(rng)),
     lambda rng: Change("metrics", rng.choice(sorted(COUNTS)), rng.getrandbits(53) >> rng.randrange(53)),
     lambda rng: Change("entry", rng.choice(["epsilon_total", "epsilon_next"]), 10.0 ** rng.uniform(-1, 29)),
     lambda rng: Change("extras", "w", filled((3, 4))(rng)),
@@ -316,6 +325,11 @@ def check_record(record: Mapping[str, Any]) -> None:
         assert all(0 <= report[name] <= 1 for name in FIGURES if name in report)
         assert all(report[name] == int(report[name]) >= 0 for name in COUNTS if name in report)
         assert report["val_cases"] <= 30
+    for site, epochs in record.get(EPOCHS, {}).items():
+        assert site in record["sites"]
+        assert len(epochs) == 1
+        assert all(set(epoch) <= {*FIGURES, *TRAINED} for epoch in epochs)
+        assert all(0 <= value <= 1 for epoch in epochs for name, value in epoch.items() if name != "train_loss")
     for site, entry in record["privacy"].items():
         assert Entry.from_plain(entry).site == site
 

@@ -79,6 +79,26 @@ def test_a_run_is_a_comparison_its_rounds_and_a_last_scoring(federation: Begin) 
     assert run.server.next(run.present, run.now) is None
 
 
+def test_what_sites_report_of_each_epoch_is_in_the_record_and_of_those_that_count_alone(federation: Begin) -> None:
+    def made(site: str, question: Question) -> Answer:
+        answer = honest(site, question)
+        epochs = [{"train_loss": 2.0, "val_dice": 0.25}, {"train_loss": 1.0, "val_dice": 0.5}]
+        given = {"train_loss": 1.0, "train_accuracy": 0.75, "sent_epoch": 2, "epochs": epochs}
+        update = {} if site == "site-3" else answer.update
+        return replace(answer, metrics={**answer.metrics, **given}, update=update)
+
+    run = federation(rounds=1, epochs=2, min_clients=2)
+    run.run(lambda question: [answers(site, made=made) for site in question.sites])
+    record = run.records[0]
+    assert set(record["epochs"]) == set(record["sites"]) == {"site-1", "site-2"}
+    assert record["epochs"]["site-1"] == [{"train_loss": 2.0, "val_dice": 0.25}, {"train_loss": 1.0, "val_dice": 0.5}]
+    for site, report in record["sites"].items():
+        steps = honest(site, run.questions[1]).steps
+        assert report["train_accuracy_values"] == report["train_loss_values"] == steps
+        assert report["sent_epoch"] == 2
+    assert "epochs" not in run.records[1]
+
+
 def test_a_run_of_one_site_compares_nothing(federation: Begin) -> None:
     run = federation(sites=SITES[:1], min_clients=None)
     run.present = SITES[:1]

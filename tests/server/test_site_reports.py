@@ -117,6 +117,44 @@ def test_what_is_no_mapping_is_refused_whole(given: Any) -> None:
         read(given)
 
 
+# epochs
+
+EPOCHS = [{"train_loss": 2.0, "train_accuracy": 0.5, "val_dice": 0.25}, {"train_loss": 1.0}]
+
+
+def test_each_epochs_figures_are_taken_as_they_are_where_they_can_be() -> None:
+    assert read_report({**GOOD, "epochs": EPOCHS}, FORMS, lambda: FIGURES, epochs=2) == Report(GOOD, "", tuple(EPOCHS))
+    assert read_report({**GOOD, "epochs": tuple(EPOCHS[:1])}, FORMS, lambda: FIGURES, 3).epochs == (EPOCHS[0],)
+    assert read({**GOOD, "epochs": []}) == Report(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ([*EPOCHS, {}], "epochs is no list of at most 2 epochs"),
+        ([{}] * 10**6, "epochs is no list of at most 2 epochs"),
+        ("ab", "epochs is no list"), ({0: {"train_loss": 1.0}}, "epochs is no list"), (7, "epochs is no list"),
+        (None, "epochs is no list"),
+        ([{"train_loss": 1.0}, [2.0]], "of epoch 2, there are no figures by name"),
+        ([{"train_loss": math.nan}], "of epoch 1, train_loss is nan"),
+        ([{"train_loss": True}], "of epoch 1, train_loss is True"),
+        ([{"train_accuracy": 1.5}], "of epoch 1, train_accuracy is 1.5 and may be from 0 to 1"),
+        ([{"val_dice": -1.0}], "of epoch 1, val_dice is -1.0 and may be from 0 to 1"),
+        ([{}, {"val_dice": {"a": 1}}], "of epoch 2, val_dice is"),
+        ([{"train_seconds": 1.0}], "of epoch 1, 'train_seconds' is of no known name"),
+        ([{"val_cases": 3}], "of epoch 1, 'val_cases' is of no known name"),
+        ([{7: 1.0}], "of epoch 1, 7 is of no known name"),
+        ([{"val_\x1b[2J": 1.0}], "is of no known name"),
+    ],
+)  # fmt: skip
+def test_epochs_that_cannot_be_are_dropped_whole_and_named_and_the_rest_counts(bad: Any, why: str) -> None:
+    found = read_report({**GOOD, "epochs": bad}, FORMS, lambda: FIGURES, epochs=2)
+    assert (found.figures, found.epochs) == (GOOD, ())
+    assert why in found.dropped
+    assert len(found.dropped) < 200
+    assert found.dropped.isprintable()
+
+
 # the number of cases
 
 

@@ -72,3 +72,11 @@ def test_its_patients_are_those_of_training_and_no_name_of_one_is_in_it(
     assert len(known) == len({site.local.task.patient_of(case) for case in listed})
     text = (all_jobs.folder / "spent.jsonl").read_text()
     assert not any(name in text for case in listed for name in (case.name, site.local.task.patient_of(case)))
+
+
+def test_patients_who_choose_the_epoch_pay_for_the_update_too(make_site: Make, all_jobs: SiteWideLedger) -> None:
+    site = make_site(*ONE_ROUND, "--send", "best")
+    train(site)
+    (known,) = SiteWideLedger(all_jobs.folder).datasets.values()
+    listed = [*site.local._datalist.training, *site.local._datalist.validation]
+    assert len(known) == len({site.local.task.patient_of(case) for case in listed}) == 14

@@ -125,7 +125,9 @@ def test_events_are_scores_at_rounds_and_losses_at_steps(make_site: Make) -> Non
         train(site, rounds)
     assert [step for _, step in written(site)["val_auroc"]] == [0, 1]
     assert [step for _, step in written(site)["train_loss"]] == [2, 4, 6, 8]
-    assert set(written(site)) == {"val_auroc", "val_auroc_flat", "val_auroc_upright", "val_accuracy", "train_loss"}
+    assert [step for _, step in written(site)["train_accuracy"]] == [2, 4, 6, 8]
+    validated = {"val_auroc", "val_auroc_flat", "val_auroc_upright", "val_accuracy", "val_loss"}
+    assert set(written(site)) == {*validated, "train_loss", "train_accuracy"}
 
 
 # who trains, and who scores

@@ -13,7 +13,7 @@ from fedmed.core.names import STATE_VARIABLE
 from fedmed.core.site_scores import mean_over_sites
 from fedmed.experiment import Experiment
 from fedmed.site.local_training import LocalSite
-from fedmed.tasks.base import Flips, NativeGrid, Pictures, Task
+from fedmed.tasks.base import Flips, ImageClassifier, NativeGrid, Pictures, Task
 
 Make = Callable[..., Experiment]
 
@@ -96,8 +96,12 @@ def test_its_validation_is_not_split_as_an_area_under_a_curve_needs_all_rows(
     assert together["val_accuracy"] == pytest.approx(whole["val_accuracy"])  # from sums, whoever scored which case
 
 
-def test_it_has_none_of_the_optional_capabilities(toy_task: type[Task]) -> None:
+def test_it_has_the_optional_capabilities_of_a_task_of_classes_alone(toy_task: type[Task]) -> None:
     brats = registry.find("task", "brats18")()
-    for capability in (Flips, Pictures, NativeGrid):
+    for capability in (Flips, NativeGrid):
         assert isinstance(brats, capability)
         assert not isinstance(toy_task(), capability)
+    assert isinstance(brats, Pictures)
+    assert isinstance(toy_task(), Pictures)
+    assert isinstance(toy_task(), ImageClassifier)
+    assert not isinstance(brats, ImageClassifier)

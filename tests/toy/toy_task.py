@@ -21,10 +21,14 @@ from torch.utils.data import Dataset
 from fedmed.core.options import option
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist, write_datalist
+from fedmed.data.picture_file import read_picture
 from fedmed.data.prepared.cache import Caching
+from fedmed.data.prepared.file_loader import file_loader
 from fedmed.data.targets import class_numbers
 from fedmed.tasks.base import Metric, Preset, Row, Task
 from fedmed.tasks.scoring.classification_metrics import ACCURACY, AUROC, class_rows
+from fedmed.tasks.scoring.classification_picture import classification_picture
+from fedmed.tasks.scoring.log_loss import LOG_LOSS
 from model import Rebuildable
 
 CLASSES = ("flat", "upright")
@@ -59,7 +63,7 @@ class ToyTask(Task):
     batch_norm: bool = option(False, "normalise by batches, with running statistics")
 
     TARGETS: ClassVar[tuple[str, ...]] = CLASSES
-    METRICS: ClassVar[tuple[Metric, ...]] = (AUROC, ACCURACY)
+    METRICS: ClassVar[tuple[Metric, ...]] = (AUROC, ACCURACY, LOG_LOSS)
     KEY_METRIC: ClassVar[str] = "val_auroc"
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "num_rounds": 3,
@@ -94,6 +98,9 @@ class ToyTask(Task):
     def loss(self) -> nn.Module:
         return nn.CrossEntropyLoss()
 
+    def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
+        return {"accuracy": (output.argmax(dim=1) == label).float().mean()}
+
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         items = (cases[place] for place in range(len(cases)))  # type: ignore[arg-type]
         return [row for item in items for row in self.measure(model, item, device)]
@@ -102,6 +109,22 @@ class ToyTask(Task):
         image = convert_to_tensor(item["image"], track_meta=False, device=device)[None]
         scores = model(image).float().softmax(dim=1)[0].tolist()
         return class_rows(item["case"], CLASSES, scores, int(item["label"]))
+
+    @property
+    def saliency_layer(self) -> str:
+        return "layers.5"
+
+    def new_image(self, path: Path) -> torch.Tensor:
+        grey = np.asarray(Image.fromarray(read_picture(path)).convert("L"), dtype=np.float32)
+        return torch.from_numpy(grey / 127.5 - 1)[None]
+
+    def class_probabilities(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
+        return model(image).float().softmax(dim=1)
+
+    def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
+        image = convert_to_tensor(item["image"], track_meta=False)
+        probabilities = self.class_probabilities(model, image[None].to(device))[0].tolist()
+        return classification_picture(image.numpy(), int(item["label"]), probabilities, CLASSES)
 
     def label_map(self) -> dict[str, Any]:
         return {"output_channels": {name: f"{name} stripes" for name in CLASSES}}
@@ -157,7 +180,7 @@ def _entry(folder: Path, number: int, noise: float) -> dict[str, Any]:
 def _dataset(cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
     items = [{"image": str(c.images[0]), "label": class_numbers(c.target, CLASSES)[0], "case": c.name} for c in cases]
     before = [
-        mt.LoadImaged("image", reader="PILReader"),
+        file_loader("image", "PILReader", reverse_indexing=False),
         mt.EnsureChannelFirstd("image"),
         mt.ScaleIntensityRanged("image", a_min=0, a_max=255, b_min=-1, b_max=1),
     ]

@@ -148,11 +148,15 @@ class Algorithm(Plugin, ABC):
     SENDS_EXTRAS: ClassVar[str] = ""
     """The arrays that a site sends beside its update, in words; no privacy mechanism covers it, so each refuses it."""
 
+    NEEDS_LAST_STEP: ClassVar[str] = ""
+    """What a site makes of where its last step led, in words; weights of an earlier epoch would not belong to it."""
+
     RESULT: ClassVar[Literal["global", "own", "both"]] = "global"
     """The models that are the run's result: the server's, each site's own (scored and kept at the site), or both."""
 
     def check(self, experiment: ExperimentView) -> None:
-        """Also refuses that own models leave whole where some of their entries are private.
+        """Also refuses that own models leave whole where some of their entries are private, and an earlier epoch's
+        weights where the last ones are needed.
 
         Raises:
             TypeError: the algorithm has private entries and no own models, so that they would be lost with the run.
@@ -165,6 +169,12 @@ class Algorithm(Plugin, ABC):
             raise InputError(
                 f"--cross_site sends every site's own model whole, and --algorithm {self.name} has entries that never "
                 "leave a site; drop one of them."
+            )
+
+        if experiment.training.send == "best" and self.NEEDS_LAST_STEP:
+            raise InputError(
+                f"--send best sends the weights of the epoch that scored best, and --algorithm {self.name} needs those "
+                f"after the last step for {self.NEEDS_LAST_STEP}; give --send last, or another algorithm."
             )
 
     def server(self, setup: ServerSetup) -> ServerSide:

@@ -41,6 +41,9 @@ class Training:
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "arithmetic of the forward pass; auto takes bf16 where the hardware computes in it, else fp32"
     )
+    send: Literal["last", "best"] = option(
+        "last", "a site's weights after its last local epoch, or after the one that scored best on its validation cases"
+    )
     validate_every: int = option(1, "rounds from one validation of the global model to the next; the last is scored")
     seed: int = option(0, "seed of the initial weights, the order of cases, the random transforms and dropout")
 

@@ -25,6 +25,15 @@ VALUES = "_values"
 SUM = "_sum_"
 """Added to a figure's name, before the name of one of its sums."""
 
+EPOCHS = "epochs"
+"""In a site's report: the figures of each local epoch by name, in a list in the order of the epochs."""
+
+OF_EPOCH = "epoch_"
+"""Begins the name of a curve of a site's own model, one value a local epoch: ``epoch_val_accuracy``."""
+
+TRAINED = ("train_loss", "train_accuracy")
+"""The figures of an epoch's training: means over its steps and over its cases."""
+
 Figures = Mapping[str, Callable[[Mapping[str, float]], float]]
 """By the name of a figure that is made from sums: the function from the sums to the figure."""
 
@@ -55,6 +64,8 @@ class FigureForm:
 BESIDE_FIGURES: Mapping[str, FigureForm] = {
     SECONDS: FigureForm(0.0),
     "train_loss": FigureForm(),
+    "train_accuracy": FigureForm(0.0, 1.0),
+    "sent_epoch": FigureForm(1.0),
     "train_seconds": FigureForm(0.0),
     "fresh_optimizer": FigureForm(0.0, 1.0),
 }

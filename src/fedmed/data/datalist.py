@@ -40,6 +40,9 @@ TESTING = "testing"
 TEST_LIST = "test.json"
 """The file of the cases that no site trains or validates on."""
 
+TEST_WITHOUT_COPIES = "test_without_copies.json"
+"""The file of those of a published test's cases of which training has no copy."""
+
 ALL_SITES = "site-All"
 """The site that trains on every site's cases: the centralized baseline."""
 
@@ -189,10 +192,23 @@ def write_datalist(
     training: Iterable[Mapping[str, Any]],
     validation: Iterable[Mapping[str, Any]],
     label_scheme: str | None = None,
+    testing: Iterable[Mapping[str, Any]] = (),
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a list of entries whose paths are already relative to the dataset folder."""
+    """Write a list of entries whose paths are already relative to the dataset folder.
+
+    Args:
+        path: the file; its folder is made if need be.
+        training: the entries that the site trains on.
+        validation: those that it validates on.
+        label_scheme: the scheme of the labels, where the dataset has several.
+        testing: those that it tests on; the list has no such key where there are none.
+        facts: what the list states of its site, such as its hospital, as JSON values.
+    """
     scheme = {} if label_scheme is None else {"label_scheme": label_scheme}
-    document = {**scheme, "training": list(training), "validation": list(validation)}
+    tested = {TESTING: [*testing]}
+    parts = {"training": list(training), "validation": list(validation), **(tested if tested[TESTING] else {})}
+    document = {**(facts or {}), **scheme, **parts}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(list_json(document))
 

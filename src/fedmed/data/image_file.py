@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -47,6 +47,8 @@ SAME_SPACING = 1e-3
 
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # errors in a header are raised here
 
+Read = TypeVar("Read")
+
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 ENDINGS = (".nii", ".nii.gz", *PICTURES)
@@ -74,13 +76,8 @@ def read_image(path: Path) -> ImageFile:
         InputError: the file is missing, damaged, truncated, of a kind that is not read here, named as another kind, or
             its header does not place its voxels in mm.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); copy it again or correct the list.") from error
-    if not content:
-        raise InputError(f"{path} is empty (0 bytes); copy it again.")
-    if content[128:132] == DICOM:
+    content = content_of(path)
+    if has_dicom_word(content):
         raise InputError(
             f"{path} is a DICOM file; expected NIfTI volumes (.nii.gz), one a modality, skull-stripped and on one "
             "grid: convert the series first, for example with dcm2niix."
@@ -88,19 +85,39 @@ def read_image(path: Path) -> ImageFile:
     return _picture(path, content) if path.suffix.lower() in PICTURES else _volume(path, content)
 
 
+def content_of(path: Path) -> bytes:
+    """The bytes of a file that has some.
+
+    Raises:
+        InputError: it is missing, cannot be read, or is empty.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); copy it again or correct the list.") from error
+    if not content:
+        raise InputError(f"{path} is empty (0 bytes); copy it again.")
+    return content
+
+
 def is_dicom(path: Path) -> bool:
     """True for a DICOM file of any name."""
     with path.open("rb") as file:
-        return file.read(132)[128:] == DICOM
+        return has_dicom_word(file.read(132))
+
+
+def has_dicom_word(content: bytes) -> bool:
+    """True where a file's first bytes are those of DICOM."""
+    return content[128:132] == DICOM
 
 
 def _volume(path: Path, content: bytes) -> ImageFile:
     unpacked = _unpacked(path, content)
     kind = nib.Nifti2Image if unpacked[:4] in NIFTI_2 else nib.Nifti1Image
     _require_nifti(path, unpacked, compressed=unpacked is not content)
-    image = _attempt(path, "as NIfTI", lambda: kind.from_bytes(unpacked))
+    image = attempt(path, "as NIfTI", lambda: kind.from_bytes(unpacked))
     _require_voxels(path, image, len(unpacked))
-    voxels = _attempt(path, "to its end", lambda: np.asarray(image.dataobj))
+    voxels = attempt(path, "to its end", lambda: np.asarray(image.dataobj))
     if voxels.dtype.kind not in "biuf":
         raise InputError(f"{path} holds {voxels.dtype} values; expected one plain number a voxel: export it again.")
     stated = kind.header_class(unpacked[: kind.header_class.template_dtype.itemsize], check=False)  # nibabel mends it
@@ -163,7 +180,7 @@ def _affine(path: Path, image: Any, zooms: tuple[float, ...]) -> NDArray[np.floa
     edges = np.linalg.norm(affine[:3, : len(zooms)], axis=0)
     if np.allclose(zooms, edges):
         return affine
-    qform = np.asarray(_attempt(path, "as NIfTI", image.get_qform), dtype=np.float64)
+    qform = np.asarray(attempt(path, "as NIfTI", image.get_qform), dtype=np.float64)
     if not np.allclose(qform, affine, rtol=SAME_SPACING, atol=SAME_PLACE_MM):
         raise InputError(
             f"{path} states a spacing of {_shown(zooms)} mm, but its affine one of {_shown(edges)} mm (or they place "
@@ -194,19 +211,35 @@ def _unpacked(path: Path, content: bytes) -> bytes:
 
 
 def _picture(path: Path, content: bytes) -> ImageFile:
-    def decode() -> NDArray[Any]:
-        with PillowImage.open(BytesIO(content)) as image:
-            pixels, pages = image.width * image.height, getattr(image, "n_frames", 1)
-            if pixels > MOST_PIXELS:
-                raise InputError(f"{path} has {pixels} pixels; expected at most {MOST_PIXELS}: export it again.")
-            if pages > 1:
-                raise InputError(f"{path} holds {pages} pages; expected one image a file: export each alone.")
-            return np.asarray(image)
-
-    return ImageFile(_attempt(path, "as an image", decode), dimensions=2)
+    return ImageFile(np.asarray(decoded_picture(path, content)), dimensions=2)
 
 
-def _attempt(path: Path, how: str, read: Callable[[], Any]) -> Any:
+def decoded_picture(path: Path, content: bytes) -> PillowImage.Image:
+    """The one image of a PNG, JPEG or TIFF file, decoded to its last pixel, in the file's own mode.
+
+    Raises:
+        InputError: it cannot be decoded, has more than ``MOST_PIXELS`` pixels, or several pages.
+    """
+
+    def decode() -> PillowImage.Image:
+        image = PillowImage.open(BytesIO(content))
+        pixels, pages = image.width * image.height, getattr(image, "n_frames", 1)
+        if pixels > MOST_PIXELS:
+            raise InputError(f"{path} has {pixels} pixels; expected at most {MOST_PIXELS}: export it again.")
+        if pages > 1:
+            raise InputError(f"{path} holds {pages} pages; expected one image a file: export each alone.")
+        image.load()
+        return image
+
+    return attempt(path, "as an image", decode)
+
+
+def attempt(path: Path, how: str, read: Callable[[], Read]) -> Read:
+    """The answer of ``read``, in which a library reads a file; whatever it raises is one sentence.
+
+    Raises:
+        InputError: it raised something.
+    """
     try:
         return read()
     except InputError:

@@ -117,12 +117,18 @@ class Mechanism(Plugin, ABC):
         return self.GUARANTEE == "formal" and not self.dp_release_metrics
 
     def check(self, experiment: ExperimentView) -> None:
-        """Also refuses an algorithm that sends arrays which no mechanism covers."""
+        """Also refuses what no mechanism covers: an algorithm's arrays, and an epoch chosen beside private training."""
         more = experiment.algorithm.SENDS_EXTRAS
         if more and self.GUARANTEE != "none":
             raise InputError(
                 f"--algorithm {experiment.algorithm.name} sends {more} beside the update, which --privacy {self.name} "
                 "does not cover; choose fedavg or fedprox, or --privacy none."
+            )
+
+        if experiment.training.send == "best" and self.acts_while_training:
+            raise InputError(
+                f"--send best chooses a site's epoch by its validation cases, and --privacy {self.name} covers the "
+                "training cases alone; give --send last, or a mechanism that acts on the whole update."
             )
 
     @property
@@ -134,6 +140,11 @@ class Mechanism(Plugin, ABC):
     def acts_on_updates(self) -> bool:
         """True where :meth:`release` decides what leaves a site."""
         return type(self).release is not Mechanism.release
+
+    @property
+    def acts_while_training(self) -> bool:
+        """True where :meth:`training` takes the place of a site's ordinary training."""
+        return type(self).training is not Mechanism.training
 
     def resolved(self, experiment: ExperimentView) -> "Mechanism":
         """The mechanism with every number stated that follows from the experiment; sites are given this one."""

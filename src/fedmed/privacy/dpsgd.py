@@ -117,7 +117,7 @@ def refuse_batch_norm(model: nn.Module) -> None:
     if layers:
         raise InputError(
             f"--privacy dpsgd cannot train {type(model).__name__}: its layer {layers[0]} is a BatchNorm, which mixes "
-            "patients; replace BatchNorm by GroupNorm (opacus.validators.ModuleValidator.fix does it)."
+            "patients; replace BatchNorm by GroupNorm, with --norm group where the task has it."
         )
 
 

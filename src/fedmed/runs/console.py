@@ -35,7 +35,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
             "training",
             f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, {_drawn(training)}"
             f"{task.optimizer_name} {training.learning_rate:g}, batch {training.batch_size}, "
-            f"precision {training.precision}, seed {training.seed}",
+            f"precision {training.precision}, seed {training.seed}{_sent(training)}",
         ),
     ]
     if training.cross_site:
@@ -53,6 +53,11 @@ def _cases(summaries: Mapping[str, Mapping[str, Any]]) -> str:
 def _drawn(training: Training) -> str:
     """The number of sites that train in a round, where not all do."""
     return "" if training.sites_per_round is None else f"{training.sites_per_round} sites a round drawn by the seed, "
+
+
+def _sent(training: Training) -> str:
+    """The weights that sites send, where they are not those of the last epoch."""
+    return "; each site sends its best epoch by its own validation cases" if training.send == "best" else ""
 
 
 def cache(experiment: Experiment) -> str:

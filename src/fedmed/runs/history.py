@@ -7,7 +7,7 @@ model after r rounds, and what it did with it, the training of round r + 1. The 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fedmed.core.site_scores import VALIDATION, Figures, mean_over_sites
+from fedmed.core.site_scores import EPOCHS, VALIDATION, Figures, mean_over_sites
 
 Record = Mapping[str, Any]
 Entry = tuple[int, str, str, Any]
@@ -20,7 +20,8 @@ ADDED_UP = "megabytes_"
 def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """A row a round and site: the training of round n, and the score of the model that came out of it.
 
-    Round 0 is the untrained model; the scores of the last round are missing where the final record is.
+    Round 0 is the untrained model; the scores of the last round are missing where the final record is. A row's
+    ``epochs`` are those of the training: what each local epoch came to at the site, before the round's model was made.
     """
     table: dict[tuple[int, str], dict[str, Any]] = {}
     for record in records:
@@ -28,6 +29,11 @@ def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
             row = table.setdefault((done, site), {"round": done, "site": site})
             row[column] = row.get(column, 0.0) + value if column.startswith(ADDED_UP) else value
     return [table[key] for key in sorted(table)]
+
+
+def epochs_of(table: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row a round, site and local epoch, with the epoch's figures, of the rows that :func:`rows` makes."""
+    return [{"round": row["round"], "site": row["site"], **epoch} for row in table for epoch in row.get(EPOCHS) or []]
 
 
 def _entries(record: Record) -> Iterator[Entry]:
@@ -39,6 +45,8 @@ def _entries(record: Record) -> Iterator[Entry]:
     for site, moved in record.get("bytes", {}).items():
         for way, count in moved.items():
             yield (before if final else before + 1), site, ADDED_UP + way, count / 1e6
+    for site, epochs in record.get(EPOCHS, {}).items():
+        yield before + 1, site, EPOCHS, [{"epoch": number, **each} for number, each in enumerate(epochs, start=1)]
     for site, reason in record.get("refused", {}).items():
         yield before + 1, site, "refused", reason
 

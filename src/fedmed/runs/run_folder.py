@@ -30,10 +30,11 @@ from fedmed.core.names import (
     SITES,
     STATE,
 )
+from fedmed.core.site_scores import EPOCHS
 from fedmed.core.weights import load_weights, save_weights
 from fedmed.data.audit.duplicates_exchange import OVERLAPS
 from fedmed.experiment import Experiment
-from fedmed.runs.history import rows
+from fedmed.runs.history import epochs_of, rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,12 +179,9 @@ class RunFolder:
         return found
 
     def write_history(self) -> None:
-        """Make the history of the records, as JSON and CSV, a row a round and site."""
-        import pandas as pd
-
-        made = rows(self.records())
-        self.write_json(HISTORY, made)
-        self.write_text(f"{HISTORY}.csv", pd.DataFrame(made).to_csv(index=False))
+        """Make the history of the records, a row a round and site, as JSON and, without the epochs, as CSV."""
+        self.write_json(HISTORY, rows(self.records()))
+        self.write_text(f"{HISTORY}.csv", self.history().to_csv(index=False))
 
     def history(self) -> pd.DataFrame:
         """The history as a table with the columns round, site and whatever the sites reported; of a run that goes on
@@ -194,7 +192,21 @@ class RunFolder:
         """
         import pandas as pd
 
-        return pd.DataFrame(rows(self.records()) or self.read_json(HISTORY))  # the latter of an earlier version
+        return pd.DataFrame(self._rows()).drop(columns=EPOCHS, errors="ignore")
+
+    def epochs(self) -> pd.DataFrame:
+        """The history of local epochs as a table with the columns round, site, epoch and the figures of the epoch.
+
+        Raises:
+            InputError: the run has no history.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(epochs_of(self._rows()))
+
+    def _rows(self) -> list[dict[str, Any]]:
+        made = rows(self.records())
+        return made or list(self.read_json(HISTORY))  # of a run of an earlier version
 
     @property
     def trained_on(self) -> str:

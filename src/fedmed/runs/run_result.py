@@ -70,7 +70,8 @@ def _draw_curves(monitor: RunMonitor) -> None:
     split = any(record.get("split") for record in monitor.records)
     caption, picture = _caption(folder, experiment), folder.path / CURVES
     best = best_round_of(monitor)
-    training_curves.draw(folder.history(), experiment.task.key_score, best, caption, picture, split=split)
+    key, epochs = experiment.task.key_score, folder.epochs()
+    training_curves.draw(folder.history(), key, best, caption, picture, split=split, epochs=epochs)
 
 
 def _result(monitor: RunMonitor) -> list[str]:

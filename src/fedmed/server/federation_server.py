@@ -18,7 +18,7 @@ from fedmed.core.files import write_whole
 from fedmed.core.messages import Answer, Kind, Question
 from fedmed.core.names import BEST_FILE, EVENTS, LAST_FILE, MODELS, RECORDS
 from fedmed.core.registry import rebuilt
-from fedmed.core.site_scores import VALUES, FigureForm, Figures
+from fedmed.core.site_scores import TRAINED, VALUES, FigureForm, Figures
 from fedmed.core.timing import TIMING
 from fedmed.core.weights import Weights, load_weights, payload, save_weights
 from fedmed.data.audit.duplicates_exchange import (
@@ -38,7 +38,7 @@ from fedmed.server.heartbeats import Heartbeats
 from fedmed.server.plan import ServerPlan
 from fedmed.server.quorum import NOT_AWAITED, RoundQuorum
 from fedmed.server.round_record import RoundRecord
-from fedmed.server.site_reports import LOSS, CaseCounts, evened, read_report
+from fedmed.server.site_reports import CaseCounts, evened, read_report
 from fedmed.server.site_sample import drawn
 from fedmed.server.words import in_short
 
@@ -269,8 +269,10 @@ class FederationServer:
             self._take_images(site, answer.images)
             return
         share = self._question.shares.get(site)
-        report = self._cases.checked(site, share, read_report(answer.metrics or {}, self._forms, self._figures))
-        self._record.take(site, report.figures, payload(answer.update) + payload(answer.extras))
+        given = read_report(answer.metrics or {}, self._forms, self._figures, self.plan.epochs)
+        report = self._cases.checked(site, share, given)
+        epochs = report.epochs if site in self._question.training else ()
+        self._record.take(site, report.figures, payload(answer.update) + payload(answer.extras), epochs)
         self._record.note(site, report.dropped)
         if site in self._question.training:
             self._take_update(site, answer)
@@ -381,8 +383,9 @@ class FederationServer:
         voters = {site: report for site, report in record.scores.items() if site not in left_out}
         record.scores = evened(voters, self._forms, ratio)
         for site, steps in self._aggregation.steps.items():
-            if LOSS in record.scores.get(site, {}):
-                record.scores[site][LOSS + VALUES] = int(steps)
+            for name in TRAINED:
+                if name in record.scores.get(site, {}):
+                    record.scores[site][name + VALUES] = int(steps)
         for site, words in self._aggregation.capped.items():
             record.note(site, words)
         fresh = {site: words for site, words in record.notes.items() if self._noted.get(site) != words}

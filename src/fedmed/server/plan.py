@@ -23,6 +23,7 @@ class ServerPlan:
         key_metric: the metric that chooses the best model, as sites report it.
         seed: of the experiment, for the draw of a round's sites.
         sites_per_round: how many sites train in a round; None where all do.
+        epochs: local epochs of a round.
         validate_every: rounds from one validation to the next.
         split_validation: True where sites that list the same validation cases share the work of scoring them.
         max_epsilon: the privacy budget of a site; the run stops before the round that would exceed it.
@@ -45,6 +46,7 @@ class ServerPlan:
     key_metric: str
     seed: int = 0
     sites_per_round: int | None = None
+    epochs: int = 1
     validate_every: int = 1
     split_validation: bool = False
     max_epsilon: float | None = None
@@ -71,6 +73,7 @@ class ServerPlan:
             key_metric=experiment.task.KEY_METRIC,
             seed=training.seed,
             sites_per_round=training.sites_per_round,
+            epochs=training.aggregation_epochs,
             validate_every=training.validate_every,
             split_validation=experiment.splits_validation,
             max_epsilon=mechanism.budget,

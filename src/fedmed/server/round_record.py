@@ -1,13 +1,16 @@
 """The server's record of one round: each site's scores and ledger entry, the time, and the bytes moved."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from fedmed.core.errors import InputError
-from fedmed.core.site_scores import CASES
+from fedmed.core.site_scores import CASES, EPOCHS
 from fedmed.privacy.ledger import Entry
 from fedmed.server.words import in_short
+
+Epochs = Sequence[Mapping[str, float]]
+"""The figures of each local epoch of a site's round, by name."""
 
 EARLIER = "earlier"
 """In a record: it is of an earlier job of the same run."""
@@ -28,6 +31,7 @@ class RoundRecord:
 
     Attributes:
         scores: by site its figures and counts, as :func:`fedmed.server.site_reports.read_report` has left them.
+        epochs: by site the figures of each of its local epochs, from the same function.
         notes: by site what of its answer does not count as it was sent, in words.
     """
 
@@ -35,13 +39,14 @@ class RoundRecord:
         self.number, self.split, self.best = number, split, False
         self.entries: dict[str, Entry] = {}
         self.scores: dict[str, dict[str, float]] = {}
+        self.epochs: dict[str, Epochs] = {}
         self.notes: dict[str, str] = {}
         self._began = now
         self._bytes = {site: {"received": size, "sent": 0} for site in sites}
 
-    def take(self, site: str, figures: Mapping[str, float], sent: int) -> None:
-        """Note a site's figures and the bytes that it sent."""
-        self.scores[site] = dict(figures)
+    def take(self, site: str, figures: Mapping[str, float], sent: int, epochs: Epochs = ()) -> None:
+        """Note a site's figures, the bytes that it sent and the figures of its epochs."""
+        self.scores[site], self.epochs[site] = dict(figures), list(epochs)
         self._bytes[site]["sent"] += sent
 
     def note(self, site: str, words: str) -> None:
@@ -78,6 +83,7 @@ class RoundRecord:
 
     def document(self, now: float, **facts: Any) -> dict[str, Any]:
         """The record as JSON values, with further facts."""
+        epochs = {site: self.epochs[site] for site in sorted(self.scores) if self.epochs.get(site)}
         return {
             "round": self.number,
             "seconds": round(now - self._began, 3),
@@ -86,6 +92,7 @@ class RoundRecord:
             "privacy": {site: asdict(entry) for site, entry in sorted(self.entries.items())},
             "sites": {site: {CASES: 1, **self.scores[site]} for site in sorted(self.scores)},
             "bytes": dict(sorted(self._bytes.items())),  # of the arrays, without what surrounds them
+            **({EPOCHS: epochs} if epochs else {}),
             **({"notes": dict(sorted(self.notes.items()))} if self.notes else {}),
             **facts,
         }

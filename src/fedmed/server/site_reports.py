@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 from fedmed.core.site_scores import (
     BESIDE_FIGURES,
     CASES,
+    EPOCHS,
     SUM,
+    TRAINED,
     VALUES,
     FigureForm,
     Figures,
@@ -21,18 +23,18 @@ from fedmed.server.fair_weights import capped, is_whole
 Forms = Mapping[str, FigureForm]
 """By name the forms of the figures of a task."""
 
-LOSS = "train_loss"
 MOST_NAMED = 3
 
 
 class Report(NamedTuple):
-    """A site's figures and counts by name, and in words what of its answer was dropped."""
+    """A site's figures and counts by name, in words what of its answer was dropped, and each local epoch's figures."""
 
     figures: dict[str, float]
     dropped: str = ""
+    epochs: tuple[Mapping[str, float], ...] = ()
 
 
-def read_report(given: Mapping[str, Any], forms: Forms, made: Callable[[], Figures]) -> Report:
+def read_report(given: Mapping[str, Any], forms: Forms, made: Callable[[], Figures], epochs: int = 1) -> Report:
     """The part of a site's report that its task, :data:`BESIDE_FIGURES` and counts have names for; all else is dropped.
 
     A figure stands only where it and all beside it can be: it lies in its range, counts no more values than its cases
@@ -41,6 +43,7 @@ def read_report(given: Mapping[str, Any], forms: Forms, made: Callable[[], Figur
     Args:
         given: as the site sent it.
         made: gives the figures that are made from sums; called only where there are sums.
+        epochs: of a round, the most that it can tell of.
 
     Raises:
         TypeError: it is no mapping.
@@ -53,8 +56,9 @@ def read_report(given: Mapping[str, Any], forms: Forms, made: Callable[[], Figur
         known, faults = _joined(known, faults, _beside(name, form, given))
     for name, form in forms.items():
         known, faults = _joined(known, faults, _figure(name, form, given, cases, made))
-    faults = faults + _strange(given, forms)
-    return Report({name: known[name] for name in sorted(known)}, _told(faults))
+    found, of_epochs = _epochs(given.get(EPOCHS, ()), forms, epochs)
+    faults = faults + of_epochs + _strange(given, forms)
+    return Report({name: known[name] for name in sorted(known)}, _told(faults), found)
 
 
 Found = tuple[dict[str, float], list[str]]
@@ -90,10 +94,34 @@ def _figure(name: str, form: FigureForm, given: Mapping[str, Any], cases: float,
     return ({}, [fault]) if fault else (_with_all_sums(name, form, mine), [])
 
 
+def _epochs(given: Any, forms: Forms, most: int) -> tuple[tuple[dict[str, float], ...], list[str]]:
+    """The figures of each epoch, none where one of them cannot be, and the reason."""
+    known = {**{name: BESIDE_FIGURES[name] for name in TRAINED}, **forms}
+    if not isinstance(given, list | tuple) or len(given) > most:
+        return (), [f"{EPOCHS} is no list of at most {most} epochs"]
+    for number, figures in enumerate(given, start=1):
+        fault = _fault_of_epoch(figures, known)
+        if fault:
+            return (), [f"of epoch {number}, {fault}"]
+    return tuple({name: figures[name] for name in sorted(figures)} for figures in given), []
+
+
+def _fault_of_epoch(figures: Any, known: Forms) -> str | None:
+    """The reason against the figures of an epoch; None where there is none."""
+    if not isinstance(figures, Mapping):
+        return "there are no figures by name"
+    for name, value in figures.items():
+        if name not in known:
+            return f"{name!r:.40} is of no known name"
+        if not known[name].holds(value):
+            return _out_of_range(name, value, known[name])
+    return None
+
+
 def _strange(given: Mapping[str, Any], forms: Forms) -> list[str]:
     """The first name that no figure has."""
     of_task = (key for name, form in forms.items() for key in _of_figure(name, form))
-    expected = {CASES, LOSS + VALUES, *BESIDE_FIGURES, *of_task}
+    expected = {CASES, EPOCHS, *(name + VALUES for name in TRAINED), *BESIDE_FIGURES, *of_task}
     return [f"{name!r:.40} is of no known name" for name in given if name not in expected][:1]
 
 

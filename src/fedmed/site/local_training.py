@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.names import STATE
 from fedmed.core.precision import autocast
 from fedmed.core.site_folder import site_folder
-from fedmed.core.site_scores import CASES, VALUES
+from fedmed.core.site_scores import CASES, EPOCHS, TRAINED, VALUES
 from fedmed.core.weights import Weights
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import Share, answer, key_of_this_site, order_of
@@ -27,6 +27,8 @@ from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry
 from fedmed.privacy.patient_spending import patient_spending
 from fedmed.privacy.policy import enforce
+from fedmed.site.best_epoch import BestEpoch
+from fedmed.site.epoch_figures import LOSS, Step, epoch_figures
 from fedmed.site.own_models import OwnModels
 from fedmed.site.site_state import SiteState
 from fedmed.site.state_memory import StateMemory
@@ -35,17 +37,33 @@ from fedmed.site.workbench import Workbench
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of a round of local training."""
+    """The outcome of a round of local training.
+
+    Attributes:
+        steps: of the optimiser, all that were made.
+        epochs: each epoch's figures by name, of its training and, where it was validated, of the model after it.
+        seconds: the duration.
+        entry: of the privacy ledger, where a mechanism acts while training.
+        sent_epoch: the epoch, from 1, whose weights are the round's; None where they are the last one's as always.
+    """
 
     steps: int
-    epoch_losses: tuple[float, ...]
-    seconds: float
-    entry: Entry | None = None  # of the privacy ledger, where a mechanism acts while training
+    epochs: tuple[Mapping[str, float], ...]
+    seconds: float = 0.0
+    entry: Entry | None = None
+    sent_epoch: int | None = None
 
-    def report(self) -> dict[str, float]:
-        """Metrics of the round: the last epoch's mean loss over its steps, and the time."""
-        loss = self.epoch_losses[-1]
-        return {"train_loss": loss, f"train_loss{VALUES}": self.steps, "train_seconds": self.seconds}
+    @property
+    def epoch_losses(self) -> tuple[float, ...]:
+        """Each epoch's mean loss over its steps."""
+        return tuple(epoch[LOSS] for epoch in self.epochs)
+
+    def report(self) -> dict[str, Any]:
+        """Metrics of the round: the last epoch's training, every epoch's figures, and the time."""
+        last = {name: value for name, value in self.epochs[-1].items() if name in TRAINED}
+        sent = {} if self.sent_epoch is None else {"sent_epoch": self.sent_epoch}
+        beside = {LOSS + VALUES: self.steps, "train_seconds": self.seconds, **sent}
+        return {**last, **beside, EPOCHS: [dict(epoch) for epoch in self.epochs]}
 
 
 class LocalSite:
@@ -109,7 +127,8 @@ class LocalSite:
         self.on_step: Callable[[int, int], None] | None = None  # gets the steps of the round so far, and of all of it
         self._done = self._of = 0  # steps of the round so far, and of all of it
         self._rounds: int | None = None  # after how many the optimiser's state stands; None in a new process
-        self.spending = patient_spending(experiment, site, job_id, self.audit.images_of_patients("training"))
+        decide = ("training", "validation") if self.training.send == "best" else ("training",)
+        self.spending = patient_spending(experiment, site, job_id, self.audit.images_of_patients(*decide))
         self.private = experiment.privacy.training(self, patients)
 
     def images(self) -> dict[str, list[str]]:
@@ -283,23 +302,50 @@ class LocalSite:
         self._restart(rounds)
         self.model.train()
         self.side.start_round(message or {})  # which may hold layers in eval mode
-        steps, losses, entry = self._epochs(rounds + 1)
-        self.side.end_round(steps)
+        trained = self._epochs(rounds + 1)
+        self.side.end_round(trained.steps)
         self.own = self.weights()
         if self._own_models is not None:
             self._own_models.keep(self.own)
         self._save_state(rounds + 1)
-        return Trained(steps, losses, self._clock() - started, entry)
+        return replace(trained, seconds=self._clock() - started)
 
-    def _epochs(self, number: int) -> tuple[int, tuple[float, ...], Entry | None]:
-        """Round ``number``, from 1: its steps, the losses of its epochs and what a mechanism booked while training."""
+    def _epochs(self, number: int) -> Trained:
+        """Train round ``number``, from 1, after which the weights that are sent are in the model."""
         if self.private is not None:
             steps, loss, entry = self.private.round(number)
-            return steps, (loss,), entry
+            return Trained(steps, ({LOSS: loss},), entry=entry)
         epochs = self.training.aggregation_epochs
         self._done, self._of = 0, len(self.batches) * epochs
-        losses = tuple(self._epoch() for _ in range(epochs))
-        return self._of, losses, None
+        if self.training.send == "best":
+            return self._best_of(epochs)
+        return Trained(self._of, tuple(self._epoch() for _ in range(epochs)))
+
+    def _best_of(self, epochs: int) -> Trained:
+        """Train so many epochs, score each, and go back to the one that scored best; the last one where none scored."""
+        figures, best = list[Mapping[str, float]](), BestEpoch()
+        for number in range(1, epochs + 1):
+            trained, scores = self._epoch(), self._validated()
+            figures.append({**trained, **scores})
+            best.offer(number, scores.get(self.task.KEY_METRIC), self.weights)
+        if best.number is not None:
+            self.load(best.weights)
+        return Trained(self._of, tuple(figures), sent_epoch=best.number or epochs)
+
+    def _validated(self) -> dict[str, float]:
+        """The figures over all targets of the model in training, on all validation cases; none where it has diverged.
+
+        The training goes on as if nothing had been: every layer is in the mode in which it was, and no random number
+        is drawn from those of the steps.
+        """
+        if not all(torch.isfinite(values).all() for values in self.model.state_dict().values()):
+            return {}
+        modes = [(layer, layer.training) for layer in self.model.modules()]
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            metrics = self.evaluate()
+        for layer, training in modes:
+            layer.training = training
+        return {name: metrics[name] for metric in self.task.METRICS if (name := metric.reported) in metrics}
 
     def _restart(self, round_number: int) -> None:
         """Seed everything random in a round from seed, site and round alone."""
@@ -307,17 +353,17 @@ class LocalSite:
         torch.manual_seed(dropout)
         self.order.restart(batches)
 
-    def _epoch(self) -> float:
-        losses = [self._step(batch) for batch in self.batches]
-        return float(torch.stack(losses).double().mean())
+    def _epoch(self) -> dict[str, float]:
+        return epoch_figures([self._step(batch) for batch in self.batches])
 
     def _tensor(self, values: torch.Tensor) -> torch.Tensor:
         """Without MONAI's metadata, which would slow down every operation of the network."""
         plain: torch.Tensor = convert_to_tensor(values, track_meta=False, device=self.device)
         return plain
 
-    def _step(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        loss = self.loss_of(batch)
+    def _step(self, batch: Mapping[str, torch.Tensor]) -> Step:
+        output, label = self._forward(batch)
+        loss = self.loss(output, label)
         self.optimizer.zero_grad()
         (loss + self.side.penalty()).backward()
         self.optimizer.step()
@@ -325,15 +371,19 @@ class LocalSite:
         self._done += 1
         if self.on_step is not None:
             self.on_step(self._done, self._of)
-        return loss.detach()
+        return Step(loss.detach(), self.task.train_figures(output.detach(), label), len(label))
 
     def loss_of(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The task's loss on a batch of ``image`` (B, C, ...) and ``label``, a scalar; a step adds the penalty."""
+        loss: torch.Tensor = self.loss(*self._forward(batch))
+        return loss
+
+    def _forward(self, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The network's output on a batch, in float32, and the batch's label."""
         image, label = self._tensor(batch["image"]), self._tensor(batch["label"])
         with autocast(self.training.precision, self.device):
             output = self.model(image)
-        loss: torch.Tensor = self.loss(output.float(), label)
-        return loss
+        return output.float(), label
 
     def _eval_set(self, share: Share | None) -> Dataset[Any]:
         """The validation cases, or this site's share of them, made when they are first asked for."""

@@ -98,7 +98,7 @@ class Site:
             return Answer(metrics={CASES: 0}, withheld=True)
         trained = local.train(rounds, question.extras)
         if not self._mechanism.withholds_metrics:
-            self.events.write_losses(trained, rounds)
+            self.events.write_epochs(trained, rounds)
             metrics = {**metrics, **trained.report(), **local.take_notes()}
         try:
             return self._released(received, question, trained, metrics)

@@ -1,10 +1,10 @@
-"""A site's TensorBoard events: scores at rounds, losses at optimiser steps, epsilon at rounds."""
+"""A site's TensorBoard events: scores at rounds, figures of epochs at optimiser steps, epsilon at rounds."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 from fedmed.core.site_folder import run_name
-from fedmed.core.site_scores import is_figure
+from fedmed.core.site_scores import OF_EPOCH, TRAINED, is_figure
 from fedmed.privacy.ledger import read_ledger, site_ledger
 from fedmed.site.local_training import Trained
 
@@ -29,12 +29,12 @@ class SiteEvents:
             if is_figure(name):
                 self._writer.add_scalar(name, value, rounds)
 
-    def write_losses(self, trained: Trained, rounds: int) -> None:
-        """Write each epoch's mean loss at the optimiser step with which it ended."""
-        epochs = len(trained.epoch_losses)
-        for epoch, loss in enumerate(trained.epoch_losses, start=1):
-            step = rounds * trained.steps + epoch * trained.steps // epochs
-            self._writer.add_scalar("train_loss", loss, step)
+    def write_epochs(self, trained: Trained, rounds: int) -> None:
+        """Write each epoch's figures at the optimiser step with which it ended."""
+        for epoch, figures in enumerate(trained.epochs, start=1):
+            step = rounds * trained.steps + epoch * trained.steps // len(trained.epochs)
+            for name, value in figures.items():
+                self._writer.add_scalar(name if name in TRAINED else OF_EPOCH + name, value, step)
 
     def write_epsilon(self, rounds: int) -> None:
         """Write what the site's ledger has booked since the last message; rounds of an earlier job are written."""

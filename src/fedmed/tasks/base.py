@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.utils.data import Dataset
 
-__all__ = ["Batches", "Flips", "Metric", "NativeGrid", "NetworkClass", "Pictures", "Preset", "Row", "Task"]
+__all__ = [
+    "Batches",
+    "Flips",
+    "ImageClassifier",
+    "Metric",
+    "NativeGrid",
+    "NetworkClass",
+    "Pictures",
+    "Preset",
+    "Row",
+    "Task",
+]
 
 
 @dataclass(frozen=True)
@@ -40,13 +51,18 @@ class NetworkClass:
     """A class of ``model.py`` by its name, imported when it is needed, as MONAI takes seconds.
 
     At a site model.py lies in the job's folder, beside client.py.
+
+    Attributes:
+        name: of the class.
+        arguments: of its constructor, where they are not its defaults.
     """
 
     name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> nn.Module:
         """A network of this class, with fresh random weights."""
-        network: nn.Module = self.load()()
+        network: nn.Module = self.load()(**self.arguments)
         return network
 
     def load(self) -> Any:
@@ -210,6 +226,18 @@ class Task(Plugin, ABC):
     def loss(self) -> nn.Module:
         """The training loss of (network output, label)."""
 
+    def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
+        """Figures of a training batch beside its loss, by name: ``accuracy``, the share of its cases that are right.
+
+        A site averages each by cases over an epoch and reports it as ``train_accuracy``. There is no other name: what a
+        site may report of its training is in :data:`fedmed.core.site_scores.TRAINED`. None unless a task has some.
+
+        Args:
+            output: of the network (B, channels, ...), float32, without gradients.
+            label: of the batch (B, ...).
+        """
+        return {}
+
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         """Score every case as in a round: by :meth:`measure`, unless a task has a quicker way.
 
@@ -318,3 +346,22 @@ class NativeGrid(Protocol):
 
     def probabilities(self, model: nn.Module, image: torch.Tensor, flips: bool = False) -> torch.Tensor:
         """Probabilities (B, targets, ...) of an image (B, C, ...), over mirrored copies where ``flips`` is set."""
+
+
+@runtime_checkable
+class ImageClassifier(Protocol):
+    """A task that tells one class among :attr:`Task.TARGETS` of a new 2D image."""
+
+    @property
+    def saliency_layer(self) -> str:
+        """The name of the network's last layer that has places, output (B, C, H, W), as ``named_modules`` has it."""
+
+    def new_image(self, path: Path) -> torch.Tensor:
+        """A file's image as the ``image`` (C, H, W) of :meth:`Task.eval_set`, rows from top to bottom.
+
+        Raises:
+            InputError: it is none that :func:`fedmed.data.picture_file.read_picture` can read.
+        """
+
+    def class_probabilities(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
+        """Probabilities (B, classes) of images (B, C, H, W), whose sum is 1."""

@@ -60,6 +60,19 @@ def test_losses_of_sites_of_different_sizes_are_averaged_epoch_by_epoch() -> Non
     assert over_sites(points("train_loss", sites)).to_dict() == {4.0: 0.75, 8.0: 0.375}
 
 
+@pytest.mark.parametrize("tag", ["train_loss", "train_accuracy", "epoch_val_loss"])
+def test_figures_of_epochs_stand_at_steps_and_every_site_counts_the_same(run: RunFolder, tag: str) -> None:
+    """Also where a step has the number of a round."""
+    for site, value in (("a", 0.0), ("b", 1.0)):
+        with SummaryWriter(str(run.path / "tb_events" / site), filename_suffix=".epochs") as writer:
+            writer.add_scalar(tag, value, 1)
+    rows = [{"round": 1, "site": site, f"{tag}_values": steps} for site, steps in (("a", 9), ("b", 1))]
+    run.write_json("training_history", rows)
+    table = read_run(run.path, "mine").query("tag == @tag")
+    assert over_sites(table).to_dict() == {1.0: 0.5}
+    assert steps_in_words(tag) == "optimiser steps of a site"
+
+
 def test_a_site_without_a_score_in_a_round_is_left_out_of_it() -> None:
     sites = {"a": {0: 0.2, 1: 0.4}, "b": {1: 0.8}}
     assert over_sites(points("val_dice", sites, {"b": 3})).to_dict() == pytest.approx({0: 0.2, 1: 0.7})

@@ -205,3 +205,15 @@ print(found)
         assert int(out) > 0
     assert all(file.endswith(".case") for file in files(tmp_path))
     assert Cache(tmp_path, 60_000).used_bytes() <= 60_000 + 4 * 5100  # and what four wrote in one moment
+
+
+def test_a_folder_of_many_small_entries_is_not_looked_through_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    look = os.scandir
+    cache = Cache(tmp_path, 10**9)
+    monkeypatch.setattr(os, "scandir", lambda folder: (looks.append(folder), look(folder))[1])
+    for number in range(200):
+        assert cache.write(name(number), bytes(100))
+    assert len(looks) < 5

@@ -111,8 +111,9 @@ def test_of_each_curve_only_so_many_values_are_kept(server: Server) -> None:
 def test_a_runs_receiver_takes_all_that_its_sites_draw(toy_experiment: Callable[..., Experiment]) -> None:
     experiment = toy_experiment("--num_rounds", "4", "--aggregation_epochs", "2")
     plan = ServerPlan.of(experiment, Entries.of(experiment.task.build_model()))
-    made = curves_receiver(plan, 2)
-    assert set(made.ranges) >= {"val_auroc", "val_accuracy", "train_loss", "privacy_epsilon"}
+    made = curves_receiver(plan)
+    assert set(made.ranges) >= {"val_auroc", "val_accuracy", "epoch_val_auroc", "train_loss", "privacy_epsilon"}
+    assert made.ranges["epoch_val_auroc"] == made.ranges["train_accuracy"] == [0.0, 1.0]
     assert made.ranges["val_auroc"] == [0.0, 1.0]
     assert made.sites == ["site-1", "site-2"]
     assert made.most >= 2 * 4

@@ -25,6 +25,7 @@ class ToyAlgorithm(Algorithm):
     toy_private: str = option("layers.8.", "beginning of the names of the entries that stay at a site")
 
     SENDS_EXTRAS: ClassVar[str] = "its drift"
+    NEEDS_LAST_STEP: ClassVar[str] = "its drift"
     RESULT: ClassVar[Literal["both"]] = "both"
 
     def server(self, setup: ServerSetup) -> ServerSide:

@@ -8,11 +8,11 @@ import pandas as pd
 
 from fedmed.analysis.curves.tensorboard_events import read_scalars, smooth
 from fedmed.core.names import HISTORY
-from fedmed.core.site_scores import CASES, weight_of
+from fedmed.core.site_scores import CASES, OF_EPOCH, TRAINED, weight_of
 from fedmed.runs.run_folder import RunFolder
 
-LOSS = "train_loss"
-"""The one scalar that stands at optimiser steps, of which each site makes as many as it has cases."""
+AT_STEPS = (*TRAINED, OF_EPOCH)
+"""Beginnings of the names of scalars that stand at a site's optimiser steps, of which it makes as many as its cases."""
 
 AT_ROUNDS = ("val_", "privacy_")
 """Beginnings of the names of scalars that stand at federated rounds."""
@@ -22,7 +22,7 @@ def read_run(run: Path, label: str) -> pd.DataFrame:
     """Every scalar of a run with the columns run, site, tag, step, value and weight.
 
     ``weight`` is the weight of a site's figure in a mean over sites: its number of values by the run's history where
-    there is one, else 1.
+    there is one, else 1; where steps are no rounds 1.
 
     Raises:
         InputError: the run's history cannot be read.
@@ -30,7 +30,10 @@ def read_run(run: Path, label: str) -> pd.DataFrame:
     reports = {(row["round"], row["site"]): row for row in _history(run)}
     table = read_scalars(run).assign(run=label)
     places = zip(table["step"], table["site"], table["tag"], strict=True)
-    return table.assign(weight=[weight_of(reports.get((step, site), {}), tag) for step, site, tag in places])
+    weights = [
+        1 if tag.startswith(AT_STEPS) else weight_of(reports.get((step, site), {}), tag) for step, site, tag in places
+    ]
+    return table.assign(weight=weights)
 
 
 def scored_shares(run: Path) -> bool:
@@ -48,10 +51,10 @@ def scored_shares(run: Path) -> bool:
 def over_sites(points: pd.DataFrame) -> pd.Series:
     """One run's curve of one tag: the weighted mean over its sites, by step.
 
-    A site's optimiser steps are its own, so the sites' losses are averaged in their order, each at the mean of the
+    A site's optimiser steps are its own, so what sites noted there is averaged in its order, each at the mean of the
     steps where it stands, as far as every site has one. A value that is not a number makes a mean that is none.
     """
-    steps = (points["tag"] == LOSS).all()
+    steps = points["tag"].str.startswith(AT_STEPS).all()
     by = points.groupby("site").cumcount() if steps else points["step"]
     groups = points.assign(product=points["value"] * points["weight"]).groupby(by)
     mean = groups["product"].sum(skipna=False) / groups["weight"].sum()
@@ -70,7 +73,7 @@ def band(curves: Sequence[pd.Series], weight: float) -> pd.DataFrame:
 
 def steps_in_words(tag: str) -> str:
     """The unit of a tag's steps, for the label of an axis."""
-    if tag == LOSS:
+    if tag.startswith(AT_STEPS):
         return "optimiser steps of a site"
     return "federated rounds" if tag.startswith(AT_ROUNDS) else "steps"
 

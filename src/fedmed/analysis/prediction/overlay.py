@@ -11,7 +11,8 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from fedmed.analysis.prediction.measures import parts_of
-from fedmed.analysis.prediction.prediction_report import NOTICE, Prediction
+from fedmed.analysis.prediction.origin import NOTICE
+from fedmed.analysis.prediction.prediction_report import Prediction
 from fedmed.data.brats.case_picture import PARTS
 from fedmed.data.image_file import ImageFile, read_image
 from fedmed.data.planes import PLANES, Plane, add_letters, drawable, largest_slice, seen

@@ -1,6 +1,5 @@
 """A new patient's images segmented by a model, and the files made of it."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.native_grid import THRESHOLD, painted, probabilities
+from fedmed.analysis.prediction.origin import phantom_warnings, weights_digest
 from fedmed.analysis.prediction.overlay import overlay
 from fedmed.analysis.prediction.patient_files import PatientFiles
 from fedmed.analysis.prediction.prediction_report import Prediction, document
@@ -18,7 +18,6 @@ from fedmed.analysis.prediction.volume_file import is_compressed, volume_bytes
 from fedmed.data.brats.brats_layout import SUFFIXES, LabelScheme
 from fedmed.data.brats.case_picture import FORMATS, picture_format
 from fedmed.data.image_file import read_image
-from fedmed.data.phantoms.phantom import PHANTOMS
 
 ENDINGS = {"output": SUFFIXES, "probabilities": SUFFIXES, "report": (".json",), "overlay": FORMATS}
 """The files of a prediction, by their options, and how their names may end."""
@@ -34,26 +33,18 @@ def predicted(
         flips: average over mirrored copies of the images.
     """
     found = probabilities(model, list(patient.images.values()), flips)
-    with model.weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Prediction(
         patient=patient,
         model=model.label,
         weights=model.weights,
-        weights_sha256=digest,
+        weights_sha256=weights_digest(model),
         flips=flips,
         scheme=scheme,
         image=read_image(patient.reference),
         probabilities=found,
         labels=painted(found > THRESHOLD, scheme),
-        warnings=(*_of_phantoms(model), *warnings),
+        warnings=(*phantom_warnings(model), *warnings),
     )
-
-
-def _of_phantoms(model: TrainedModel) -> Sequence[str]:
-    if PHANTOMS not in model.data:
-        return ()
-    return (f"{model.label} was trained on {model.data}: its output for a patient has no meaning.",)
 
 
 def contents(prediction: Prediction, outputs: Mapping[str, Path]) -> dict[Path, bytes]:

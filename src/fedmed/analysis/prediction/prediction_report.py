@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from fedmed.analysis.prediction.measures import Measured, measured, parts_of
 from fedmed.analysis.prediction.native_grid import THRESHOLD
+from fedmed.analysis.prediction.origin import NOTICE
 from fedmed.analysis.prediction.patient_files import PatientFiles
 from fedmed.data.brats.brats_layout import LabelScheme
 from fedmed.data.image_file import ImageFile
 
-NOTICE = "For research only: this is no medical device, and no decision about a patient may rest on it."
 REGIONS = {"TC": "tumour core", "WT": "whole tumour", "ET": "enhancing tumour"}
 
 

@@ -179,7 +179,7 @@ def image_facts(image: ImageFile) -> ImageFacts:
         with np.errstate(over="ignore"):
             voxels = voxels.astype(np.float32)
     finite = voxels if voxels.dtype.kind in "iub" else voxels[np.isfinite(voxels)]
-    values, counts = np.unique(finite[finite != 0], return_counts=True)
+    values, counts = _counted(finite[finite != 0])
     affine = image.affine
     return ImageFacts(
         shape=tuple(voxels.shape),
@@ -193,6 +193,15 @@ def image_facts(image: ImageFile) -> ImageFacts:
         intensities=_intensities(values.astype(np.float64), counts),
         fingerprint=fingerprint(values, counts),
     )
+
+
+def _counted(voxels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The different values in ascending order, and how often each occurs; of bytes without sorting them."""
+    if voxels.dtype != np.uint8:
+        return np.unique(voxels, return_counts=True)
+    every = np.bincount(voxels.ravel(), minlength=256)
+    values = np.flatnonzero(every)
+    return values.astype(np.uint8), every[values]
 
 
 def label_facts(voxels: NDArray[Any], tissue: NDArray[np.bool_] | None) -> LabelFacts:

@@ -77,11 +77,11 @@ class SiteAudit:
         """The same with further findings before those there are, errors first."""
         return replace(self, findings=tuple(sorted((*more, *self.findings), key=lambda finding: finding.level)))
 
-    def images_of_patients(self, split: str) -> dict[str, list[str]]:
-        """The fingerprints of each patient's images in a split, by the patient."""
+    def images_of_patients(self, *splits: str) -> dict[str, list[str]]:
+        """The fingerprints of each patient's images in some splits, by the patient."""
         found: dict[str, list[str]] = {}
         for audited in self.cases:
-            if audited.split == split:
+            if audited.split in splits:
                 found.setdefault(audited.patient, []).extend(sorted(audited.fingerprints))
         return found
 

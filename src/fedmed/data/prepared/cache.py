@@ -24,6 +24,10 @@ ENTRY = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 
 REMEDY = "name another with --cache_dir or CACHE_ROOT, or give --cache_gb 0 to keep nothing on disk"
 
+WRITERS = 64
+"""Processes that may write at once. After a look at the folder each may add its share of what is free without another
+look, so that a folder of thousands of small entries is not looked through for each of them."""
+
 _PART = ".part"
 _CHECKSUM_BYTES = 4
 _ABANDONED_S = 3600.0  # no entry takes that long to write, so whoever began it was killed
@@ -46,6 +50,7 @@ class Cache:
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder, self.limit_bytes = folder, limit_bytes
         self._storing = True
+        self._granted = 0  # bytes that may be written without another look at the folder
         self._warned: set[str] = set()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,8 +118,12 @@ class Cache:
             raise
 
     def _make_room(self, size: int) -> bool:
+        if size <= self._granted:
+            self._granted -= size
+            return True
         entries = list(self._entries())
         excess = sum(entry.size for entry in entries) + size - self.limit_bytes
+        self._granted = max(0, -excess) // WRITERS
         unused = sorted(e for e in entries if e.used_ns < self._began_ns and e.path.suffix != _PART)
         if excess > sum(entry.size for entry in unused):
             return False

@@ -6,6 +6,7 @@ from typing import Any
 import monai.transforms as mt
 
 from fedmed.data.prepared.compact import KEYS
+from fedmed.data.prepared.file_loader import file_loader
 
 
 def oriented(keys: Sequence[str] = KEYS) -> list[Any]:
@@ -15,7 +16,7 @@ def oriented(keys: Sequence[str] = KEYS) -> list[Any]:
         keys: ``image``, interpolated linearly, and where there is one ``label``, by the nearest voxel.
     """
     return [
-        mt.LoadImaged(keys, reader="NibabelReader"),
+        file_loader(keys, "NibabelReader"),
         mt.EnsureChannelFirstd(keys),
         mt.Spacingd(keys, pixdim=(1.0, 1.0, 1.0), mode=("bilinear", "nearest")[: len(keys)]),
         mt.Orientationd(keys, axcodes="RAS", labels=None),

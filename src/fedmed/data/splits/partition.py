@@ -82,6 +82,7 @@ class Split(Generic[C]):
     own_validation: Mapping[str, tuple[C, ...]] | None = None  # None: all sites share ``validation``
     test: tuple[C, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)  # of a site, where it stands for one, as an institution
+    own_test: Mapping[str, tuple[C, ...]] | None = None  # each site's share of ``test``, where sites' lists have one
 
     def validation_of(self, site: str) -> tuple[C, ...]:
         """The cases on which ``site`` validates; ``site-All`` does so on all of them."""

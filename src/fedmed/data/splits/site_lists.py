@@ -5,11 +5,13 @@ no successor go last, so that an interruption may leave old lists beside new one
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from fedmed.core.errors import InputError
 from fedmed.core.files import staging_folder
-from fedmed.data.datalist import ALL_SITES, TEST_LIST, write_datalist
+from fedmed.data.datalist import ALL_SITES, TEST_LIST, TEST_WITHOUT_COPIES, write_datalist
 from fedmed.data.splits.partition import C
 
 
@@ -21,6 +23,8 @@ def write_site_lists(
     label_scheme: str | None = None,
     replace: bool = False,
     besides: Mapping[str, bytes] | None = None,
+    testing: Mapping[str, Sequence[C]] | None = None,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write ``<site>.json`` for each site and ``site-All.json`` with all their cases.
 
@@ -32,6 +36,8 @@ def write_site_lists(
         label_scheme: the scheme of all the cases, where the dataset has several.
         replace: whether lists that are there and differ may be replaced; those that the new split lacks are removed.
         besides: further files to write with the lists, by name.
+        testing: the test cases of each site; site-All has them all.
+        facts: what the list of a site states of it, as JSON values.
 
     Raises:
         InputError: ``folder`` is a file, or has lists of another split and ``replace`` is false.
@@ -39,19 +45,30 @@ def write_site_lists(
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder for the lists.")
     own = validation if isinstance(validation, Mapping) else dict.fromkeys(sites, validation)
-    lists = {site: (cases, own[site]) for site, cases in sites.items()} | {ALL_SITES: (_united(sites), _united(own))}
+    stated = facts or {}
     with staging_folder(folder, inside=True) as stage:
-        for site, parts in lists.items():
-            training, validating = ([case.entry(root) for case in part] for part in parts)
-            write_datalist(stage / f"{site}.json", training, validating, label_scheme)
+        for site, parts in _with_all_sites(sites, own, testing or {}).items():
+            training, validating, held_out = (_entries(part, root) for part in parts)
+            write_datalist(stage / f"{site}.json", training, validating, label_scheme, held_out, stated.get(site))
         for name, content in (besides or {}).items():
             (stage / name).write_bytes(content)
         _put_in_place(stage, folder, replace)
 
 
+def _entries(cases: Sequence[C], root: Path) -> list[dict[str, Any]]:
+    return [case.entry(root) for case in cases]
+
+
+def _with_all_sites(*parts: Mapping[str, Sequence[C]]) -> dict[str, list[Sequence[C]]]:
+    """The cases of each part by site; the sites are the first part's, and ``ALL_SITES``, which has all their cases."""
+    lists: dict[str, list[Sequence[C]]] = {site: [part.get(site, ()) for part in parts] for site in parts[0]}
+    return {**lists, ALL_SITES: [_united(part) for part in parts]}
+
+
 def lists_in(folder: Path) -> list[Path]:
     """The lists of sites and of test cases that ``folder`` holds; beside those of another split they would mix two."""
-    return sorted([*folder.glob("site-*.json"), *folder.glob(TEST_LIST)])
+    tests = (folder.glob(name) for name in (TEST_LIST, TEST_WITHOUT_COPIES))
+    return sorted([*folder.glob("site-*.json"), *chain(*tests)])
 
 
 def _put_in_place(stage: Path, folder: Path, replace: bool) -> None:

@@ -28,7 +28,9 @@ class SplitChoices(Protocol):
     @property
     def validation_share(self) -> float | None: ...
     @property
-    def test(self) -> float | None: ...
+    def test(self) -> Any:
+        """A share, or None; a dataset's own word is the dataset's to check."""
+
     @property
     def seed(self) -> int | None: ...
 
@@ -80,5 +82,5 @@ def _check_ranges(options: SplitChoices) -> None:
         expect_positive("alpha", options.alpha)
     for name in ("validation_share", "test"):
         share = getattr(options, name)
-        if share is not None:
+        if isinstance(share, float | int):
             expect(0 < share < 1, name, share, "a share above 0 and below 1")

@@ -14,7 +14,7 @@ def split_document(
     """The options, and the cases of each site and of the test, as JSON values.
 
     A case has ``case`` (its name), ``patient`` and those of its facts that are known, numbers to 3 places. Shared
-    validation cases are named at every site.
+    validation cases are named at every site, and so are the test cases of a site that has some of its own.
 
     Args:
         split: the split.
@@ -26,6 +26,8 @@ def split_document(
     for site, training in split.sites.items():
         facts = {group: split.groups[site]} if site in split.groups else {}
         parts = {"training": training, "validation": split.validation_of(site)}
+        if split.own_test is not None:
+            parts["testing"] = split.own_test[site]
         sites[site] = {**facts, **{part: _rows(cases, facts_of) for part, cases in parts.items()}}
     return {"options": dict(options), "sites": sites, "test": _rows(split.test, facts_of)}
 

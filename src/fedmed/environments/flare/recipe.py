@@ -62,7 +62,7 @@ def build_recipe(experiment: Experiment, entries: Entries, code: str) -> Federat
         recipe.add_client_file(path)
     if speed.poll_s:
         recipe.add_server_config({"server": {"task_request_interval": TIMING.task_wait_factor * speed.poll_s}})
-    recipe._job.to_server(curves_receiver(plan, training.aggregation_epochs), id="receiver")
+    recipe._job.to_server(curves_receiver(plan), id="receiver")
     if training.cross_site:
         add_cross_site(recipe, global_model=experiment.algorithm.has_global_model, timeout_s=faults.round_timeout)
     return recipe

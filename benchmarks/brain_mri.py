@@ -1,0 +1,251 @@
+"""Brain MR pictures as a federation: all in one place, FedAvg, one round of each site's best epoch, every site alone.
+
+python dataset_brain_mri/prepare.py split TREE --out LISTS --drop_duplicates
+python benchmarks/brain_mri.py --dataset_base_dir TREE --datalist_json_path LISTS --out figs/brain_mri
+python benchmarks/brain_mri.py ... --env poc -- --num_rounds 20        what stands behind -- goes to every run
+
+Each run is one of job.py, and each model is scored on the pictures of test.json, which no run has seen; also on those
+of them without a near copy in training, where test_without_copies.json names fewer. A run whose folder says that it is
+finished is not made again, so that the same command goes on after an interruption.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from benchmarks.finished_runs import cell, finished_run, read_study, study_parser
+from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
+from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
+from fedmed.analysis.evaluation.evaluation_table import OVERALL, POOLED
+from fedmed.analysis.evaluation.patient_bootstrap import rows_of
+from fedmed.analysis.evaluation.run_evaluation import evaluate
+from fedmed.core import machine
+from fedmed.core.cli import echo, run_script
+from fedmed.core.errors import InputError
+from fedmed.core.files import write_whole
+from fedmed.data.datalist import TEST_LIST, TESTING
+from fedmed.runs.history import scores_of
+from fedmed.runs.run_folder import RunFolder
+from fedmed.tasks.scoring.classification_metrics import ACCURACY, AUROC, BALANCED_ACCURACY, CALIBRATION_ERROR
+from fedmed.tasks.scoring.metric import Metric
+
+WAYS: Mapping[str, Sequence[str]] = {
+    "central": ("--n_clients", "1"),
+    "fedavg": (),
+    "once": ("--num_rounds", "1", "--aggregation_epochs", "20", "--send", "best"),
+    "local": ("--algorithm", "local"),
+}
+"""The options of each way, behind those of all runs; ``once`` is the published way: each site's best of 20 epochs."""
+
+FIGURES: Sequence[Metric] = (ACCURACY, BALANCED_ACCURACY, AUROC, CALIBRATION_ERROR)
+"""The columns over all test pictures; accuracy comes by hospital, and without copies, too."""
+
+WITHOUT_COPIES = "test_without_copies.json"
+
+COLORS = {"central": "#d55e00", "fedavg": "#0072b2", "once": "#009e73"}
+"""Of the models of all pictures; sites alone are grey."""
+
+ALONE = " alone"
+"""Behind the name of a site whose own model is scored."""
+
+Numbers = Mapping[str, Mapping[str, Sequence[float]]]
+"""A number a seed, by model and column."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Make the runs that are missing, score them, and print the table; with ``--out`` write it with a figure."""
+    parser = study_parser(__doc__ or "", "brain_mri", seeds=2)
+    parser.add_argument("--ways", nargs="+", choices=tuple(WAYS), default=list(WAYS), help="(default: all)")
+    args = read_study(parser, arguments)
+    parts = parts_of_test(args.datalist_json_path)
+    sites = site_labels(args.datalist_json_path)
+    options = {(way, seed): options_of(way, seed, len(sites), args) for seed in range(args.seeds) for way in args.ways}
+    runs = {made: finished_run(given, args.artifacts) for made, given in options.items()}
+    tables = [scores_on_test(run, way, seed, args.datalist_json_path) for (way, seed), run in runs.items()]
+    numbers = by_seed(pd.concat([cases for cases, _ in tables]), parts)
+    bounds = widest(pd.concat([bounds for _, bounds in tables]))
+    labels = labels_of(sites)
+    text = table(numbers, bounds, labels)
+    echo(text)
+    if args.out:
+        settings = {"env": args.env, "seeds": args.seeds, "job": args.job, "ways": args.ways}
+        about = {"settings": settings, "machine": machine.describe(), "models": labels, "bounds": bounds}
+        curved = [way for way in ("central", "fedavg") if way in args.ways]
+        curves = {way: [curve(runs[way, seed]) for seed in range(args.seeds)] for way in curved}
+        write(args.out, about, numbers, curves, text)
+
+
+def parts_of_test(lists: Path) -> dict[str, set[str]]:
+    """The names of the test pictures of each hospital, and of those without copies where they are fewer, by title.
+
+    Raises:
+        InputError: the lists have no test pictures.
+    """
+    found = _testing(lists / TEST_LIST)
+    parts: dict[str, set[str]] = {}
+    for entry in found:
+        if "hospital" in entry:
+            parts.setdefault(f"at {entry['hospital']}", set()).add(entry["name"])
+    clean = _testing(lists / WITHOUT_COPIES) if (lists / WITHOUT_COPIES).is_file() else found
+    if len(clean) < len(found):
+        parts["without copies"] = {entry["name"] for entry in clean}
+    return parts
+
+
+def _testing(path: Path) -> list[dict[str, Any]]:
+    try:
+        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))[TESTING]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} names no test pictures ({error}); make the lists with dataset_brain_mri/prepare.py split."
+        ) from error
+    return entries
+
+
+def site_labels(lists: Path) -> dict[str, tuple[str, int]]:
+    """The hospital of each site, empty where it is none, and its number of training pictures."""
+    found = json.loads((lists / "split.json").read_text(encoding="utf-8"))["sites"]
+    return {site: (str(of_site.get("hospital", "")), len(of_site["training"])) for site, of_site in found.items()}
+
+
+def labels_of(sites: Mapping[str, tuple[str, int]]) -> dict[str, str]:
+    """The models in words: the hospital and the number of training pictures."""
+    total = f"{sum(count for _, count in sites.values()):,} pictures"
+    joint = {"central": total, "fedavg": f"{total} at {len(sites)} sites", "once": f"{total} at {len(sites)} sites"}
+    return {
+        **joint,
+        **{f"{site}{ALONE}": f"{name}, {n:,} pictures".removeprefix(", ") for site, (name, n) in sites.items()},
+    }
+
+
+def options_of(way: str, seed: int, sites: int, args: argparse.Namespace) -> list[str]:
+    """The command line of one run."""
+    data = ["--dataset_base_dir", str(args.dataset_base_dir), "--datalist_json_path", str(args.datalist_json_path)]
+    place = ["--artifacts", str(args.artifacts), "--job_name", f"{way}-seed{seed}"]
+    chosen = ["--task", "brain_mri", "--n_clients", str(sites), "--seed", str(seed), "--env", args.env]
+    return [*data, *place, *chosen, *args.job, *WAYS[way]]
+
+
+def scores_on_test(run: RunFolder, way: str, seed: int, lists: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of every test picture with model and seed, and the bounds of the pooled accuracy's interval."""
+    folder = run.path / EVALUATION / "best-study"
+    request = EvaluationRequest(model="best", datalist=lists / TEST_LIST, split="test", folder=folder)
+    evaluate(run.path, run.name, request)
+    cases, figures = EvaluationFolder(folder).cases(), EvaluationFolder(folder).table()
+    models = cases["site"] + ALONE if way == "local" else way
+    chosen = figures[(figures["metric"] == ACCURACY.name) & (figures["target"] == OVERALL)]
+    chosen = chosen[chosen["site"] != POOLED] if way == "local" else chosen[chosen["site"] == POOLED]
+    names = chosen["site"] + ALONE if way == "local" else way
+    return cases.assign(model=models, seed=seed), chosen[["low", "high"]].assign(model=names)
+
+
+def by_seed(scores: pd.DataFrame, parts: Mapping[str, set[str]]) -> dict[str, dict[str, list[float]]]:
+    """The figures of each model, a number a seed: those of :data:`FIGURES`, and the accuracy of each part."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for (model, _), table in scores.groupby(["model", "seed"], sort=False):
+        columns = found.setdefault(str(model), {})
+        for metric in FIGURES:
+            columns.setdefault(metric.title, []).append(metric.reduce(rows_of(table)))
+        for title, names in parts.items():
+            columns.setdefault(title, []).append(ACCURACY.reduce(rows_of(table[table["case"].isin(names)])))
+    return found
+
+
+def widest(bounds: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """The lowest and the highest bound of each model's accuracy over the seeds."""
+    found = bounds.groupby("model", sort=False).agg({"low": "min", "high": "max"})
+    return {str(model): (float(row["low"]), float(row["high"])) for model, row in found.iterrows()}
+
+
+def table(numbers: Numbers, bounds: Mapping[str, tuple[float, float]], labels: Mapping[str, str]) -> str:
+    """Markdown: a row a model, mean and standard deviation over the seeds, and the accuracy's 95 % interval."""
+    columns = list(next(iter(numbers.values())))
+    head = ["model", "trained on", columns[0], "95 %", *columns[1:]]
+    lines = ["| " + " | ".join(head) + " |", "|---|---" + "|---:" * (len(head) - 2) + "|"]
+    for model in (model for model in labels if model in numbers):
+        first, *others = (cell(numbers[model][column]) for column in columns)
+        low, high = bounds[model]
+        lines.append("| " + " | ".join([model, labels[model], first, f"{low:.3f} to {high:.3f}", *others]) + " |")
+    return "\n".join(lines)
+
+
+def curve(run: RunFolder) -> dict[int, float]:
+    """The validation accuracy of the global model by round."""
+    key = run.experiment().task.key_score
+    found = {int(record["round"]): scores_of(record, key.figures).get(key.name) for record in run.records()}
+    return {number: score for number, score in found.items() if score is not None}
+
+
+def write(
+    out: Path,
+    about: Mapping[str, Any],
+    numbers: Numbers,
+    curves: Mapping[str, Sequence[Mapping[int, float]]],
+    text: str,
+) -> None:
+    """``out``.json with every seed's numbers, ``out``.md with the table, ``out``.png with the figure."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    document = {**about, "by_seed": numbers, "validation_accuracy": curves}
+    write_whole(out.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
+    write_whole(out.with_suffix(".md"), f"{text}\n".encode())
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    scores, lines = figure.subplots(1, 2)
+    draw_scores(scores, numbers, about["bounds"], about["models"])
+    draw_curves(lines, curves)
+    figure.supxlabel(machine.one_line(about["machine"]), fontsize=8, color="0.35")
+    figure.savefig(out.with_suffix(".png"), dpi=120)
+
+
+def draw_scores(
+    axes: Axes, numbers: Numbers, bounds: Mapping[str, tuple[float, float]], labels: Mapping[str, str]
+) -> None:
+    """The accuracy on the test pictures: a stroke a model with its interval, small marks for parts of them."""
+    models = [model for model in labels if model in numbers]
+    parts = [name for name in next(iter(numbers.values())) if name not in {metric.title for metric in FIGURES}]
+    for place, model in enumerate(models):
+        values, (low, high) = numbers[model][ACCURACY.title], bounds[model]
+        color = COLORS.get(model, "0.5")
+        axes.plot((low, high), (place, place), color=color, linewidth=1.5)
+        axes.scatter(np.mean(values), place, marker="|", s=300, linewidths=3, color=color)
+        for part, marker in zip(parts, "os^Dv", strict=False):
+            label = part if place == 0 else None
+            axes.scatter(np.mean(numbers[model][part]), place + 0.22, marker=marker, s=22, color="0.2", label=label)
+        axes.annotate(
+            f"{np.mean(values):.3f}", (float(np.mean(values)), place), (0, 9), textcoords="offset points", ha="center",
+            fontsize=8,
+        )  # fmt: skip
+    axes.set_yticks(range(len(models)), [f"{model}\n{labels[model]}" for model in models], fontsize=8)
+    axes.set_ylim(len(models) - 0.4, -0.8)
+    axes.grid(axis="x", color="0.9")
+    axes.set_xlabel("accuracy on the test pictures, mean over seeds, 95 % interval")
+    if parts:
+        axes.legend(fontsize=7, loc="lower left")
+
+
+def draw_curves(axes: Axes, curves: Mapping[str, Sequence[Mapping[int, float]]]) -> None:
+    """Validation accuracy by round, a line a seed."""
+    for way, seeds in curves.items():
+        for number, scores in enumerate(seeds):
+            label = way if number == 0 else None
+            axes.plot(list(scores), list(scores.values()), color=COLORS[way], alpha=0.8, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("rounds")
+    axes.set_ylabel("accuracy on the validation pictures")
+    if curves:
+        axes.legend(fontsize=8)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, stopped="runs that are finished stay; the same command goes on"))
