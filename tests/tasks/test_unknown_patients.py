@@ -17,6 +17,8 @@ from fedmed.privacy.policy import Policy
 from fedmed.runs import preflight
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.base import Task
+from fedmed.tasks.brain_mri import BrainMri
+from fedmed.tasks.brats18 import Brats18
 from tests.toy.toy_task import add_testing
 
 Make = Callable[..., Experiment]
@@ -39,6 +41,10 @@ def test_the_ledger_and_the_screen_state_an_image_as_the_unit(images: Make, toy_
     assert "unit: an image, as patients are not known" in mechanism.statement()
     spent = mechanism.verdict([Entry("patient-house", 3, 1.0, 2.0, 4.0, 1e-5)])
     assert "spent by each image over 3 rounds: patient-house 2" in spent
+
+
+def test_of_brain_mr_images_nobody_knows_the_patients() -> None:
+    assert (BrainMri().unit, Brats18().unit) == ("image", "patient")
 
 
 def test_the_unit_follows_from_the_task_and_not_from_what_travels(images: Make) -> None:

@@ -47,6 +47,7 @@ class BrainMri(Task):
     KEY_METRIC: ClassVar[str] = "val_accuracy"
     TARGETS: ClassVar[tuple[str, ...]] = CLASSES
     METRICS: ClassVar[tuple[Metric, ...]] = (*CLASS_METRICS, LOG_LOSS)
+    KNOWS_PATIENTS: ClassVar[bool] = False
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "num_rounds": 12,
         "aggregation_epochs": 1,
