@@ -80,11 +80,18 @@ def main(arguments: Sequence[str]) -> None:
     text = table(numbers, bounds, labels)
     echo(text)
     if args.out:
-        settings = {"env": args.env, "seeds": args.seeds, "job": args.job, "ways": args.ways}
+        settings = {name: getattr(args, name) for name in ("env", "seeds", "job", "ways")}
         about = {"settings": settings, "machine": machine.describe(), "models": labels, "bounds": bounds}
-        curved = [way for way in ("central", "fedavg") if way in args.ways]
-        curves = {way: [curve(runs[way, seed]) for seed in range(args.seeds)] for way in curved}
-        write(args.out, about, numbers, curves, text)
+        write(args.out, about, numbers, curves_of(runs), text)
+
+
+def curves_of(runs: Mapping[tuple[str, int], RunFolder]) -> dict[str, list[dict[int, float]]]:
+    """The curves of the ways of several rounds and one model, a seed each."""
+    return {
+        way: [curve(run) for (made, _), run in runs.items() if made == way]
+        for way in ("central", "fedavg")
+        if any(made == way for made, _ in runs)
+    }
 
 
 def parts_of_test(lists: Path) -> dict[str, set[str]]:
@@ -213,19 +220,19 @@ def draw_scores(
 ) -> None:
     """The accuracy on the test pictures: a stroke a model with its interval, small marks for parts of them."""
     models = [model for model in labels if model in numbers]
-    parts = [name for name in next(iter(numbers.values())) if name not in {metric.title for metric in FIGURES}]
     for place, model in enumerate(models):
         values, (low, high) = numbers[model][ACCURACY.title], bounds[model]
         color = COLORS.get(model, "0.5")
         axes.plot((low, high), (place, place), color=color, linewidth=1.5)
         axes.scatter(np.mean(values), place, marker="|", s=300, linewidths=3, color=color)
-        for part, marker in zip(parts, "os^Dv", strict=False):
-            label = part if place == 0 else None
-            axes.scatter(np.mean(numbers[model][part]), place + 0.22, marker=marker, s=22, color="0.2", label=label)
         axes.annotate(
             f"{np.mean(values):.3f}", (float(np.mean(values)), place), (0, 9), textcoords="offset points", ha="center",
             fontsize=8,
         )  # fmt: skip
+    parts = [name for name in numbers[models[0]] if name not in {metric.title for metric in FIGURES}]
+    for part, marker in zip(parts, "os^Dv", strict=False):
+        means = [np.mean(numbers[model][part]) for model in models]
+        axes.scatter(means, np.arange(len(models)) + 0.22, marker=marker, s=22, color="0.2", label=part)
     axes.set_yticks(range(len(models)), [f"{model}\n{labels[model]}" for model in models], fontsize=8)
     axes.set_ylim(len(models) - 0.4, -0.8)
     axes.grid(axis="x", color="0.9")
