@@ -1,4 +1,4 @@
-"""How far the perceptual hash tells near copies from other images, on a set of brain MR images.
+"""Errors of the perceptual hash on a set of brain MR images: other images that it takes for copies, copies missed.
 
 python benchmarks/near_duplicates.py TREE      figures for each distance of two hashes, as a table in Markdown
 
