@@ -5,8 +5,8 @@ python benchmarks/brain_mri.py --dataset_base_dir TREE --datalist_json_path LIST
 python benchmarks/brain_mri.py ... --env poc -- --num_rounds 20        what stands behind -- goes to every run
 
 Each run is one of job.py, and each model is scored on the pictures of test.json, which no run has seen; also on those
-of them without a near copy in training, where test_without_copies.json names fewer. A run whose folder says that it is
-finished is not made again, so that the same command goes on after an interruption.
+of them that test_without_*.json beside it names (prepare.py split, benchmarks/near_duplicates.py --lists). A run whose
+folder says that it is finished is not made again, so that the same command goes on after an interruption.
 """
 
 import argparse
@@ -52,7 +52,8 @@ WAYS: Mapping[str, Sequence[str]] = {
 FIGURES: Sequence[Metric] = (ACCURACY, BALANCED_ACCURACY, AUROC, CALIBRATION_ERROR)
 """The columns over all test pictures; accuracy comes by hospital, and without copies, too."""
 
-WITHOUT_COPIES = "test_without_copies.json"
+CLEANER = "test_without_*.json"
+"""Lists of fewer test pictures, beside test.json."""
 
 COLORS = {"central": "#d55e00", "fedavg": "#0072b2", "once": "#009e73"}
 """Of the models of all pictures; sites alone are grey."""
@@ -95,7 +96,7 @@ def curves_of(runs: Mapping[tuple[str, int], RunFolder]) -> dict[str, list[dict[
 
 
 def parts_of_test(lists: Path) -> dict[str, set[str]]:
-    """The names of the test pictures of each hospital, and of those without copies where they are fewer, by title.
+    """The names of the test pictures of each hospital, and of each list that leaves copies out, by title.
 
     Raises:
         InputError: the lists have no test pictures.
@@ -105,9 +106,10 @@ def parts_of_test(lists: Path) -> dict[str, set[str]]:
     for entry in found:
         if "hospital" in entry:
             parts.setdefault(f"at {entry['hospital']}", set()).add(entry["name"])
-    clean = _testing(lists / WITHOUT_COPIES) if (lists / WITHOUT_COPIES).is_file() else found
-    if len(clean) < len(found):
-        parts["without copies"] = {entry["name"] for entry in clean}
+    for path in sorted(lists.glob(CLEANER), reverse=True):
+        clean = _testing(path)
+        if len(clean) < len(found):
+            parts[f"{path.stem.removeprefix('test_').replace('_', ' ')} ({len(clean)})"] = {e["name"] for e in clean}
     return parts
 
 
@@ -221,22 +223,23 @@ def draw_scores(
     """The accuracy on the test pictures: a stroke a model with its interval, small marks for parts of them."""
     models = [model for model in labels if model in numbers]
     for place, model in enumerate(models):
-        values, (low, high) = numbers[model][ACCURACY.title], bounds[model]
-        color = COLORS.get(model, "0.5")
-        axes.plot((low, high), (place, place), color=color, linewidth=1.5)
-        axes.scatter(np.mean(values), place, marker="|", s=300, linewidths=3, color=color)
-        axes.annotate(
-            f"{np.mean(values):.3f}", (float(np.mean(values)), place), (0, 9), textcoords="offset points", ha="center",
-            fontsize=8,
-        )  # fmt: skip
-    parts = [name for name in numbers[models[0]] if name not in {metric.title for metric in FIGURES}]
-    for part, marker in zip(parts, "os^Dv", strict=False):
-        means = [np.mean(numbers[model][part]) for model in models]
-        axes.scatter(means, np.arange(len(models)) + 0.22, marker=marker, s=22, color="0.2", label=part)
+        mean, color = float(np.mean(numbers[model][ACCURACY.title])), COLORS.get(model, "0.5")
+        axes.plot(bounds[model], (place, place), color=color, linewidth=1.5)
+        axes.scatter(mean, place, marker="|", s=300, linewidths=3, color=color)
+        axes.annotate(f"{mean:.3f}", (mean, place), (0, 9), textcoords="offset points", ha="center", fontsize=8)
+    draw_parts(axes, [numbers[model] for model in models])
     axes.set_yticks(range(len(models)), [f"{model}\n{labels[model]}" for model in models], fontsize=8)
     axes.set_ylim(len(models) - 0.4, -0.8)
     axes.grid(axis="x", color="0.9")
     axes.set_xlabel("accuracy on the test pictures, mean over seeds, 95 % interval")
+
+
+def draw_parts(axes: Axes, figures: Sequence[Mapping[str, Sequence[float]]]) -> None:
+    """The accuracy on each part of the test pictures, a mark below each model's stroke; nothing where there is none."""
+    parts = [name for name in figures[0] if name not in {metric.title for metric in FIGURES}]
+    for part, marker in zip(parts, "os^Dv", strict=False):
+        means = [np.mean(columns[part]) for columns in figures]
+        axes.scatter(means, np.arange(len(means)) + 0.22, marker=marker, s=22, color="0.2", label=part)
     if parts:
         axes.legend(fontsize=7, loc="lower left")
 

@@ -10,6 +10,7 @@ in a form without a shift are copies, and a large distance misses them. For the 
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
+from fedmed.core.files import write_whole
 from fedmed.data.audit.perceptual_hash import FORMS, NEAR, Hashes, first_of_group, near_pairs, perceptual_hashes
 from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.brain_mri.brain_mri_layout import find_brain_mri
+from fedmed.data.datalist import TEST_LIST, TESTING, list_json
 from fedmed.data.picture_pixels import picture_pixels
 
 PUBLIC = Path(__file__).resolve().parents[1] / "dataset_brain_mri" / "hospitals.json"
@@ -42,6 +45,9 @@ MINIATURE, STEPS = 32, (0, 1, 2)
 
 MOST_BITS = 6
 
+WITHOUT_EQUAL = "test_without_equal_miniatures.json"
+"""A list of test images, beside ``test.json``."""
+
 Pixels = NDArray[np.float32]
 
 
@@ -55,6 +61,8 @@ def main(arguments: Sequence[str]) -> None:
     echo(table(hashes, np.stack(pixels)))
     if any(image.official_test for image in kept):
         echo(tested(kept, hashes, np.stack(miniatures)))
+        if args.lists:
+            echo(str(write_without_equal(args.lists, kept, np.stack(miniatures))))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,6 +70,11 @@ def parser() -> argparse.ArgumentParser:
     top = Parser(description="Measure how far the perceptual hash tells near copies from other images.")
     top.add_argument("tree", type=absolute_path, help="dataset folder")
     top.add_argument("--hospitals", type=absolute_path, help="as of prepare.py")
+    top.add_argument(
+        "--lists", type=absolute_path,
+        help=f"of the merged set: write {WITHOUT_EQUAL} beside this folder's test.json, without the test images whose "
+        "miniature equals one in training",
+    )  # fmt: skip
     return top
 
 
@@ -155,21 +168,54 @@ def table(hashes: Sequence[Hashes], pixels: Pixels) -> str:
 def tested(images: Sequence[BrainImage], hashes: Sequence[Hashes], miniatures: Pixels) -> str:
     """The published test's images in groups with training images, and those with a miniature equal to one's."""
     tests = [place for place, image in enumerate(images) if image.official_test]
-    trained = np.array([place for place, image in enumerate(images) if not image.official_test])
-    firsts = np.array(first_of_group(len(images), near_pairs(hashes, NEAR)))
-    in_training = {*firsts[trained].tolist()}
-    by_hash = {test for test in tests if int(firsts[test]) in in_training}
+    by_hash = _with_training(images, hashes)
     lines = [
         f"\n{len(by_hash)} of {len(tests)} test images are in a group with a training image (hashes at most {NEAR} "
         f"bits apart). Miniatures of {MINIATURE} pixels find, by their mean difference from a training image's:"
     ]
-    for how, forms in (("as they are", forms_of(miniatures)[:1]), ("or mirrored", forms_of(miniatures))):
-        apart = [min(_least_step(form[trained], miniatures[test]) for form in forms) for test in tests]
+    for how, forms in (("as they are", 1), ("or mirrored", FORMS)):
+        apart = least_steps(images, miniatures, forms)
         for step in STEPS:
-            equal = {test for test, least in zip(tests, apart, strict=True) if least <= step}
+            equal = {test for test, least in apart.items() if least <= step}
             missed = f"{len(equal)}, of which the hash misses {len(equal - by_hash)}"
             lines.append(f"- {how}, up to {step} grey levels: {missed}")
     return "\n".join(lines)
+
+
+def _with_training(images: Sequence[BrainImage], hashes: Sequence[Hashes]) -> set[int]:
+    """The places of the test images in groups with a training image."""
+    firsts = first_of_group(len(images), near_pairs(hashes, NEAR))
+    in_training = {first for first, image in zip(firsts, images, strict=True) if not image.official_test}
+    pairs = enumerate(zip(firsts, images, strict=True))
+    return {place for place, (first, image) in pairs if image.official_test and first in in_training}
+
+
+def least_steps(images: Sequence[BrainImage], miniatures: Pixels, forms: int) -> dict[int, float]:
+    """How far each test image's miniature is from the nearest training image's, in grey levels on average, by place.
+
+    Args:
+        forms: how many of the mirrored forms are compared; 1 for the image as it is.
+    """
+    trained = np.array([not image.official_test for image in images])
+    known = [form[trained] for form in forms_of(miniatures)[:forms]]
+    tests = np.flatnonzero(~trained).tolist()
+    return {test: min(_least_step(form, miniatures[test]) for form in known) for test in tests}
+
+
+def write_without_equal(lists: Path, images: Sequence[BrainImage], miniatures: Pixels) -> Path:
+    """Write the list of the test images without an equal miniature in training beside ``test.json``.
+
+    Raises:
+        InputError: there is no such list, or it cannot be read.
+    """
+    equal = {images[place].file for place, least in least_steps(images, miniatures, 1).items() if least == 0}
+    try:
+        entries = json.loads((lists / TEST_LIST).read_text(encoding="utf-8"))[TESTING]
+        kept = [entry for entry in entries if entry["name"] not in equal]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{lists / TEST_LIST} cannot be read ({error}); make it with prepare.py split.") from error
+    write_whole(lists / WITHOUT_EQUAL, list_json({TESTING: kept}))
+    return lists / WITHOUT_EQUAL
 
 
 def _least_step(training: Pixels, test: Pixels) -> float:
