@@ -191,7 +191,7 @@ def _with_training(images: Sequence[BrainImage], hashes: Sequence[Hashes]) -> se
 
 
 def least_steps(images: Sequence[BrainImage], miniatures: Pixels, forms: int) -> dict[int, float]:
-    """How far each test image's miniature is from the nearest training image's, in grey levels on average, by place.
+    """The distance of each test image's miniature to the nearest training image's, in mean grey levels, by place.
 
     Args:
         forms: how many of the mirrored forms are compared; 1 for the image as it is.

@@ -307,7 +307,7 @@ def _document(hospital: MadeUpHospital) -> dict[str, Any]:
 
 
 def _stated(hospital: MadeUpHospital) -> dict[str, Any]:
-    """What the list of the hospital's site states of it."""
+    """The facts that the list of the hospital's site states of it."""
     return {"name": hospital.name, **_location(hospital), "fictional": True}
 
 
