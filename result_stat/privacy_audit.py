@@ -19,7 +19,7 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.files import write_whole
 from fedmed.core.options import expect, expect_between
-from fedmed.core.progress import importing
+from fedmed.core.progress import importing, waiting
 
 with importing(__name__):
     from torch import nn
@@ -58,7 +58,8 @@ def main(arguments: Sequence[str]) -> None:
     out = RunFolder(args.out or run.path)
     out.path.mkdir(parents=True, exist_ok=True)
     echo(f"{run.name}: {len(people)} cases, each through the model and the reference")
-    audit = audit_membership(experiment, models, people, scheme, held, stated, args.seed)
+    with waiting(f"{run.name}: the cases go through the models"):
+        audit = audit_membership(experiment, models, people, scheme, held, stated, args.seed)
     echo(f"\n{audit.text()}")
     out.write_text(f"{NAME}.csv", audit.table.to_csv(index=False))
     write_whole(out.path / f"{NAME}.png", audit.picture(f"{run.name}, {Path(args.model).name} model"))
@@ -84,7 +85,8 @@ def inverted(
     search = Search(steps=args.inversion_steps, seed=args.seed)
     attacked = attacked_image(experiment, subject.case, scheme, held, edge)
     echo(f"\ninversion of a first update on {attacked.size}, label known to the attacker")
-    exposure = audit_inversion(experiment, attacked, search)
+    with waiting("updates are inverted"):
+        exposure = audit_inversion(experiment, attacked, search)
     echo(exposure_text(exposure))
     caption = f"{label}: a site's first update on {attacked.size}, label known"
     channels = [f"channel {number}" for number in range(1, attacked.image.shape[1] + 1)]

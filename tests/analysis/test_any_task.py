@@ -3,6 +3,7 @@
 Two sites train the task's network here in one process; the server's part is a mean.
 """
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,10 @@ from fedmed.analysis.curves.runs_picture import CurveStyle
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.run_evaluation import evaluate
 from fedmed.analysis.evaluation.trained_model import open_model
+from fedmed.analysis.inversion import inversion_picture
+from fedmed.analysis.inversion.exposure import attacked_image
+from fedmed.analysis.inversion.gradient_inversion import Search
+from fedmed.analysis.inversion.inversion_audit import audit_inversion
 from fedmed.analysis.prediction.native_grid import brain_tumour_task
 from fedmed.analysis.report.run_page import run_page
 from fedmed.core.errors import InputError
@@ -107,8 +112,9 @@ def test_a_task_of_classes_is_evaluated_compared_reported_and_plotted(
     assert r"\begin{tabular}" in latex(blocks(report))
 
     page = run_page(runs[1], request, 2)
-    for word in ("AUROC", "probability of the truth of every case", "toy-000", "val_auroc"):
+    for word in ("AUROC", "the decision for every case", "confusion matrices", "calibration", "toy-000", "val_auroc"):
         assert word in page
+    assert page.count("data:image/png") == 2 + 4  # the classes, and the worst and best cases
     assert not any(word in page for word in ("Dice", "region", "voxel", "tumour"))
 
     places = dict(zip(labels, (run.path for run in runs), strict=True))
@@ -129,6 +135,33 @@ def test_members_of_a_task_of_classes_are_attacked_by_loss_and_confidence(make_r
     assert audit.table["loss"].corr(audit.table["confidence"], method="spearman") == pytest.approx(-1)  # of two classes
     assert {each.attack for each in attack(audit.table)} == {"loss", "confidence", "calibrated loss"}
     assert audit.picture("caption").startswith(b"\x89PNG")
+
+
+def test_test_cases_are_held_out_like_validation_cases(toy_experiment: Callable[..., Experiment]) -> None:
+    experiment = toy_experiment()
+    _, lists = experiment.data.resolved()
+    before = {subject.case.name: subject.member for subject in subjects(experiment, experiment.data)[0]}
+    stated = json.loads((lists / "site-1.json").read_text())
+    stated["testing"] = [stated["training"].pop()]
+    (lists / "site-1.json").write_text(json.dumps(stated))
+    after = {subject.case.name: subject.member for subject in subjects(experiment, experiment.data)[0]}
+    assert before.keys() == after.keys()
+    (tested,) = [name for name in before if before[name] != after[name]]
+    assert f"/{tested}.png" in stated["testing"][0]["image"]
+
+
+def test_an_update_on_an_image_with_a_class_is_inverted(make_run: Callable[..., RunFolder]) -> None:
+    experiment = make_run(0).experiment()
+    case = subjects(experiment, experiment.data)[0][0].case
+    attacked = attacked_image(experiment, case, None, Caching(), 16)
+    assert attacked.size == "16 x 16 pixels"
+    torch.testing.assert_close(attacked.image[0], experiment.task.new_image(case.images[0]))  # type: ignore[attr-defined]
+    assert (attacked.label.shape, attacked.label.dtype) == ((1,), torch.int64)
+    assert attacked_image(experiment, case, None, Caching(), 8).image.shape == (1, 1, 8, 8)
+    exposure = audit_inversion(experiment, attacked, Search(steps=2))
+    assert [each.observed for each in exposure.attempts] == ["gradient"] * 2 + ["adam_update"] * 2
+    assert all(each.image.shape == attacked.image.shape for each in exposure.attempts)
+    assert inversion_picture.picture(exposure, ["grey"], "caption").startswith(b"\x89PNG")
 
 
 def test_what_is_made_for_the_segmentation_of_volumes_refuses_another_task(

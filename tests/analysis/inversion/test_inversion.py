@@ -113,6 +113,7 @@ def test_total_variation_of_a_ramp_and_of_a_constant() -> None:
     ramp = torch.arange(4.0).reshape(1, 1, 4, 1, 1).expand(1, 1, 4, 4, 4)
     assert float(total_variation(ramp)) == 1
     assert float(total_variation(torch.ones(1, 1, 4, 4, 4))) == 0
+    assert float(total_variation(ramp[..., 0])) == 1  # of an image, as of a volume
 
 
 def test_likeness_is_measured_as_told() -> None:
@@ -129,6 +130,16 @@ def test_an_image_is_found_in_its_gradient_and_not_behind_noise(model: nn.Module
     found, guessed = (reconstruct(model, LOSS, each, crop.label, crop.image.shape, Search(steps=100)) for each in shown)
     assert correlation(crop.image, found) > 0.5
     assert correlation(crop.image, found) > correlation(crop.image, guessed) + 0.3
+
+
+def test_an_image_with_a_class_is_found_where_the_first_layer_sees_every_pixel() -> None:
+    """The gradient by the weights of such a layer is the image itself, scaled; as is known since Phong et al. 2018."""
+    torch.manual_seed(0)
+    model, criterion, label = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), nn.CrossEntropyLoss(), torch.tensor([1])
+    image = torch.randn(1, 1, 8, 8)
+    observed = gradient_of(model, criterion, image, label)
+    search = Search(steps=200, total_variation=0)
+    assert correlation(image, reconstruct(model, criterion, observed, label, image.shape, search)) > 0.9
 
 
 def test_noise_has_the_size_that_was_asked_for() -> None:

@@ -8,7 +8,11 @@ from fedmed.tasks.base import Metric, Row
 from fedmed.tasks.scoring.classification_metrics import SCORE, TRUTH
 
 TRUTH_CONFIDENCE = "confidence"
-"""The score of a case of classification: the mean over its targets of the probability that is given to the truth."""
+"""The score of a case of classification: the probability that is given to its class, or of findings the mean of those
+that are given to the truth of each."""
+
+WHOLE = 1e-3
+"""The most by which the probabilities of classes that exclude one another miss 1, for rounding."""
 
 
 def case_score_name(metrics: Sequence[Metric]) -> str:
@@ -29,8 +33,8 @@ def case_score(metrics: Sequence[Metric], rows: Sequence[Row]) -> float:
         rows: of the case.
 
     Returns:
-        The mean of the first metric's values; of a task whose first metric is no mean of values, the mean over targets
-        of the probability of the truth. NaN where the case has none.
+        The mean of the first metric's values; of a task whose first metric is no mean of values, the probability of the
+        case's class, or of findings the mean over them of the probability of the truth. NaN where the case has none.
     """
     return metrics[0].reduce(rows) if metrics[0].combines == "values" else _probability_of_truth(rows)
 
@@ -40,5 +44,8 @@ def _probability_of_truth(rows: Iterable[Row]) -> float:
     for row in rows:
         by_target.setdefault(row.target, {})[row.quantity] = row.value
     pairs = [(each[SCORE], each[TRUTH]) for each in by_target.values() if {SCORE, TRUTH} <= set(each)]
+    of_class = [score for score, truth in pairs if truth == 1]
+    if len(of_class) == 1 and math.isclose(sum(score for score, _ in pairs), 1, abs_tol=WHOLE):
+        return of_class[0]
     mean = mean_of_values(score if truth else 1 - score for score, truth in pairs if not math.isnan(truth))
     return math.nan if mean is None else mean

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fedmed.analysis.evaluation.class_figures import CLASSES, FIGURES
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
@@ -12,6 +13,7 @@ from fedmed.analysis.evaluation.patient_bootstrap import rows_of
 from fedmed.analysis.report.confusion_picture import confusion_picture
 from fedmed.analysis.report.reliability_picture import reliability_picture
 from fedmed.analysis.report.report_page import Part, Picture, Section, Table
+from fedmed.tasks.scoring.classification_metrics import PREDICTED, SCORE, TRUTH
 
 MOST_SITES = 8
 """Sites whose confusion matrices are drawn beside that of all cases."""
@@ -32,6 +34,25 @@ def class_section(folder: EvaluationFolder) -> Section | None:
     parts.append(Picture("confusion matrices: rows are the truth, columns the decision", _confusion(about)))
     parts.append(Picture("calibration of the decisions, all cases", reliability_picture(rows_of(folder.cases()))))
     return Section("Classes", parts)
+
+
+def decided_classes(cases: pd.DataFrame) -> dict[tuple[str, str], tuple[str, str, float]]:
+    """The true class, the decided one and the probability of that one, by site and case.
+
+    Args:
+        cases: a long table of a task of one class a case.
+    """
+    values = {
+        quantity: {(site, case, target): value for site, case, target, value in zip(*columns, strict=True)}
+        for quantity, table in cases.groupby("quantity")
+        for columns in [[table[name] for name in ("site", "case", "target", "value")]]
+    }
+    truth = {(site, case): target for (site, case, target), value in values[TRUTH].items() if value == 1}
+    return {
+        (site, case): (truth[site, case], target, values[SCORE][site, case, target])
+        for (site, case, target), value in values[PREDICTED].items()
+        if value == 1 and (site, case) in truth
+    }
 
 
 def _by_site(about: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

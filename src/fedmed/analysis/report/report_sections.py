@@ -7,6 +7,7 @@ import pandas as pd
 
 from fedmed.analysis.comparison.run_cost import spent
 from fedmed.analysis.evaluation.case_score import case_score, case_score_title
+from fedmed.analysis.evaluation.class_figures import CLASSES
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_table import (
     MOST_COLUMNS,
@@ -20,6 +21,7 @@ from fedmed.analysis.evaluation.evaluation_table import (
     spread_text,
 )
 from fedmed.analysis.evaluation.patient_bootstrap import rows_of
+from fedmed.analysis.report.class_section import decided_classes
 from fedmed.analysis.report.report_page import Listing, Part, Picture, Section, Table, Text
 from fedmed.core import machine
 from fedmed.core.errors import InputError
@@ -34,6 +36,9 @@ NO_BREAK = "\u00a0"
 
 MOST_CASES = 300
 """Cases that the page lists one by one."""
+
+MOST_FINDINGS = 100
+"""Findings of the audit that the page lists one by one."""
 
 COUNTED = ("training", "validation", "class_distribution", "hospital", "findings", "cases")
 """Facts of a site's data that a run folder holds whatever the task; others are the task's own."""
@@ -117,7 +122,11 @@ def data(run: RunFolder) -> Section:
     units = f"{run.experiment().task.unit}s"
     columns = ("site", "training", "validation", units, *map(_spaced, described), "errors", "warnings")
     sentences = [f"{site}: {f['sentence']}" for site, facts in stats.items() for f in facts.get("findings", [])]
-    found: list[Part] = [Listing(sentences)] if sentences else [Text("The audit found nothing odd.")]
+    found: list[Part] = [Text("The audit found nothing odd.")]
+    if sentences:
+        more = len(sentences) - MOST_FINDINGS
+        rest = [f"and {more} more, which dataset_stats.json has"] if more > 0 else []
+        found = [Listing([*sentences[:MOST_FINDINGS], *rest])]
     return Section("Data", [Table("the audit before round 0", columns, rows), *found, *_overlaps(run)])
 
 
@@ -159,16 +168,34 @@ def scores(folder: EvaluationFolder, task: Task) -> Section:
 def cases(folder: EvaluationFolder, metrics: Sequence[Metric], pictures: Sequence[Picture]) -> Section:
     """The cases' scores, worst first, with that of each target where there are few, and pictures of some."""
     title = case_score_title(metrics)
-    scored = ranked_cases(folder.cases(), metrics)
+    long = folder.cases()
+    scored = ranked_cases(long, metrics)
+    if CLASSES in folder.document():
+        return Section("Cases", [*pictures, _decided(long, scored, title)])
     targets = [name for name in scored.columns if name not in ("site", "case", "score")]
     shown = targets if len(targets) < MOST_COLUMNS else []
     rows = [
         [row["case"], row["site"], *(number_text(row[name], metrics[0]) for name in ("score", *shown))]
         for _, row in scored.head(MOST_CASES).iterrows()
     ]
-    which = "every case" if len(scored) <= MOST_CASES else f"the {MOST_CASES} worst of {len(scored)} cases"
-    table = Table(f"{title} of {which}, the worst first", ("case", "site", "mean", *shown), rows)
+    table = Table(f"{title} of {_which(scored)}, the worst first", ("case", "site", "mean", *shown), rows)
     return Section("Cases", [*pictures, table])
+
+
+def _decided(cases: pd.DataFrame, scored: pd.DataFrame, title: str) -> Table:
+    """The truth, the decision and its confidence of each case, in the order of its scores."""
+    decided = decided_classes(cases)
+    rows = []
+    for case, site, score in scored.head(MOST_CASES)[["case", "site", "score"]].itertuples(index=False):
+        truth, decision, confidence = decided[site, case]
+        rows.append([case, site, truth, decision, f"{confidence:.4f}", f"{score:.4f}"])
+    columns = ("case", "site", "truth", "decision", "confidence", title)
+    return Table(f"the decision for {_which(scored)}, the worst first", columns, rows)
+
+
+def _which(scored: pd.DataFrame) -> str:
+    """The cases that a table lists, in words."""
+    return "every case" if len(scored) <= MOST_CASES else f"the {MOST_CASES} worst of {len(scored)} cases"
 
 
 def ranked_cases(cases: pd.DataFrame, metrics: Sequence[Metric]) -> pd.DataFrame:

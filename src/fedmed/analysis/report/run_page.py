@@ -132,8 +132,9 @@ class Extreme(NamedTuple):
 
     def caption(self, metrics: Sequence[Metric]) -> str:
         """The case with its score, in words."""
+        mean = "mean " if metrics[0].combines == "values" else ""
         score = number_text(self.score, metrics[0])
-        return f"{self.which}: {self.case} ({self.site}), mean {case_score_title(metrics)} {score}"
+        return f"{self.which}: {self.case} ({self.site}), {mean}{case_score_title(metrics)} {score}"
 
 
 def extremes(cases: pd.DataFrame, metrics: Sequence[Metric], number: int) -> list[Extreme]:
