@@ -1,5 +1,6 @@
 """The brain MRI task: what its items hold, how it scores, and that a site of it trains."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,21 @@ def test_the_network_takes_the_items(demo: Path, datalist: Datalist, channels: A
     network = task.build_model().eval()
     assert network(item["image"][None]).shape == (1, len(CLASSES))
     assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules()) == (norm == "batch")
+
+
+def without(datalist: Datalist, *classes: str) -> Datalist:
+    return replace(datalist, training=tuple(case for case in datalist.training if case.target not in classes))
+
+
+def test_a_site_that_lacks_a_class_pushes_it_less_but_no_image_decides_anothers_gradient(datalist: Datalist) -> None:
+    """Labels tell of missing classes where sites are the unit, and never where a patient or an image is."""
+    task, fewer = BrainMri(image_size=64), without(datalist, "no_tumor")
+    label = task.train_set(fewer, Caching())[0]["label"]
+    assert torch.as_tensor(label).isnan().tolist() == [False, False, True, False]
+    by_image = task.train_set_by_patient(fewer, Caching())
+    assert all(isinstance(by_image[place]["label"], int) for place in range(len(fewer.training)))  # type: ignore[arg-type]
+    usual = BrainMri(image_size=64, missing_class_scale=1.0).train_set(fewer, Caching())
+    assert usual[0]["label"] == CLASSES.index(str(fewer.training[0].target))
 
 
 def test_pictures_are_evaluated_as_they_are(datalist: Datalist) -> None:

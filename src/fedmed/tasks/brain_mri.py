@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fedmed.core.errors import InputError
-from fedmed.core.options import expect_between, option
+from fedmed.core.options import expect_between, expect_share, option
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.datalist import Case, Datalist
@@ -21,6 +21,7 @@ from fedmed.tasks.classification import (
     in_batches,
     measure_classes,
     share_of_right_classes,
+    with_restricted_labels,
 )
 from fedmed.tasks.scoring.classification_metrics import CLASS_METRICS
 from fedmed.tasks.scoring.log_loss import LOG_LOSS
@@ -43,6 +44,12 @@ class BrainMri(Task):
     )
     image_size: int = option(112, "edge in pixels of the square to which each picture is scaled")
     channels: Literal[1, 3] = option(1, "1: grey, mean 0 and variance 1 each; 3: RGB with ImageNet's normalisation")
+
+    missing_class_scale: float = option(
+        0.5,
+        "factor of the logits of classes that a site lacks, in its training loss (FedRS); 1 is the usual softmax, as "
+        "always under dpsgd, where no image may decide another's gradient",
+    )
 
     KEY_METRIC: ClassVar[str] = "val_accuracy"
     TARGETS: ClassVar[tuple[str, ...]] = CLASSES
@@ -74,6 +81,7 @@ class BrainMri(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         expect_between("image_size", self.image_size, LEAST_EDGE, MOST_EDGE)
+        expect_share("missing_class_scale", self.missing_class_scale)
 
     def networks(self) -> Mapping[str, NetworkClass]:
         arguments = {"in_channels": self.channels, "num_classes": len(CLASSES), "norm": self.norm}
@@ -92,12 +100,18 @@ class BrainMri(Task):
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
         from fedmed.data.brain_mri import brain_mri_transforms
 
-        return self._dataset(datalist.training, caching, brain_mri_transforms.training(self.image_size))
+        items = class_items(datalist.training, CLASSES)
+        labelled = with_restricted_labels(items, len(CLASSES)) if self.missing_class_scale < 1 else items
+        return self._dataset(labelled, caching, brain_mri_transforms.training(self.image_size))
+
+    def train_set_by_patient(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
+        usual = replace(self, missing_class_scale=1.0)
+        return super(BrainMri, usual).train_set_by_patient(datalist, caching)
 
     def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
-        return self._dataset(cases, caching, [])
+        return self._dataset(class_items(cases, CLASSES), caching, [])
 
-    def _dataset(self, cases: Sequence[Case], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
+    def _dataset(self, items: Sequence[Mapping[str, Any]], caching: Caching, after: Sequence[Any]) -> Dataset[Any]:
         """In memory and on disk lie the prepared pictures; ``after`` sees them."""
         from monai.data import CacheDataset
 
@@ -105,14 +119,12 @@ class BrainMri(Task):
 
         transforms = [*brain_mri_transforms.deterministic(self.image_size, self.channels, caching), *after]
         share = caching.share_in_memory
-        return CacheDataset(
-            class_items(cases, CLASSES), transforms, cache_rate=share, num_workers=1, progress=False, copy_cache=False
-        )
+        return CacheDataset(items, transforms, cache_rate=share, num_workers=1, progress=False, copy_cache=False)
 
     def loss(self) -> nn.Module:
-        import torch
+        from fedmed.tasks.restricted_softmax import RestrictedCrossEntropy
 
-        return torch.nn.CrossEntropyLoss()
+        return RestrictedCrossEntropy(self.missing_class_scale)
 
     def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
         return {"accuracy": share_of_right_classes(output, label)}

@@ -80,6 +80,18 @@ def share_of_right_classes(output: torch.Tensor, label: torch.Tensor) -> torch.T
 
     Args:
         output: logits (B, K).
-        label: the classes' numbers (B,).
+        label: the classes' numbers (B,), or restricted labels (B, K).
     """
-    return (output.argmax(dim=1) == label).float().mean()
+    from fedmed.tasks.restricted_softmax import class_of
+
+    return (output.argmax(dim=1) == class_of(label)).float().mean()
+
+
+def with_restricted_labels(items: Sequence[Mapping[str, Any]], classes: int) -> list[dict[str, Any]]:
+    """Training items whose labels tell which of ``classes`` classes none of them is of; unchanged if there is none."""
+    from fedmed.tasks.restricted_softmax import restricted_label
+
+    present = frozenset(int(item["label"]) for item in items)
+    if len(present) == classes:
+        return [dict(item) for item in items]
+    return [{**item, "label": restricted_label(item["label"], present, classes)} for item in items]

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -46,14 +46,7 @@ def predict_images(args: argparse.Namespace, model: TrainedModel) -> None:
     pictures = saliency_files(args.images, args.saliency, args.force) if args.saliency else {}
     with waiting(f"{len(args.images)} images are read"):
         check_images(args.images)
-    maps = SaliencyMaps(model) if pictures else None
-    found: list[ImagePrediction] = []
-    contents: dict[Path, bytes] = {}
-    with ticking(tqdm(args.images, desc="classified", unit="image", leave=False, delay=1)) as bar:
-        for path in bar:
-            found.append(classified(model, path))
-            if maps is not None:
-                contents[pictures[path]] = _picture(model, maps, found[-1])
+    found, contents = _classified(model, args.images, pictures)
     if args.report:
         document = images_document(model, found, pictures)
         contents[args.report] = f"{json.dumps(document, indent=2)}\n".encode()
@@ -62,6 +55,21 @@ def predict_images(args: argparse.Namespace, model: TrainedModel) -> None:
     write_together(contents)
     written = [str(path) for path in (args.report, args.saliency) if path]
     echo("\n".join([images_text(model, found), *([""] if written else []), *written]))
+
+
+def _classified(
+    model: TrainedModel, images: Sequence[Path], pictures: Mapping[Path, Path]
+) -> tuple[list[ImagePrediction], dict[Path, bytes]]:
+    """The prediction of each image, and the contents of the pictures that are to be made of some."""
+    maps = SaliencyMaps(model) if pictures else None
+    found: list[ImagePrediction] = []
+    contents: dict[Path, bytes] = {}
+    with ticking(tqdm(images, desc="classified", unit="image", leave=False, delay=1)) as bar:
+        for path in bar:
+            found.append(classified(model, path))
+            if maps is not None:
+                contents[pictures[path]] = _picture(model, maps, found[-1])
+    return found, contents
 
 
 def saliency_files(images: Sequence[Path], folder: Path, force: bool) -> dict[Path, Path]:
