@@ -40,18 +40,24 @@ def case_score(metrics: Sequence[Metric], rows: Sequence[Row]) -> float:
 
 
 def _probability_of_truth(rows: Iterable[Row]) -> float:
-    pairs = _scores_and_truths(rows)
-    of_class = [score for score, truth in pairs if truth == 1]
-    if len(of_class) == 1 and math.isclose(sum(score for score, _ in pairs), 1, abs_tol=WHOLE):
-        return of_class[0]
-    mean = mean_of_values(score if truth else 1 - score for score, truth in pairs)
-    return math.nan if mean is None else mean
-
-
-def _scores_and_truths(rows: Iterable[Row]) -> list[tuple[float, float]]:
-    """The probability and the truth of each target of a case whose truth is known."""
     by_target: dict[str, dict[str, float]] = {}
     for row in rows:
         by_target.setdefault(row.target, {})[row.quantity] = row.value
     pairs = [(each[SCORE], each[TRUTH]) for each in by_target.values() if {SCORE, TRUTH} <= set(each)]
-    return [(score, truth) for score, truth in pairs if not math.isnan(truth)]
+    of_class = _of_the_one_class(pairs)
+    if of_class is not None:
+        return of_class
+    mean = mean_of_values(score if truth else 1 - score for score, truth in pairs if not math.isnan(truth))
+    return math.nan if mean is None else mean
+
+
+def _of_the_one_class(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """The score of the one true target of classes that exclude one another; None of findings.
+
+    Args:
+        pairs: the score and the truth of each target.
+    """
+    of_class = [score for score, truth in pairs if truth == 1]
+    if len(of_class) == 1 and math.isclose(sum(score for score, _ in pairs), 1, abs_tol=WHOLE):
+        return of_class[0]
+    return None

@@ -61,21 +61,6 @@ def _classified(
     model: TrainedModel, images: Sequence[Path], pictures: Mapping[Path, Path]
 ) -> tuple[list[ImagePrediction], dict[Path, bytes]]:
     """The prediction of each image, and the contents of the pictures that are to be made of some."""
-    found, contents = _classified(args.images, model, pictures)
-    if args.report:
-        document = images_document(model, found, pictures)
-        contents[args.report] = f"{json.dumps(document, indent=2)}\n".encode()
-    if args.saliency:
-        args.saliency.mkdir(parents=True, exist_ok=True)
-    write_together(contents)
-    written = [str(path) for path in (args.report, args.saliency) if path]
-    echo("\n".join([images_text(model, found), *([""] if written else []), *written]))
-
-
-def _classified(
-    images: Sequence[Path], model: TrainedModel, pictures: Mapping[Path, Path]
-) -> tuple[list[ImagePrediction], dict[Path, bytes]]:
-    """The prediction of each image, and the content of each picture, by its file."""
     maps = SaliencyMaps(model) if pictures else None
     found: list[ImagePrediction] = []
     contents: dict[Path, bytes] = {}
