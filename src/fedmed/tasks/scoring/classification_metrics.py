@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fedmed.core.site_scores import mean_of_values
 from fedmed.tasks.scoring.metric import Row, RowsMetric, Sums, SumsMetric
@@ -71,6 +70,8 @@ def auroc(rows: Sequence[Row]) -> float:
 
     A target whose cases are all positive or all negative has none; NaN where no target has one.
     """
+    from sklearn.metrics import roc_auc_score  # here, as scikit-learn takes a command line its first second
+
     return _mean_over_targets(rows, roc_auc_score)
 
 
@@ -134,6 +135,8 @@ def _shares(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np
 
 def average_precision(rows: Sequence[Row]) -> float:
     """The mean over targets of the average precision, the area under the precision-recall curve. As :func:`auroc`."""
+    from sklearn.metrics import average_precision_score
+
     return _mean_over_targets(rows, average_precision_score)
 
 
