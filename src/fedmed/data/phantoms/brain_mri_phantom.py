@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from scipy import ndimage
 
-from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import staging_folder
 from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.brats.brats_layout import PHANTOM_MARKER
 from fedmed.data.datalist import TEST_LIST, TESTING, list_json
 from fedmed.data.phantoms.anatomy import Tissues, random_anatomy
 from fedmed.data.phantoms.mr_contrasts import ENHANCED, FLUID, GREY, NECROTIC, UNIT, WHITE
-from fedmed.data.phantoms.phantom import check_counts, is_phantom
+from fedmed.data.phantoms.phantom import check_counts, made_once
 from fedmed.data.phantoms.site_profile import SiteProfile, site_profile
 from fedmed.data.phantoms.smooth_noise import Mask, smooth_noise
 from fedmed.data.splits.site_lists import write_site_lists
@@ -122,17 +121,7 @@ def demo_brain_mri(
     """
     check_counts(sites, cases, validation, seed)
     check_counts(sites, test, validation, seed)
-    if is_phantom(folder):
-        return
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(
-            f"{folder} is not an empty folder; nothing is overwritten: choose another folder or remove it."
-        )
-    try:
-        _write(folder, _hospitals(sites), (cases, validation, test), seed)
-    except OSError as error:
-        if not is_phantom(folder):  # unless another run was quicker
-            raise InputError(f"No phantoms can be made in {folder} ({in_words(error)}); name a dataset.") from error
+    made_once(folder, lambda: _write(folder, _hospitals(sites), (cases, validation, test), seed))
 
 
 def brain_mri_phantom(rng: np.random.Generator, head: Tissues, kind: str, profile: SiteProfile) -> NDArray[np.uint8]:

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import staging_folder
 from fedmed.data.brats.brats_layout import PHANTOM_MARKER
 from fedmed.data.hippocampus.hippocampus_layout import ANTERIOR, FOLDERS, POSTERIOR, HippocampusCase
-from fedmed.data.phantoms.phantom import check_counts, is_phantom
+from fedmed.data.phantoms.phantom import check_counts, made_once
 from fedmed.data.phantoms.smooth_noise import Mask, Size, Volume, smooth_noise
 from fedmed.data.splits.site_lists import write_site_lists
 
@@ -79,17 +78,7 @@ def demo_hippocampi(
         InputError: the folder holds something else, or cannot be written.
     """
     check_counts(sites, cases, validation, seed)
-    if is_phantom(folder):
-        return
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(
-            f"{folder} is not an empty folder; nothing is overwritten: choose another folder or remove it."
-        )
-    try:
-        _write(folder, sites, cases, validation, size, seed)
-    except OSError as error:
-        if not is_phantom(folder):  # unless another run was quicker
-            raise InputError(f"No phantoms can be made in {folder} ({in_words(error)}); name a dataset.") from error
+    made_once(folder, lambda: _write(folder, sites, cases, validation, size, seed))
 
 
 def _write(folder: Path, sites: int, cases: int, validation: int, size: Size, seed: int) -> None:

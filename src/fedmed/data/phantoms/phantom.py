@@ -7,7 +7,7 @@ real tumours.
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, in_words
 from fedmed.core.files import staging_folder
 from fedmed.core.options import expect_between
 from fedmed.data.brats.brats_layout import (
@@ -213,6 +213,29 @@ def check_counts(sites: int, cases: int, validation: int, seed: int) -> None:
     for name, value, most in (("sites", sites, 10_000), ("cases", cases, 10_000), ("validation", validation, 10_000)):
         expect_between(name, value, 1, most)
     expect_between("seed", seed, 0, 2**32 - 1)
+
+
+def made_once(folder: Path, write: Callable[[], None]) -> None:
+    """Have a demonstration's dataset written, unless it is there.
+
+    Args:
+        folder: of the dataset; must be empty or absent, or hold phantoms.
+        write: writes it and puts it in place in one step.
+
+    Raises:
+        InputError: the folder holds something else, or cannot be written.
+    """
+    if is_phantom(folder):
+        return
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(
+            f"{folder} is not an empty folder; nothing is overwritten: choose another folder or remove it."
+        )
+    try:
+        write()
+    except OSError as error:
+        if not is_phantom(folder):  # unless another run was quicker
+            raise InputError(f"No phantoms can be made in {folder} ({in_words(error)}); name a dataset.") from error
 
 
 def _check_sites(site_strength: float, validation_lists: str) -> None:
