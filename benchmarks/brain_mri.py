@@ -23,9 +23,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from benchmarks.finished_runs import cell, finished_run, read_study, study_parser
+from benchmarks.finished_runs import (
+    cell,
+    draw_curves,
+    finished_run,
+    read_study,
+    study_parser,
+    validation_curve,
+    write_study,
+)
 from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.evaluation_table import OVERALL, POOLED
@@ -34,9 +41,7 @@ from fedmed.analysis.evaluation.run_evaluation import evaluate
 from fedmed.core import machine
 from fedmed.core.cli import echo, run_script
 from fedmed.core.errors import InputError
-from fedmed.core.files import write_whole
 from fedmed.data.datalist import TEST_LIST, TESTING
-from fedmed.runs.history import scores_of
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.scoring.classification_metrics import ACCURACY, AUROC, BALANCED_ACCURACY, CALIBRATION_ERROR
 from fedmed.tasks.scoring.metric import Metric
@@ -89,7 +94,7 @@ def main(arguments: Sequence[str]) -> None:
 def curves_of(runs: Mapping[tuple[str, int], RunFolder]) -> dict[str, list[dict[int, float]]]:
     """The curves of the ways of several rounds and one model, a seed each."""
     return {
-        way: [curve(run) for (made, _), run in runs.items() if made == way]
+        way: [validation_curve(run) for (made, _), run in runs.items() if made == way]
         for way in ("central", "fedavg")
         if any(made == way for made, _ in runs)
     }
@@ -190,13 +195,6 @@ def table(numbers: Numbers, bounds: Mapping[str, tuple[float, float]], labels: M
     return "\n".join(lines)
 
 
-def curve(run: RunFolder) -> dict[int, float]:
-    """The validation accuracy of the global model by round."""
-    key = run.experiment().task.key_score
-    found = {int(record["round"]): scores_of(record, key.figures).get(key.name) for record in run.records()}
-    return {number: score for number, score in found.items() if score is not None}
-
-
 def write(
     out: Path,
     about: Mapping[str, Any],
@@ -204,17 +202,12 @@ def write(
     curves: Mapping[str, Sequence[Mapping[int, float]]],
     text: str,
 ) -> None:
-    """``out``.json with every seed's numbers, ``out``.md with the table, ``out``.png with the figure."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    document = {**about, "by_seed": numbers, "validation_accuracy": curves}
-    write_whole(out.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
-    write_whole(out.with_suffix(".md"), f"{text}\n".encode())
+    """The study's files; :func:`write_study` names them."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     scores, lines = figure.subplots(1, 2)
     draw_scores(scores, numbers, about["bounds"], about["models"])
-    draw_curves(lines, curves)
-    figure.supxlabel(machine.one_line(about["machine"]), fontsize=8, color="0.35")
-    figure.savefig(out.with_suffix(".png"), dpi=120)
+    draw_curves(lines, curves, COLORS, "accuracy on the validation pictures")
+    write_study(out, {**about, "by_seed": numbers, "validation_accuracy": curves}, text, figure)
 
 
 def draw_scores(
@@ -242,19 +235,6 @@ def draw_parts(axes: Axes, figures: Sequence[Mapping[str, Sequence[float]]]) -> 
         axes.scatter(means, np.arange(len(means)) + 0.22, marker=marker, s=22, color="0.2", label=part)
     if parts:
         axes.legend(fontsize=7, loc="lower left")
-
-
-def draw_curves(axes: Axes, curves: Mapping[str, Sequence[Mapping[int, float]]]) -> None:
-    """Validation accuracy by round, a line a seed."""
-    for way, seeds in curves.items():
-        for number, scores in enumerate(seeds):
-            label = way if number == 0 else None
-            axes.plot(list(scores), list(scores.values()), color=COLORS[way], alpha=0.8, label=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("rounds")
-    axes.set_ylabel("accuracy on the validation pictures")
-    if curves:
-        axes.legend(fontsize=8)
 
 
 if __name__ == "__main__":

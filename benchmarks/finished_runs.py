@@ -1,19 +1,27 @@
 """Runs of job.py that are made once: a study that was interrupted takes those that are finished."""
 
 import argparse
+import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fedmed.command_line import read_experiment
+from fedmed.core import machine
 from fedmed.core.cli import Parser, absolute_path
 from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.files import write_whole
 from fedmed.core.settings import Data
 from fedmed.experiment import Experiment
+from fedmed.runs.history import scores_of
 from fedmed.runs.run_folder import RunFolder
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -103,3 +111,38 @@ def cell(values: Sequence[float]) -> str:
         return "-"
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}"
+
+
+def validation_curve(run: RunFolder) -> dict[int, float]:
+    """The task's key score of the global model on the validation cases, by round."""
+    key = run.experiment().task.key_score
+    found = {int(record["round"]): scores_of(record, key.figures).get(key.name) for record in run.records()}
+    return {number: score for number, score in found.items() if score is not None}
+
+
+def write_study(out: Path, document: Mapping[str, Any], text: str, figure: Figure) -> None:
+    """``out``.json with every number, ``out``.md with the table, ``out``.png with the figure, which names the machine.
+
+    Args:
+        document: JSON values, ``machine`` among them.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
+    write_whole(out.with_suffix(".md"), f"{text}\n".encode())
+    figure.supxlabel(machine.one_line(document["machine"]), fontsize=8, color="0.35")
+    figure.savefig(out.with_suffix(".png"), dpi=120)
+
+
+def draw_curves(
+    axes: Axes, curves: Mapping[str, Sequence[Mapping[int, float]]], colors: Mapping[str, str], score: str
+) -> None:
+    """A score on the validation cases by round, a line a seed of each way."""
+    for way, seeds in curves.items():
+        for number, scores in enumerate(seeds):
+            label = way if number == 0 else None
+            axes.plot(list(scores), list(scores.values()), color=colors[way], alpha=0.8, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("rounds")
+    axes.set_ylabel(score)
+    if curves:
+        axes.legend(fontsize=8)

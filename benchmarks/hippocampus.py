@@ -22,18 +22,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from benchmarks.finished_runs import cell, finished_run, read_study, study_parser
+from benchmarks.finished_runs import (
+    cell,
+    draw_curves,
+    finished_run,
+    read_study,
+    study_parser,
+    validation_curve,
+    write_study,
+)
 from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.run_evaluation import evaluate
 from fedmed.core import machine
 from fedmed.core.cli import echo, run_script
 from fedmed.core.errors import InputError
-from fedmed.core.files import write_whole
 from fedmed.data.datalist import TEST_LIST
-from fedmed.runs.history import scores_of
 from fedmed.runs.run_folder import RunFolder
 
 WAYS: Mapping[str, Sequence[str]] = {
@@ -67,7 +72,9 @@ def main(arguments: Sequence[str]) -> None:
     echo(text)
     if args.out:
         about = {"settings": settings_of(args), "machine": machine.describe(), "models": labels}
-        curves = {way: [curve(runs[way, seed]) for seed in range(args.seeds)] for way in ("central", "fedavg")}
+        curves = {
+            way: [validation_curve(runs[way, seed]) for seed in range(args.seeds)] for way in ("central", "fedavg")
+        }
         write(args.out, about, numbers, curves, text)
 
 
@@ -149,12 +156,6 @@ def table(numbers: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[
     return "\n".join(lines)
 
 
-def curve(run: RunFolder) -> dict[int, float]:
-    """The validation Dice of the global model by round."""
-    found = {int(record["round"]): scores_of(record).get("val_dice") for record in run.records()}
-    return {number: score for number, score in found.items() if score is not None}
-
-
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     """The command line as JSON values, without places of this machine."""
     return {"env": args.env, "seeds": args.seeds, "job": args.job, "n_clients": args.n_clients}
@@ -167,17 +168,12 @@ def write(
     curves: Mapping[str, Sequence[Mapping[int, float]]],
     text: str,
 ) -> None:
-    """``out``.json with every seed's numbers, ``out``.md with the table, ``out``.png with the figure."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    document = {**about, "by_seed": numbers, "validation_dice": curves}
-    write_whole(out.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
-    write_whole(out.with_suffix(".md"), f"{text}\n".encode())
+    """The study's files; :func:`write_study` names them."""
     figure = Figure(figsize=(10.5, 3.8), layout="constrained")
     scores, lines = figure.subplots(1, 2)
     draw_scores(scores, numbers, about["models"])
-    draw_curves(lines, curves)
-    figure.supxlabel(machine.one_line(about["machine"]), fontsize=8, color="0.35")
-    figure.savefig(out.with_suffix(".png"), dpi=120)
+    draw_curves(lines, curves, COLORS, "mean Dice on the validation cases")
+    write_study(out, {**about, "by_seed": numbers, "validation_dice": curves}, text, figure)
 
 
 def draw_scores(axes: Axes, numbers: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[str, str]) -> None:
@@ -197,18 +193,6 @@ def draw_scores(axes: Axes, numbers: Mapping[str, Mapping[str, Sequence[float]]]
     axes.grid(axis="x", color="0.9")
     axes.margins(x=0.1)
     axes.set_xlabel("mean Dice on the test cases; a point a seed")
-
-
-def draw_curves(axes: Axes, curves: Mapping[str, Sequence[Mapping[int, float]]]) -> None:
-    """Validation Dice by round, a line a seed."""
-    for way, seeds in curves.items():
-        for number, scores in enumerate(seeds):
-            label = way if number == 0 else None
-            axes.plot(list(scores), list(scores.values()), color=COLORS[way], alpha=0.8, label=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("rounds")
-    axes.set_ylabel("mean Dice on the validation cases")
-    axes.legend(fontsize=8)
 
 
 if __name__ == "__main__":

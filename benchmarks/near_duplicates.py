@@ -99,7 +99,7 @@ def forms_of(images: Pixels) -> list[Pixels]:
 
 
 def likeness(pixels: Pixels, pairs: NDArray[np.int64]) -> Pixels:
-    """Of each pair (P, 2) of images (N, H, W) the best correlation over forms and shifts of the second one."""
+    """The best correlation of each pair (P, 2) of images (N, H, W) over forms and shifts of the second one, (P,)."""
     inner = slice(MOST_SHIFT, EDGE - MOST_SHIFT)
     middle = pixels[pairs[:, 0], inner, inner]
     best = np.full(len(pairs), -1.0, dtype=np.float32)

@@ -46,7 +46,7 @@ class BrainMri(Task):
     channels: Literal[1, 3] = option(1, "1: grey, mean 0 and variance 1 each; 3: RGB with ImageNet's normalisation")
 
     missing_class_scale: float = option(
-        0.5,
+        1.0,
         "factor of the logits of classes that a site lacks, in its training loss (FedRS); 1 is the usual softmax, as "
         "always under dpsgd, where no image may decide another's gradient",
     )

@@ -174,7 +174,7 @@ def right_answers(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def counts(rows: Sequence[Row]) -> dict[str, float]:
-    """By target the decisions for it that are right, ``hit <target>``, wrong, ``false <target>``, and those missed."""
+    """The decisions for each target that are right, ``hit <target>``, wrong, ``false <target>``, and those missed."""
     sums: dict[str, float] = {}
     for target, (predicted, truth) in _by_target(rows, PREDICTED).items():
         sums[f"hit {target}"] = float((predicted * truth).sum())
@@ -237,7 +237,7 @@ def weighted_calibration_error(rows: Sequence[Row], weights: NDArray[np.float64]
 
 
 def decisions(rows: Sequence[Row]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Of every decision for a target whose truth is known: its row's place, the target's probability, and 1 if right.
+    """The decisions for targets whose truth is known: each one's row's place, the probability, and 1 if it is right.
 
     Three arrays (N,).
     """
