@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic; they train for minutes, so their results stand in benchmarks/README.md instead."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import finished_runs, hippocampus, near_duplicates, round_time, scaling
+from benchmarks import brain_mri, finished_runs, hippocampus, near_duplicates, round_time, scaling
 from benchmarks.bare_loop import Bare
 from benchmarks.site_strength import table
 from benchmarks.watched_run import Watched
@@ -153,3 +154,18 @@ def test_distances_are_of_the_forms_that_are_least_apart() -> None:
     hashes = [(0b0, 0b111, 0b111, 0b111), (0b110, 0b111, 0b1, 0b111), (0b111, 0b111, 0b111, 0b111)]
     pairs = np.array([[0, 1], [0, 2]])
     assert near_duplicates.distances(hashes, pairs).tolist() == [1, 0]
+
+
+def test_the_study_of_brain_pictures_leaves_its_numbers_table_and_figure(tmp_path: Path) -> None:
+    labels = {"central": "9 pictures", "fedavg": "9 pictures at 2 sites"}
+    numbers = {model: {"accuracy": [0.8, 0.9], "at A": [0.7, 0.8]} for model in labels}
+    bounds = dict.fromkeys(labels, (0.7, 0.95))
+    text = brain_mri.table(numbers, bounds, labels)
+    assert cells(text)[-1] == ["fedavg", "9 pictures at 2 sites", "0.850 ± 0.071", "0.700 to 0.950", "0.750 ± 0.071"]
+    about = {"machine": machine.describe(), "models": labels, "bounds": bounds}
+    brain_mri.write(tmp_path / "study", about, numbers, {"central": [{0: 0.1, 1: 0.5}]}, text)
+    document = json.loads((tmp_path / "study.json").read_text())
+    assert document["by_seed"]["central"]["accuracy"] == [0.8, 0.9]
+    assert document["validation_accuracy"]["central"] == [{"0": 0.1, "1": 0.5}]
+    assert (tmp_path / "study.md").read_text() == f"{text}\n"
+    assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
