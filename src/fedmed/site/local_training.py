@@ -391,7 +391,8 @@ class LocalSite:
             cases = self._datalist.validation
             if share is not None:
                 cases = tuple(cases[place] for place in order_of(self.audit)[share[0] :: share[1]])
-            self._eval_sets[share] = self.task.eval_set(cases, self._datalist.label_scheme, self._caching)
+            scored = self.task.scored(cases)
+            self._eval_sets[share] = self.task.eval_set(scored, self._datalist.label_scheme, self._caching)
         return self._eval_sets[share]
 
 
