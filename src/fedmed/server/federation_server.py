@@ -198,14 +198,17 @@ class FederationServer:
         """The question; sites whose budget is spent score and do not train."""
         if kind == "images":
             return Question(kind, self._rounds, tuple(sites))
+        self._aggregation.begin(self._weights)
         if kind == "statistics":
-            self._aggregation.begin(self._weights)
             return Question(kind, self._rounds, tuple(sites), weights=dict(self._weights))
+        return self._round_of(kind, sites, spent)
+
+    def _round_of(self, kind: Kind, sites: list[str], spent: Collection[str]) -> Question:
+        """The question of a round, or of the last scoring."""
         plan, training = self.plan, list[str]()
         if kind == "train":
             able = sorted(set(sites) - set(spent))
             training = drawn(plan.sites, able, plan.sites_per_round, plan.seed, self._rounds)
-        self._aggregation.begin(self._weights)
         beside = self._aggregation.side.message() if kind == "train" else {}
         extras = {name: np.asarray(values) for name, values in beside.items()}
         parts = self._shares(training or sites)
