@@ -17,7 +17,17 @@ from nvflare.client.tracking import SummaryWriter
 from fedmed.core.code_version import expect_code
 from fedmed.core.errors import InputError, reason_of
 from fedmed.core.messages import Answer, Kind, Question
-from fedmed.core.names import EXTRAS, MESSAGE, PRIVACY, REPORTS_VARIABLE, SIMULATED, TRAINING_CASES, TRAINS, WITHHELD
+from fedmed.core.names import (
+    EXTRAS,
+    MESSAGE,
+    PRIVACY,
+    RATE_FACTOR,
+    REPORTS_VARIABLE,
+    SIMULATED,
+    TRAINING_CASES,
+    TRAINS,
+    WITHHELD,
+)
 from fedmed.core.settings import Data
 from fedmed.data.audit import duplicates_exchange
 from fedmed.environments.step_progress import StepReport
@@ -88,7 +98,8 @@ def question_of(received: flare.FLModel, site: str) -> Question:
         return Question("images", rounds, (site,))
     trains, shares = tuple(meta.get(TRAINS) or ()), meta.get(duplicates_exchange.SHARES) or {}
     kind: Kind = "train" if flare.is_train() else "score"
-    return Question(kind, rounds, (site,), trains, received.params, shares, meta.get(MESSAGE) or {})
+    message, factor = meta.get(MESSAGE) or {}, meta.get(RATE_FACTOR)
+    return Question(kind, rounds, (site,), trains, received.params, shares, message, factor)  # type: ignore[arg-type]
 
 
 def model_of(answer: Answer) -> flare.FLModel:

@@ -24,6 +24,7 @@ from fedmed.core.names import (
     HEARTBEAT_TOPIC,
     MESSAGE,
     PRIVACY,
+    RATE_FACTOR,
     RECORDS_TOPIC,
     SERVER,
     TRAINING_CASES,
@@ -174,6 +175,7 @@ def model_of(question: Question) -> FLModel:
         return FLModel(params=NOTHING, meta={QUESTION: True}, current_round=question.rounds)
     meta: dict[str, Any] = {SHARES: dict(question.shares), TRAINS: list(question.training)}
     meta |= {MESSAGE: dict(question.extras)} if question.extras else {}
+    meta[RATE_FACTOR] = question.rate_factor
     return FLModel(params=dict(question.weights), params_type=ParamsType.FULL, current_round=question.rounds, meta=meta)
 
 
