@@ -309,15 +309,18 @@ class LocalSite:
             metrics = self.task.metrics(self.task.evaluate(self.model, cases, self.device))
         return {**metrics, CASES: len(cases), "val_seconds": self._clock() - started}  # type: ignore[arg-type]
 
-    def train(self, rounds: int, message: Extras | None = None) -> Trained:
+    def train(self, rounds: int, message: Extras | None = None, rate_factor: float = 1.0) -> Trained:
         """Train for the local epochs of one round, from the weights in ``self.model``.
 
         Args:
             rounds: how many rounds made those weights.
             message: the arrays that the algorithm's server side sent.
+            rate_factor: the share of each learning rate with which this round trains.
         """
         started = self._clock()
         self._restart(rounds)
+        self.bench.scale_rates(rate_factor)
+        self.side.setup.learning_rate = self.training.learning_rate * rate_factor
         self.model.train()
         self.side.start_round(message or {})  # which may hold layers in eval mode
         trained = self._epochs(rounds + 1)
