@@ -48,6 +48,13 @@ def test_the_picture_names_sites_regions_the_best_round_and_its_source(tmp_path:
         assert f"<!-- {part} -->" in text
 
 
+def test_a_score_of_one_target_is_not_drawn_twice(tmp_path: Path) -> None:
+    draw(history(), KeyScore("val_dice", "Dice", ()), 2, "run-001", tmp_path / "curves.svg")
+    text = (tmp_path / "curves.svg").read_text()
+    assert "Dice at each site" in text
+    assert "by target" not in text
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize(
     "table",
