@@ -9,6 +9,7 @@ from typing import Literal
 
 from fedmed.core.errors import InputError
 from fedmed.core.names import CACHE_VARIABLE, DATALIST_VARIABLE, DATASET_VARIABLE, SERVER
+from fedmed.core.optimizer import OptimizerName
 from fedmed.core.options import LARGEST, expect, expect_between, expect_positive, expect_share, option
 from fedmed.core.timing import TIMING
 
@@ -35,6 +36,9 @@ class Training:
     )
     num_rounds: int = option(600, "federated rounds")
     aggregation_epochs: int = option(1, "local epochs a round")
+    optimizer: OptimizerName = option(
+        "adam", "local optimiser; sgd has Nesterov momentum 0.9, adamw decays weights beside the gradient"
+    )
     learning_rate: float = option(1e-4, "learning rate of the local optimiser")
     weight_decay: float = option(1e-5, "weight decay of the local optimiser")
     batch_size: int = option(1, "cases in a training step")
@@ -43,6 +47,11 @@ class Training:
     )
     send: Literal["last", "best"] = option(
         "last", "a site's weights after its last local epoch, or after the one that scored best on its validation cases"
+    )
+    running_statistics: Literal["measured", "trained"] = option(
+        "measured",
+        "batch normalisation's statistics in the global model: measured on it at the sites after each averaging, as "
+        "averaged weights have others than any site's, or the mean of those of the sites' training",
     )
     validate_every: int = option(1, "rounds from one validation of the global model to the next; the last is scored")
     seed: int = option(0, "seed of the initial weights, the order of cases, the random transforms and dropout")

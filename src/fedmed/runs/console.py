@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedmed.core.optimizer import IN_WORDS
 from fedmed.core.settings import Training
 from fedmed.core.site_scores import CASES, KeyScore
 from fedmed.data.datalist import SPLITS, TEST
@@ -34,7 +35,7 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
         (
             "training",
             f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, {_drawn(training)}"
-            f"{task.optimizer_name} {training.learning_rate:g}, batch {training.batch_size}, "
+            f"{IN_WORDS[training.optimizer]} {training.learning_rate:g}, batch {training.batch_size}, "
             f"precision {training.precision}, seed {training.seed}{_sent(training)}",
         ),
     ]

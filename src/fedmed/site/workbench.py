@@ -5,6 +5,7 @@ import copy
 import torch
 
 from fedmed.core.memory_format import prepare_network
+from fedmed.core.optimizer import make_optimizer
 from fedmed.core.precision import check_precision
 from fedmed.experiment import Experiment
 
@@ -25,7 +26,8 @@ class Workbench:
         check_precision(training.precision, self.device)
         self.model = task.build_model().to(self.device)
         prepare_network(self.model, experiment.performance, self.device)
-        self.optimizer = task.optimizer(self.model.parameters(), training.learning_rate, training.weight_decay)
+        groups = task.parameter_groups(self.model, training.learning_rate)
+        self.optimizer = make_optimizer(training.optimizer, groups, training.weight_decay)
         self.loss = task.loss()
         self.holder: object = None
         self._fresh = copy.deepcopy(self.optimizer.state_dict())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -94,7 +94,7 @@ class Task(Plugin, ABC):
     """Sentences that a reader needs to understand :attr:`METRICS`, for the end of a table."""
 
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
-    """The task's own values of options that are not the task's: rounds, learning rate, weight decay, batch size."""
+    """The task's own values of options that are not the task's: rounds, optimiser, learning rate, batch size ..."""
 
     PRESETS: ClassVar[Mapping[str, Preset]] = {"standard": Preset("the task's defaults")}
     """``standard`` holds where a dataset is named, ``demo`` where none is. Presets may set options of any part."""
@@ -130,13 +130,12 @@ class Task(Plugin, ABC):
         known = self.networks()
         return known[self.network or next(iter(known))]
 
-    def optimizer(
-        self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
-    ) -> torch.optim.Optimizer:
-        """The optimiser of local training: Adam, unless a task overrides it."""
-        import torch
+    def parameter_groups(self, model: nn.Module, learning_rate: float) -> list[dict[str, Any]]:
+        """The optimiser's groups of a model's parameters, ``params`` each with its own learning rate, ``lr``.
 
-        return torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        Every parameter is in one group. One group of them all at ``learning_rate``, unless a task overrides it.
+        """
+        return [{"params": list(model.parameters()), "lr": learning_rate}]
 
     @abstractmethod
     def rules(self, label_scheme: str | None) -> Rules:
@@ -310,14 +309,6 @@ class Task(Plugin, ABC):
         what is scored is a case of the list."""
         as_listed = type(self).scored is Task.scored
         return as_listed and all(metric.combines != "rows" for metric in self.METRICS)
-
-    @property
-    def optimizer_name(self) -> str:
-        """The class of :meth:`optimizer`'s answer, for the screen."""
-        import torch
-        from torch import nn
-
-        return type(self.optimizer([nn.Parameter(torch.zeros(1))], 1.0, 0.0)).__name__
 
 
 @runtime_checkable
