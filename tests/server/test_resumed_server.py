@@ -37,6 +37,7 @@ Begin = Callable[..., Federation]
 CHANGES: dict[str, dict[str, Any]] = {
     "all sites": {},
     "some sites": {"sites_per_round": 2, "validate_every": 2},
+    "measured": {"measures_statistics": True, "validate_every": 2},
     "with a budget": {"max_epsilon": 2.5, "books": True},
 }
 

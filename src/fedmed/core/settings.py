@@ -48,6 +48,11 @@ class Training:
     send: Literal["last", "best"] = option(
         "last", "a site's weights after its last local epoch, or after the one that scored best on its validation cases"
     )
+    running_statistics: Literal["measured", "trained"] = option(
+        "measured",
+        "batch normalisation's statistics in the global model: measured on it at the sites after each averaging, as "
+        "averaged weights have others than any site's, or the mean of those of the sites' training",
+    )
     validate_every: int = option(1, "rounds from one validation of the global model to the next; the last is scored")
     seed: int = option(0, "seed of the initial weights, the order of cases, the random transforms and dropout")
 

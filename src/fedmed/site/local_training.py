@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from fedmed.privacy.patient_spending import patient_spending
 from fedmed.privacy.policy import enforce
 from fedmed.site.best_epoch import BestEpoch
 from fedmed.site.epoch_figures import LOSS, Step, epoch_figures
+from fedmed.site.measured_statistics import batches_of, measure_statistics
 from fedmed.site.own_models import OwnModels
 from fedmed.site.site_state import SiteState
 from fedmed.site.state_memory import StateMemory
@@ -228,6 +230,20 @@ class LocalSite:
         weights = {name: values.detach().cpu() for name, values in self.model.state_dict().items()}
         return {name: values.clone(memory_format=torch.contiguous_format) for name, values in weights.items()}
 
+    def measured_statistics(self, received: Weights, rounds: int) -> dict[str, np.ndarray]:
+        """The differences of the loaded model's running statistics on this site's training cases to what was sent.
+
+        Args:
+            rounds: how many rounds made the model.
+        """
+        self._restart(rounds)
+        images = (convert_to_tensor(batch["image"], track_meta=False, device=self.device) for batch in self.batches)
+        with autocast(self.training.precision, self.device):
+            measure_statistics(self.model, islice(images, batches_of(self.training.batch_size)))
+        shared = self.entries.shared(self.experiment.algorithm.private)
+        found = only(self.weights(), shared.statistics)
+        return {name: np.asarray(values.numpy() - received[name].numpy()) for name, values in found.items()}
+
     def outgoing(self, received: Weights) -> Weights:
         """The weights that this site answers after its training, by the algorithm's choice, without private entries."""
         shared = self.entries.shared(self.experiment.algorithm.private)
@@ -391,7 +407,8 @@ class LocalSite:
             cases = self._datalist.validation
             if share is not None:
                 cases = tuple(cases[place] for place in order_of(self.audit)[share[0] :: share[1]])
-            self._eval_sets[share] = self.task.eval_set(cases, self._datalist.label_scheme, self._caching)
+            scored = self.task.scored(cases)
+            self._eval_sets[share] = self.task.eval_set(scored, self._datalist.label_scheme, self._caching)
         return self._eval_sets[share]
 
 
