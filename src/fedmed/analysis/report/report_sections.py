@@ -201,7 +201,7 @@ def _which(scored: pd.DataFrame) -> str:
 
 
 def ranked_cases(cases: pd.DataFrame, metrics: Sequence[Metric]) -> pd.DataFrame:
-    """A row a site and case that has a score, worst first: ``site``, ``case``, ``score``, and a column a target of many.
+    """A row a site and case that has a score, worst first: ``site``, ``case``, ``score``, and a column a target.
 
     Args:
         cases: a long table.
