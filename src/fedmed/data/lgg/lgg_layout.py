@@ -4,7 +4,7 @@ TCGA_CS_4941_19960909/TCGA_CS_4941_19960909_12.tif, TCGA_CS_4941_19960909/TCGA_C
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,25 +124,29 @@ def _patient(folder: Path, files: Sequence[Path]) -> tuple[LggPatient | None, li
             "patient and date, each of ASCII letters, digits and '-'); rename it and its files, or take it out."
         )
         return None, [], [sentence]
-    numbered = {
-        path: found for path in files if (found := SLICE.fullmatch(path.name)) and found["folder"] == folder.name
-    }
-    images = {int(found["number"]): path for path, found in numbered.items() if not found["mask"]}
-    masks = {int(found["number"]): path for path, found in numbered.items() if found["mask"]}
+    found = [match for path in files if (match := SLICE.fullmatch(path.name)) and match["folder"] == folder.name]
+    images, masks = _by_number(folder, found, ""), _by_number(folder, found, "_mask")
     problems = [*_alone(images, masks, "image", "mask"), *_alone(masks, images, "mask", "image")]
-    if len(images) + len(masks) < len(numbered):
-        problems.append(
-            f"{folder} has several files of one number, such as _1 and _01; expected one a slice: rename them."
-        )
-    if not numbered:
-        problems.append(f"{folder} holds no slice such as {folder.name}_1.tif; rename its files, or take it out.")
-    others = [path for path in files if path not in numbered]
+    problems += _odd_numbers(folder, found, len(images) + len(masks))
+    others = sorted({*files} - {folder / match.string for match in found})
     odd = [f"{folder} holds other files than slices ({_first(others)}), passed over."] if others else []
     patient, institution = named["patient"], named["institution"]
     slices = [
         LggSlice(images[number], masks[number], number, patient, institution) for number in sorted({*images} & {*masks})
     ]
     return LggPatient(folder, patient, institution, tuple(slices)), odd, problems
+
+
+def _by_number(folder: Path, found: Sequence[re.Match[str]], mask: str) -> dict[int, Path]:
+    """The files of one kind by the number of the slice."""
+    return {int(match["number"]): folder / match.string for match in found if (match["mask"] or "") == mask}
+
+
+def _odd_numbers(folder: Path, found: Sequence[re.Match[str]], different: int) -> Iterator[str]:
+    if not found:
+        yield f"{folder} holds no slice such as {folder.name}_1.tif; rename its files, or take it out."
+    elif different < len(found):
+        yield f"{folder} has several files of one number, such as _1 and _01; expected one a slice: rename them."
 
 
 def _alone(these: dict[int, Path], others: dict[int, Path], this: str, other: str) -> list[str]:

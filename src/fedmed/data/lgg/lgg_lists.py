@@ -74,8 +74,8 @@ def write_fold_lists(
     names = [FOLD.format(number=number) for number in range(1, len(splits) + 1)]
     _require_room(folder, names, replace)
     for name, split in zip(names, splits, strict=True):
-        about = {"caption": f"{caption}, {name} of {len(splits)}", "replace": replace}
-        write_lgg_lists(folder / name, root, split, options, facts, **about)
+        title = f"{caption}, {name} of {len(splits)}"
+        write_lgg_lists(folder / name, root, split, options, facts, caption=title, replace=replace)
 
 
 def _require_room(folder: Path, names: Sequence[str], replace: bool) -> None:

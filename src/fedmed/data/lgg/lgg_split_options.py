@@ -41,8 +41,8 @@ class LggSplitOptions:
     power: float | None = option(None, "quantity: site i gets a share proportional to i^-X (default: 1)")
     small: Literal["test", "merge", "site"] | None = option(
         None,
-        "institution: patients of one with fewer than --fewest join the test, or the site of the smallest other one, or "
-        "are a site of their own (default: test)",
+        "institution: patients of one with fewer than --fewest join the test, or the site of the smallest other one, "
+        "or are a site of their own (default: test)",
     )
     fewest: int | None = option(None, "institution: patients from which an institution is a site (default: 5)")
     validation: Literal["shared", "per_site"] | None = option(
