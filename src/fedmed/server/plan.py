@@ -75,7 +75,7 @@ class ServerPlan:
             key_metric=experiment.task.KEY_METRIC,
             seed=training.seed,
             sites_per_round=training.sites_per_round,
-            epochs=training.aggregation_epochs,
+            epochs=training.passes,
             validate_every=training.validate_every,
             measures_statistics=experiment.measures_statistics and _has_statistics(experiment, entries),
             split_validation=experiment.splits_validation,

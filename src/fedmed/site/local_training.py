@@ -110,10 +110,12 @@ class LocalSite:
         self.audit = self.task.audit(site, self._datalist, self.training.allow_overlap, book=book)
         refuse_errors(self.audit.findings, f"the data of {site}")
         one_by_one = experiment.privacy.UNIT == "patient"
-        made = self.task.train_set_by_patient if one_by_one else self.task.train_set
-        train_set = made(self._datalist, self._caching)
+        items = self.task.train_set_by_patient if one_by_one else self.task.train_set
+        train_set = items(self._datalist, self._caching)
         batch_size = 1 if one_by_one else self.training.batch_size
-        self.order, self.batches = seeded_batches(train_set, batch_size, speed.num_workers)  # type: ignore[arg-type]
+        share = min(1.0, self.training.aggregation_epochs)
+        made = seeded_batches(train_set, batch_size, speed.num_workers, share=share)  # type: ignore[arg-type]
+        self.order, self.batches = made
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
         self.entries = Entries.of(self.model)
         algorithm = experiment.algorithm
@@ -331,7 +333,7 @@ class LocalSite:
         if self.private is not None:
             steps, loss, entry = self.private.round(number)
             return Trained(steps, ({LOSS: loss},), entry=entry)
-        epochs = self.training.aggregation_epochs
+        epochs = self.training.passes
         self._done, self._of = 0, len(self.batches) * epochs
         if self.training.send == "best":
             return self._best_of(epochs)
