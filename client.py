@@ -19,6 +19,7 @@ from fedmed.core.errors import InputError, reason_of
 from fedmed.core.messages import Answer, Kind, Question
 from fedmed.core.names import (
     EXTRAS,
+    MEASURES,
     MESSAGE,
     PRIVACY,
     RATE_FACTOR,
@@ -97,7 +98,7 @@ def question_of(received: flare.FLModel, site: str) -> Question:
     if duplicates_exchange.QUESTION in meta:
         return Question("images", rounds, (site,))
     trains, shares = tuple(meta.get(TRAINS) or ()), meta.get(duplicates_exchange.SHARES) or {}
-    kind: Kind = "train" if flare.is_train() else "score"
+    kind: Kind = "statistics" if meta.get(MEASURES) else "train" if flare.is_train() else "score"
     message, factor = meta.get(MESSAGE) or {}, meta.get(RATE_FACTOR)
     return Question(kind, rounds, (site,), trains, received.params, shares, message, factor)  # type: ignore[arg-type]
 

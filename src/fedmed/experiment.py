@@ -164,6 +164,16 @@ class Experiment:
         one_model = not self.algorithm.has_own_models
         return self.performance.validation == "split" and one_model and self.task.validation_can_be_split
 
+    @property
+    def measures_statistics(self) -> bool:
+        """True where sites measure the running statistics of the averaged model, if it has some.
+
+        Only where weights are averaged, and where no privacy mechanism would have to cover a further answer.
+        """
+        averaged = self.training.n_clients > 1 and self.algorithm.has_global_model
+        wanted = self.training.running_statistics == "measured"
+        return wanted and averaged and self.privacy.GUARANTEE == "none"
+
     def choices(self) -> dict[str, Task | Algorithm | Mechanism | EnvironmentView]:
         """The four choices by the name of their option."""
         return {"task": self.task, "algorithm": self.algorithm, "privacy": self.privacy, "env": self.environment}

@@ -39,6 +39,7 @@ Begin = Callable[..., Federation]
 CHANGES: dict[str, dict[str, Any]] = {
     "all sites": {},
     "some sites": {"sites_per_round": 2, "validate_every": 2},
+    "measured": {"measures_statistics": True, "validate_every": 2},
     "with a budget": {"max_epsilon": 2.5, "books": True},
     "by the scores": {"rounds": 6, "schedule": "plateau", "patience": 0, "learning_rate": 0.5},
 }

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-Kind = Literal["images", "train", "score"]
-"""Keyed hashes of a site's images; a round of training, before which the weights are scored; scores alone."""
+Kind = Literal["images", "statistics", "train", "score"]
+"""Keyed hashes of a site's images; the running statistics of the weights on its training cases; a round of training,
+before which the weights are scored; scores alone."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Answer:
     """A site's answer. The server takes nothing in it for granted.
 
     Attributes:
-        update: differences of the weights' entries by name; none where the site did not train.
+        update: differences of the weights' entries by name, of running statistics alone where they were asked for;
+            none where the site did not train.
         steps: optimiser steps of the round.
         cases: training cases, where their number may leave the site.
         metrics: figures by name.

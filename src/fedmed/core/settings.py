@@ -21,8 +21,11 @@ A_YEAR = 366 * 24 * 3600
 MOST_THREADS = 1024
 """More than the cores of any one machine today."""
 
-COUNTS = {"n_clients": 10_000, "num_rounds": 1_000_000, "aggregation_epochs": 10_000, "batch_size": 10_000}
+COUNTS = {"n_clients": 10_000, "num_rounds": 1_000_000, "batch_size": 10_000}
 """The most of what is counted from 1."""
+
+MOST_EPOCHS, LEAST_EPOCH = 10_000, 0.001
+"""Local epochs a round: the most, and the least part of one."""
 
 
 PATIENCE = 5
@@ -39,7 +42,9 @@ class Training:
         None, "the sites' names, with commas between them (default: site-1, site-2, ...; site-All where it is one)"
     )
     num_rounds: int = option(600, "federated rounds")
-    aggregation_epochs: int = option(1, "local epochs a round")
+    aggregation_epochs: float = option(
+        1, "local epochs a round; below 1 that share of a site's training cases, drawn anew each round"
+    )
     optimizer: OptimizerName = option(
         "adam", "local optimiser; sgd has Nesterov momentum 0.9, adamw decays weights beside the gradient"
     )
@@ -61,6 +66,11 @@ class Training:
     send: Literal["last", "best"] = option(
         "last", "a site's weights after its last local epoch, or after the one that scored best on its validation cases"
     )
+    running_statistics: Literal["measured", "trained"] = option(
+        "measured",
+        "batch normalisation's statistics in the global model: measured on it at the sites after each averaging, as "
+        "averaged weights have others than any site's, or the mean of those of the sites' training",
+    )
     validate_every: int = option(1, "rounds from one validation of the global model to the next; the last is scored")
     seed: int = option(0, "seed of the initial weights, the order of cases, the random transforms and dropout")
 
@@ -74,6 +84,7 @@ class Training:
     def __post_init__(self) -> None:
         for name, most in COUNTS.items():
             expect_between(name, getattr(self, name), 1, most)
+        self._check_epochs()
         rounds = self.num_rounds
         expect(1 <= self.validate_every <= rounds, "validate_every", self.validate_every,
                f"1 to {rounds}, the number of rounds")  # fmt: skip
@@ -109,6 +120,22 @@ class Training:
     def rates_vary(self) -> bool:
         """True where the learning rate is not the same in all rounds."""
         return self.schedule != "constant" or self.warmup_rounds > 0
+
+    def _check_epochs(self) -> None:
+        """Refuse what is neither a number of epochs nor a share of one; a whole number is kept as such."""
+        epochs = self.aggregation_epochs
+        whole = float(epochs).is_integer()
+        fits = 1 <= epochs <= MOST_EPOCHS if whole else LEAST_EPOCH <= epochs < 1
+        expect(
+            fits, "aggregation_epochs", epochs,
+            f"a whole number from 1 to {MOST_EPOCHS}, or a share of an epoch from {LEAST_EPOCH:g} to below 1",
+        )  # fmt: skip
+        object.__setattr__(self, "aggregation_epochs", int(epochs) if whole else float(epochs))
+
+    @property
+    def passes(self) -> int:
+        """The passes of a round, each through all training cases or, where an epoch is not whole, a share of them."""
+        return max(1, int(self.aggregation_epochs))
 
     def _check_site_names(self, given: str) -> None:
         for site in self.sites:

@@ -44,6 +44,9 @@ from fedmed.server.site_sample import drawn
 from fedmed.server.words import in_short
 
 WITHHELD = "the site did not let it out; its own log says why"
+OPTIONAL: Collection[Kind] = ("statistics", "score")
+"""Questions that a run can go on without any site's answer to."""
+
 NOT_THERE = "it has no part in this job"
 OTHER_FORM = "it is of another form; update the site"
 
@@ -111,6 +114,8 @@ class FederationServer:
         self._images: dict[str, Any] = {}
         self._compared = len(plan.sites) == 1
         self._rounds, self._over, self._asked = 0, False, False
+        self._measured: int | None = None  # after how many rounds the model's running statistics were measured
+        self._before: RoundRecord | None = None  # the record of that question, until a round takes it over
         self._noted: dict[str, str] = {}
         self._open(first, submitter)
 
@@ -162,18 +167,30 @@ class FederationServer:
             return None
         there = sorted(set(present) & set(self.plan.sites))
         lost = self._lost(there, now)
-        kind: Kind = "images" if not self._compared else "score" if self._is_done else "train"
+        kind = self._next_kind
         spent = self._spent if kind == "train" else {}
         self._question = self._made(kind, [site for site in there if site not in lost], spent)
         lost |= spent
         enough = len(self._question.training) == self.plan.sites_per_round
         self._quorum = RoundQuorum(self._question.sites, {} if enough else lost, self.plan.min_clients)
-        if kind != "score":
+        if kind not in OPTIONAL:
             self._quorum.require("the next round", len(self._question.training or self._question.sites), {})
         size = payload(self._question.weights) + payload(self._question.extras)
         self._record = RoundRecord(self._rounds, self._question.sites, size, bool(self._question.shares), now)
+        if self._before is not None:
+            self._record.take_over(self._before)
+            self._before = None
         self._deadline = self._deadline_from(now)
         return self._question
+
+    @property
+    def _next_kind(self) -> Kind:
+        if not self._compared:
+            return "images"
+        due = self._is_done or self._rounds % self.plan.validate_every == 0
+        if self.plan.measures_statistics and due and self._rounds and self._measured != self._rounds:
+            return "statistics"
+        return "score" if self._is_done else "train"
 
     def _lost(self, there: Sequence[str], now: float) -> dict[str, str]:
         """The sites that cannot be asked, and why."""
@@ -184,11 +201,17 @@ class FederationServer:
         """The question; sites whose budget is spent score and do not train."""
         if kind == "images":
             return Question(kind, self._rounds, tuple(sites))
+        self._aggregation.begin(self._weights)
+        if kind == "statistics":
+            return Question(kind, self._rounds, tuple(sites), weights=dict(self._weights))
+        return self._round_of(kind, sites, spent)
+
+    def _round_of(self, kind: Kind, sites: list[str], spent: Collection[str]) -> Question:
+        """The question of a round, or of the last scoring."""
         plan, training = self.plan, list[str]()
         if kind == "train":
             able = sorted(set(sites) - set(spent))
             training = drawn(plan.sites, able, plan.sites_per_round, plan.seed, self._rounds)
-        self._aggregation.begin(self._weights)
         extras = self._message() if kind == "train" else {}
         parts = self._shares(training or sites)
         due = kind == "score" or self._rounds % plan.validate_every == 0
@@ -275,6 +298,9 @@ class FederationServer:
         if self._question.kind == "images":
             self._take_images(site, answer.images)
             return
+        if self._question.kind == "statistics":
+            self._take_statistics(site, answer)
+            return
         share = self._question.shares.get(site)
         given = read_report(answer.metrics or {}, self._forms, self._figures, self.plan.epochs)
         report = self._cases.checked(site, share, given)
@@ -290,6 +316,13 @@ class FederationServer:
             self._images[site] = images
         else:
             self._quorum.failed(site, OTHER_FORM)
+
+    def _take_statistics(self, site: str, answer: Answer) -> None:
+        self._record.take(site, {}, payload(answer.update))
+        try:
+            self._aggregation.add_statistics(site, answer.update, answer.cases)
+        except UnusableUpdate as unusable:
+            self._report(str(unusable))
 
     def _take_update(self, site: str, answer: Answer) -> None:
         fault = self._record.take_entry(site, answer.entry, self._booked.get(site), self.plan.delta)
@@ -324,7 +357,7 @@ class FederationServer:
     def is_complete(self, now: float) -> bool:
         """True where nobody is waited for any longer: all have answered, the time is up, or who has not is lost."""
         awaited = self._quorum.awaited
-        broken = self._question.kind != "score" and self._quorum.is_broken
+        broken = self._question.kind not in OPTIONAL and self._quorum.is_broken
         return self._is_late(now) or broken or len(self._heartbeats.lost(awaited, now)) == len(awaited)
 
     def _is_late(self, now: float) -> bool:
@@ -339,6 +372,8 @@ class FederationServer:
         self._name_the_absent(now)
         if self._question.kind == "images":
             self._compare()
+        elif self._question.kind == "statistics":
+            self._end_measurement()
         elif self._question.kind == "train":
             self._end_round(now)
         else:
@@ -362,6 +397,15 @@ class FederationServer:
         if errors:
             raise DataRefused(f"{REFUSED_DATA} {errors[0].sentence}")
 
+    def _end_measurement(self) -> None:
+        """Give the model the running statistics that the sites have measured; its own stay where none has."""
+        self._change(self._aggregation.combined_statistics())
+        save_weights(_tensors(self._weights), self.files.models / LAST_FILE)
+        self._measured, self._before = self._rounds, self._record
+
+    def _change(self, update: Mapping[str, np.ndarray]) -> None:
+        self._weights |= {name: np.asarray(self._weights[name] + change) for name, change in update.items()}
+
     @property
     def _left_out(self) -> dict[str, str]:
         """The sites whose update is no part of the round, and why."""
@@ -377,7 +421,7 @@ class FederationServer:
         except RuntimeError:
             self.checkpoints.add(self._record.document(now, refused=self._left_out, failed=True))
             raise
-        self._weights |= {name: np.asarray(self._weights[name] + change) for name, change in update.items()}
+        self._change(update)
         self._save(now)
 
     def _even_out(self) -> None:

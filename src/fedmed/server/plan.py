@@ -27,6 +27,7 @@ class ServerPlan:
         sites_per_round: how many sites train in a round; None where all do.
         epochs: local epochs of a round.
         validate_every: rounds from one validation to the next.
+        measures_statistics: True where the sites measure the running statistics of each model that is scored.
         split_validation: True where sites that list the same validation cases share the work of scoring them.
         max_epsilon: the privacy budget of a site; the run stops before the round that would exceed it.
         books: True where each update must come with an entry for the privacy ledger.
@@ -54,6 +55,7 @@ class ServerPlan:
     sites_per_round: int | None = None
     epochs: int = 1
     validate_every: int = 1
+    measures_statistics: bool = False
     split_validation: bool = False
     max_epsilon: float | None = None
     books: bool = False
@@ -83,8 +85,9 @@ class ServerPlan:
             patience=training.patience_of_plateau,
             seed=training.seed,
             sites_per_round=training.sites_per_round,
-            epochs=training.aggregation_epochs,
+            epochs=training.passes,
             validate_every=training.validate_every,
+            measures_statistics=experiment.measures_statistics and _has_statistics(experiment, entries),
             split_validation=experiment.splits_validation,
             max_epsilon=mechanism.budget,
             books=mechanism.GUARANTEE != "none",
@@ -109,3 +112,8 @@ class ServerPlan:
 
 def _plain(form: FigureForm) -> dict[str, Any]:
     return {**asdict(form), "sums": list(form.sums)}
+
+
+def _has_statistics(experiment: Experiment, entries: Entries) -> bool:
+    """True where the sites share running statistics."""
+    return bool(entries.shared(experiment.algorithm.private).statistics)

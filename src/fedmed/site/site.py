@@ -31,7 +31,7 @@ class Site:
     def __init__(self, local: LocalSite, events: SiteEvents, report: Any = print) -> None:
         self.local, self.events, self._report = local, events, report
         self._mechanism = local.experiment.privacy.resolved(local.experiment)
-        self._scored = set[int]()  # after how many rounds models were scored
+        self._scored, self._measured = set[int](), set[int]()  # after how many rounds that was done of a model
 
     def answer(self, question: Question) -> Answer:
         """The answer to a question that this site is asked; that it withholds one where the question is no right one.
@@ -44,7 +44,9 @@ class Site:
         except InputError as error:
             return self._withheld(f"The answer after {question.rounds!r:.20} rounds", error)
         self.events.write_epsilon(question.rounds)
-        return self._images(question) if question.kind == "images" else self._round(question)
+        if question.kind == "images":
+            return self._images(question)
+        return self._statistics(question) if question.kind == "statistics" else self._round(question)
 
     def _expect(self, question: Question) -> None:
         """Refuse a question that no honest server asks, and one that would cost more than is left of the budget.
@@ -80,6 +82,16 @@ class Site:
         if self._mechanism.withholds_metrics:
             return Answer(metrics={CASES: 0}, images={})
         return Answer(metrics={CASES: len(self.local.audit.cases)}, images=self.local.images())
+
+    def _statistics(self, question: Question) -> Answer:
+        """The running statistics of the global model on this site's training cases, once after as many rounds."""
+        local, rounds = self.local, question.rounds
+        if not local.experiment.measures_statistics or rounds in self._measured:
+            return self._withheld("The running statistics", InputError("The experiment asks for none."))
+        self._measured.add(rounds)
+        received = {name: torch.as_tensor(values) for name, values in question.weights.items()}
+        local.begin(received, rounds)
+        return Answer(local.measured_statistics(received, rounds), cases=local.side.setup.cases)
 
     def _round(self, question: Question) -> Answer:
         """Score the model that the round begins with, and train it where this site is to train."""

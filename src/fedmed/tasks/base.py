@@ -160,6 +160,13 @@ class Task(Plugin, ABC):
         """The case's patient: the one that its list states, else the case's own name."""
         return str(case.extra.get("patient", case.name))
 
+    def scored(self, cases: Sequence[Case]) -> tuple[Case, ...]:
+        """The cases that are scored where a list has these: themselves, unless what is scored is made of several.
+
+        One of them is one item of :meth:`eval_set`, with one set of rows; a case of several has them as its ``parts``.
+        """
+        return tuple(cases)
+
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         """Facts of a run on these cases, which passed the audit: at least ``training`` and ``validation``, numbers of
         cases, and for the screen ``crops``, the training crop in words, where there is one.
@@ -219,7 +226,8 @@ class Task(Plugin, ABC):
 
     @abstractmethod
     def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
-        """Cases to be scored: items of ``image`` (C, ...), ``label`` and the case's name ``case``."""
+        """Cases to be scored, as :meth:`scored` gives them: items of ``image`` (C, ...), ``label`` and ``case``, the
+        case's name."""
 
     @abstractmethod
     def loss(self) -> nn.Module:
@@ -291,8 +299,10 @@ class Task(Plugin, ABC):
 
     @property
     def validation_can_be_split(self) -> bool:
-        """True where sites may share out the validation cases among them: every figure combines without all rows."""
-        return all(metric.combines != "rows" for metric in self.METRICS)
+        """True where sites may share out the validation cases among them: every figure combines without all rows, and
+        what is scored is a case of the list."""
+        as_listed = type(self).scored is Task.scored
+        return as_listed and all(metric.combines != "rows" for metric in self.METRICS)
 
 
 @runtime_checkable
