@@ -24,6 +24,19 @@ def test_models_are_scored_every_whole_number_of_rounds(rounds: int) -> None:
         Training(validate_every=rounds)
 
 
+@pytest.mark.parametrize(("given", "kept", "passes"), [(2, 2, 2), (3.0, 3, 3), (0.25, 0.25, 1)])
+def test_a_round_has_whole_epochs_or_a_share_of_one(given: float, kept: float, passes: int) -> None:
+    training = Training(aggregation_epochs=given)
+    assert (training.aggregation_epochs, training.passes) == (kept, passes)
+    assert isinstance(training.aggregation_epochs, type(kept))
+
+
+@pytest.mark.parametrize("given", [1.5, 0.0, -0.5, 1e-9, 20_000, float("inf"), float("nan")])
+def test_no_other_number_of_epochs_can_be_meant(given: float) -> None:
+    with pytest.raises(InputError, match=r"--aggregation_epochs is .*; expected a whole number from 1 to 10000, or a"):
+        Training(aggregation_epochs=given)
+
+
 @pytest.mark.parametrize("rounds", [-1, 11])
 def test_a_warmup_is_no_longer_than_the_run(rounds: int) -> None:
     assert Training(num_rounds=10, warmup_rounds=10).rates_vary
@@ -46,16 +59,3 @@ def test_a_plateau_needs_a_score_that_comes_before_the_last_round() -> None:
     with pytest.raises(InputError, match="--validate_every is 9; expected scores before the run's end"):
         Training(num_rounds=10, validate_every=9, schedule="plateau")
     assert Training(num_rounds=10, validate_every=9, schedule="cosine").rates_vary
-
-
-@pytest.mark.parametrize(("given", "kept", "passes"), [(2, 2, 2), (3.0, 3, 3), (0.25, 0.25, 1)])
-def test_a_round_has_whole_epochs_or_a_share_of_one(given: float, kept: float, passes: int) -> None:
-    training = Training(aggregation_epochs=given)
-    assert (training.aggregation_epochs, training.passes) == (kept, passes)
-    assert isinstance(training.aggregation_epochs, type(kept))
-
-
-@pytest.mark.parametrize("given", [1.5, 0.0, -0.5, 1e-9, 20_000, float("inf"), float("nan")])
-def test_no_other_number_of_epochs_can_be_meant(given: float) -> None:
-    with pytest.raises(InputError, match=r"--aggregation_epochs is .*; expected a whole number from 1 to 10000, or a"):
-        Training(aggregation_epochs=given)

@@ -56,6 +56,13 @@ def test_a_learning_rate_that_varies_has_a_panel(tmp_path: Path) -> None:
     assert shown == [0, 1]
 
 
+def test_a_score_of_one_target_is_not_drawn_twice(tmp_path: Path) -> None:
+    draw(history(), KeyScore("val_dice", "Dice", ()), 2, "run-001", tmp_path / "curves.svg")
+    text = (tmp_path / "curves.svg").read_text()
+    assert "Dice at each site" in text
+    assert "by target" not in text
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize(
     "table",

@@ -99,6 +99,22 @@ class Training:
         self._check_schedule()
         expect(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2^32 - 1")
 
+    def _check_epochs(self) -> None:
+        """Refuse what is neither a number of epochs nor a share of one; a whole number is kept as such."""
+        epochs = self.aggregation_epochs
+        whole = float(epochs).is_integer()
+        fits = 1 <= epochs <= MOST_EPOCHS if whole else LEAST_EPOCH <= epochs < 1
+        expect(
+            fits, "aggregation_epochs", epochs,
+            f"a whole number from 1 to {MOST_EPOCHS}, or a share of an epoch from {LEAST_EPOCH:g} to below 1",
+        )  # fmt: skip
+        object.__setattr__(self, "aggregation_epochs", int(epochs) if whole else float(epochs))
+
+    @property
+    def passes(self) -> int:
+        """The passes of a round, each through all training cases or, where an epoch is not whole, a share of them."""
+        return max(1, int(self.aggregation_epochs))
+
     def _check_schedule(self) -> None:
         rounds = self.num_rounds
         fits = 0 <= self.warmup_rounds <= rounds
@@ -120,22 +136,6 @@ class Training:
     def rates_vary(self) -> bool:
         """True where the learning rate is not the same in all rounds."""
         return self.schedule != "constant" or self.warmup_rounds > 0
-
-    def _check_epochs(self) -> None:
-        """Refuse what is neither a number of epochs nor a share of one; a whole number is kept as such."""
-        epochs = self.aggregation_epochs
-        whole = float(epochs).is_integer()
-        fits = 1 <= epochs <= MOST_EPOCHS if whole else LEAST_EPOCH <= epochs < 1
-        expect(
-            fits, "aggregation_epochs", epochs,
-            f"a whole number from 1 to {MOST_EPOCHS}, or a share of an epoch from {LEAST_EPOCH:g} to below 1",
-        )  # fmt: skip
-        object.__setattr__(self, "aggregation_epochs", int(epochs) if whole else float(epochs))
-
-    @property
-    def passes(self) -> int:
-        """The passes of a round, each through all training cases or, where an epoch is not whole, a share of them."""
-        return max(1, int(self.aggregation_epochs))
 
     def _check_site_names(self, given: str) -> None:
         for site in self.sites:

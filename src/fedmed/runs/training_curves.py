@@ -54,8 +54,8 @@ def draw(
 ) -> None:
     """Draw ``history`` (columns round, site, train_loss, the metrics) to a PNG or SVG; needs no screen.
 
-    Training loss and score always have a panel; accuracy, the validation's loss, epsilon and a learning rate that
-    varies where the history has them.
+    Training loss and score always have a panel, and the score by target where there are several; accuracy, the
+    validation's loss, epsilon and a learning rate that varies where the history has them.
 
     Args:
         key: the score to draw, over all targets at each site, and by target.
@@ -65,7 +65,8 @@ def draw(
         epochs: what sites reported of local epochs (columns round, site, epoch, figures), drawn between the rounds.
     """
     titles = _titles(key, split)
-    shown = [column for column in titles if column in (LOSS, key.name, BY_TARGET) or column in history]
+    always = (LOSS, key.name, *((BY_TARGET,) if key.targets else ()))
+    shown = [column for column in titles if column in always or column in history]
     within = pd.DataFrame() if epochs is None or epochs.empty else _within_rounds(epochs)
     figure, places = _panels(len(shown))
     for axes, column in zip(places, shown, strict=True):
