@@ -15,10 +15,11 @@ from fedmed.runs.run_folder import RunFolder
 ReadExperiment = Callable[[Sequence[str]], Experiment]
 """From the arguments of job.py to the experiment that they mean; raises InputError."""
 
-OURS = ("datalist_json_path", "job_name", "artifacts", "resume", "export", "check_site")
+OURS = {"--datalist_json_path", "--job_name", "--artifacts", "--resume", "--export", "--check_site"}
 """Options of job.py that the cross-validation itself gives, or that begin no run."""
 
-SITES = ("n_clients", "site_names")
+SITES = {"--n_clients", "--site_names"}
+"""Options of job.py that name the sites of a run."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,15 @@ class Fold:
         lists: the folder ``fold-<n>`` of the sites' lists.
         arguments: of job.py, without the place of run folders.
         experiment: what they mean.
-        tested: the site of each patient of the test cases, by patient.
+        tested: the patients of the test cases.
+        patients: of all cases.
     """
 
     lists: Path
     arguments: tuple[str, ...]
     experiment: Experiment
-    tested: Mapping[str, str]
+    tested: frozenset[str]
+    patients: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -57,21 +60,29 @@ def planned_folds(split: Path, job: Sequence[str], name: str, read: ReadExperime
             and in other cases of one.
     """
     given = {option.split("=")[0] for option in job if option.startswith("--")}
-    for option in OURS:
-        if f"--{option}" in given:
-            raise InputError(f"--{option} is given by the cross-validation to each fold itself; drop it.")
-    folders = fold_folders(split)
-    own_sites = bool(given & {f"--{option}" for option in SITES})
-    found = [_fold(folder, job, name, read, own_sites=own_sites) for folder in folders]
+    ours = sorted(given & OURS)
+    if ours:
+        raise InputError(f"{ours[0]} is not for the options of a fold, which the cross-validation runs; drop it.")
+    own_sites = bool(given & SITES)
+    found = [_fold(folder, job, name, read, own_sites=own_sites) for folder in fold_folders(split)]
+    _refuse_tested_twice(found)
+    return found
+
+
+def _refuse_tested_twice(found: Sequence[Fold]) -> None:
+    """Refuse folds that share patients of their test cases.
+
+    Raises:
+        InputError: two do.
+    """
     counts = Counter(patient for fold in found for patient in fold.tested)
     twice = sorted(patient for patient, count in counts.items() if count > 1)
     if twice:
         where = [fold.name for fold in found if twice[0] in fold.tested]
         raise InputError(
-            f"The patient {twice[0]} is tested in {' and in '.join(where)}, as {counted(len(twice), 'patient')} in all "
-            "are in several folds; expected each in one: split anew."
+            f"The patient {twice[0]} is tested in {' and in '.join(where)} ({len(twice)} such in all); expected each "
+            "patient in the test cases of one fold: split anew."
         )
-    return found
 
 
 def fold_folders(split: Path) -> list[Path]:
@@ -107,12 +118,13 @@ def _fold(lists: Path, job: Sequence[str], name: str, read: ReadExperiment, *, o
     dataset, _ = experiment.data.resolved()
     datalists = {site: load_datalist(datalist_path(lists, site), dataset) for site in sites}
     patient_of = experiment.task.patient_of
-    tested = {patient_of(case): site for site, datalist in datalists.items() for case in datalist.testing}
+    tested = frozenset(patient_of(case) for datalist in datalists.values() for case in datalist.testing)
     if not tested:
         raise InputError(f'{lists} has no test cases, which lists have under "testing"; make them with --folds.')
     _refuse_learnt(lists, experiment, {**datalists, **_further(experiment, datalists, lists, dataset)}, tested)
     _refuse_untested(lists, experiment, datalists)
-    return Fold(lists, arguments, experiment, tested)
+    patients = frozenset(patient_of(case) for datalist in datalists.values() for case in datalist.all_cases)
+    return Fold(lists, arguments, experiment, tested, patients)
 
 
 def _further(
@@ -124,7 +136,7 @@ def _further(
 
 
 def _refuse_learnt(
-    lists: Path, experiment: Experiment, datalists: Mapping[str, Datalist], tested: Mapping[str, str]
+    lists: Path, experiment: Experiment, datalists: Mapping[str, Datalist], tested: frozenset[str]
 ) -> None:
     """Refuse a patient of the test cases on whom a site trains or validates.
 
@@ -133,7 +145,7 @@ def _refuse_learnt(
     """
     for site, datalist in datalists.items():
         seen = {experiment.task.patient_of(case) for case in (*datalist.training, *datalist.validation)}
-        both = sorted(seen & set(tested))
+        both = sorted(seen & tested)
         if both:
             raise InputError(
                 f"The patient {both[0]} is in the test cases of {lists} and in the training or validation cases of "

@@ -1,12 +1,13 @@
 """The test cases of all folds together: each case once, scored by the model that was not trained on its patient."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_table import POOLED, summarize
+from fedmed.analysis.evaluation.patient_bootstrap import rows_of
 from fedmed.core.errors import InputError
 from fedmed.core.statistics import mean_interval
 from fedmed.tasks.base import Metric, Task
@@ -72,7 +73,7 @@ def by_patient(found: PooledFolds, metric: Metric) -> pd.DataFrame:
         return pd.DataFrame(columns=list(PATIENT_COLUMNS))
     own = found.cases[found.cases["quantity"].isin(metric.quantities)].dropna(subset=["value"])
     own = own.assign(patient=own["case"].map(found.patients))
-    return own.groupby(["patient", "site", FOLD], as_index=False)["value"].mean()[list(PATIENT_COLUMNS)]
+    return own.groupby(["patient", "site", FOLD])["value"].mean().reset_index()
 
 
 def by_site(patients: pd.DataFrame) -> pd.DataFrame:
@@ -103,14 +104,8 @@ def _numbers(rows: pd.DataFrame) -> dict[str, float]:
 
 def by_fold(found: PooledFolds, metric: Metric) -> pd.DataFrame:
     """A metric's figure over the test cases of each fold, with the columns fold, patients and value."""
-    own = found.cases[found.cases["quantity"].isin(metric.quantities)]
     rows = []
-    for fold, cases in own.groupby(FOLD, sort=False):
-        value = summarize(cases, found.patients, [metric]).iloc[0]["value"]
+    for fold, cases in found.cases.groupby(FOLD, sort=False):
+        value = metric.reduce(rows_of(cases))
         rows.append({FOLD: fold, "patients": cases["case"].map(found.patients).nunique(), "value": value})
     return pd.DataFrame(rows)
-
-
-def untested(trained: Sequence[str], found: PooledFolds) -> list[str]:
-    """Those of the patients who are in the test cases of no fold."""
-    return sorted(set(trained) - set(found.patients.values()))
