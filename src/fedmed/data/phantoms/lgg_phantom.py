@@ -1,6 +1,7 @@
 """Synthetic slices of heads with a glioma that is bright in FLAIR, at five institutions of unequal size.
 
-In the layout of the lower-grade glioma set: a slice's channels are T1 before contrast, FLAIR, and T1 after contrast. It is no evidence of how well a method segments real tumours.
+In the layout of the lower-grade glioma set: a slice's channels are T1 before contrast, FLAIR, and T1 after contrast. It
+is no evidence of how well a method segments real tumours.
 """
 
 import json
