@@ -17,7 +17,18 @@ from nvflare.client.tracking import SummaryWriter
 from fedmed.core.code_version import expect_code
 from fedmed.core.errors import InputError, reason_of
 from fedmed.core.messages import Answer, Kind, Question
-from fedmed.core.names import EXTRAS, MESSAGE, PRIVACY, REPORTS_VARIABLE, SIMULATED, TRAINING_CASES, TRAINS, WITHHELD
+from fedmed.core.names import (
+    EXTRAS,
+    MEASURES,
+    MESSAGE,
+    PRIVACY,
+    RATE_FACTOR,
+    REPORTS_VARIABLE,
+    SIMULATED,
+    TRAINING_CASES,
+    TRAINS,
+    WITHHELD,
+)
 from fedmed.core.settings import Data
 from fedmed.data.audit import duplicates_exchange
 from fedmed.environments.step_progress import StepReport
@@ -87,8 +98,9 @@ def question_of(received: flare.FLModel, site: str) -> Question:
     if duplicates_exchange.QUESTION in meta:
         return Question("images", rounds, (site,))
     trains, shares = tuple(meta.get(TRAINS) or ()), meta.get(duplicates_exchange.SHARES) or {}
-    kind: Kind = "train" if flare.is_train() else "score"
-    return Question(kind, rounds, (site,), trains, received.params, shares, meta.get(MESSAGE) or {})
+    kind: Kind = "statistics" if meta.get(MEASURES) else "train" if flare.is_train() else "score"
+    message, factor = meta.get(MESSAGE) or {}, meta.get(RATE_FACTOR)
+    return Question(kind, rounds, (site,), trains, received.params, shares, message, factor)  # type: ignore[arg-type]
 
 
 def model_of(answer: Answer) -> flare.FLModel:

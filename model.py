@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from monai.networks.nets import ResNet, SegResNet, UNet
-from torch import nn
+
+from fedmed.networks.four_level_unet import FourLevelUNet
+from fedmed.networks.group_normalization import Norm, normalize_by_groups
+from fedmed.networks.transformer_unet import TransformerUNet
 
 
 class Rebuildable:
@@ -12,11 +15,13 @@ class Rebuildable:
 
     ``arguments`` are JSON values by name, each of them an attribute of that name too, because FLARE reads attributes.
     ``DIVISOR`` and ``LEAST_EDGE`` hold for the default arguments: every edge of an input must be divisible by the one,
-    and the longest edge be no shorter than the other.
+    and the longest edge be no shorter than the other. ``ENCODER`` names the entries of the state dict, by how they
+    begin, that may come pretrained and train apart from the rest; a network without such a part has none.
     """
 
     DIVISOR: ClassVar[int]
     LEAST_EDGE: ClassVar[int]
+    ENCODER: ClassVar[tuple[str, ...]] = ()
 
     arguments: dict[str, Any]
 
@@ -128,12 +133,11 @@ class ImageResNet(Rebuildable, ResNet):
     """
 
     DIVISOR, LEAST_EDGE = 1, 64  # the grid is halved five times, and batch norm needs two pixels at the bottom
+    ENCODER = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
 
     BLOCKS: ClassVar[Mapping[int, Sequence[int]]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
-    def __init__(
-        self, depth: int = 18, in_channels: int = 1, num_classes: int = 4, norm: Literal["batch", "group"] = "batch"
-    ) -> None:
+    def __init__(self, depth: int = 18, in_channels: int = 1, num_classes: int = 4, norm: Norm = "batch") -> None:
         arguments = _arguments(locals())
         super().__init__(
             block="basic",
@@ -147,13 +151,46 @@ class ImageResNet(Rebuildable, ResNet):
             bias_downsample=False,
         )
         if norm == "group":  # MONAI's own argument reaches the first layer alone
-            _normalize_by_groups(self)
+            normalize_by_groups(self)
         self._store(arguments)
 
 
-def _normalize_by_groups(network: nn.Module, groups: int = 32) -> None:
-    """Put a group norm in the place of every batch norm of a 2D network, under the same names."""
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(module, name, nn.GroupNorm(groups, child.num_features))
+class LggUNet(Rebuildable, FourLevelUNet):
+    """The U-Net of Buda et al. 2019 (arXiv 1906.03720): (B, 3, H, W) slices -> (B, 1, H, W) logits of the tumour.
+
+    7,763,041 parameters with 32 features at the finest grid, 1,942,577 with 16. ``norm`` is ``batch``, as published, or
+    ``group``, which every privacy mechanism covers. H and W must be divisible by 16, and one of them be 32 or more.
+    """
+
+    DIVISOR, LEAST_EDGE = 16, 32  # the grid is halved four times, and batch norm needs two pixels at the bottom
+
+    def __init__(self, in_channels: int = 3, out_channels: int = 1, features: int = 32, norm: Norm = "batch") -> None:
+        arguments = _arguments(locals())
+        super().__init__(**arguments)
+        self._store(arguments)
+
+
+class TransUNet(Rebuildable, TransformerUNet):
+    """TransUNet (Chen et al. 2021, arXiv 2102.04306): (B, 3, H, W) slices -> (B, 1, H, W) logits of the tumour.
+
+    ``r50_b16`` is the published form, R50-ViT-B/16: 105,322,001 parameters at 256 pixels. ``small`` has the first three
+    quarters of a ResNet18 and six blocks of ViT-Ti: 6,785,105 parameters at 256 pixels. ``norm`` is of
+    the decoder and of the small stem; with ``group`` every privacy mechanism covers the network. H and W must be
+    divisible by 16, and one of them be 32 or more; ``image_size`` is the edge for which positions are learnt.
+    """
+
+    DIVISOR, LEAST_EDGE = 16, 32  # the stem halves the grid four times, and batch norm needs two pixels at the bottom
+    ENCODER = ("encoder.",)
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        size: Literal["small", "r50_b16"] = "small",
+        image_size: int = 256,
+        norm: Norm = "batch",
+        dropout: float = 0.0,
+    ) -> None:
+        arguments = _arguments(locals())
+        super().__init__(**arguments)
+        self._store(arguments)

@@ -20,6 +20,7 @@ from torch import nn
 
 from fedmed.core import machine
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
+from fedmed.core.optimizer import make_optimizer
 from fedmed.tasks.brats18 import Brats18
 
 
@@ -85,7 +86,7 @@ def step_of(way: Way, crop: tuple[int, ...], device: torch.device) -> Callable[[
     network = task.first_model(0).to(device)
     layout = torch.channels_last_3d if way.get("channels_last") else torch.contiguous_format
     network = network.to(memory_format=layout)  # type: ignore[call-overload]
-    optimizer, loss = task.optimizer(network.parameters(), 1e-4, 1e-5), task.loss()
+    optimizer, loss = make_optimizer("adam", task.parameter_groups(network, 1e-4), 1e-5), task.loss()
     model: nn.Module = torch.compile(network) if way.get("compiled") else network  # type: ignore[assignment]
     image = torch.randn(1, 4, *crop, device=device).to(memory_format=layout)
     label = (torch.rand(1, 3, *crop, device=device) > 0.5).float()

@@ -20,7 +20,7 @@ PLACES = {
     "server": (-3.6, -3), "site": (3.6, -3),
     "experiment": (0.4, -4),
     "tasks": (-4.4, -5), "algorithms": (0, -5), "privacy": (4.4, -5),
-    "data": (-2.2, -6),
+    "data": (-2.2, -6), "networks": (4.4, -6),
     "core": (1.6, -7),
 }  # fmt: skip
 """The rooms by column and layer, from the top down as in .importlinter: a room imports from those below it."""

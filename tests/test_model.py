@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from model import BratsSegResNet, BratsUNet, ImageResNet, Rebuildable
+from model import BratsSegResNet, BratsUNet, ImageResNet, LggUNet, Rebuildable, TransUNet
 
 OTHER = {
     "in_channels": 2,
@@ -91,6 +92,56 @@ def test_the_u_net_is_rebuilt_from_its_stored_arguments(arguments: dict[str, Any
     assert {name: values.shape for name, values in rebuilt.state_dict().items()} == shapes
     assert set(original.arguments) == set(inspect.signature(BratsUNet).parameters) == set(OTHER_UNET)
     assert {name: getattr(original, name) for name in original.arguments} == original.arguments
+
+
+OF_SLICES = [
+    (LggUNet, {}),
+    (LggUNet, {"in_channels": 1, "out_channels": 2, "features": 16, "norm": "group"}),
+    (TransUNet, {"image_size": 64}),
+    (TransUNet, {"in_channels": 1, "out_channels": 2, "size": "small", "image_size": 32, "norm": "group",
+                 "dropout": 0.1}),
+    (TransUNet, {"size": "r50_b16", "image_size": 32}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("network", "arguments"), OF_SLICES)
+def test_networks_of_slices_are_rebuilt_and_exported(network: Any, arguments: dict[str, Any]) -> None:
+    """By their stored arguments, and as TorchScript, which gives the same numbers."""
+    original = network(**arguments).eval()
+    assert set(original.arguments) == set(inspect.signature(network).parameters)
+    assert {name: getattr(original, name) for name in original.arguments} == original.arguments
+    rebuilt = network(**json.loads(json.dumps(original.arguments))).eval()
+    rebuilt.load_state_dict(original.state_dict())
+    edge = original.LEAST_EDGE
+    image = torch.randn(2, original.arguments["in_channels"], edge, edge)
+    with torch.inference_mode():
+        expected = original(image)
+        assert expected.shape == (2, original.arguments["out_channels"], edge, edge)
+        assert torch.equal(rebuilt(image), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch calls TorchScript old, and its tracer fixes the image's size
+        exported = torch.jit.trace(original, image)
+    assert torch.allclose(exported(image), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", [LggUNet, TransUNet])
+def test_networks_of_slices_train_on_the_smallest_image_that_they_state(network: Any) -> None:
+    made = network().train()
+    output = made(torch.randn(1, 3, made.LEAST_EDGE, made.DIVISOR))
+    output.square().mean().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in made.parameters())
+
+
+@pytest.mark.parametrize(("network", "heads"), [
+    (ImageResNet(), {"fc.weight", "fc.bias"}),
+    (TransUNet(), {"head.weight", "head.bias"}),
+    (LggUNet(), None),
+    (BratsUNet(), None),
+])  # fmt: skip
+def test_a_network_says_which_of_its_entries_are_an_encoder(network: Any, heads: set[str] | None) -> None:
+    encoder = {name for name in network.state_dict() if name.startswith(network.ENCODER)}
+    rest = {name for name in set(network.state_dict()) - encoder if not name.startswith("decoder.")}
+    assert (rest == heads and encoder) if heads else not encoder
 
 
 @pytest.mark.parametrize("network", [BratsSegResNet, BratsUNet])

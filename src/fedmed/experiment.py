@@ -93,6 +93,11 @@ class Experiment:
         object.__setattr__(self, "privacy", self.privacy.on(self.task.unit))  # here, so that no file says otherwise
         for choice in (self.task, self.algorithm, self.privacy, self.environment):
             choice.check(self)
+        if self.training.schedule == "plateau" and self.privacy.withholds_metrics:
+            raise InputError(
+                f"--schedule plateau follows the scores, and --privacy {self.privacy.name} keeps them at the sites; "
+                "give another --schedule, or --dp_release_metrics."
+            )
         if self.training.cross_site:
             self._check_cross_site()
 
@@ -158,6 +163,16 @@ class Experiment:
         """
         one_model = not self.algorithm.has_own_models
         return self.performance.validation == "split" and one_model and self.task.validation_can_be_split
+
+    @property
+    def measures_statistics(self) -> bool:
+        """True where sites measure the running statistics of the averaged model, if it has some.
+
+        Only where weights are averaged, and where no privacy mechanism would have to cover a further answer.
+        """
+        averaged = self.training.n_clients > 1 and self.algorithm.has_global_model
+        wanted = self.training.running_statistics == "measured"
+        return wanted and averaged and self.privacy.GUARANTEE == "none"
 
     def choices(self) -> dict[str, Task | Algorithm | Mechanism | EnvironmentView]:
         """The four choices by the name of their option."""

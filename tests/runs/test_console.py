@@ -167,8 +167,32 @@ def test_the_settings_tell_what_is_about_to_run(small_experiment: Callable[..., 
     }
     text = settings(experiment, summaries, "phantom (synthetic phantoms)")
     parts = ("brats18", "24 24 24", "fedavg", experiment.privacy.statement(), "site-1 60+43", "site-2 61+43")
-    for part in (*parts, "17 rounds", "0.0003", "precision auto", "seed 0"):
+    for part in (*parts, "17 rounds", "Adam 0.0003", "precision auto", "seed 0"):
         assert part in text
+
+
+@pytest.mark.parametrize(("name", "words"), [("adamw", "AdamW 0.1"), ("sgd", "SGD with Nesterov momentum 0.1")])
+def test_the_settings_name_the_optimiser(small_experiment: Callable[..., Experiment], name: str, words: str) -> None:
+    assert words in settings(small_experiment("--optimizer", name, "--learning_rate", "0.1"), {}, "phantom")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "Adam 0.1, "),
+        (("--schedule", "cosine"), "Adam 0.1 (falling as a cosine), "),
+        (("--warmup_rounds", "2"), "Adam 0.1 (2 rounds of warm-up), "),
+        (
+            ("--schedule", "plateau", "--patience", "3", "--warmup_rounds", "2"),
+            "Adam 0.1 (2 rounds of warm-up, halved after 3 scores without a better one), ",
+        ),
+    ],
+)
+def test_the_settings_tell_the_course_of_the_learning_rate(
+    small_experiment: Callable[..., Experiment], options: tuple[str, ...], words: str
+) -> None:
+    experiment = small_experiment("--num_rounds", "9", "--learning_rate", "0.1", *options)
+    assert words in settings(experiment, {}, "phantom")
 
 
 FINDINGS = tuple(f"Finding {number}" for number in range(1, 15))

@@ -73,6 +73,8 @@ def honest(site: str, question: Question) -> Answer:
     """An answer that follows from the site and the question alone, as that of real training does."""
     if question.kind == "images":
         return Answer(images=HASHES.get(site, {}))
+    if question.kind == "statistics":
+        return measured(site, question)
     seed = number_of(site, question.rounds, *(np.asarray(v).tobytes() for v in question.weights.values()))
     rng = np.random.default_rng(seed)
     score = {"val_dice": 0.5 + 0.4 * float(rng.random()), "val_cases": 3}
@@ -87,6 +89,14 @@ def honest(site: str, question: Question) -> Answer:
     }
     steps = 2 + number_of(site) % 5
     return Answer(update, steps, steps * 4, score, entry_of(site, question.rounds), {})
+
+
+def measured(site: str, question: Question) -> Answer:
+    """Running statistics that follow from the site and the model's other entries, as measured ones do."""
+    weights = question.weights
+    rng = np.random.default_rng(number_of(site, *(np.asarray(weights[name]).tobytes() for name in ("w", "b"))))
+    found = {name: rng.uniform(1, 2, 2).astype(np.float32) for name in ENTRIES["statistics"]}
+    return Answer({name: values - weights[name] for name, values in found.items()}, cases=number_of(site) % 50 + 1)
 
 
 def spoilt(answer: Answer, **entries: Any) -> Answer:

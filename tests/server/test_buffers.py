@@ -86,6 +86,12 @@ def test_each_kind_follows_its_rule_on_a_real_network(sites: list[tuple[int, int
         values = np.stack([model[name].astype(np.float64) for model in models])
         if name in ENTRIES.counters:
             assert found[name] == max(steps)
+        elif name.endswith("running_var"):  # of all sites' cases together: E[x^2] - E[x]^2
+            means = np.stack([model[name.replace("_var", "_mean")].astype(np.float64) for model in models])
+            pooled = (
+                np.average(values + means**2, axis=0, weights=cases) - np.average(means, axis=0, weights=cases) ** 2
+            )
+            np.testing.assert_allclose(found[name], pooled, rtol=1e-4, atol=1e-6)
         elif name in ENTRIES.statistics:
             np.testing.assert_allclose(found[name], np.average(values, axis=0, weights=cases), rtol=1e-5, atol=1e-7)
         else:

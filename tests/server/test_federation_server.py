@@ -827,3 +827,80 @@ def test_between_two_questions_nobodys_answer_is_taken(late: Make, federation: B
     assert run.bits == plain.bits
     assert run.refused == plain.refused
     assert [record["privacy"] for record in run.records] == [record["privacy"] for record in plain.records]
+
+
+# the running statistics of the averaged model
+
+MEASURED = {"norm.running_mean": np.float32([1, -2]), "norm.running_var": np.float32([3, 0.5])}
+
+
+def measuring(question: Question, **spoilt_by_site: Mapping[str, Any]) -> list[Event]:
+    """All is well, and each site measures MEASURED, whatever the model's own statistics are."""
+
+    def made(site: str, asked: Question) -> Answer:
+        found = {**MEASURED, **spoilt_by_site.get(site.replace("-", "_"), {})}
+        return Answer({name: values - asked.weights[name] for name, values in found.items()}, cases=10)
+
+    if question.kind != "statistics":
+        return all_well(question)
+    return [answers(site, made=made) for site in question.sites]
+
+
+def test_each_model_that_is_scored_is_measured_before(federation: Begin) -> None:
+    run = federation(measures_statistics=True, validate_every=2).run(measuring)
+    kinds = [(each.kind, each.rounds) for each in run.questions]
+    assert kinds[1:] == [("train", 0), ("train", 1), ("statistics", 2), ("train", 2), ("statistics", 3), ("score", 3)]
+    for before, after in itertools.pairwise(run.questions):
+        if before.kind == "statistics":
+            for name, values in after.weights.items():
+                np.testing.assert_allclose(values, MEASURED.get(name, before.weights[name]), rtol=1e-6)
+
+
+def test_sites_that_train_on_fixed_statistics_get_those_of_each_model(federation: Begin) -> None:
+    changed = {"measures_statistics": True, "validate_every": 3, "fix_statistics_after": 2}
+    run = federation(**changed).run(measuring)
+    measured = [each.rounds for each in run.questions if each.kind == "statistics"]
+    assert measured == [2, 3]
+
+
+def test_the_last_model_on_the_disk_has_them(federation: Begin) -> None:
+    run = federation(measures_statistics=True).run(measuring)
+    found = load_weights(run.files.models / LAST_FILE)
+    for name, values in MEASURED.items():
+        np.testing.assert_allclose(found[name].numpy(), values, rtol=1e-6)
+
+
+def test_bytes_and_seconds_of_the_measurement_are_those_of_the_round_that_follows(federation: Begin) -> None:
+    plain, measured = federation().run(), federation(measures_statistics=True).run(measuring)
+    weights, statistics = sum(values.nbytes for values in FIRST.values()), sum(v.nbytes for v in MEASURED.values())
+    for number in (1, 2, 3):
+        one, two = plain.records[number], measured.records[number]
+        assert two["bytes"]["site-1"]["received"] == one["bytes"]["site-1"]["received"] + weights
+        assert two["bytes"]["site-1"]["sent"] == one["bytes"]["site-1"]["sent"] + statistics
+        assert two["seconds"] > one["seconds"]
+
+
+@pytest.mark.parametrize(
+    "spoilt_by",
+    [{"norm.running_var": np.float32([3, -1])}, {"norm.running_mean": np.float32([np.nan, 0])}, {"w": FIRST["w"]}],
+    ids=["negative", "not finite", "other entry"],
+)
+def test_statistics_that_cannot_be_used_are_left_out_by_name(federation: Begin, spoilt_by: Mapping[str, Any]) -> None:
+    run = federation(measures_statistics=True).run(lambda question: measuring(question, site_2=spoilt_by))
+    assert any("The running statistics of site-2 are refused" in line for line in run.reports)
+    np.testing.assert_allclose(run.questions[-1].weights["norm.running_var"], MEASURED["norm.running_var"], rtol=1e-6)
+
+
+def test_one_site_cannot_blow_the_statistics_up(federation: Begin) -> None:
+    huge = {"norm.running_mean": np.float32([1e9, 1e9])}
+    run = federation(measures_statistics=True).run(lambda question: measuring(question, site_2=huge))
+    np.testing.assert_allclose(run.questions[-1].weights["norm.running_mean"], MEASURED["norm.running_mean"], rtol=1e-6)
+
+
+def test_the_model_keeps_its_own_where_nobody_measures(federation: Begin) -> None:
+    run = federation(measures_statistics=True).run(
+        lambda question: [fails(site) for site in SITES] if question.kind == "statistics" else all_well(question)
+    )
+    usual = federation().run()
+    for name, values in usual.questions[-1].weights.items():
+        np.testing.assert_array_equal(run.questions[-1].weights[name], values)

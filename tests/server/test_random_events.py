@@ -31,7 +31,12 @@ from tests.server.federations_in_memory import (
 
 TIMEOUT, SILENCE = 60, 30.0
 ROUNDS = 3
-QUESTIONS = [("images", 0), *(("train", number) for number in range(ROUNDS)), ("score", ROUNDS)]
+QUESTIONS = [
+    ("images", 0),
+    *(("train", number) for number in range(ROUNDS)),
+    *(("statistics", number) for number in range(1, ROUNDS + 1)),
+    ("score", ROUNDS),
+]
 
 BAD_VALUES: list[Any] = [
     np.full((3, 4), np.nan, np.float32),
@@ -139,6 +144,7 @@ def plans(draw: st.DrawFn) -> dict[str, Any]:
         "sites_per_round": some,
         "validate_every": draw(st.sampled_from([1, 2])),
         "books": draw(st.booleans()),
+        "measures_statistics": draw(st.booleans()),
         "max_update_ratio": draw(st.sampled_from([0.0, 100.0])),
         "seed": draw(st.integers(0, 5)),
     }

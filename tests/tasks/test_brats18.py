@@ -310,13 +310,6 @@ def test_windows_fit_the_divisor_of_the_network() -> None:
     assert [tuple(size) for size in windows] == [(40, 24, 40), (48, 32, 48)]
 
 
-def test_its_optimiser_is_the_published_one() -> None:
-    made = Brats18().optimizer([nn.Parameter(torch.zeros(1))], 0.5, 0.25)
-    assert type(made) is torch.optim.Adam
-    assert (made.defaults["lr"], made.defaults["weight_decay"]) == (0.5, 0.25)
-    assert Brats18().optimizer_name == "Adam"
-
-
 def test_it_can_mirror_draw_and_lead_back_to_the_files_grid() -> None:
     assert all(isinstance(Brats18(), capability) for capability in (Flips, Pictures, NativeGrid))
 

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-Kind = Literal["images", "train", "score"]
-"""Keyed hashes of a site's images; a round of training, before which the weights are scored; scores alone."""
+Kind = Literal["images", "statistics", "train", "score"]
+"""Keyed hashes of a site's images; the running statistics of the weights on its training cases; a round of training,
+before which the weights are scored; scores alone."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Question:
         weights: the global model's entries; none where images are asked for.
         shares: by site (i, n), the part of the validation cases that it scores; all of them where it is not named.
         extras: arrays that the algorithm's server side sends.
+        rate_factor: the share of each learning rate with which the round trains, above 0 and at most 1.
     """
 
     kind: Kind
@@ -31,6 +33,7 @@ class Question:
     weights: Mapping[str, Any] = field(default_factory=dict)
     shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rate_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Answer:
     """A site's answer. The server takes nothing in it for granted.
 
     Attributes:
-        update: differences of the weights' entries by name; none where the site did not train.
+        update: differences of the weights' entries by name, of running statistics alone where they were asked for;
+            none where the site did not train.
         steps: optimiser steps of the round.
         cases: training cases, where their number may leave the site.
         metrics: figures by name.

@@ -52,6 +52,9 @@ MODELS = "app_server"
 CROSS_SITE_RESULTS = Path("cross_site_val") / "cross_val_results.json"
 """FLARE's scores of every model at every site, written at the end of the job."""
 
+MEASURES = "measures_statistics"
+"""In the meta of a message to the sites: they are asked for running statistics alone."""
+
 SERVER = "server"
 """The name of the server and of its folder; no site may have it."""
 
@@ -73,6 +76,9 @@ MESSAGE = "message"
 
 TRAINS = "trains"
 """In the meta of the server's model: the sites that train in the round; the others score."""
+
+RATE_FACTOR = "rate_factor"
+"""In the meta of the server's model: the share of each learning rate with which the round trains."""
 
 WITHHELD = "withheld"
 """In the meta of a site's result: it trained, and lets nothing of it out."""

@@ -13,6 +13,7 @@ the task's default.
 """
 
 import difflib
+import hashlib
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from typing import Any
 from fedmed.core.control_characters import has_control
 from fedmed.core.errors import InputError
 from fedmed.core.settings import advice_to_fill
-from fedmed.data.targets import FORMS, Target, read_target
+from fedmed.data.targets import FORMS, Target, read_target, target_digest
 
 SPLITS = ("training", "validation")
 """The splits that every site has."""
@@ -68,21 +69,48 @@ class Case:
 
     ``extra`` holds the further keys of the list's entry (patient, grade, fold ...); a patient is text that is not
     empty. ``name`` identifies the case for people. Where none is given it is what the names of its image files have in
-    common, or the name of their folder if that is nothing.
+    common, or the name of their folder if that is nothing. ``parts`` are the cases of which :func:`joined` made this
+    one, such as the slices of a volume: ``images`` are then those of all of them, and ``target`` the first one's.
     """
 
     images: tuple[Path, ...]
     target: Target
     extra: Mapping[str, Any]
     name: str = ""
+    parts: tuple["Case", ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or _common_stem(self.images) or _folder_name(self.images))
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file of the case: its images and, where its target is one, the target's."""
+        """Every file of the case or its parts: the images and, where a target is one, the target's."""
+        if self.parts:
+            return tuple(file for part in self.parts for file in part.files)
         return (*self.images, self.target) if isinstance(self.target, Path) else self.images
+
+    def truth_digest(self) -> str:
+        """64 hexadecimal digits (SHA-256) of the target, or of the targets of all parts in their order.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        if not self.parts:
+            return target_digest(self.target)
+        return hashlib.sha256("".join(part.truth_digest() for part in self.parts).encode()).hexdigest()
+
+
+def joined(parts: Sequence[Case], name: str) -> Case:
+    """One case of several, in their order, which keeps of ``extra`` what all of them state alike.
+
+    Args:
+        parts: at least one.
+        name: of the case.
+    """
+    first, *others = parts
+    same = {key: value for key, value in first.extra.items() if all(part.extra.get(key) == value for part in others)}
+    images = tuple(image for part in parts for image in part.images)
+    return Case(images, first.target, same, name, tuple(parts))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The updates of one round: unusable ones are refused by site, the others are combined in the order of the sites."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -62,6 +62,7 @@ class Aggregation:
         self._model = {name: np.asarray(values) for name, values in model.items()} or self._model
         self._contributions: dict[str, Contribution] = {}
         self._buffers: dict[str, Update] = {}
+        self._measured: dict[str, tuple[Update, float]] = {}
         self.refused: dict[str, str] = {}
         self.capped: dict[str, str] = {}
 
@@ -114,6 +115,38 @@ class Aggregation:
         )
         self._buffers[site] = only(mine, self.entries.statistics + self.entries.counters)
 
+    def add_statistics(self, site: str, update: Update, cases: Any) -> None:
+        """Take the differences of the running statistics that a site has measured on the global model.
+
+        Raises:
+            UnusableUpdate: something in them cannot be used.
+        """
+        names = self.entries.statistics
+        fault = None if is_whole(cases) else f"it states {cases!r:.30} training cases; expected a whole number from 1"
+        fault = fault or fault_of(update, forms_of(only(self._model, names))) or self._fault_of_floats(update, names)
+        if fault:
+            self.refuse(site, fault)
+            raise UnusableUpdate(f"The running statistics of {site} are refused: {self.refused[site]}.")
+        self._measured[site] = {name: in_type(update[name], self._model[name].dtype) for name in names}, float(cases)
+
+    def combined_statistics(self) -> dict[str, np.ndarray]:
+        """The update of the global model's running statistics from those that sites measured; nothing of none.
+
+        Sites with statistics far larger than the others' are refused, and a site's cases count as in a round.
+        """
+        norms = {site: l2_norm(update) for site, (update, _) in self._measured.items()}
+        alike = dict.fromkeys(norms, 1.0)
+        for site, fault in oversized(norms, alike, self.max_update_ratio).items() if self.max_update_ratio else ():
+            self.refuse(site, fault)
+            del self._measured[site]
+        sites = sorted(self._measured)
+        if not sites:
+            return {}
+        cases = capped({site: self._measured[site][1] for site in sites}, self.max_weight_ratio)
+        statistics = Entries((), self.entries.statistics)
+        updates = [self._measured[site][0] for site in sites]
+        return combined_buffers(statistics, self._model, updates, [cases[site] for site in sites])
+
     def _fault_of_size(self, site: str, steps: Any, cases: Any) -> str | None:
         """A site's steps and training cases are whole and, unless it begins anew with a resumed run, constant."""
         if not is_whole(steps):
@@ -134,13 +167,16 @@ class Aggregation:
         fault = fault_of(update, forms_of(only(self._model, self.entries.names)))
         if fault:
             return fault
-        floats = self.entries.trainable + self.entries.statistics
-        mine = {name: in_type(update[name], self._model[name].dtype) for name in floats}
-        fault = fault_of_variances(self.entries, self._model, mine) or fault_of_sums(self._model, mine)
+        fault = self._fault_of_floats(update, self.entries.trainable + self.entries.statistics)
         if fault:
             return fault
         fault = fault_of(extras, {name: Form(shape, self._kind) for name, shape in self.side.expected_extras().items()})
         return f"of what its algorithm sends beside, {fault}" if fault else None
+
+    def _fault_of_floats(self, update: Update, names: Sequence[str]) -> str | None:
+        """The first of these entries that would hold no value that a network can use."""
+        mine = {name: in_type(update[name], self._model[name].dtype) for name in names}
+        return fault_of_variances(self.entries, self._model, mine) or fault_of_sums(self._model, mine)
 
     def settle(self) -> None:
         """Decide how much each site counts and drop what is far larger than the others'; called when all have come.

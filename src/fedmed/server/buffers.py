@@ -1,4 +1,4 @@
-"""The rule for buffers: running statistics are averaged by cases, counters take their maximum. Pure functions."""
+"""The rule for buffers: running statistics are pooled by cases, counters take their maximum. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,8 @@ import numpy as np
 from fedmed.core.entries import Entries
 from fedmed.core.weights import Update
 
-VARIANCE = "running_var"
-"""PyTorch's name for a layer's running variance, whose square root a network takes."""
+VARIANCE, MEAN = "running_var", "running_mean"
+"""PyTorch's names for a layer's running variance, whose square root a network takes, and for its running mean."""
 
 
 def fault_of_variances(entries: Entries, current: Mapping[str, np.ndarray], update: Update) -> str | None:
@@ -29,8 +29,9 @@ def combined_buffers(
     """The update of the global model's buffers from the differences that sites sent.
 
     Statistics are averaged as values, not as differences, in float64: a difference in float32 never leads below the
-    value's own lower bound, so a mean of variances stays at least 0. Counters are whole numbers, stay exact and end at
-    the limits of their type.
+    value's own lower bound, so a mean of variances stays at least 0. A variance is that of all sites' cases together,
+    the mean of the sites' variances and the variance of their means (law of total variance). Counters are whole
+    numbers, stay exact and end at the limits of their type.
 
     Args:
         current: the global model's buffers.
@@ -41,8 +42,9 @@ def combined_buffers(
     """
     found = {}
     for name in entries.statistics:
-        values = np.stack([_values(current, update, name) for update in updates])
-        mean = np.average(values, axis=0, weights=cases)
+        mean = np.average(_of_sites(current, updates, name), axis=0, weights=cases)
+        if (means := _mean_beside(name)) in entries.statistics:
+            mean += _variance_between(_of_sites(current, updates, means), cases)
         kind = np.asarray(current[name]).dtype
         change, room = mean - np.asarray(current[name], np.float64), float(np.finfo(kind).max)
         found[name] = np.clip(change, -room, room).astype(kind)
@@ -51,6 +53,22 @@ def combined_buffers(
         grown = np.stack([np.asarray(update[name], before.dtype) for update in updates])
         found[name] = _within_type(before, np.max(_capped(grown, max_ratio), axis=0))
     return found
+
+
+def _mean_beside(name: str) -> str:
+    """The entry of the running mean beside a running variance; empty for any other entry."""
+    return f"{name.removesuffix(VARIANCE)}{MEAN}" if name.endswith(VARIANCE) else ""
+
+
+def _variance_between(means: np.ndarray, cases: Sequence[float]) -> np.ndarray:
+    """The variance of the sites' means (sites, ...) over all cases."""
+    found: np.ndarray = np.average((means - np.average(means, axis=0, weights=cases)) ** 2, axis=0, weights=cases)
+    return found
+
+
+def _of_sites(current: Mapping[str, np.ndarray], updates: Sequence[Update], name: str) -> np.ndarray:
+    """The sites' values (sites, ...) of an entry, in float64."""
+    return np.stack([_values(current, update, name) for update in updates])
 
 
 def _capped(grown: np.ndarray, max_ratio: float) -> np.ndarray:

@@ -18,7 +18,7 @@ from fedmed.core.files import write_whole
 from fedmed.core.messages import Answer, Kind, Question
 from fedmed.core.names import BEST_FILE, EVENTS, LAST_FILE, MODELS, RECORDS
 from fedmed.core.registry import rebuilt
-from fedmed.core.site_scores import TRAINED, VALUES, FigureForm, Figures
+from fedmed.core.site_scores import LEARNING_RATE, TRAINED, VALUES, FigureForm, Figures
 from fedmed.core.timing import TIMING
 from fedmed.core.weights import Weights, load_weights, payload, save_weights
 from fedmed.data.audit.duplicates_exchange import (
@@ -37,12 +37,16 @@ from fedmed.server.checkpoint import BestFile, Checkpoint, Checkpoints
 from fedmed.server.heartbeats import Heartbeats
 from fedmed.server.plan import ServerPlan
 from fedmed.server.quorum import NOT_AWAITED, RoundQuorum
+from fedmed.server.rate_schedule import RateSchedule
 from fedmed.server.round_record import RoundRecord
 from fedmed.server.site_reports import CaseCounts, evened, read_report
 from fedmed.server.site_sample import drawn
 from fedmed.server.words import in_short
 
 WITHHELD = "the site did not let it out; its own log says why"
+OPTIONAL: Collection[Kind] = ("statistics", "score")
+"""Questions that a run can go on without any site's answer to."""
+
 NOT_THERE = "it has no part in this job"
 OTHER_FORM = "it is of another form; update the site"
 
@@ -104,11 +108,14 @@ class FederationServer:
         self._forms, self._cases = plan.figure_forms, CaseCounts()
         form = self._forms.get(plan.key_metric, FigureForm())
         self._best = BestModel(plan.key_metric, self._figures, form)
+        self._schedule = RateSchedule(plan.schedule, plan.rounds, plan.warmup_rounds, plan.patience)
         self._heartbeats = Heartbeats(plan.site_silence, now)
         self._booked: dict[str, Entry] = {}
         self._images: dict[str, Any] = {}
         self._compared = len(plan.sites) == 1
         self._rounds, self._over, self._asked = 0, False, False
+        self._measured: int | None = None  # after how many rounds the model's running statistics were measured
+        self._before: RoundRecord | None = None  # the record of that question, until a round takes it over
         self._noted: dict[str, str] = {}
         self._open(first, submitter)
 
@@ -140,6 +147,7 @@ class FederationServer:
             self._best.restore(earlier.best.score, earlier.best.rounds)
         for record in earlier.records:
             self._booked |= {site: Entry.from_plain(entry) for site, entry in record["privacy"].items()}
+            self._follow(record["round"], record["sites"])
         self._aggregation.restore(earlier.algorithm)
         self.checkpoints.take_over_events(earlier, self.files.run / EVENTS)
 
@@ -159,18 +167,32 @@ class FederationServer:
             return None
         there = sorted(set(present) & set(self.plan.sites))
         lost = self._lost(there, now)
-        kind: Kind = "images" if not self._compared else "score" if self._is_done else "train"
+        kind = self._next_kind
         spent = self._spent if kind == "train" else {}
         self._question = self._made(kind, [site for site in there if site not in lost], spent)
         lost |= spent
         enough = len(self._question.training) == self.plan.sites_per_round
         self._quorum = RoundQuorum(self._question.sites, {} if enough else lost, self.plan.min_clients)
-        if kind != "score":
+        if kind not in OPTIONAL:
             self._quorum.require("the next round", len(self._question.training or self._question.sites), {})
         size = payload(self._question.weights) + payload(self._question.extras)
         self._record = RoundRecord(self._rounds, self._question.sites, size, bool(self._question.shares), now)
+        if self._before is not None:
+            self._record.take_over(self._before)
+            self._before = None
         self._deadline = self._deadline_from(now)
         return self._question
+
+    @property
+    def _next_kind(self) -> Kind:
+        if not self._compared:
+            return "images"
+        fixed = self.plan.fix_statistics_after
+        used = fixed is not None and self._rounds >= fixed
+        due = self._is_done or used or self._rounds % self.plan.validate_every == 0
+        if self.plan.measures_statistics and due and self._rounds and self._measured != self._rounds:
+            return "statistics"
+        return "score" if self._is_done else "train"
 
     def _lost(self, there: Sequence[str], now: float) -> dict[str, str]:
         """The sites that cannot be asked, and why."""
@@ -181,17 +203,27 @@ class FederationServer:
         """The question; sites whose budget is spent score and do not train."""
         if kind == "images":
             return Question(kind, self._rounds, tuple(sites))
+        self._aggregation.begin(self._weights)
+        if kind == "statistics":
+            return Question(kind, self._rounds, tuple(sites), weights=dict(self._weights))
+        return self._round_of(kind, sites, spent)
+
+    def _round_of(self, kind: Kind, sites: list[str], spent: Collection[str]) -> Question:
+        """The question of a round, or of the last scoring."""
         plan, training = self.plan, list[str]()
         if kind == "train":
             able = sorted(set(sites) - set(spent))
             training = drawn(plan.sites, able, plan.sites_per_round, plan.seed, self._rounds)
-        self._aggregation.begin(self._weights)
-        beside = self._aggregation.side.message() if kind == "train" else {}
-        extras = {name: np.asarray(values) for name, values in beside.items()}
+        extras = self._message() if kind == "train" else {}
         parts = self._shares(training or sites)
         due = kind == "score" or self._rounds % plan.validate_every == 0
         asked = training if training and (parts or not due) else sites
-        return Question(kind, self._rounds, tuple(asked), tuple(training), dict(self._weights), parts, extras)
+        factor = self._schedule.factor(self._rounds) if training else 1.0
+        return Question(kind, self._rounds, tuple(asked), tuple(training), dict(self._weights), parts, extras, factor)
+
+    def _message(self) -> dict[str, np.ndarray]:
+        """The arrays that the algorithm sends beside the weights."""
+        return {name: np.asarray(values) for name, values in self._aggregation.side.message().items()}
 
     def _shares(self, sites: list[str]) -> dict[str, tuple[int, int]]:
         """Each of these sites' part of the validation cases, where all sites of the run list the same ones."""
@@ -268,6 +300,9 @@ class FederationServer:
         if self._question.kind == "images":
             self._take_images(site, answer.images)
             return
+        if self._question.kind == "statistics":
+            self._take_statistics(site, answer)
+            return
         share = self._question.shares.get(site)
         given = read_report(answer.metrics or {}, self._forms, self._figures, self.plan.epochs)
         report = self._cases.checked(site, share, given)
@@ -283,6 +318,13 @@ class FederationServer:
             self._images[site] = images
         else:
             self._quorum.failed(site, OTHER_FORM)
+
+    def _take_statistics(self, site: str, answer: Answer) -> None:
+        self._record.take(site, {}, payload(answer.update))
+        try:
+            self._aggregation.add_statistics(site, answer.update, answer.cases)
+        except UnusableUpdate as unusable:
+            self._report(str(unusable))
 
     def _take_update(self, site: str, answer: Answer) -> None:
         fault = self._record.take_entry(site, answer.entry, self._booked.get(site), self.plan.delta)
@@ -317,7 +359,7 @@ class FederationServer:
     def is_complete(self, now: float) -> bool:
         """True where nobody is waited for any longer: all have answered, the time is up, or who has not is lost."""
         awaited = self._quorum.awaited
-        broken = self._question.kind != "score" and self._quorum.is_broken
+        broken = self._question.kind not in OPTIONAL and self._quorum.is_broken
         return self._is_late(now) or broken or len(self._heartbeats.lost(awaited, now)) == len(awaited)
 
     def _is_late(self, now: float) -> bool:
@@ -332,6 +374,8 @@ class FederationServer:
         self._name_the_absent(now)
         if self._question.kind == "images":
             self._compare()
+        elif self._question.kind == "statistics":
+            self._end_measurement()
         elif self._question.kind == "train":
             self._end_round(now)
         else:
@@ -355,6 +399,15 @@ class FederationServer:
         if errors:
             raise DataRefused(f"{REFUSED_DATA} {errors[0].sentence}")
 
+    def _end_measurement(self) -> None:
+        """Give the model the running statistics that the sites have measured; its own stay where none has."""
+        self._change(self._aggregation.combined_statistics())
+        save_weights(_tensors(self._weights), self.files.models / LAST_FILE)
+        self._measured, self._before = self._rounds, self._record
+
+    def _change(self, update: Mapping[str, np.ndarray]) -> None:
+        self._weights |= {name: np.asarray(self._weights[name] + change) for name, change in update.items()}
+
     @property
     def _left_out(self) -> dict[str, str]:
         """The sites whose update is no part of the round, and why."""
@@ -370,7 +423,7 @@ class FederationServer:
         except RuntimeError:
             self.checkpoints.add(self._record.document(now, refused=self._left_out, failed=True))
             raise
-        self._weights |= {name: np.asarray(self._weights[name] + change) for name, change in update.items()}
+        self._change(update)
         self._save(now)
 
     def _even_out(self) -> None:
@@ -397,12 +450,23 @@ class FederationServer:
         if self._best.update(self._record.scores, self._record.number):
             self._record.best = True
             save_weights(_tensors(self._weights), self.files.models / BEST_FILE)
+        self._follow(self._record.number, self._record.scores)
+
+    def _follow(self, rounds: int, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Let the schedule have the score of the model that so many rounds made."""
+        if self._schedule.follows_scores and (mean := self._best.mean(scores)) is not None:
+            self._schedule.take(rounds, mean)
+
+    @property
+    def _rate(self) -> dict[str, float]:
+        """The learning rate of the open round for its record, where it is not the same in all rounds."""
+        return {LEARNING_RATE: self.plan.learning_rate * self._question.rate_factor} if self._schedule.varies else {}
 
     def _save(self, now: float) -> None:
         """A round counts once its model and all that belongs to it are on the disk."""
         last, rounds = self.files.models / LAST_FILE, self._best.rounds
         save_weights(_tensors(self._weights), last)
-        self.checkpoints.add(self._record.document(now, refused=self._left_out))
+        self.checkpoints.add(self._record.document(now, refused=self._left_out, **self._rate))
         self._rounds += 1
         best = None if rounds is None else BestFile(self.files.models / BEST_FILE, self._best.score, rounds)
         self.checkpoints.save(self._rounds, last, best, self.files.run / EVENTS, self._aggregation.side.state())

@@ -6,6 +6,7 @@ from typing import Any
 
 from fedmed.core.entries import Entries
 from fedmed.core.options import to_plain
+from fedmed.core.settings import PATIENCE
 from fedmed.core.site_scores import FigureForm
 from fedmed.experiment import Experiment
 
@@ -21,10 +22,13 @@ class ServerPlan:
         sites: the names of the run's sites.
         rounds: of the run.
         key_metric: the metric that chooses the best model, as sites report it.
+        learning_rate, schedule, warmup_rounds, patience: as in :class:`fedmed.core.settings.Training`.
         seed: of the experiment, for the draw of a round's sites.
         sites_per_round: how many sites train in a round; None where all do.
         epochs: local epochs of a round.
         validate_every: rounds from one validation to the next.
+        measures_statistics: True where the sites measure the running statistics of each model that is scored.
+        fix_statistics_after: rounds from which on sites train on these statistics and every model is measured.
         split_validation: True where sites that list the same validation cases share the work of scoring them.
         max_epsilon: the privacy budget of a site; the run stops before the round that would exceed it.
         books: True where each update must come with an entry for the privacy ledger.
@@ -44,10 +48,16 @@ class ServerPlan:
     sites: Sequence[str]
     rounds: int
     key_metric: str
+    learning_rate: float = 1.0
+    schedule: str = "constant"
+    warmup_rounds: int = 0
+    patience: int = PATIENCE
     seed: int = 0
     sites_per_round: int | None = None
     epochs: int = 1
     validate_every: int = 1
+    measures_statistics: bool = False
+    fix_statistics_after: int | None = None
     split_validation: bool = False
     max_epsilon: float | None = None
     books: bool = False
@@ -71,10 +81,16 @@ class ServerPlan:
             sites=training.sites,
             rounds=training.num_rounds,
             key_metric=experiment.task.KEY_METRIC,
+            learning_rate=training.learning_rate,
+            schedule=training.schedule,
+            warmup_rounds=training.warmup_rounds,
+            patience=training.patience_of_plateau,
             seed=training.seed,
             sites_per_round=training.sites_per_round,
-            epochs=training.aggregation_epochs,
+            epochs=training.passes,
             validate_every=training.validate_every,
+            measures_statistics=experiment.measures_statistics and _has_statistics(experiment, entries),
+            fix_statistics_after=training.fix_statistics_after,
             split_validation=experiment.splits_validation,
             max_epsilon=mechanism.budget,
             books=mechanism.GUARANTEE != "none",
@@ -99,3 +115,8 @@ class ServerPlan:
 
 def _plain(form: FigureForm) -> dict[str, Any]:
     return {**asdict(form), "sums": list(form.sums)}
+
+
+def _has_statistics(experiment: Experiment, entries: Entries) -> bool:
+    """True where the sites share running statistics."""
+    return bool(entries.shared(experiment.algorithm.private).statistics)

@@ -49,6 +49,14 @@ class RoundRecord:
         self.scores[site], self.epochs[site] = dict(figures), list(epochs)
         self._bytes[site]["sent"] += sent
 
+    def take_over(self, earlier: "RoundRecord") -> None:
+        """Count the bytes and the time of a question that was asked before this one for the same round."""
+        self._began = earlier._began
+        for site, moved in earlier._bytes.items():
+            mine = self._bytes.setdefault(site, {"received": 0, "sent": 0})
+            for way, size in moved.items():
+                mine[way] += size
+
     def note(self, site: str, words: str) -> None:
         """Note in words what of a site's answer does not count; no words note nothing."""
         if words:

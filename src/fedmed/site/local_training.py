@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from fedmed.privacy.patient_spending import patient_spending
 from fedmed.privacy.policy import enforce
 from fedmed.site.best_epoch import BestEpoch
 from fedmed.site.epoch_figures import LOSS, Step, epoch_figures
+from fedmed.site.measured_statistics import batches_of, hold_statistics, measure_statistics
 from fedmed.site.own_models import OwnModels
 from fedmed.site.site_state import SiteState
 from fedmed.site.state_memory import StateMemory
@@ -108,10 +110,12 @@ class LocalSite:
         self.audit = self.task.audit(site, self._datalist, self.training.allow_overlap, book=book)
         refuse_errors(self.audit.findings, f"the data of {site}")
         one_by_one = experiment.privacy.UNIT == "patient"
-        made = self.task.train_set_by_patient if one_by_one else self.task.train_set
-        train_set = made(self._datalist, self._caching)
+        items = self.task.train_set_by_patient if one_by_one else self.task.train_set
+        train_set = items(self._datalist, self._caching)
         batch_size = 1 if one_by_one else self.training.batch_size
-        self.order, self.batches = seeded_batches(train_set, batch_size, speed.num_workers)  # type: ignore[arg-type]
+        share = min(1.0, self.training.aggregation_epochs)
+        made = seeded_batches(train_set, batch_size, speed.num_workers, share=share)  # type: ignore[arg-type]
+        self.order, self.batches = made
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
         self.entries = Entries.of(self.model)
         algorithm = experiment.algorithm
@@ -228,6 +232,20 @@ class LocalSite:
         weights = {name: values.detach().cpu() for name, values in self.model.state_dict().items()}
         return {name: values.clone(memory_format=torch.contiguous_format) for name, values in weights.items()}
 
+    def measured_statistics(self, received: Weights, rounds: int) -> dict[str, np.ndarray]:
+        """The differences of the loaded model's running statistics on this site's training cases to what was sent.
+
+        Args:
+            rounds: how many rounds made the model.
+        """
+        self._restart(rounds)
+        images = (convert_to_tensor(batch["image"], track_meta=False, device=self.device) for batch in self.batches)
+        with autocast(self.training.precision, self.device):
+            measure_statistics(self.model, islice(images, batches_of(self.training.batch_size)))
+        shared = self.entries.shared(self.experiment.algorithm.private)
+        found = only(self.weights(), shared.statistics)
+        return {name: np.asarray(values.numpy() - received[name].numpy()) for name, values in found.items()}
+
     def outgoing(self, received: Weights) -> Weights:
         """The weights that this site answers after its training, by the algorithm's choice, without private entries."""
         shared = self.entries.shared(self.experiment.algorithm.private)
@@ -291,16 +309,22 @@ class LocalSite:
             metrics = self.task.metrics(self.task.evaluate(self.model, cases, self.device))
         return {**metrics, CASES: len(cases), "val_seconds": self._clock() - started}  # type: ignore[arg-type]
 
-    def train(self, rounds: int, message: Extras | None = None) -> Trained:
+    def train(self, rounds: int, message: Extras | None = None, rate_factor: float = 1.0) -> Trained:
         """Train for the local epochs of one round, from the weights in ``self.model``.
 
         Args:
             rounds: how many rounds made those weights.
             message: the arrays that the algorithm's server side sent.
+            rate_factor: the share of each learning rate with which this round trains.
         """
         started = self._clock()
         self._restart(rounds)
+        self.bench.scale_rates(rate_factor)
+        self.side.setup.learning_rate = self.training.learning_rate * rate_factor
         self.model.train()
+        fixed = self.training.fix_statistics_after
+        if fixed is not None and rounds >= fixed:
+            hold_statistics(self.model)
         self.side.start_round(message or {})  # which may hold layers in eval mode
         trained = self._epochs(rounds + 1)
         self.side.end_round(trained.steps)
@@ -315,7 +339,7 @@ class LocalSite:
         if self.private is not None:
             steps, loss, entry = self.private.round(number)
             return Trained(steps, ({LOSS: loss},), entry=entry)
-        epochs = self.training.aggregation_epochs
+        epochs = self.training.passes
         self._done, self._of = 0, len(self.batches) * epochs
         if self.training.send == "best":
             return self._best_of(epochs)
@@ -391,7 +415,8 @@ class LocalSite:
             cases = self._datalist.validation
             if share is not None:
                 cases = tuple(cases[place] for place in order_of(self.audit)[share[0] :: share[1]])
-            self._eval_sets[share] = self.task.eval_set(cases, self._datalist.label_scheme, self._caching)
+            scored = self.task.scored(cases)
+            self._eval_sets[share] = self.task.eval_set(scored, self._datalist.label_scheme, self._caching)
         return self._eval_sets[share]
 
 

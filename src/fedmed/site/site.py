@@ -8,7 +8,7 @@ import torch
 
 from fedmed.core.errors import InputError
 from fedmed.core.messages import Answer, Question
-from fedmed.core.site_scores import CASES
+from fedmed.core.site_scores import CASES, is_number
 from fedmed.core.weights import Weights
 from fedmed.data.audit.duplicates_exchange import parts_of
 from fedmed.privacy.base import ReleaseContext
@@ -31,7 +31,7 @@ class Site:
     def __init__(self, local: LocalSite, events: SiteEvents, report: Any = print) -> None:
         self.local, self.events, self._report = local, events, report
         self._mechanism = local.experiment.privacy.resolved(local.experiment)
-        self._scored = set[int]()  # after how many rounds models were scored
+        self._scored, self._measured = set[int](), set[int]()  # after how many rounds that was done of a model
 
     def answer(self, question: Question) -> Answer:
         """The answer to a question that this site is asked; that it withholds one where the question is no right one.
@@ -44,7 +44,9 @@ class Site:
         except InputError as error:
             return self._withheld(f"The answer after {question.rounds!r:.20} rounds", error)
         self.events.write_epsilon(question.rounds)
-        return self._images(question) if question.kind == "images" else self._round(question)
+        if question.kind == "images":
+            return self._images(question)
+        return self._statistics(question) if question.kind == "statistics" else self._round(question)
 
     def _expect(self, question: Question) -> None:
         """Refuse a question that no honest server asks, and one that would cost more than is left of the budget.
@@ -59,6 +61,7 @@ class Site:
             raise InputError(f"The experiment has {local.training.num_rounds} rounds, and the question is of none.")
         if question.shares and not self._are_parts(question.shares):
             raise InputError(f"The parts {question.shares!r:.200} are not those of the experiment's sites in order.")
+        expect_rate_factor(question.rate_factor)
         if books and rounds == 0:
             begin_site_ledger(local.site, local.job_id, mechanism.document())
         if books and trains:
@@ -80,6 +83,16 @@ class Site:
             return Answer(metrics={CASES: 0}, images={})
         return Answer(metrics={CASES: len(self.local.audit.cases)}, images=self.local.images())
 
+    def _statistics(self, question: Question) -> Answer:
+        """The running statistics of the global model on this site's training cases, once after as many rounds."""
+        local, rounds = self.local, question.rounds
+        if not local.experiment.measures_statistics or rounds in self._measured:
+            return self._withheld("The running statistics", InputError("The experiment asks for none."))
+        self._measured.add(rounds)
+        received = {name: torch.as_tensor(values) for name, values in question.weights.items()}
+        local.begin(received, rounds)
+        return Answer(local.measured_statistics(received, rounds), cases=local.side.setup.cases)
+
     def _round(self, question: Question) -> Answer:
         """Score the model that the round begins with, and train it where this site is to train."""
         local, rounds = self.local, question.rounds
@@ -96,7 +109,8 @@ class Site:
         except InputError as error:
             self._report(f"The update of round {rounds + 1} is withheld: {error}")
             return Answer(metrics={CASES: 0}, withheld=True)
-        trained = local.train(rounds, question.extras)
+        self.events.write_rate(local.training, question)
+        trained = local.train(rounds, question.extras, question.rate_factor)
         if not self._mechanism.withholds_metrics:
             self.events.write_epochs(trained, rounds)
             metrics = {**metrics, **trained.report(), **local.take_notes()}
@@ -136,3 +150,13 @@ class Site:
         plain = None if entry is None else entry.travelling(mechanism.dp_send_diagnostics)
         cases = None if mechanism.withholds_metrics else local.side.setup.cases
         return Answer(update, trained.steps, cases, metrics, plain, extras)
+
+
+def expect_rate_factor(factor: Any) -> None:
+    """Refuse a share of the learning rate that no schedule makes.
+
+    Raises:
+        InputError: it is no number above 0 and at most 1.
+    """
+    if not is_number(factor, 0, 1) or factor == 0:
+        raise InputError(f"The learning rate's factor is {factor!r:.200}; expected a number above 0 and at most 1.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -94,7 +94,7 @@ class Task(Plugin, ABC):
     """Sentences that a reader needs to understand :attr:`METRICS`, for the end of a table."""
 
     DEFAULTS: ClassVar[Mapping[str, Any]] = {}
-    """The task's own values of options that are not the task's: rounds, learning rate, weight decay, batch size."""
+    """The task's own values of options that are not the task's: rounds, optimiser, learning rate, batch size ..."""
 
     PRESETS: ClassVar[Mapping[str, Preset]] = {"standard": Preset("the task's defaults")}
     """``standard`` holds where a dataset is named, ``demo`` where none is. Presets may set options of any part."""
@@ -130,13 +130,12 @@ class Task(Plugin, ABC):
         known = self.networks()
         return known[self.network or next(iter(known))]
 
-    def optimizer(
-        self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float
-    ) -> torch.optim.Optimizer:
-        """The optimiser of local training: Adam, unless a task overrides it."""
-        import torch
+    def parameter_groups(self, model: nn.Module, learning_rate: float) -> list[dict[str, Any]]:
+        """The optimiser's groups of a model's parameters, ``params`` each with its own learning rate, ``lr``.
 
-        return torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        Every parameter is in one group. One group of them all at ``learning_rate``, unless a task overrides it.
+        """
+        return [{"params": list(model.parameters()), "lr": learning_rate}]
 
     @abstractmethod
     def rules(self, label_scheme: str | None) -> Rules:
@@ -160,6 +159,13 @@ class Task(Plugin, ABC):
     def patient_of(self, case: Case) -> str:
         """The case's patient: the one that its list states, else the case's own name."""
         return str(case.extra.get("patient", case.name))
+
+    def scored(self, cases: Sequence[Case]) -> tuple[Case, ...]:
+        """The cases that are scored where a list has these: themselves, unless what is scored is made of several.
+
+        One of them is one item of :meth:`eval_set`, with one set of rows; a case of several has them as its ``parts``.
+        """
+        return tuple(cases)
 
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         """Facts of a run on these cases, which passed the audit: at least ``training`` and ``validation``, numbers of
@@ -220,7 +226,8 @@ class Task(Plugin, ABC):
 
     @abstractmethod
     def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
-        """Cases to be scored: items of ``image`` (C, ...), ``label`` and the case's name ``case``."""
+        """Cases to be scored, as :meth:`scored` gives them: items of ``image`` (C, ...), ``label`` and ``case``, the
+        case's name."""
 
     @abstractmethod
     def loss(self) -> nn.Module:
@@ -261,12 +268,13 @@ class Task(Plugin, ABC):
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         """The plain numbers that a site reports of its rows: every metric that has rows, the first by target too.
 
-        A metric without any value is left out. :mod:`fedmed.core.site_scores` describes the names.
+        By target only where there are several. A metric without any value is left out.
+        :mod:`fedmed.core.site_scores` describes the names.
         """
         key, *others = self.METRICS
         of_key = key.read(rows)
         report = key.report(of_key)
-        for target in self.TARGETS:
+        for target in self._targets_apart:
             report |= key.report([row for row in of_key if row.target == target], target)
         for metric in others:
             report |= metric.report(metric.read(rows))
@@ -275,33 +283,32 @@ class Task(Plugin, ABC):
     def figures(self) -> Figures:
         """The reported figures that are made from the sum of the sites' sums."""
         made = {metric.reported: metric.of_sums for metric in self.METRICS if isinstance(metric, SumsMetric)}
-        by_target = (self.KEY_METRIC, *(of_target(self.KEY_METRIC, target) for target in self.TARGETS))
+        by_target = (self.KEY_METRIC, *(of_target(self.KEY_METRIC, target) for target in self._targets_apart))
         return {**made, **(dict.fromkeys(by_target, made[self.KEY_METRIC]) if self.KEY_METRIC in made else {})}
 
     def figure_forms(self) -> dict[str, FigureForm]:
         """Forms of the figures that a site may report, by name: the range and what may stand beside it."""
         key = self.METRICS[0]
-        by_target = {of_target(key.reported, target): key.form((target,)) for target in self.TARGETS}
+        by_target = {of_target(key.reported, target): key.form((target,)) for target in self._targets_apart}
         return {**{metric.reported: metric.form(self.TARGETS) for metric in self.METRICS}, **by_target}
 
     @property
     def key_score(self) -> KeyScore:
         """The figure of :attr:`KEY_METRIC` for whoever shows it."""
         key = self.METRICS[0]
-        return KeyScore(self.KEY_METRIC, key.title, self.TARGETS, key.is_share, self.figures())
+        return KeyScore(self.KEY_METRIC, key.title, self._targets_apart, key.is_share, self.figures())
+
+    @property
+    def _targets_apart(self) -> tuple[str, ...]:
+        """The targets that have figures of their own beside the one over all; none where there is but one."""
+        return self.TARGETS if len(self.TARGETS) > 1 else ()
 
     @property
     def validation_can_be_split(self) -> bool:
-        """True where sites may share out the validation cases among them: every figure combines without all rows."""
-        return all(metric.combines != "rows" for metric in self.METRICS)
-
-    @property
-    def optimizer_name(self) -> str:
-        """The class of :meth:`optimizer`'s answer, for the screen."""
-        import torch
-        from torch import nn
-
-        return type(self.optimizer([nn.Parameter(torch.zeros(1))], 1.0, 0.0)).__name__
+        """True where sites may share out the validation cases among them: every figure combines without all rows, and
+        what is scored is a case of the list."""
+        as_listed = type(self).scored is Task.scored
+        return as_listed and all(metric.combines != "rows" for metric in self.METRICS)
 
 
 @runtime_checkable

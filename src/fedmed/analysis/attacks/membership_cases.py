@@ -1,6 +1,6 @@
 """The subjects of a membership attack: the cases that a run was trained on, and those that it was not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Subject(NamedTuple):
 def subjects(
     experiment: Experiment, data: Data, book: FactsBook | None = None
 ) -> tuple[tuple[Subject, ...], str | None]:
-    """Every case of all sites' lists once, members first, and the label scheme that the lists state.
+    """Every case that is scored of all sites' lists once, members first, and the label scheme that the lists state.
 
     Held out are the validation and the test cases. A case that one site trained on is a member, also where another
     site validates on it.
@@ -33,12 +33,13 @@ def subjects(
     Raises:
         InputError: a list or a case cannot be used, the lists state different label schemes, or there are too few.
     """
-    datalists = dict(_datalists(experiment, data, book))
+    datalists, scored = dict(_datalists(experiment, data, book)), experiment.task.scored
     schemes = {datalist.label_scheme for datalist in datalists.values()}
     if len(schemes) > 1:
         raise InputError(f"The sites' lists state different label schemes ({schemes}); give lists that state one.")
-    members = _listed({site: each.training for site, each in datalists.items()}, member=True)
-    others = _listed({site: (*each.validation, *each.testing) for site, each in datalists.items()}, member=False)
+    members = _listed({site: scored(each.training) for site, each in datalists.items()}, member=True)
+    held_out = {site: (*scored(each.validation), *scored(each.testing)) for site, each in datalists.items()}
+    others = _listed(held_out, member=False)
     others = {label: subject for label, subject in others.items() if label not in members}
     if len(members) < LEAST or len(others) < LEAST:
         found = f"{counted(len(members), 'member')} and {counted(len(others), 'held-out case')}"
@@ -56,7 +57,7 @@ def _datalists(experiment: Experiment, data: Data, book: FactsBook | None) -> It
         yield site, datalist
 
 
-def _listed(cases: dict[str, Sequence[Case]], *, member: bool) -> dict[tuple[Path, ...], Subject]:
+def _listed(cases: Mapping[str, Sequence[Case]], *, member: bool) -> dict[tuple[Path, ...], Subject]:
     """The cases of all sites by their images."""
     found: dict[tuple[Path, ...], Subject] = {}
     for site, listed in cases.items():

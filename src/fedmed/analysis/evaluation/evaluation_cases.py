@@ -22,7 +22,7 @@ Split = Literal["validation", "test"]
 
 @dataclass(frozen=True)
 class EvaluationCases:
-    """The cases to score, each once, in the order of the lists."""
+    """The cases to score, as ``Task.scored`` gives them, each once, in the order of the lists."""
 
     cases: tuple[Case, ...]
     of_site: Mapping[str, tuple[Case, ...]]  # the cases of each site's own list
@@ -64,15 +64,16 @@ def evaluation_cases(
     of_site: dict[str, tuple[Case, ...]] = {}
     schemes, every = set(), list[Case]()
     for path, listing in files.items():
-        found, scheme = load_split(path, dataset, TESTING if split == TEST else split)
-        _audit(task, path, {split: found}, scheme, book)
+        listed, scheme = load_split(path, dataset, TESTING if split == TEST else split)
+        _audit(task, path, {split: listed}, scheme, book)
+        found = task.scored(listed)
         schemes.add(scheme)
         every += found
         of_site |= dict.fromkeys(listing, found)
     if len(schemes) > 1:
         raise InputError(f"The sites' lists state different label schemes ({schemes}); score them apart.")
     if split == TEST and lists.is_file():
-        of_site = _of_sites_beside(lists, every, dataset)
+        of_site = _of_sites_beside(task, lists, every, dataset)
     return EvaluationCases(_distinct(every), of_site, schemes.pop(), dataset_title(dataset))
 
 
@@ -120,10 +121,10 @@ def _own_test_lists(folder: Path) -> dict[str, Path]:
     return {site: path for site, path in found.items() if site != ALL_SITES} or found
 
 
-def _of_sites_beside(file: Path, cases: Sequence[Case], dataset: Path) -> dict[str, tuple[Case, ...]]:
+def _of_sites_beside(task: Task, file: Path, cases: Sequence[Case], dataset: Path) -> dict[str, tuple[Case, ...]]:
     """The test cases of a file by site, as far as the sites' lists beside it have them."""
     listed = {
-        site: {case.images for case in load_split(path, dataset, TESTING)[0]}
+        site: {case.images for case in task.scored(load_split(path, dataset, TESTING)[0])}
         for site, path in _own_test_lists(file.parent).items()
     }
     found = {site: tuple(case for case in cases if case.images in own) for site, own in listed.items()}

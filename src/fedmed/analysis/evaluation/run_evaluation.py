@@ -30,7 +30,6 @@ from fedmed.core.errors import InputError
 from fedmed.core.progress import ticking, waiting
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.prepared.cache import Caching
-from fedmed.data.targets import target_digest
 from fedmed.tasks.base import Task
 
 
@@ -100,7 +99,7 @@ def identity_of(source: EvaluationSource, listed: EvaluationCases | None, reques
     }
     if listed is None:
         return identity
-    truths = {case.name: target_digest(case.target) for case in listed.cases}
+    truths = {case.name: case.truth_digest() for case in listed.cases}
     return {**identity, "label_scheme": listed.label_scheme, "truth_sha256": truths, "sites": listed.site_of}
 
 

@@ -22,8 +22,10 @@ from fedmed.core.names import (
     EXTRAS,
     HEARTBEAT_TOKEN,
     HEARTBEAT_TOPIC,
+    MEASURES,
     MESSAGE,
     PRIVACY,
+    RATE_FACTOR,
     RECORDS_TOPIC,
     SERVER,
     TRAINING_CASES,
@@ -94,7 +96,7 @@ class FederationController(ModelController):
 
     def _ask(self, question: Question) -> None:
         self.event(AppEventType.ROUND_STARTED)
-        name = AppConstants.TASK_TRAIN if question.kind == "train" else AppConstants.TASK_VALIDATION
+        name = AppConstants.TASK_TRAIN if question.kind in ("train", "statistics") else AppConstants.TASK_VALIDATION
         if question.sites:  # FLARE takes an empty list for all
             sites = list(question.sites)
             self.broadcast_model(model_of(question), name, sites, blocking=False, callback=self._take)
@@ -173,7 +175,9 @@ def model_of(question: Question) -> FLModel:
     if question.kind == "images":
         return FLModel(params=NOTHING, meta={QUESTION: True}, current_round=question.rounds)
     meta: dict[str, Any] = {SHARES: dict(question.shares), TRAINS: list(question.training)}
+    meta |= {MEASURES: True} if question.kind == "statistics" else {}
     meta |= {MESSAGE: dict(question.extras)} if question.extras else {}
+    meta[RATE_FACTOR] = question.rate_factor
     return FLModel(params=dict(question.weights), params_type=ParamsType.FULL, current_round=question.rounds, meta=meta)
 
 
