@@ -28,7 +28,7 @@ from fedmed.runs.console import settings
 from fedmed.runs.preflight import checked
 from fedmed.site.local_training import LocalSite
 from fedmed.tasks.lgg import TOGETHER, Lgg
-from fedmed.tasks.scoring.slice_metrics import SLICE_METRICS
+from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS
 from tests.tasks.written_slices import EDGE, write_sites
 
 SMALL = ("--image_size", "64", "--features", "16")

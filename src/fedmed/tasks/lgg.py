@@ -13,7 +13,7 @@ from fedmed.data.audit.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist, joined
 from fedmed.data.prepared.cache import Caching
 from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
-from fedmed.tasks.scoring.slice_metrics import SLICE_METRICS, SLICE_NOTES
+from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS, SLICE_NOTES
 from fedmed.tasks.segmentation import image_and_label, mean_over_flips, naming
 
 if TYPE_CHECKING:
