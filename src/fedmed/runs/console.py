@@ -8,6 +8,7 @@ from fedmed.core.settings import Training
 from fedmed.core.site_scores import CASES, KeyScore
 from fedmed.data.datalist import SPLITS, TEST
 from fedmed.experiment import Experiment
+from fedmed.runs.encoder_words import encoder_words
 from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
 
 MOST_TARGETS = 6
@@ -17,8 +18,19 @@ BAR = 10
 """Characters of a progress bar."""
 
 
-def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]], data: str) -> str:
-    """The experiment in a few lines; ``data`` is the dataset in words, ``summaries`` the facts of each site's data."""
+def settings(
+    experiment: Experiment,
+    summaries: Mapping[str, Mapping[str, Any]],
+    data: str,
+    pretrained: Mapping[str, Any] | None = None,
+) -> str:
+    """The experiment in a few lines.
+
+    Args:
+        summaries: the facts of each site's data.
+        data: the dataset in words.
+        pretrained: the file of a part of the first weights, and what of it fits; empty where all are random.
+    """
     training = experiment.training
     task = experiment.task
     crops = sorted({summary["crops"] for summary in summaries.values() if summary.get("crops")})
@@ -39,9 +51,10 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
             f"precision {training.precision}, seed {training.seed}{_sent(training)}",
         ),
     ]
+    lines.append(("encoder", encoder_words(pretrained or {}, task.training_told(training.num_rounds))))
     if training.cross_site:
         lines.append(("cross-site", "after the last round every site's own model leaves it whole, and all are scored"))
-    return "\n".join(f"{name:<10} {text}" for name, text in lines)
+    return "\n".join(f"{name:<10} {text}" for name, text in lines if text)
 
 
 def _cases(summaries: Mapping[str, Mapping[str, Any]]) -> str:
