@@ -93,6 +93,11 @@ class Experiment:
         object.__setattr__(self, "privacy", self.privacy.on(self.task.unit))  # here, so that no file says otherwise
         for choice in (self.task, self.algorithm, self.privacy, self.environment):
             choice.check(self)
+        if self.training.schedule == "plateau" and self.privacy.withholds_metrics:
+            raise InputError(
+                f"--schedule plateau follows the scores, and --privacy {self.privacy.name} keeps them at the sites; "
+                "give another --schedule, or --dp_release_metrics."
+            )
         if self.training.cross_site:
             self._check_cross_site()
 

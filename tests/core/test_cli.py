@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.core.cli import Parser, absolute_path, echo, run_script, warn
-from fedmed.core.errors import InputError, RunFailed
+from fedmed.core.cli import MOST_PROBLEMS, Parser, absolute_path, echo, run_script, warn
+from fedmed.core.errors import InputError, Problems, RunFailed, refuse
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +43,20 @@ def test_an_error_is_one_line_and_an_exit_code(
     assert out == ""
     assert err.startswith(line)
     assert err.count("\n") == 1
+
+
+def test_several_problems_are_a_line_each_up_to_a_number(capfd: pytest.CaptureFixture[str]) -> None:
+    refuse([])
+    with pytest.raises(Problems):
+        refuse(["one"])
+    for number in (2, MOST_PROBLEMS, MOST_PROBLEMS + 3):
+        assert run_script(lambda _, number=number: refuse([f"number {i}\nis bad." for i in range(number)]), []) == 2
+        lines = capfd.readouterr().err.splitlines()
+        shown = min(number, MOST_PROBLEMS)
+        assert lines[:shown] == [f"error: number {i} is bad." for i in range(shown)]
+        assert lines[shown:] == (
+            ["error: and 3 more of these; correct the first ones and try again."] * (number > shown)
+        )
 
 
 def test_other_errors_are_not_hidden() -> None:
@@ -104,7 +118,7 @@ def test_a_reader_that_has_gone_ends_nothing() -> None:
     """The work goes on to its end and its exit code, and help that nobody reads is no error either."""
     script = (
         "import sys\n"
-        "from fedmed.core.cli import Parser, echo, run_script\n"
+        "from fedmed.core.cli import MOST_PROBLEMS, Parser, echo, run_script\n"
         "def main(arguments):\n"
         "    Parser(prog='x').parse_args(arguments)\n"
         "    for number in range(20_000): echo(str(number))\n"

@@ -34,6 +34,7 @@ class Sample:
     mode: Literal["fast", "slow"] = option("fast", "a mode")
     word: str | None = option(None, "a word")
     inner: int = 7
+    channels: Literal[1, 3] = option(1, "one number of several")
 
 
 FULL = Sample(4, 9, 0.25, True, (8, 16, 24), Path("/a b/c"), "slow", "two words")
@@ -54,6 +55,7 @@ def parse(*arguments: str, taken: set[str] | None = None) -> dict[str, Any]:
         (["--share", "2"], "share", 2.0),
         (["--size", "8", "16", "24"], "size", [8, 16, 24]),
         (["--mode", "slow"], "mode", "slow"),
+        (["--channels", "3"], "channels", 3),
         (["--word", "two words"], "word", "two words"),
         (["--folder", "/a b/c"], "folder", Path("/a b/c")),
         (["--flag"], "flag", True),
@@ -67,7 +69,16 @@ def test_a_field_becomes_an_option_of_its_type(arguments: list[str], name: str, 
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--number 1.5", "--number x", "--share x", "--size 8 16", "--size 8 16 1.5", "--mode other", "--flag yes"],
+    [
+        "--number 1.5",
+        "--number x",
+        "--share x",
+        "--size 8 16",
+        "--size 8 16 1.5",
+        "--mode other",
+        "--channels 2",
+        "--flag yes",
+    ],
 )
 def test_a_value_of_another_type_is_refused(arguments: str) -> None:
     with pytest.raises(SystemExit):

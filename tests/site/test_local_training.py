@@ -436,3 +436,12 @@ def test_a_site_refuses_arithmetic_that_its_cpu_emulates(
     monkeypatch.setattr("fedmed.core.precision._cpu_multiplies_bf16", lambda: False)
     with pytest.raises(InputError, match="--precision bf16 was given, but the CPU of this machine"):
         make_site("--precision", "bf16")
+
+
+def test_a_round_of_a_share_of_an_epoch_makes_that_share_of_its_steps(
+    toy_experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STATE_VARIABLE, str(tmp_path / "share"))
+    local = LocalSite(toy_experiment("--batch_size", "2", "--aggregation_epochs", "0.5"), "site-1")
+    trained = local.train(0)
+    assert (trained.steps, len(trained.epochs)) == (2, 1)  # four of eight cases

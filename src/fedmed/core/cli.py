@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from fedmed.core.control_characters import harmless
-from fedmed.core.errors import InputError, RunFailed, in_words
+from fedmed.core.errors import InputError, Problems, RunFailed, in_words
 
 NOTHING_LEFT = "nothing is left half-written"
 """What has become of the work of most scripts when Ctrl-C stops them."""
+
+
+MOST_PROBLEMS = 20
+"""Problems of one set of data that are written out."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,6 +49,8 @@ def run_script(
 ) -> int:
     """The exit code of a script's main function; its errors become one line on stderr, without a traceback.
 
+    Several mistakes in one set of data are a line each.
+
     SIGTERM and SIGHUP stop a script as Ctrl-C does, so that what it started ends with it; a signal that is ignored, as
     under nohup, stays ignored.
 
@@ -61,7 +67,7 @@ def run_script(
     try:
         return main(sys.argv[1:] if arguments is None else arguments) or 0
     except (InputError, OSError) as error:
-        return _ended("error", in_words(error), 2)
+        return _refused(error)
     except RunFailed as error:
         return _ended("failed", str(error), 1)
     except KeyboardInterrupt:
@@ -71,6 +77,15 @@ def run_script(
             sys.stdout.flush()  # argparse's help may still be in the buffer
         except OSError:
             _discard(sys.stdout)
+
+
+def _refused(error: InputError | OSError) -> int:
+    sentences = error.sentences if isinstance(error, Problems) else (in_words(error),)
+    left = len(sentences) - MOST_PROBLEMS
+    more = [f"and {left} more of these; correct the first ones and try again."] if left > 0 else []
+    for sentence in (*sentences[:MOST_PROBLEMS], *more):
+        _ended("error", sentence, 2)
+    return 2
 
 
 def _ended(how: str, why: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 import errno
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -13,6 +14,24 @@ class InputError(ValueError):
 
     The message reads: what was found, what was expected, what to do.
     """
+
+
+class Problems(InputError):
+    """One or more mistakes of a user in one set of data, told together; a sentence each in ``sentences``."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__(" ".join(sentences))
+        self.sentences = tuple(sentences)
+
+
+def refuse(sentences: Sequence[str]) -> None:
+    """Raise the problems, where there are any.
+
+    Raises:
+        Problems: there are.
+    """
+    if sentences:
+        raise Problems(sentences)
 
 
 class RunFailed(RuntimeError):

@@ -90,7 +90,8 @@ def _parsing(kind: Any) -> dict[str, Any]:
         inner = typing.get_args(kind)
         return {"type": inner[0], "nargs": len(inner), "metavar": tuple("XYZ"[: len(inner)])}
     if typing.get_origin(kind) is typing.Literal:
-        return {"choices": typing.get_args(kind)}
+        choices = typing.get_args(kind)
+        return {"choices": choices, "type": type(choices[0])}
     if kind is Path:
         return {"type": absolute_path, "metavar": "PATH"}
     return {"type": kind, "metavar": {str: "NAME", int: "N", float: "X"}[kind]}

@@ -47,7 +47,7 @@ def settings(
         (
             "training",
             f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, {_drawn(training)}"
-            f"{IN_WORDS[training.optimizer]} {training.learning_rate:g}, batch {training.batch_size}, "
+            f"{_optimizer(training)}, batch {training.batch_size}, "
             f"precision {training.precision}, seed {training.seed}{_sent(training)}",
         ),
     ]
@@ -67,6 +67,17 @@ def _cases(summaries: Mapping[str, Mapping[str, Any]]) -> str:
 def _drawn(training: Training) -> str:
     """The number of sites that train in a round, where not all do."""
     return "" if training.sites_per_round is None else f"{training.sites_per_round} sites a round drawn by the seed, "
+
+
+def _optimizer(training: Training) -> str:
+    """The optimiser, its learning rate and, where that varies, its course over the rounds."""
+    courses = {
+        "cosine": "falling as a cosine",
+        "plateau": f"halved after {training.patience_of_plateau} scores without a better one",
+    }
+    warmup = [f"{training.warmup_rounds} rounds of warm-up"] if training.warmup_rounds else []
+    parts = [*warmup, *([courses[training.schedule]] if training.schedule in courses else [])]
+    return f"{IN_WORDS[training.optimizer]} {training.learning_rate:g}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _sent(training: Training) -> str:

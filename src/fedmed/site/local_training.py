@@ -110,10 +110,12 @@ class LocalSite:
         self.audit = self.task.audit(site, self._datalist, self.training.allow_overlap, book=book)
         refuse_errors(self.audit.findings, f"the data of {site}")
         one_by_one = experiment.privacy.UNIT == "patient"
-        made = self.task.train_set_by_patient if one_by_one else self.task.train_set
-        train_set = made(self._datalist, self._caching)
+        items = self.task.train_set_by_patient if one_by_one else self.task.train_set
+        train_set = items(self._datalist, self._caching)
         batch_size = 1 if one_by_one else self.training.batch_size
-        self.order, self.batches = seeded_batches(train_set, batch_size, speed.num_workers)  # type: ignore[arg-type]
+        share = min(1.0, self.training.aggregation_epochs)
+        made = seeded_batches(train_set, batch_size, speed.num_workers, share=share)  # type: ignore[arg-type]
+        self.order, self.batches = made
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
         self.entries = Entries.of(self.model)
         algorithm = experiment.algorithm
@@ -313,15 +315,18 @@ class LocalSite:
             metrics = self.task.metrics(self.task.evaluate(self.model, cases, self.device))
         return {**metrics, CASES: len(cases), "val_seconds": self._clock() - started}  # type: ignore[arg-type]
 
-    def train(self, rounds: int, message: Extras | None = None) -> Trained:
+    def train(self, rounds: int, message: Extras | None = None, rate_factor: float = 1.0) -> Trained:
         """Train for the local epochs of one round, from the weights in ``self.model``.
 
         Args:
             rounds: how many rounds made those weights.
             message: the arrays that the algorithm's server side sent.
+            rate_factor: the share of each learning rate with which this round trains.
         """
         started = self._clock()
         self._restart(rounds)
+        self.bench.scale_rates(rate_factor)
+        self.side.setup.learning_rate = self.training.learning_rate * rate_factor
         self.task.into_training(self.model, rounds + 1)
         self.side.start_round(message or {})  # which may hold layers in eval mode
         trained = self._epochs(rounds + 1)
@@ -337,7 +342,7 @@ class LocalSite:
         if self.private is not None:
             steps, loss, entry = self.private.round(number)
             return Trained(steps, ({LOSS: loss},), entry=entry)
-        epochs = self.training.aggregation_epochs
+        epochs = self.training.passes
         self._done, self._of = 0, len(self.batches) * epochs
         if self.training.send == "best":
             return self._best_of(epochs)

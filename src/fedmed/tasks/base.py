@@ -287,12 +287,13 @@ class Task(Plugin, ABC):
     def metrics(self, rows: Sequence[Row]) -> dict[str, float]:
         """The plain numbers that a site reports of its rows: every metric that has rows, the first by target too.
 
-        A metric without any value is left out. :mod:`fedmed.core.site_scores` describes the names.
+        By target only where there are several. A metric without any value is left out.
+        :mod:`fedmed.core.site_scores` describes the names.
         """
         key, *others = self.METRICS
         of_key = key.read(rows)
         report = key.report(of_key)
-        for target in self.TARGETS:
+        for target in self._targets_apart:
             report |= key.report([row for row in of_key if row.target == target], target)
         for metric in others:
             report |= metric.report(metric.read(rows))
@@ -301,20 +302,25 @@ class Task(Plugin, ABC):
     def figures(self) -> Figures:
         """The reported figures that are made from the sum of the sites' sums."""
         made = {metric.reported: metric.of_sums for metric in self.METRICS if isinstance(metric, SumsMetric)}
-        by_target = (self.KEY_METRIC, *(of_target(self.KEY_METRIC, target) for target in self.TARGETS))
+        by_target = (self.KEY_METRIC, *(of_target(self.KEY_METRIC, target) for target in self._targets_apart))
         return {**made, **(dict.fromkeys(by_target, made[self.KEY_METRIC]) if self.KEY_METRIC in made else {})}
 
     def figure_forms(self) -> dict[str, FigureForm]:
         """Forms of the figures that a site may report, by name: the range and what may stand beside it."""
         key = self.METRICS[0]
-        by_target = {of_target(key.reported, target): key.form((target,)) for target in self.TARGETS}
+        by_target = {of_target(key.reported, target): key.form((target,)) for target in self._targets_apart}
         return {**{metric.reported: metric.form(self.TARGETS) for metric in self.METRICS}, **by_target}
 
     @property
     def key_score(self) -> KeyScore:
         """The figure of :attr:`KEY_METRIC` for whoever shows it."""
         key = self.METRICS[0]
-        return KeyScore(self.KEY_METRIC, key.title, self.TARGETS, key.is_share, self.figures())
+        return KeyScore(self.KEY_METRIC, key.title, self._targets_apart, key.is_share, self.figures())
+
+    @property
+    def _targets_apart(self) -> tuple[str, ...]:
+        """The targets that have figures of their own beside the one over all; none where there is but one."""
+        return self.TARGETS if len(self.TARGETS) > 1 else ()
 
     @property
     def validation_can_be_split(self) -> bool:

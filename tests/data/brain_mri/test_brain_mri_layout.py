@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, Problems
 from fedmed.data.brain_mri.brain_mri_layout import BrainMriTree, find_brain_mri
-from fedmed.data.brain_mri.problems import Problems
 from tests.data.brain_mri.written_heads import hospital, write_hospitals, write_pictures, write_two_hospitals
 from tests.scripts import ROOT
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, Problems
 from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.brain_mri.hospitals import nearest, read_hospitals
-from fedmed.data.brain_mri.problems import Problems
 from tests.data.brain_mri.written_heads import PLACE, hospital, write_hospitals
 from tests.scripts import ROOT
 

@@ -322,7 +322,7 @@ def test_record_names_every_case(options: SplitOptions) -> None:
 
 def test_list_of_test_cases() -> None:
     split = split_cases(COHORT, SplitOptions("iid", test=0.1), {})
-    document = holdout_document(split, Path(), "brats2018")
+    document = holdout_document(split.test, Path(), "brats2018")
     assert set(document) == {"label_scheme", "testing"}
     assert [case["patient"] for case in document["testing"]] == [case.patient for case in split.test]
 

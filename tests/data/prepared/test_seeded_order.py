@@ -104,3 +104,15 @@ def test_the_batches_draw_nothing_from_the_global_generator() -> None:
     torch.manual_seed(3)
     epochs(5)
     assert torch.equal(torch.rand(4), expected)
+
+
+def test_a_share_of_the_items_is_drawn_anew_for_each_epoch() -> None:
+    dataset: Any = Dataset(list(range(40)), Compose([Noise()]))
+    order, batches = seeded_batches(dataset, 4, 0, share=0.25)
+    order.restart(3)
+    drawn = [[int(item) for item in torch.cat(list(batches))[:, 0]] for _ in range(50)]
+    assert len(batches) == 3  # of 10 items
+    assert all(len(set(epoch)) == 10 for epoch in drawn)
+    counts = np.bincount(np.concatenate(drawn), minlength=40)
+    assert counts.min() > 0  # 12.5 in the mean, (3/4)^50 for none
+    assert seeded_batches(dataset, 4, 0, share=0.001)[0].__len__() == 1

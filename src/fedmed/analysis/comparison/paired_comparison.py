@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from fedmed.analysis.evaluation.evaluation_table import OVERALL, number_text
+from fedmed.analysis.evaluation.evaluation_table import OVERALL, number_text, targets_apart
 from fedmed.analysis.evaluation.patient_bootstrap import figure_interval, paired_difference
 from fedmed.core.errors import counted
 from fedmed.core.statistics import Estimate, PairedTest, holm, mean_interval, paired_test
@@ -107,9 +107,9 @@ def _values(cases: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 
 
 def _tables(cases: pd.DataFrame, metric: Metric) -> dict[str, pd.DataFrame]:
-    """The rows of a metric's quantities: all of them, and those of each target."""
+    """The rows of a metric's quantities: all of them, and those of each target that has a figure of its own."""
     own = cases[cases["quantity"].isin(metric.quantities)]
-    return {OVERALL: own, **{str(target): own[own["target"] == target] for target in dict.fromkeys(own["target"])}}
+    return {OVERALL: own, **{str(target): own[own["target"] == target] for target in targets_apart(own, [metric])}}
 
 
 def _paired(subject: pd.DataFrame, reference: pd.DataFrame, differences: pd.DataFrame) -> PairedTest | None:
@@ -120,8 +120,9 @@ def _paired(subject: pd.DataFrame, reference: pd.DataFrame, differences: pd.Data
 
 
 def _parts(values: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """All targets, and each alone."""
-    return {OVERALL: values, **{str(target): values[[target]] for target in values}}
+    """All targets, and each alone where there are several."""
+    apart = values.columns if len(values.columns) > 1 else ()
+    return {OVERALL: values, **{str(target): values[[target]] for target in apart}}
 
 
 def _mean(values: pd.DataFrame, patients: Mapping[str, str], seed: int) -> Estimate:

@@ -44,11 +44,12 @@ def summarize(cases: pd.DataFrame, patients: Mapping[str, str], metrics: Sequenc
 
     Returns:
         The columns site, target, metric, cases, patients, value, median, std, low and high. ``overall`` is the figure
-        over the rows of all targets. ``median`` and ``std`` are of the cases' values, NaN for a metric that is not a
-        mean of values. A figure that has no value is NaN.
+        over the rows of all targets; :func:`targets_apart` says which have figures of their own. ``median`` and
+        ``std`` are of the cases' values, NaN for a metric that is not a mean of values. A figure that has no value is
+        NaN.
     """
     sites = [POOLED, *sorted(set(cases["site"]) - {SHARED}), *([SHARED] if _mixed(cases) else [])]
-    targets = [OVERALL, *dict.fromkeys(cases["target"])]
+    targets = [OVERALL, *targets_apart(cases, metrics)]
     rows = []
     for metric in metrics:
         own = cases[cases["quantity"].isin(metric.quantities)]
@@ -59,6 +60,13 @@ def summarize(cases: pd.DataFrame, patients: Mapping[str, str], metrics: Sequenc
                 numbers = _numbers(metric, found, patients)
                 rows.append({"site": site, "target": target, "metric": metric.name, **numbers})
     return pd.DataFrame(rows)
+
+
+def targets_apart(cases: pd.DataFrame, metrics: Sequence[Metric]) -> list[str]:
+    """The targets of a long table that have figures of their own beside those over all; none where there is but one."""
+    quantities = {quantity for metric in metrics if metric.by_target for quantity in metric.quantities}
+    found = [*dict.fromkeys(cases[cases["quantity"].isin(quantities)]["target"])]
+    return found if len(found) > 1 else []
 
 
 class Spread(NamedTuple):

@@ -117,7 +117,7 @@ def data_in_words(runs: Sequence[RunFolder]) -> str:
     )
 
 
-def _either(values: Sequence[int]) -> str:
+def _either(values: Sequence[float]) -> str:
     return " or ".join(map(str, values))
 
 

@@ -19,6 +19,7 @@ from fedmed.analysis.evaluation.evaluation_table import (
     pooled_cells,
     site_cells,
     spread_text,
+    targets_apart,
 )
 from fedmed.analysis.evaluation.patient_bootstrap import rows_of
 from fedmed.analysis.report.class_section import decided_classes
@@ -178,7 +179,8 @@ def cases(folder: EvaluationFolder, metrics: Sequence[Metric], pictures: Sequenc
         [row["case"], row["site"], *(number_text(row[name], metrics[0]) for name in ("score", *shown))]
         for _, row in scored.head(MOST_CASES).iterrows()
     ]
-    table = Table(f"{title} of {_which(scored)}, the worst first", ("case", "site", "mean", *shown), rows)
+    columns = ("case", "site", "mean" if targets else "value", *shown)
+    table = Table(f"{title} of {_which(scored)}, the worst first", columns, rows)
     return Section("Cases", [*pictures, table])
 
 
@@ -199,13 +201,13 @@ def _which(scored: pd.DataFrame) -> str:
 
 
 def ranked_cases(cases: pd.DataFrame, metrics: Sequence[Metric]) -> pd.DataFrame:
-    """A row a site and case that has a score, worst first: ``site``, ``case``, ``score`` and a column a target.
+    """A row a site and case that has a score, worst first: ``site``, ``case``, ``score``, and a column a target.
 
     Args:
         cases: a long table.
         metrics: of the task; they say what the score is, see :mod:`fedmed.analysis.evaluation.case_score`.
     """
-    targets = list(dict.fromkeys(cases["target"]))
+    targets = targets_apart(cases, metrics[:1])
     found = []
     for (site, case), table in cases.groupby(["site", "case"], sort=False):
         rows = rows_of(table)

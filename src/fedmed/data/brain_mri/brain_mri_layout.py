@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-from fedmed.core.errors import InputError, counted
+from fedmed.core.errors import InputError, counted, refuse
 from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.brain_mri.hospitals import HOSPITALS_FILE, Hospital, nearest, read_hospitals, same_name
-from fedmed.data.brain_mri.problems import refuse
 from fedmed.data.image_file import PICTURES
 
 TRAINING, TESTING = "Training", "Testing"

@@ -58,8 +58,7 @@ def write_brain_mri_lists(
     if any(image.official_test for image in split.test):
         alone = tuple(image for image in split.test if image.file not in tested_twins)
         if alone:
-            document = holdout_document(Split({}, (), test=alone), root, None)
-            besides[TEST_WITHOUT_COPIES] = list_json(document)
+            besides[TEST_WITHOUT_COPIES] = list_json(holdout_document(alone, root))
     stated = {site: {"hospital": hospitals[name].facts()} for site, name in split.groups.items()}
     validation = split.own_validation or {}
     write_site_lists(

@@ -16,9 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fedmed.core.control_characters import has_control
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, refuse
 from fedmed.data.brain_mri.classes import CLASSES
-from fedmed.data.brain_mri.problems import refuse
 
 HOSPITALS_FILE = "hospitals.json"
 """The file of this name in a set's folder describes the set's own hospitals."""

@@ -27,7 +27,7 @@ class RandomDataset(Protocol):
 
 
 def seeded_batches(
-    dataset: RandomDataset, batch_size: int, workers: int, drop_single: bool = False
+    dataset: RandomDataset, batch_size: int, workers: int, drop_single: bool = False, share: float = 1.0
 ) -> tuple["SeededOrder", "Prefetcher"]:
     """The dataset's batches, and their order, by which each round restarts them.
 
@@ -39,8 +39,9 @@ def seeded_batches(
         workers: processes; 0 for a thread.
         drop_single: leave out a last batch of one item, in which batch normalisation of a 1 x 1 map has no variance. A
             batch size of 1, or an epoch of one item, is left as it is.
+        share: of the items that make an epoch, at least one of them, drawn anew for each.
     """
-    order = SeededOrder(len(dataset))
+    order = SeededOrder(len(dataset), share)
     batches = BatchedOrder(order, batch_size, drop_single)
     how: dict[str, Any] = {"batch_sampler": batches, "generator": torch.Generator()}
     items: Any = SeededDataset(dataset)
@@ -83,10 +84,11 @@ class SeededDataset(Dataset[Any]):
 
 
 class SeededOrder(Sampler[SeededItem]):
-    """Every item once an epoch, in an order and with seeds that follow from ``seed`` alone."""
+    """Every item once an epoch, or a share of them, in an order and with seeds that follow from ``seed`` alone."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, share: float = 1.0) -> None:
         self.length = length
+        self._taken = max(1, round(length * share))
         self._generator = torch.Generator()
         self._chosen: list[SeededItem] | None = None
 
@@ -99,14 +101,15 @@ class SeededOrder(Sampler[SeededItem]):
         self._chosen = list(items)
 
     def __len__(self) -> int:
-        return self.length if self._chosen is None else len(self._chosen)
+        return self._taken if self._chosen is None else len(self._chosen)
 
     def __iter__(self) -> Iterator[SeededItem]:
         if self._chosen is not None:
             return iter(self._chosen)
         order = torch.randperm(self.length, generator=self._generator).tolist()
         seeds = torch.randint(2**32, (self.length,), generator=self._generator).tolist()
-        return iter([SeededItem(item, seed) for item, seed in zip(order, seeds, strict=True)])
+        items = [SeededItem(item, seed) for item, seed in zip(order, seeds, strict=True)]
+        return iter(items[: self._taken])
 
 
 class BatchedOrder(Sampler[list[SeededItem]]):

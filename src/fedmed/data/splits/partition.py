@@ -17,8 +17,8 @@ Fact = str | float | None
 """A text such as a grade or a class, a number such as a volume, or None where it is not known."""
 
 
-class ListedCase(Protocol):
-    """A case that can be split: its name, its patient, and its entry in a list."""
+class DealtCase(Protocol):
+    """A thing that a split deals out, with its name and its patient: a case, or all that a patient has."""
 
     @property
     def name(self) -> str: ...
@@ -26,11 +26,17 @@ class ListedCase(Protocol):
     @property
     def patient(self) -> str: ...
 
+
+class ListedCase(DealtCase, Protocol):
+    """A case that stands in a list."""
+
     def entry(self, root: Path) -> dict[str, Any]:
         """The case as an entry of a datalist, with paths relative to ``root``."""
 
 
-C = TypeVar("C", bound=ListedCase)
+C = TypeVar("C", bound=DealtCase)
+
+L = TypeVar("L", bound=ListedCase)
 
 FactsOf = Callable[[C], Mapping[str, Fact]]
 """The facts of a case by which splits are made and drawn, by their names."""

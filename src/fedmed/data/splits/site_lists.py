@@ -12,18 +12,18 @@ from typing import Any
 from fedmed.core.errors import InputError
 from fedmed.core.files import staging_folder
 from fedmed.data.datalist import ALL_SITES, TEST_LIST, TEST_WITHOUT_COPIES, write_datalist
-from fedmed.data.splits.partition import C
+from fedmed.data.splits.partition import L
 
 
 def write_site_lists(
     folder: Path,
-    sites: Mapping[str, Sequence[C]],
-    validation: Sequence[C] | Mapping[str, Sequence[C]],
+    sites: Mapping[str, Sequence[L]],
+    validation: Sequence[L] | Mapping[str, Sequence[L]],
     root: Path,
     label_scheme: str | None = None,
     replace: bool = False,
     besides: Mapping[str, bytes] | None = None,
-    testing: Mapping[str, Sequence[C]] | None = None,
+    testing: Mapping[str, Sequence[L]] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write ``<site>.json`` for each site and ``site-All.json`` with all their cases.
@@ -55,13 +55,13 @@ def write_site_lists(
         _put_in_place(stage, folder, replace)
 
 
-def _entries(cases: Sequence[C], root: Path) -> list[dict[str, Any]]:
+def _entries(cases: Sequence[L], root: Path) -> list[dict[str, Any]]:
     return [case.entry(root) for case in cases]
 
 
-def _with_all_sites(*parts: Mapping[str, Sequence[C]]) -> dict[str, list[Sequence[C]]]:
+def _with_all_sites(*parts: Mapping[str, Sequence[L]]) -> dict[str, list[Sequence[L]]]:
     """The cases of each part by site; the sites are the first part's, and ``ALL_SITES``, which has all their cases."""
-    lists: dict[str, list[Sequence[C]]] = {site: [part.get(site, ()) for part in parts] for site in parts[0]}
+    lists: dict[str, list[Sequence[L]]] = {site: [part.get(site, ()) for part in parts] for site in parts[0]}
     return {**lists, ALL_SITES: [_united(part) for part in parts]}
 
 
@@ -82,7 +82,7 @@ def _put_in_place(stage: Path, folder: Path, replace: bool) -> None:
         path.unlink()
 
 
-def _united(parts: Mapping[str, Sequence[C]]) -> list[C]:
+def _united(parts: Mapping[str, Sequence[L]]) -> list[L]:
     """The cases of all parts, each once, sorted by name."""
     return sorted({case for cases in parts.values() for case in cases}, key=lambda case: case.name)
 

@@ -121,10 +121,10 @@ def _places_by_stratum(patients: Sequence[Patient[C]], stratify: str) -> list[li
     return [places[stratum] for stratum in sorted(places)]
 
 
-def small_sites(split: Split[C]) -> list[str]:
+def small_sites(split: Split[C], noun: str = "training case") -> list[str]:
     """A sentence on each site with so few training cases that its part in a federation is doubtful."""
     return [
-        f"{site} has {counted(len(cases), 'training case')}, fewer than {FEWEST_TRAINING}: its model will fit "
+        f"{site} has {counted(len(cases), noun)}, fewer than {FEWEST_TRAINING}: its model will fit "
         "these few, and its update is noisy; take fewer sites, or a milder split, unless that is what you study."
         for site, cases in split.sites.items()
         if len(cases) < FEWEST_TRAINING

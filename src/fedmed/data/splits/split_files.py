@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.data.datalist import TEST_LIST, list_json
-from fedmed.data.splits.partition import C, FactsOf, Split
+from fedmed.data.splits.partition import C, FactsOf, L, Split
 from fedmed.data.splits.split_picture import Drawn, picture
 from fedmed.data.splits.split_record import as_json, holdout_document, split_document
 
 
 def split_files(
-    split: Split[C],
+    split: Split[L],
     options: Mapping[str, Any],
-    facts_of: FactsOf[C],
+    facts_of: FactsOf[L],
     drawn: Drawn,
     root: Path,
     *,
@@ -33,11 +33,24 @@ def split_files(
         group: the key of a site's group in the record, where sites stand for groups.
         label_scheme: the scheme of the cases, where the dataset has several.
     """
+    files = record_files(split, options, facts_of, drawn, caption=caption, group=group)
+    if split.test:
+        files[TEST_LIST] = list_json(holdout_document(split.test, root, label_scheme))
+    return files
+
+
+def record_files(
+    split: Split[C],
+    options: Mapping[str, Any],
+    facts_of: FactsOf[C],
+    drawn: Drawn,
+    *,
+    caption: str,
+    group: str = "group",
+) -> dict[str, bytes]:
+    """The record and the picture alone, with the arguments of :func:`split_files`."""
     title = "split " + ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
-    files = {
+    return {
         "split.json": as_json(split_document(split, options, facts_of, group)),
         "split.png": picture(split, facts_of, drawn, title, caption),
     }
-    if split.test:
-        files[TEST_LIST] = list_json(holdout_document(split, root, label_scheme))
-    return files

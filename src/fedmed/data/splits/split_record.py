@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedmed.data.splits.partition import C, FactsOf, Split
+from fedmed.data.splits.partition import C, FactsOf, L, Split
 
 
 def split_document(
@@ -32,10 +32,10 @@ def split_document(
     return {"options": dict(options), "sites": sites, "test": _rows(split.test, facts_of)}
 
 
-def holdout_document(split: Split[C], root: Path, label_scheme: str | None) -> dict[str, Any]:
+def holdout_document(test: Iterable[L], root: Path, label_scheme: str | None = None) -> dict[str, Any]:
     """The list of test cases, in the Decathlon form with the cases under ``testing``; there must be some."""
     scheme = {} if label_scheme is None else {"label_scheme": label_scheme}
-    return {**scheme, "testing": [case.entry(root) for case in split.test]}
+    return {**scheme, "testing": [case.entry(root) for case in test]}
 
 
 def as_json(document: Mapping[str, Any]) -> bytes:

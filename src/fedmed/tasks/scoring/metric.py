@@ -41,6 +41,9 @@ class Metric:
     bounds: tuple[float, float] | None = None
     """The least and the largest value; when not given [0, 1] of a share, else any from -1e9 to 1e9."""
 
+    by_target: bool = field(default=True, kw_only=True)
+    """False where the rows' targets are parts of a case, such as slices, and have no figures of their own."""
+
     combines: ClassVar[Combines] = "values"
     """The way in which a federation gets the figure over all sites.
 

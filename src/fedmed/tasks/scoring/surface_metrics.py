@@ -31,18 +31,21 @@ def element_mm3(spacing: Spacing, axes: int) -> float:
     return math.prod([spacing] * axes if isinstance(spacing, int | float) else spacing)
 
 
-def hd95(predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0) -> torch.Tensor:
+def hd95(
+    predicted: torch.Tensor, truth: torch.Tensor, spacing: Spacing = 1.0, missed: float = PENALTY_MM
+) -> torch.Tensor:
     """The 95 % Hausdorff distance in mm: the larger of the two directions' 95th percentiles.
 
     Args:
         predicted: bool (C, H, W) or (C, X, Y, Z), a channel a target.
         truth: bool, of the same shape.
         spacing: in mm.
+        missed: the distance where only the prediction is empty.
 
     Returns:
-        (C,): NaN where the truth is empty, ``PENALTY_MM`` where only the prediction is.
+        (C,): NaN where the truth is empty.
     """
-    values = [_distance(p, t, spacing) if p.any() else PENALTY_MM for p, t in zip(predicted, truth, strict=True)]
+    values = [_distance(p, t, spacing) if p.any() else missed for p, t in zip(predicted, truth, strict=True)]
     return _where_there_is_truth(values, truth)
 
 
