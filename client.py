@@ -22,6 +22,7 @@ from fedmed.core.names import (
     MEASURES,
     MESSAGE,
     PRIVACY,
+    RATE_FACTOR,
     REPORTS_VARIABLE,
     SIMULATED,
     TRAINING_CASES,
@@ -98,7 +99,8 @@ def question_of(received: flare.FLModel, site: str) -> Question:
         return Question("images", rounds, (site,))
     trains, shares = tuple(meta.get(TRAINS) or ()), meta.get(duplicates_exchange.SHARES) or {}
     kind: Kind = "statistics" if meta.get(MEASURES) else "train" if flare.is_train() else "score"
-    return Question(kind, rounds, (site,), trains, received.params, shares, meta.get(MESSAGE) or {})
+    message, factor = meta.get(MESSAGE) or {}, meta.get(RATE_FACTOR)
+    return Question(kind, rounds, (site,), trains, received.params, shares, message, factor)  # type: ignore[arg-type]
 
 
 def model_of(answer: Answer) -> flare.FLModel:

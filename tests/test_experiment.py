@@ -104,6 +104,14 @@ def test_a_value_out_of_range_is_refused_and_shown(cls: type, name: str, value: 
     assert f"--{name} is {value};" in str(caught.value)
 
 
+def test_a_plateau_needs_scores_that_leave_the_sites() -> None:
+    private = ("--privacy", "gaussian", "--dp_noise_multiplier", "1", "--schedule", "plateau")
+    with pytest.raises(InputError, match="--schedule plateau follows the scores, and --privacy gaussian keeps them"):
+        experiment(*private)
+    assert experiment(*private, "--dp_release_metrics").training.schedule == "plateau"
+    assert experiment("--enable_dp", "--schedule", "plateau").training.schedule == "plateau"
+
+
 @pytest.mark.parametrize("name", ["my run", "a/b", "..", "../up", ".hidden", "-x", "", "a\n", "tschüß"])
 def test_a_job_name_that_is_no_plain_folder_name_is_refused(name: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -1,4 +1,4 @@
-"""Who trains in a round and how often models are scored: values that cannot be meant are refused by name."""
+"""Who trains, how often models are scored, the learning rate's course: what cannot be meant is refused by name."""
 
 import pytest
 
@@ -35,3 +35,27 @@ def test_a_round_has_whole_epochs_or_a_share_of_one(given: float, kept: float, p
 def test_no_other_number_of_epochs_can_be_meant(given: float) -> None:
     with pytest.raises(InputError, match=r"--aggregation_epochs is .*; expected a whole number from 1 to 10000, or a"):
         Training(aggregation_epochs=given)
+
+
+@pytest.mark.parametrize("rounds", [-1, 11])
+def test_a_warmup_is_no_longer_than_the_run(rounds: int) -> None:
+    assert Training(num_rounds=10, warmup_rounds=10).rates_vary
+    with pytest.raises(InputError, match=f"--warmup_rounds is {rounds}; expected 0 to 10, the number of rounds"):
+        Training(num_rounds=10, warmup_rounds=rounds)
+
+
+def test_a_plateau_has_patience_and_no_other_schedule_has() -> None:
+    assert Training(schedule="plateau").patience_of_plateau == 5
+    assert Training(schedule="plateau", patience=0).patience_of_plateau == 0
+    with pytest.raises(InputError, match="--patience is 3; expected none where --schedule is not plateau"):
+        Training(schedule="cosine", patience=3)
+    with pytest.raises(InputError, match="--patience is -1; expected a whole number from 0"):
+        Training(schedule="plateau", patience=-1)
+
+
+def test_a_plateau_needs_a_score_that_comes_before_the_last_round() -> None:
+    assert Training(num_rounds=10, validate_every=8, schedule="plateau").rates_vary
+    assert Training(num_rounds=1, schedule="plateau").rates_vary  # too short for any schedule
+    with pytest.raises(InputError, match="--validate_every is 9; expected scores before the run's end"):
+        Training(num_rounds=10, validate_every=9, schedule="plateau")
+    assert Training(num_rounds=10, validate_every=9, schedule="cosine").rates_vary

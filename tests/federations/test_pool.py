@@ -127,7 +127,7 @@ COMBINATIONS: Mapping[str, tuple[object, ...]] = {
     "fedavg": ("--batch_norm",),
     "fedprox": ("--algorithm", "fedprox", "--aggregation_epochs", 2),
     "best epoch": ("--send", "best", "--aggregation_epochs", 3, "--batch_norm"),
-    "local": ("--algorithm", "local"),
+    "local": ("--algorithm", "local", "--num_rounds", 6, "--schedule", "plateau", "--patience", 0),
     "toy_algorithm": ("--algorithm", "toy_algorithm", "--aggregation_epochs", 2),
     "percentile": ("--privacy", "percentile", "--percentile", 50, "--dp_send_diagnostics"),
     "exclude_vars": ("--privacy", "exclude_vars", "--exclude_vars", "layers.8", "--dp_send_diagnostics"),

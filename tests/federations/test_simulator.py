@@ -225,7 +225,8 @@ def test_sites_that_train_alone_end_with_the_bits_of_a_pool_and_score_each_other
 def test_sites_that_send_their_best_epoch_end_with_the_bits_of_a_pool(
     pictures: Path, toy_project: Path, tmp_path: Path
 ) -> None:
-    arguments = toys(pictures, "--send", "best", "--aggregation_epochs", 3, "--num_rounds", 2, "--batch_norm")
+    arguments = toys(pictures, "--send", "best", "--aggregation_epochs", 3, "--num_rounds", 2, "--batch_norm",
+                     "--optimizer", "sgd", "--schedule", "cosine", "--learning_rate", 0.01)  # fmt: skip
     run, shown = simulated(toy_project, tmp_path, arguments)
     assert_same(run, here.run(tmp_path / "pool", *arguments, *POOL).well())
     assert "each site sends its best epoch by its own validation cases" in shown
@@ -235,6 +236,8 @@ def test_sites_that_send_their_best_epoch_end_with_the_bits_of_a_pool(
     best = epochs.loc[epochs.groupby(["round", "site"])["val_auroc"].idxmax()]  # of equals the first
     assert best["epoch"].tolist() == run.history().query("round > 0")["sent_epoch"].tolist()
     assert len(events_of(run, "site-1")["epoch_val_accuracy"]) == 6
+    assert run.history().groupby("round")["learning_rate"].first().to_dict() == {1: 0.01, 2: 0.005}
+    assert events_of(run, "site-1")["learning_rate"] == [(1, pytest.approx(0.01)), (2, pytest.approx(0.005))]
 
 
 def test_a_private_run_ends_with_the_bits_and_the_ledger_of_a_pool_and_stops_within_its_budget(
@@ -275,7 +278,8 @@ def test_a_run_goes_on_from_pool_to_simulator_and_back_whatever_has_ended_it(
     """It begins in a pool and is stopped there; in the simulator a site is killed, then the terminal closed. In a pool
     again, it ends with the bits of a run to which none of this happened.
     """
-    algorithm = ("--algorithm", "toy_algorithm", "--batch_norm", "--aggregation_epochs", 2)
+    algorithm = ("--algorithm", "toy_algorithm", "--batch_norm", "--aggregation_epochs", 2, "--schedule", "plateau",
+                 "--patience", 4)  # fmt: skip
     arguments = toys(pictures, *algorithm, "--num_rounds", ROUNDS)
     run = tmp_path / "run-001"
     assert here.run(tmp_path, *arguments, *POOL, follower=StopAfter()).code == 130

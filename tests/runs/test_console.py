@@ -176,6 +176,25 @@ def test_the_settings_name_the_optimiser(small_experiment: Callable[..., Experim
     assert words in settings(small_experiment("--optimizer", name, "--learning_rate", "0.1"), {}, "phantom")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "Adam 0.1, "),
+        (("--schedule", "cosine"), "Adam 0.1 (falling as a cosine), "),
+        (("--warmup_rounds", "2"), "Adam 0.1 (2 rounds of warm-up), "),
+        (
+            ("--schedule", "plateau", "--patience", "3", "--warmup_rounds", "2"),
+            "Adam 0.1 (2 rounds of warm-up, halved after 3 scores without a better one), ",
+        ),
+    ],
+)
+def test_the_settings_tell_the_course_of_the_learning_rate(
+    small_experiment: Callable[..., Experiment], options: tuple[str, ...], words: str
+) -> None:
+    experiment = small_experiment("--num_rounds", "9", "--learning_rate", "0.1", *options)
+    assert words in settings(experiment, {}, "phantom")
+
+
 FINDINGS = tuple(f"Finding {number}" for number in range(1, 15))
 AUROC = KeyScore("val_auroc", "AUROC", FINDINGS)
 

@@ -51,6 +51,13 @@ def test_without_the_final_record_the_last_round_has_no_score() -> None:
     assert not any(name.startswith("val_") for name in last)
 
 
+def test_a_learning_rate_stands_with_the_round_that_it_trained() -> None:
+    run = [record(0, learning_rate=0.5), record(1, learning_rate=0.25), record(2, final=True)]
+    rates = {(r["round"], r["site"]): r.get("learning_rate") for r in rows(run)}
+    for site in ("site-1", "site-2"):
+        assert [rates[number, site] for number in range(3)] == [None, 0.5, 0.25]
+
+
 EPOCHS = {"site-1": [{"train_loss": 2.0, "val_dice": 0.5}, {"train_loss": 1.0}], "site-2": [{"train_loss": 3.0}]}
 
 

@@ -48,6 +48,14 @@ def test_the_picture_names_sites_regions_the_best_round_and_its_source(tmp_path:
         assert f"<!-- {part} -->" in text
 
 
+def test_a_learning_rate_that_varies_has_a_panel(tmp_path: Path) -> None:
+    table = history()
+    draw(table, DICE, None, "", tmp_path / "constant.svg")
+    draw(table.assign(learning_rate=table["round"].map({1: 0.1, 2: 0.05})), DICE, None, "", tmp_path / "falls.svg")
+    shown = [(tmp_path / name).read_text().count("<!-- learning rate -->") for name in ("constant.svg", "falls.svg")]
+    assert shown == [0, 1]
+
+
 def test_a_score_of_one_target_is_not_drawn_twice(tmp_path: Path) -> None:
     draw(history(), KeyScore("val_dice", "Dice", ()), 2, "run-001", tmp_path / "curves.svg")
     text = (tmp_path / "curves.svg").read_text()

@@ -1,5 +1,7 @@
 """A server that is killed at any moment and started again on the same folder ends with the bits of one that was not."""
 
+import contextlib
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable
@@ -39,6 +41,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "some sites": {"sites_per_round": 2, "validate_every": 2},
     "measured": {"measures_statistics": True, "validate_every": 2},
     "with a budget": {"max_epsilon": 2.5, "books": True},
+    "by the scores": {"rounds": 6, "schedule": "plateau", "patience": 0, "learning_rate": 0.5},
 }
 
 
@@ -103,6 +106,38 @@ def test_killed_again_and_again(federation: Begin) -> None:
     run.on = on
     assert result(resumed(run)) == result(federation().run())
     assert run.jobs == 9  # once at each question, and the data are compared anew by each job
+
+
+def test_its_rate_follows_the_scores_of_all_jobs_of_the_run(federation: Begin) -> None:
+    def falls(site: str, question: Question) -> Answer:
+        """Each model is worse than the one before."""
+        score = {"val_dice": 0.9 - question.rounds / 10, "val_cases": 3}
+        return dataclasses.replace(honest(site, question), metrics=score)
+
+    def play(question: Question) -> list[Event]:
+        return [answers(site, made=falls if question.kind != "images" else honest) for site in question.sites]
+
+    run = federation(**CHANGES["by the scores"])
+    run.on = lambda moment, question: _kill_once(run, question)
+    for _ in range(2):
+        with contextlib.suppress(Killed):
+            run.run(play)
+    assert run.jobs == 2
+    asked = {question.rounds: question.rate_factor for question in run.questions if question.kind == "train"}
+    assert asked == {0: 1, 1: 1, 2: 1, 3: 0.5, 4: 0.25, 5: 0.125}
+    assert [record["learning_rate"] for record in run.completed] == [0.5 * factor for factor in asked.values()]
+    assert all("learning_rate" not in record for record in run.records if record.get("final"))
+
+
+def _kill_once(run: Federation, question: Question) -> None:
+    if run.jobs == 1 and question.rounds == 4:
+        raise Killed
+
+
+def test_without_a_schedule_nothing_is_said_of_the_rate(federation: Begin) -> None:
+    run = federation().run()
+    assert {question.rate_factor for question in run.questions} == {1.0}
+    assert not any("learning_rate" in record for record in run.records)
 
 
 WRITES = ("add", "save")

@@ -130,6 +130,48 @@ def test_events_are_scores_at_rounds_and_losses_at_steps(make_site: Make) -> Non
     assert set(written(site)) == {*validated, "train_loss", "train_accuracy"}
 
 
+# the learning rate
+
+
+def test_a_round_trains_with_the_share_of_the_rate_that_the_server_states(make_site: Make) -> None:
+    options = ("--optimizer", "sgd", "--aggregation_epochs", "1", "--batch_size", "8")  # one step, by the rate's size
+    full, half = (train(make_site(*options, run=run), rate_factor=share) for run, share in (("a", 1.0), ("b", 0.5)))
+    assert any(values.any() for values in full.update.values())
+    for name, values in full.update.items():
+        np.testing.assert_allclose(half.update[name], values / 2, atol=1e-6)
+
+
+def test_algorithms_know_the_rate_of_the_round(make_site: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = list[float]()
+    monkeypatch.setattr(SiteSide, "start_round", lambda side, message: known.append(side.setup.learning_rate))
+    site = make_site("--learning_rate", "0.5")
+    for rounds, share in enumerate((0.5, 1.0, 0.25)):
+        train(site, rounds, rate_factor=share)
+    assert known == [0.25, 0.5, 0.125]
+
+
+def test_another_process_goes_on_with_the_rate_that_it_is_told_and_the_same_bits(make_site: Make) -> None:
+    one, shares = make_site(run="one"), (1.0, 0.5, 0.25)
+    updates = [train(one, rounds, rate_factor=share).update for rounds, share in enumerate(shares)]
+    for rounds, share in enumerate(shares):
+        again = train(make_site(run="other"), rounds, rate_factor=share).update
+        assert all(again[name].tobytes() == values.tobytes() for name, values in updates[rounds].items())
+
+
+@pytest.mark.parametrize("share", [0, 0.0, -0.5, 1.0001, float("nan"), float("inf"), True, "1", None, [1.0]])
+@pytest.mark.parametrize("ask", [train, lambda site, **how: score(site, 1, **how)], ids=["train", "score"])
+def test_a_share_of_the_rate_that_is_none_is_refused(ask: Callable[..., Answer], share: Any, make_site: Make) -> None:
+    assert ask(make_site(), rate_factor=share) == NOTHING
+    assert "The learning rate's factor is" in make_site.reports[0]  # type: ignore[attr-defined]
+
+
+def test_a_rate_that_varies_is_a_curve_at_rounds(make_site: Make) -> None:
+    site = make_site("--schedule", "cosine", "--learning_rate", "0.5")
+    for rounds, share in enumerate((1.0, 0.5)):
+        train(site, rounds, rate_factor=share)
+    assert written(site)["learning_rate"] == [(0.5, 1), (0.25, 2)]
+
+
 # who trains, and who scores
 
 

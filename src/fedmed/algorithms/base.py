@@ -62,7 +62,7 @@ class SiteSetup:
     Attributes:
         model: the network that is trained.
         optimizer: its optimiser.
-        learning_rate: of the experiment.
+        learning_rate: of the round.
         cases: the number of the site's training cases.
     """
 

@@ -23,6 +23,7 @@ class Question:
         weights: the global model's entries; none where images are asked for.
         shares: by site (i, n), the part of the validation cases that it scores; all of them where it is not named.
         extras: arrays that the algorithm's server side sends.
+        rate_factor: the share of each learning rate with which the round trains, above 0 and at most 1.
     """
 
     kind: Kind
@@ -32,6 +33,7 @@ class Question:
     weights: Mapping[str, Any] = field(default_factory=dict)
     shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rate_factor: float = 1.0
 
 
 @dataclass(frozen=True)

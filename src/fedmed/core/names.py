@@ -77,6 +77,9 @@ MESSAGE = "message"
 TRAINS = "trains"
 """In the meta of the server's model: the sites that train in the round; the others score."""
 
+RATE_FACTOR = "rate_factor"
+"""In the meta of the server's model: the share of each learning rate with which the round trains."""
+
 WITHHELD = "withheld"
 """In the meta of a site's result: it trained, and lets nothing of it out."""
 

@@ -28,6 +28,10 @@ MOST_EPOCHS, LEAST_EPOCH = 10_000, 0.001
 """Local epochs a round: the most, and the least part of one."""
 
 
+PATIENCE = 5
+"""Of ``--schedule plateau``."""
+
+
 @dataclass(frozen=True)
 class Training:
     """The settings that decide the numbers, whatever the task and the algorithm."""
@@ -45,6 +49,15 @@ class Training:
         "adam", "local optimiser; sgd has Nesterov momentum 0.9, adamw decays weights beside the gradient"
     )
     learning_rate: float = option(1e-4, "learning rate of the local optimiser")
+    schedule: Literal["constant", "cosine", "plateau"] = option(
+        "constant",
+        "learning rate over the rounds: cosine falls from round to round, plateau halves it where the score of the "
+        "global model stays",
+    )
+    warmup_rounds: int = option(0, "first rounds, over which the learning rate rises to its full height")
+    patience: int | None = option(
+        None, f"scores without a better one before --schedule plateau halves the learning rate (default: {PATIENCE})"
+    )
     weight_decay: float = option(1e-5, "weight decay of the local optimiser")
     batch_size: int = option(1, "cases in a training step")
     precision: Literal["auto", "fp32", "bf16"] = option(
@@ -83,6 +96,7 @@ class Training:
             self._check_site_names(self.site_names)
         expect_positive("learning_rate", self.learning_rate, 100)
         expect_between("weight_decay", self.weight_decay, 0, 100)
+        self._check_schedule()
         expect(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2^32 - 1")
 
     def _check_epochs(self) -> None:
@@ -100,6 +114,28 @@ class Training:
     def passes(self) -> int:
         """The passes of a round, each through all training cases or, where an epoch is not whole, a share of them."""
         return max(1, int(self.aggregation_epochs))
+
+    def _check_schedule(self) -> None:
+        rounds = self.num_rounds
+        fits = 0 <= self.warmup_rounds <= rounds
+        expect(fits, "warmup_rounds", self.warmup_rounds, f"0 to {rounds}, the number of rounds")
+        if self.schedule == "plateau":
+            every = self.validate_every
+            follows = "scores before the run's end, which --schedule plateau follows: give 1, or another --schedule"
+            expect(every == 1 or every < rounds - 1, "validate_every", every, follows)
+        if self.patience is not None:
+            expect(self.schedule == "plateau", "patience", self.patience, "none where --schedule is not plateau")
+            expect_between("patience", self.patience, 0, COUNTS["num_rounds"])
+
+    @property
+    def patience_of_plateau(self) -> int:
+        """The patience that holds."""
+        return PATIENCE if self.patience is None else self.patience
+
+    @property
+    def rates_vary(self) -> bool:
+        """True where the learning rate is not the same in all rounds."""
+        return self.schedule != "constant" or self.warmup_rounds > 0
 
     def _check_site_names(self, given: str) -> None:
         for site in self.sites:

@@ -25,6 +25,9 @@ VALUES = "_values"
 SUM = "_sum_"
 """Added to a figure's name, before the name of one of its sums."""
 
+LEARNING_RATE = "learning_rate"
+"""In a round's record, and a curve of a site: the learning rate of the round, where it varies."""
+
 EPOCHS = "epochs"
 """In a site's report: the figures of each local epoch by name, in a list in the order of the epochs."""
 

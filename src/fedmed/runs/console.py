@@ -8,6 +8,7 @@ from fedmed.core.settings import Training
 from fedmed.core.site_scores import CASES, KeyScore
 from fedmed.data.datalist import SPLITS, TEST
 from fedmed.experiment import Experiment
+from fedmed.runs.encoder_words import encoder_words
 from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
 
 MOST_TARGETS = 6
@@ -17,8 +18,19 @@ BAR = 10
 """Characters of a progress bar."""
 
 
-def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]], data: str) -> str:
-    """The experiment in a few lines; ``data`` is the dataset in words, ``summaries`` the facts of each site's data."""
+def settings(
+    experiment: Experiment,
+    summaries: Mapping[str, Mapping[str, Any]],
+    data: str,
+    pretrained: Mapping[str, Any] | None = None,
+) -> str:
+    """The experiment in a few lines.
+
+    Args:
+        summaries: the facts of each site's data.
+        data: the dataset in words.
+        pretrained: the file of a part of the first weights, and what of it fits; empty where all are random.
+    """
     training = experiment.training
     task = experiment.task
     crops = sorted({summary["crops"] for summary in summaries.values() if summary.get("crops")})
@@ -35,13 +47,14 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
         (
             "training",
             f"{training.num_rounds} rounds x {training.aggregation_epochs} local epochs, {_drawn(training)}"
-            f"{IN_WORDS[training.optimizer]} {training.learning_rate:g}, batch {training.batch_size}, "
+            f"{_optimizer(training)}, batch {training.batch_size}, "
             f"precision {training.precision}, seed {training.seed}{_sent(training)}",
         ),
     ]
+    lines.append(("encoder", encoder_words(pretrained or {}, task.training_told(training.num_rounds))))
     if training.cross_site:
         lines.append(("cross-site", "after the last round every site's own model leaves it whole, and all are scored"))
-    return "\n".join(f"{name:<10} {text}" for name, text in lines)
+    return "\n".join(f"{name:<10} {text}" for name, text in lines if text)
 
 
 def _cases(summaries: Mapping[str, Mapping[str, Any]], word: str) -> str:
@@ -63,6 +76,17 @@ def _counts(numbers: Mapping[str, Any], splits: Sequence[str]) -> str:
 def _drawn(training: Training) -> str:
     """The number of sites that train in a round, where not all do."""
     return "" if training.sites_per_round is None else f"{training.sites_per_round} sites a round drawn by the seed, "
+
+
+def _optimizer(training: Training) -> str:
+    """The optimiser, its learning rate and, where that varies, its course over the rounds."""
+    courses = {
+        "cosine": "falling as a cosine",
+        "plateau": f"halved after {training.patience_of_plateau} scores without a better one",
+    }
+    warmup = [f"{training.warmup_rounds} rounds of warm-up"] if training.warmup_rounds else []
+    parts = [*warmup, *([courses[training.schedule]] if training.schedule in courses else [])]
+    return f"{IN_WORDS[training.optimizer]} {training.learning_rate:g}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _sent(training: Training) -> str:

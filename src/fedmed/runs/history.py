@@ -7,7 +7,7 @@ model after r rounds, and what it did with it, the training of round r + 1. The 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fedmed.core.site_scores import EPOCHS, VALIDATION, Figures, mean_over_sites
+from fedmed.core.site_scores import EPOCHS, LEARNING_RATE, VALIDATION, Figures, mean_over_sites
 
 Record = Mapping[str, Any]
 Entry = tuple[int, str, str, Any]
@@ -52,12 +52,14 @@ def _entries(record: Record) -> Iterator[Entry]:
 
 
 def _beside_the_report(record: Record, site: str) -> Iterator[Entry]:
-    """The privacy spent at a site that reported, and the duration of its round."""
+    """The privacy spent at a site that reported, and the duration and the learning rate of its round."""
     epsilon = record.get("privacy", {}).get(site, {}).get("epsilon_total")
     if epsilon is not None:
         yield record["round"] + 1, site, "epsilon", epsilon
     if not record.get("final"):
         yield record["round"] + 1, site, "round_seconds", record["seconds"]
+    if LEARNING_RATE in record:
+        yield record["round"] + 1, site, LEARNING_RATE, record[LEARNING_RATE]
 
 
 def scores_of(record: Record, figures: Figures | None = None) -> dict[str, float]:

@@ -9,7 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fedmed.core.site_scores import CASES, SUM, TRAINED, VALIDATION, VALUES, Figures, KeyScore, mean_over_sites
+from fedmed.core.site_scores import (
+    CASES,
+    LEARNING_RATE,
+    SUM,
+    TRAINED,
+    VALIDATION,
+    VALUES,
+    Figures,
+    KeyScore,
+    mean_over_sites,
+)
 
 _OKABE_ITO = mpl.color_sequences["okabe_ito"]
 COLOURS = tuple(_OKABE_ITO[number] for number in (5, 1, 3, 6, 7, 2))
@@ -45,7 +55,7 @@ def draw(
     """Draw ``history`` (columns round, site, train_loss, the metrics) to a PNG or SVG; needs no screen.
 
     Training loss and score always have a panel, and the score by target where there are several; accuracy, the
-    validation's loss and epsilon where the history has them.
+    validation's loss, epsilon and a learning rate that varies where the history has them.
 
     Args:
         key: the score to draw, over all targets at each site, and by target.
@@ -86,6 +96,7 @@ def _titles(key: KeyScore, split: bool) -> dict[str, str]:
         key.name: f"{key.title} {at_sites}",
         BY_TARGET: f"{key.title} by target, mean over sites",
         EPSILON: "epsilon spent, by site",
+        LEARNING_RATE: "learning rate",
     }
 
 
@@ -109,6 +120,10 @@ def line_style(number: int) -> dict[str, Any]:
 def _lines(axes: Axes, column: str, history: pd.DataFrame, within: pd.DataFrame, key: KeyScore) -> None:
     if column == BY_TARGET:
         _by_target(axes, history, key)
+        return
+    if column == LEARNING_RATE:
+        rate = history.dropna(subset=[column]).groupby("round")[column].first()
+        axes.plot(rate.index, rate, marker=".", label="all sites", **line_style(0))
         return
     _by_site(axes, history, within, column)
     if column != EPSILON:

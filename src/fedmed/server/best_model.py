@@ -39,9 +39,14 @@ class BestModel:
             scores: figures by site, as :func:`fedmed.server.site_reports.evened` has left them, of the sites that
                 have a vote.
         """
-        summed = any(name.startswith(self.metric + SUM) for report in scores.values() for name in report)
-        mean = mean_over_sites(scores, self._figures() if summed else {}).get(self.metric, -math.inf)
-        if rounds == 0 or not self._form.holds(mean) or not mean > self.score:
+        mean = self.mean(scores)
+        if rounds == 0 or mean is None or not mean > self.score:
             return False
         self.score, self.rounds = mean, rounds
         return True
+
+    def mean(self, scores: Mapping[str, Mapping[str, float]]) -> float | None:
+        """The mean of the metric over the sites; None where there is none within its range."""
+        summed = any(name.startswith(self.metric + SUM) for report in scores.values() for name in report)
+        mean = mean_over_sites(scores, self._figures() if summed else {}).get(self.metric)
+        return mean if self._form.holds(mean) else None

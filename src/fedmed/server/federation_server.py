@@ -18,7 +18,7 @@ from fedmed.core.files import write_whole
 from fedmed.core.messages import Answer, Kind, Question
 from fedmed.core.names import BEST_FILE, EVENTS, LAST_FILE, MODELS, RECORDS
 from fedmed.core.registry import rebuilt
-from fedmed.core.site_scores import TRAINED, VALUES, FigureForm, Figures
+from fedmed.core.site_scores import LEARNING_RATE, TRAINED, VALUES, FigureForm, Figures
 from fedmed.core.timing import TIMING
 from fedmed.core.weights import Weights, load_weights, payload, save_weights
 from fedmed.data.audit.duplicates_exchange import (
@@ -37,6 +37,7 @@ from fedmed.server.checkpoint import BestFile, Checkpoint, Checkpoints
 from fedmed.server.heartbeats import Heartbeats
 from fedmed.server.plan import ServerPlan
 from fedmed.server.quorum import NOT_AWAITED, RoundQuorum
+from fedmed.server.rate_schedule import RateSchedule
 from fedmed.server.round_record import RoundRecord
 from fedmed.server.site_reports import CaseCounts, evened, read_report
 from fedmed.server.site_sample import drawn
@@ -107,6 +108,7 @@ class FederationServer:
         self._forms, self._cases = plan.figure_forms, CaseCounts()
         form = self._forms.get(plan.key_metric, FigureForm())
         self._best = BestModel(plan.key_metric, self._figures, form)
+        self._schedule = RateSchedule(plan.schedule, plan.rounds, plan.warmup_rounds, plan.patience)
         self._heartbeats = Heartbeats(plan.site_silence, now)
         self._booked: dict[str, Entry] = {}
         self._images: dict[str, Any] = {}
@@ -145,6 +147,7 @@ class FederationServer:
             self._best.restore(earlier.best.score, earlier.best.rounds)
         for record in earlier.records:
             self._booked |= {site: Entry.from_plain(entry) for site, entry in record["privacy"].items()}
+            self._follow(record["round"], record["sites"])
         self._aggregation.restore(earlier.algorithm)
         self.checkpoints.take_over_events(earlier, self.files.run / EVENTS)
 
@@ -209,12 +212,16 @@ class FederationServer:
         if kind == "train":
             able = sorted(set(sites) - set(spent))
             training = drawn(plan.sites, able, plan.sites_per_round, plan.seed, self._rounds)
-        beside = self._aggregation.side.message() if kind == "train" else {}
-        extras = {name: np.asarray(values) for name, values in beside.items()}
+        extras = self._message() if kind == "train" else {}
         parts = self._shares(training or sites)
         due = kind == "score" or self._rounds % plan.validate_every == 0
         asked = training if training and (parts or not due) else sites
-        return Question(kind, self._rounds, tuple(asked), tuple(training), dict(self._weights), parts, extras)
+        factor = self._schedule.factor(self._rounds) if training else 1.0
+        return Question(kind, self._rounds, tuple(asked), tuple(training), dict(self._weights), parts, extras, factor)
+
+    def _message(self) -> dict[str, np.ndarray]:
+        """The arrays that the algorithm sends beside the weights."""
+        return {name: np.asarray(values) for name, values in self._aggregation.side.message().items()}
 
     def _shares(self, sites: list[str]) -> dict[str, tuple[int, int]]:
         """Each of these sites' part of the validation cases, where all sites of the run list the same ones."""
@@ -441,12 +448,23 @@ class FederationServer:
         if self._best.update(self._record.scores, self._record.number):
             self._record.best = True
             save_weights(_tensors(self._weights), self.files.models / BEST_FILE)
+        self._follow(self._record.number, self._record.scores)
+
+    def _follow(self, rounds: int, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Let the schedule have the score of the model that so many rounds made."""
+        if self._schedule.follows_scores and (mean := self._best.mean(scores)) is not None:
+            self._schedule.take(rounds, mean)
+
+    @property
+    def _rate(self) -> dict[str, float]:
+        """The learning rate of the open round for its record, where it is not the same in all rounds."""
+        return {LEARNING_RATE: self.plan.learning_rate * self._question.rate_factor} if self._schedule.varies else {}
 
     def _save(self, now: float) -> None:
         """A round counts once its model and all that belongs to it are on the disk."""
         last, rounds = self.files.models / LAST_FILE, self._best.rounds
         save_weights(_tensors(self._weights), last)
-        self.checkpoints.add(self._record.document(now, refused=self._left_out))
+        self.checkpoints.add(self._record.document(now, refused=self._left_out, **self._rate))
         self._rounds += 1
         best = None if rounds is None else BestFile(self.files.models / BEST_FILE, self._best.score, rounds)
         self.checkpoints.save(self._rounds, last, best, self.files.run / EVENTS, self._aggregation.side.state())

@@ -6,6 +6,7 @@ from typing import Any
 
 from fedmed.core.entries import Entries
 from fedmed.core.options import to_plain
+from fedmed.core.settings import PATIENCE
 from fedmed.core.site_scores import FigureForm
 from fedmed.experiment import Experiment
 
@@ -21,6 +22,7 @@ class ServerPlan:
         sites: the names of the run's sites.
         rounds: of the run.
         key_metric: the metric that chooses the best model, as sites report it.
+        learning_rate, schedule, warmup_rounds, patience: as in :class:`fedmed.core.settings.Training`.
         seed: of the experiment, for the draw of a round's sites.
         sites_per_round: how many sites train in a round; None where all do.
         epochs: local epochs of a round.
@@ -45,6 +47,10 @@ class ServerPlan:
     sites: Sequence[str]
     rounds: int
     key_metric: str
+    learning_rate: float = 1.0
+    schedule: str = "constant"
+    warmup_rounds: int = 0
+    patience: int = PATIENCE
     seed: int = 0
     sites_per_round: int | None = None
     epochs: int = 1
@@ -73,6 +79,10 @@ class ServerPlan:
             sites=training.sites,
             rounds=training.num_rounds,
             key_metric=experiment.task.KEY_METRIC,
+            learning_rate=training.learning_rate,
+            schedule=training.schedule,
+            warmup_rounds=training.warmup_rounds,
+            patience=training.patience_of_plateau,
             seed=training.seed,
             sites_per_round=training.sites_per_round,
             epochs=training.passes,

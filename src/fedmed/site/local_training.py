@@ -232,6 +232,11 @@ class LocalSite:
         weights = {name: values.detach().cpu() for name, values in self.model.state_dict().items()}
         return {name: values.clone(memory_format=torch.contiguous_format) for name, values in weights.items()}
 
+    @property
+    def frozen(self) -> list[str]:
+        """The names of the parameters that do not train in the round that was begun last."""
+        return [name for name, parameter in self.model.named_parameters() if not parameter.requires_grad]
+
     def measured_statistics(self, received: Weights, rounds: int) -> dict[str, np.ndarray]:
         """The differences of the loaded model's running statistics on this site's training cases to what was sent.
 
@@ -241,7 +246,8 @@ class LocalSite:
         self._restart(rounds)
         images = (convert_to_tensor(batch["image"], track_meta=False, device=self.device) for batch in self.batches)
         with autocast(self.training.precision, self.device):
-            measure_statistics(self.model, islice(images, batches_of(self.training.batch_size)))
+            measured = islice(images, batches_of(self.training.batch_size))
+            measure_statistics(self.model, measured, lambda model: self.task.into_training(model, rounds))
         shared = self.entries.shared(self.experiment.algorithm.private)
         found = only(self.weights(), shared.statistics)
         return {name: np.asarray(values.numpy() - received[name].numpy()) for name, values in found.items()}
@@ -309,16 +315,19 @@ class LocalSite:
             metrics = self.task.metrics(self.task.evaluate(self.model, cases, self.device))
         return {**metrics, CASES: len(cases), "val_seconds": self._clock() - started}  # type: ignore[arg-type]
 
-    def train(self, rounds: int, message: Extras | None = None) -> Trained:
+    def train(self, rounds: int, message: Extras | None = None, rate_factor: float = 1.0) -> Trained:
         """Train for the local epochs of one round, from the weights in ``self.model``.
 
         Args:
             rounds: how many rounds made those weights.
             message: the arrays that the algorithm's server side sent.
+            rate_factor: the share of each learning rate with which this round trains.
         """
         started = self._clock()
         self._restart(rounds)
-        self.model.train()
+        self.bench.scale_rates(rate_factor)
+        self.side.setup.learning_rate = self.training.learning_rate * rate_factor
+        self.task.into_training(self.model, rounds + 1)
         self.side.start_round(message or {})  # which may hold layers in eval mode
         trained = self._epochs(rounds + 1)
         self.side.end_round(trained.steps)

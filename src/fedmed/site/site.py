@@ -8,7 +8,7 @@ import torch
 
 from fedmed.core.errors import InputError
 from fedmed.core.messages import Answer, Question
-from fedmed.core.site_scores import CASES
+from fedmed.core.site_scores import CASES, is_number
 from fedmed.core.weights import Weights
 from fedmed.data.audit.duplicates_exchange import parts_of
 from fedmed.privacy.base import ReleaseContext
@@ -61,6 +61,7 @@ class Site:
             raise InputError(f"The experiment has {local.training.num_rounds} rounds, and the question is of none.")
         if question.shares and not self._are_parts(question.shares):
             raise InputError(f"The parts {question.shares!r:.200} are not those of the experiment's sites in order.")
+        expect_rate_factor(question.rate_factor)
         if books and rounds == 0:
             begin_site_ledger(local.site, local.job_id, mechanism.document())
         if books and trains:
@@ -108,7 +109,8 @@ class Site:
         except InputError as error:
             self._report(f"The update of round {rounds + 1} is withheld: {error}")
             return Answer(metrics={CASES: 0}, withheld=True)
-        trained = local.train(rounds, question.extras)
+        self.events.write_rate(local.training, question)
+        trained = local.train(rounds, question.extras, question.rate_factor)
         if not self._mechanism.withholds_metrics:
             self.events.write_epochs(trained, rounds)
             metrics = {**metrics, **trained.report(), **local.take_notes()}
@@ -143,8 +145,19 @@ class Site:
             context = ReleaseContext(local.site, question.rounds + 1, trained.steps, local.training.seed)
             begins, statistics = question.rounds == 0, local.entries.statistics
             update, entry = release(
-                update, mechanism, context, local.job_id, statistics=statistics, extras=extras, begins=begins
-            )
+                update, mechanism, context, local.job_id, statistics=statistics, extras=extras,
+                frozen=local.frozen, begins=begins,
+            )  # fmt: skip
         plain = None if entry is None else entry.travelling(mechanism.dp_send_diagnostics)
         cases = None if mechanism.withholds_metrics else local.side.setup.cases
         return Answer(update, trained.steps, cases, metrics, plain, extras)
+
+
+def expect_rate_factor(factor: Any) -> None:
+    """Refuse a share of the learning rate that no schedule makes.
+
+    Raises:
+        InputError: it is no number above 0 and at most 1.
+    """
+    if not is_number(factor, 0, 1) or factor == 0:
+        raise InputError(f"The learning rate's factor is {factor!r:.200}; expected a number above 0 and at most 1.")

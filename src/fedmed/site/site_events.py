@@ -1,10 +1,12 @@
-"""A site's TensorBoard events: scores at rounds, figures of epochs at optimiser steps, epsilon at rounds."""
+"""A site's TensorBoard events: figures of epochs at optimiser steps, all else at rounds."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
+from fedmed.core.messages import Question
+from fedmed.core.settings import Training
 from fedmed.core.site_folder import run_name
-from fedmed.core.site_scores import OF_EPOCH, TRAINED, is_figure
+from fedmed.core.site_scores import LEARNING_RATE, OF_EPOCH, TRAINED, is_figure
 from fedmed.privacy.ledger import read_ledger, site_ledger
 from fedmed.site.local_training import Trained
 
@@ -28,6 +30,12 @@ class SiteEvents:
         for name, value in metrics.items():
             if is_figure(name):
                 self._writer.add_scalar(name, value, rounds)
+
+    def write_rate(self, training: Training, question: Question) -> None:
+        """Write the learning rate of the round that is asked for, where it is not the same in all rounds."""
+        if training.rates_vary:
+            rate = training.learning_rate * question.rate_factor
+            self._writer.add_scalar(LEARNING_RATE, rate, question.rounds + 1)
 
     def write_epochs(self, trained: Trained, rounds: int) -> None:
         """Write each epoch's figures at the optimiser step with which it ended."""

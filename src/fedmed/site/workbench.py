@@ -28,9 +28,15 @@ class Workbench:
         prepare_network(self.model, experiment.performance, self.device)
         groups = task.parameter_groups(self.model, training.learning_rate)
         self.optimizer = make_optimizer(training.optimizer, groups, training.weight_decay)
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
         self.loss = task.loss()
         self.holder: object = None
         self._fresh = copy.deepcopy(self.optimizer.state_dict())
+
+    def scale_rates(self, factor: float) -> None:
+        """Let every group step with this share of its own learning rate."""
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
 
     def clear_optimizer(self) -> None:
         """Let the optimiser begin anew, as if it had just been made."""

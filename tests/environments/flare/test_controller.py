@@ -54,6 +54,7 @@ def train_question(**changed: Any) -> Question:
         "weights": WEIGHTS,
         "shares": {"site-1": (0, 2), "site-2": (1, 2)},
         "extras": {"control": np.ones(3, np.float32)},
+        "rate_factor": 0.25,
     }
     return Question(**{**told, **changed})
 
@@ -73,6 +74,7 @@ def test_a_question_arrives_as_it_was_asked(question: Question, monkeypatch: pyt
     arrived = client.question_of(over_the_wire(model_of(question)), "site-1")
     assert (arrived.kind, arrived.rounds, arrived.sites) == (question.kind, question.rounds, ("site-1",))
     assert (arrived.training, dict(arrived.shares)) == (question.training, dict(question.shares))
+    assert arrived.rate_factor == question.rate_factor
     for given, found in ((question.weights, arrived.weights), (question.extras, arrived.extras)):
         assert set(given) == set(found)
         assert all(np.array_equal(found[name], values) for name, values in given.items())

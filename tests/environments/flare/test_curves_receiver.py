@@ -115,5 +115,6 @@ def test_a_runs_receiver_takes_all_that_its_sites_draw(toy_experiment: Callable[
     assert set(made.ranges) >= {"val_auroc", "val_accuracy", "epoch_val_auroc", "train_loss", "privacy_epsilon"}
     assert made.ranges["epoch_val_auroc"] == made.ranges["train_accuracy"] == [0.0, 1.0]
     assert made.ranges["val_auroc"] == [0.0, 1.0]
+    assert made.ranges["learning_rate"] == [0.0, experiment.training.learning_rate]
     assert made.sites == ["site-1", "site-2"]
     assert made.most >= 2 * 4

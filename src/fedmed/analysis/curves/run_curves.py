@@ -8,13 +8,13 @@ import pandas as pd
 
 from fedmed.analysis.curves.tensorboard_events import read_scalars, smooth
 from fedmed.core.names import HISTORY
-from fedmed.core.site_scores import CASES, OF_EPOCH, TRAINED, weight_of
+from fedmed.core.site_scores import CASES, LEARNING_RATE, OF_EPOCH, TRAINED, weight_of
 from fedmed.runs.run_folder import RunFolder
 
 AT_STEPS = (*TRAINED, OF_EPOCH)
 """Beginnings of the names of scalars that stand at a site's optimiser steps, of which it makes as many as its cases."""
 
-AT_ROUNDS = ("val_", "privacy_")
+AT_ROUNDS = ("val_", "privacy_", LEARNING_RATE)
 """Beginnings of the names of scalars that stand at federated rounds."""
 
 

@@ -25,6 +25,7 @@ from fedmed.core.names import (
     MEASURES,
     MESSAGE,
     PRIVACY,
+    RATE_FACTOR,
     RECORDS_TOPIC,
     SERVER,
     TRAINING_CASES,
@@ -176,6 +177,7 @@ def model_of(question: Question) -> FLModel:
     meta: dict[str, Any] = {SHARES: dict(question.shares), TRAINS: list(question.training)}
     meta |= {MEASURES: True} if question.kind == "statistics" else {}
     meta |= {MESSAGE: dict(question.extras)} if question.extras else {}
+    meta[RATE_FACTOR] = question.rate_factor
     return FLModel(params=dict(question.weights), params_type=ParamsType.FULL, current_round=question.rounds, meta=meta)
 
 

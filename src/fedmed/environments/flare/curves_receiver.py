@@ -9,7 +9,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_opt.tracking.tb.tb_receiver import TBAnalyticsReceiver
 
-from fedmed.core.site_scores import BESIDE_FIGURES, OF_EPOCH, is_number
+from fedmed.core.site_scores import BESIDE_FIGURES, LEARNING_RATE, OF_EPOCH, is_number
 from fedmed.privacy.ledger import MOST_EPSILON
 from fedmed.server.plan import ServerPlan
 
@@ -51,6 +51,6 @@ def curves_receiver(plan: ServerPlan) -> CurvesReceiver:
     figures = {name: (form.least, form.most) for name, form in plan.figure_forms.items()}
     beside = {name: (form.least, form.most) for name, form in BESIDE_FIGURES.items()}
     of_epochs = {OF_EPOCH + name: ends for name, ends in figures.items()}
-    ranges = {**beside, EPSILON: (0.0, MOST_EPSILON), **figures, **of_epochs}
+    ranges = {**beside, EPSILON: (0.0, MOST_EPSILON), LEARNING_RATE: (0.0, plan.learning_rate), **figures, **of_epochs}
     again = 10  # a run's rounds may be repeated
     return CurvesReceiver(plan.sites, ranges, again * (plan.rounds + 1) * plan.epochs)
