@@ -1,5 +1,6 @@
 """The slices of a patient are trained on one by one and scored as one volume."""
 
+import json
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -29,7 +30,7 @@ from fedmed.runs.preflight import checked
 from fedmed.site.local_training import LocalSite
 from fedmed.tasks.lgg import TOGETHER, Lgg
 from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS
-from tests.tasks.written_slices import EDGE, write_sites
+from tests.tasks.written_slices import EDGE, write_patient, write_sites
 
 SMALL = ("--image_size", "64", "--features", "16")
 SITES = {
@@ -192,6 +193,20 @@ def test_the_screen_and_the_facts_count_slices_and_patients(
     assert (
         "site-1 8+6+3 of 2+2+1 patients, site-2 7+5+2 of 2+1+1 patients (training + validation + test slices)" in told
     )
+
+
+@pytest.mark.parametrize(("split", "level"), [("training", "error"), ("validation", "warning")])
+def test_a_split_without_tumour_is_told_once_and_a_slice_without_not_at_all(
+    tmp_path: Path, split: str, level: str
+) -> None:
+    tumours = {"training": 2, "validation": 2, split: 0}
+    names = ("TCGA_CS_0001", "TCGA_CS_0002")
+    lists = {of: write_patient(tmp_path, name, 5, tumours[of], 1) for name, of in zip(names, tumours, strict=True)}
+    (tmp_path / "site-1.json").write_text(json.dumps(lists))
+    audit = Lgg().audit("site-1", load_datalist(tmp_path / "site-1.json", tmp_path), allow_overlap=False)
+    (found,) = [finding for finding in audit.findings if "tumour" in finding.check]
+    assert found.level == level
+    assert f"site-1 has 5 {split} slices, none of which shows a tumour" in found.sentence
 
 
 def test_an_evaluation_has_a_row_set_a_patient_and_every_figure_once(
