@@ -121,7 +121,8 @@ class Experiment:
         A ``travelling`` copy, the one that sites get, leaves all paths of the launching machine at home.
         """
         document: dict[str, Any] = {
-            kind: {"name": choice.name, **to_plain(choice)} for kind, choice in self.choices().items()
+            kind: {"name": choice.name, **(_without_paths(choice) if travelling else to_plain(choice))}
+            for kind, choice in self.choices().items()
         }
         document |= {name: to_plain(getattr(self, name)) for name in SECTIONS}
         document |= {"job_name": self.job_name, "run_id": self.run_id}
@@ -201,6 +202,11 @@ class Experiment:
         disk = Cache(folder, limit) if folder is not None and limit > 0 else None
         apart = self.performance.num_workers > 0  # processes that prepare cases have no GPU
         return Caching(self.performance.cache_dataset, disk, None if apart else device)
+
+
+def _without_paths(choice: Any) -> dict[str, Any]:
+    """A choice's options but for places on this machine, such as a file of weights."""
+    return {name: value for name, value in to_plain(choice).items() if not isinstance(getattr(choice, name), Path)}
 
 
 def _document(text: str) -> dict[str, Any]:

@@ -74,6 +74,6 @@ def test_where_the_data_are_the_sites_own_neither_they_nor_the_device_are_known(
 
 @pytest.mark.parametrize("batch_norm", ["--batch_norm", ""])
 def test_the_network_is_what_the_task_makes(toy_experiment: Callable[..., Experiment], batch_norm: str) -> None:
-    found = network_facts(toy_experiment(*filter(None, [batch_norm])), "toy")
+    found = network_facts(toy_experiment(*filter(None, [batch_norm])), "toy", {})
     assert found["args"]["batch_norm"] is bool(batch_norm)
     assert found["trained_on"] == "toy"

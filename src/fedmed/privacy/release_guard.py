@@ -43,6 +43,19 @@ def split_update(data: Any, statistics: Collection[str], *, formal: bool) -> Spl
     return found
 
 
+def frozen_zeros(update: Any, frozen: Collection[str]) -> dict[str, np.ndarray]:
+    """The differences of weights that did not train.
+
+    Raises:
+        InputError: one of them is not zero.
+    """
+    found = {name: _array(name, update[name]) for name in frozen if isinstance(update, Mapping) and name in update}
+    for name, values in found.items():
+        if np.any(values != 0):
+            raise InputError(f"{name} has changed in a round in which it is frozen, and no noise would cover it.")
+    return found
+
+
 def _passes(name: str, values: np.ndarray, statistics: Collection[str], formal: bool) -> bool:
     """True for an entry that leaves as it is: a counter, or running statistics behind a heuristic mechanism."""
     if values.ndim == 0 and np.issubdtype(values.dtype, np.integer):

@@ -8,6 +8,7 @@ from fedmed.core.settings import Training
 from fedmed.core.site_scores import CASES, KeyScore
 from fedmed.data.datalist import SPLITS, TEST
 from fedmed.experiment import Experiment
+from fedmed.runs.encoder_words import encoder_words
 from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
 
 MOST_TARGETS = 6
@@ -17,13 +18,24 @@ BAR = 10
 """Characters of a progress bar."""
 
 
-def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]], data: str) -> str:
-    """The experiment in a few lines; ``data`` is the dataset in words, ``summaries`` the facts of each site's data."""
+def settings(
+    experiment: Experiment,
+    summaries: Mapping[str, Mapping[str, Any]],
+    data: str,
+    pretrained: Mapping[str, Any] | None = None,
+) -> str:
+    """The experiment in a few lines.
+
+    Args:
+        summaries: the facts of each site's data.
+        data: the dataset in words.
+        pretrained: the file of a part of the first weights, and what of it fits; empty where all are random.
+    """
     training = experiment.training
     task = experiment.task
     crops = sorted({summary["crops"] for summary in summaries.values() if summary.get("crops")})
     parts = [task.name, *([task.network] if task.network else []), *([f"crops of {', '.join(crops)}"] if crops else [])]
-    sites = _cases(summaries) if summaries else ", ".join(training.sites)
+    sites = _cases(summaries, task.rules(None).case) if summaries else ", ".join(training.sites)
     lines = [
         ("task", ", ".join(parts)),
         ("algorithm", experiment.algorithm.statement()),
@@ -39,16 +51,26 @@ def settings(experiment: Experiment, summaries: Mapping[str, Mapping[str, Any]],
             f"precision {training.precision}, seed {training.seed}{_sent(training)}",
         ),
     ]
+    lines.append(("encoder", encoder_words(pretrained or {}, task.training_told(training.num_rounds))))
     if training.cross_site:
         lines.append(("cross-site", "after the last round every site's own model leaves it whole, and all are scored"))
-    return "\n".join(f"{name:<10} {text}" for name, text in lines)
+    return "\n".join(f"{name:<10} {text}" for name, text in lines if text)
 
 
-def _cases(summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    """Each site's numbers of cases by split."""
+def _cases(summaries: Mapping[str, Mapping[str, Any]], word: str) -> str:
+    """Each site's numbers of cases by split; ``word`` is that for a case."""
     splits = [*SPLITS, *([TEST] if any(TEST in summary for summary in summaries.values()) else [])]
-    cases = ", ".join(f"{site} {'+'.join(str(s.get(each, 0)) for each in splits)}" for site, s in summaries.items())
-    return f"{cases} ({' + '.join(splits)} cases)"
+    cases = [f"{site} {_counts(facts, splits)}{_patients(facts, splits)}" for site, facts in summaries.items()]
+    return f"{', '.join(cases)} ({' + '.join(splits)} {word}s)"
+
+
+def _patients(summary: Mapping[str, Any], splits: Sequence[str]) -> str:
+    """The numbers of patients beside those of cases, where the task counts them apart."""
+    return f" of {_counts(summary['patients'], splits)} patients" if "patients" in summary else ""
+
+
+def _counts(numbers: Mapping[str, Any], splits: Sequence[str]) -> str:
+    return "+".join(str(numbers.get(split, 0)) for split in splits)
 
 
 def _drawn(training: Training) -> str:

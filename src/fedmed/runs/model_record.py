@@ -21,14 +21,20 @@ TEST_FIGURES = ("test_accuracy", "avg_f1", "avg_precision", "avg_recall", "per_c
 """Figures of the test cases; None until they are scored."""
 
 
-def network_facts(experiment: Experiment, trained_on: str) -> dict[str, Any]:
-    """The facts of the network before it is trained; ``trained_on`` is the dataset in words."""
+def network_facts(experiment: Experiment, trained_on: str, pretrained: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of the network before it is trained.
+
+    Args:
+        trained_on: the dataset in words.
+        pretrained: the file of a part of its weights, and what of it fits; empty where all are random.
+    """
     model = experiment.task.build_model()
     return {
         "class_path": f"{type(model).__module__}.{type(model).__name__}",
         "args": model.arguments,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "trained_on": trained_on,
+        **({"pretrained": dict(pretrained)} if pretrained else {}),
     }
 
 

@@ -22,6 +22,7 @@ from fedmed.data.audit.site_audit import SiteAudit, overlaps
 from fedmed.data.datalist import TEST, Datalist, datalist_path, open_datalist
 from fedmed.experiment import Experiment
 from fedmed.privacy.policy import enforce
+from fedmed.runs.model_record import META
 from fedmed.runs.resume_files import check_files
 from fedmed.runs.run_folder import RunFolder
 
@@ -37,12 +38,14 @@ class Preflight(NamedTuple):
         datalists: of each site; empty where the data are the sites' own.
         summaries: facts of each site's data, as JSON values.
         tables: the tables of the audit, for a file.
+        pretrained: the file of a part of the first weights, and what of it fits; empty where all are random.
     """
 
     experiment: Experiment
     datalists: Datalists
     summaries: dict[str, dict[str, Any]]
     tables: str
+    pretrained: Mapping[str, Any]
 
 
 def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
@@ -54,10 +57,11 @@ def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
     Raises:
         InputError: something speaks against the run; nothing was started.
     """
+    pretrained = _pretrained(experiment, begun)
     if not experiment.environment.DATA_IS_LOCAL:
         experiment.privacy.resolved(experiment)  # what no noise meets, no site need be asked
         experiment.environment.check_machine(experiment)
-        return Preflight(experiment, {}, {}, "")
+        return Preflight(experiment, {}, {}, "", pretrained)
     if begun:
         check_files(begun, experiment)
     check_precision(experiment.training.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -70,7 +74,24 @@ def checked(experiment: Experiment, begun: RunFolder | None) -> Preflight:
     _check_bounds(experiment, datalists)
     summaries, tables = _audited(experiment, datalists)
     _check_privacy(experiment, datalists)
-    return Preflight(experiment, datalists, summaries, tables)
+    return Preflight(experiment, datalists, summaries, tables, pretrained)
+
+
+def _pretrained(experiment: Experiment, begun: RunFolder | None) -> dict[str, Any]:
+    """The facts of the pretrained weights with which the run begins or began.
+
+    Raises:
+        InputError: they cannot be used, or are others than the run began with.
+    """
+    facts = experiment.task.pretrained_facts()
+    if facts and begun and (begun.path / f"{META}.json").is_file():
+        before = begun.read_json(META).get("pretrained", {}).get("sha256")
+        if before != facts["sha256"]:
+            raise InputError(
+                f"The file {facts['file']} of --pretrained holds other weights than when {begun.name} began; "
+                "restore the file, or start a new run."
+            )
+    return facts
 
 
 def splits_of(datalists: Datalists) -> dict[str, dict[str, list[str]]]:
@@ -188,8 +209,12 @@ def _check_bounds(experiment: Experiment, datalists: Datalists) -> None:
     expect(threads is None or threads <= cores, "cpu_threads", threads, f"at most {cores}, the cores of this machine")
     batch, most = experiment.training.batch_size, max(len(datalist.training) for datalist in datalists.values())
     usual = experiment.task.DEFAULTS.get("batch_size")  # which nobody may have chosen
+    cases = f"{experiment.task.rules(None).case}s"
     expect(
-        batch <= most or batch == usual, "batch_size", batch, f"at most {most}, the training cases of the largest site"
+        batch <= most or batch == usual,
+        "batch_size",
+        batch,
+        f"at most {most}, the training {cases} of the largest site",
     )
 
 

@@ -51,7 +51,7 @@ def _run(found: Preflight, folder: RunFolder, command: Sequence[str]) -> None:
     started = time.monotonic()
     try:
         _describe(folder, found, command)
-        screen = console.settings(found.experiment, found.summaries, title_of_data(found.experiment))
+        screen = console.settings(found.experiment, found.summaries, title_of_data(found.experiment), found.pretrained)
         echo(f"run        {folder.path}\n{screen}\n")
         found.experiment.environment.run(found.experiment, folder, monitor)
         finish(monitor, time.monotonic() - started)
@@ -94,4 +94,4 @@ def _describe(folder: RunFolder, found: Preflight, command: Sequence[str]) -> No
         folder.write_json("dataset_splits", splits_of(found.datalists))
         folder.write_text(AUDIT, found.tables)
     folder.write_json("label_map", experiment.task.label_map())
-    folder.write_json(META, network_facts(experiment, title_of_data(experiment)))
+    folder.write_json(META, network_facts(experiment, title_of_data(experiment), found.pretrained))

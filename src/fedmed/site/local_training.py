@@ -232,6 +232,11 @@ class LocalSite:
         weights = {name: values.detach().cpu() for name, values in self.model.state_dict().items()}
         return {name: values.clone(memory_format=torch.contiguous_format) for name, values in weights.items()}
 
+    @property
+    def frozen(self) -> list[str]:
+        """The names of the parameters that do not train in the round that was begun last."""
+        return [name for name, parameter in self.model.named_parameters() if not parameter.requires_grad]
+
     def measured_statistics(self, received: Weights, rounds: int) -> dict[str, np.ndarray]:
         """The differences of the loaded model's running statistics on this site's training cases to what was sent.
 
@@ -241,7 +246,8 @@ class LocalSite:
         self._restart(rounds)
         images = (convert_to_tensor(batch["image"], track_meta=False, device=self.device) for batch in self.batches)
         with autocast(self.training.precision, self.device):
-            measure_statistics(self.model, islice(images, batches_of(self.training.batch_size)))
+            measured = islice(images, batches_of(self.training.batch_size))
+            measure_statistics(self.model, measured, lambda model: self.task.into_training(model, rounds))
         shared = self.entries.shared(self.experiment.algorithm.private)
         found = only(self.weights(), shared.statistics)
         return {name: np.asarray(values.numpy() - received[name].numpy()) for name, values in found.items()}
@@ -321,7 +327,7 @@ class LocalSite:
         self._restart(rounds)
         self.bench.scale_rates(rate_factor)
         self.side.setup.learning_rate = self.training.learning_rate * rate_factor
-        self.model.train()
+        self.task.into_training(self.model, rounds + 1)
         fixed = self.training.fix_statistics_after
         if fixed is not None and rounds >= fixed:
             hold_statistics(self.model)

@@ -6,12 +6,13 @@ statistics must be measured anew (Izmailov et al. 2018, "Averaging weights leads
 generalization", section 3.2).
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import update_bn
 
 CASES = 512
 """Cases on which statistics are measured, or all where there are fewer."""
@@ -22,13 +23,28 @@ def batches_of(size: int) -> int:
     return -(-CASES // size)
 
 
-def measure_statistics(model: nn.Module, images: Iterable[torch.Tensor]) -> None:
+@torch.no_grad()
+def measure_statistics(
+    model: nn.Module, images: Iterable[torch.Tensor], into_training: Callable[[nn.Module], Any] = nn.Module.train
+) -> None:
     """Replace the running statistics of every batch normalisation by their means over batches of ``images``.
 
     Args:
         images: batches (B, C, ...) on the model's device, as they come in training.
+        into_training: puts the model into training mode; layers that it leaves in evaluation mode keep theirs.
     """
-    update_bn(images, model)
+    modes = [(module, module.training) for module in model.modules()]
+    into_training(model)
+    layers = [(each, each.momentum) for each in model.modules() if isinstance(each, _BatchNorm) and each.training]
+    for layer, _ in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # the mean of all batches with equal weights
+    if layers:
+        deque(map(model, images), maxlen=0)
+    for layer, momentum in layers:
+        layer.momentum = momentum
+    for module, training in modes:
+        module.training = training
 
 
 def hold_statistics(model: nn.Module) -> None:

@@ -145,8 +145,9 @@ class Site:
             context = ReleaseContext(local.site, question.rounds + 1, trained.steps, local.training.seed)
             begins, statistics = question.rounds == 0, local.entries.statistics
             update, entry = release(
-                update, mechanism, context, local.job_id, statistics=statistics, extras=extras, begins=begins
-            )
+                update, mechanism, context, local.job_id, statistics=statistics, extras=extras,
+                frozen=local.frozen, begins=begins,
+            )  # fmt: skip
         plain = None if entry is None else entry.travelling(mechanism.dp_send_diagnostics)
         cases = None if mechanism.withholds_metrics else local.side.setup.cases
         return Answer(update, trained.steps, cases, metrics, plain, extras)

@@ -137,6 +137,25 @@ class Task(Plugin, ABC):
         """
         return [{"params": list(model.parameters()), "lr": learning_rate}]
 
+    def into_training(self, model: nn.Module, number: int) -> None:
+        """Put a model into training mode for round ``number``, from 1: all of it trains, unless a task overrides it.
+
+        It follows from the round's number alone, so that every site does the same, also after ``--resume``.
+        """
+        model.train().requires_grad_(True)
+
+    def pretrained_facts(self) -> dict[str, Any]:
+        """The file that gives a part of the first weights, and what of it fits, as JSON values; empty where none does.
+
+        Raises:
+            InputError: the file cannot be used.
+        """
+        return {}
+
+    def training_told(self, rounds: int) -> str:
+        """The way in which a part of the network trains apart from the rest, for the screen; empty where none does."""
+        return ""
+
     @abstractmethod
     def rules(self, label_scheme: str | None) -> Rules:
         """The form that the audit expects of a case's files.

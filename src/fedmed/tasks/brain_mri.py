@@ -13,7 +13,7 @@ from fedmed.data.audit.case_findings import Rules
 from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Caching
-from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
+from fedmed.tasks.base import Metric, NetworkClass, Preset, Row
 from fedmed.tasks.classification import (
     class_items,
     class_probabilities,
@@ -25,6 +25,7 @@ from fedmed.tasks.classification import (
 )
 from fedmed.tasks.scoring.classification_metrics import CLASS_METRICS
 from fedmed.tasks.scoring.log_loss import LOG_LOSS
+from fedmed.tasks.transfer_learning import TransferLearning
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,7 @@ LEAST_EDGE, MOST_EDGE = 64, 1024
 
 
 @dataclass(frozen=True)
-class BrainMri(Task):
+class BrainMri(TransferLearning):
     """Four classes of brain MR pictures, as the public sets of Kaggle and figshare have them."""
 
     norm: Literal["batch", "group"] = option(

@@ -59,6 +59,8 @@ class Rules:
         part_in_name: gives the modality that a file's name states, ``label`` for a segmentation, None for neither.
         checks: further checks, the dataset's own.
         unit: whose cases belong together, for sentences.
+        case: the word for a case of a list, for sentences.
+        whole: False where a case is but a part of a patient's image, so that a segmentation may well be empty.
     """
 
     modalities: tuple[str, ...]
@@ -71,6 +73,8 @@ class Rules:
     part_in_name: Callable[[str], str | None] = lambda name: None
     checks: tuple[Check, ...] = ()
     unit: Unit = "patient"
+    case: str = "case"
+    whole: bool = True
 
 
 def case_findings(
@@ -266,7 +270,7 @@ def _segmentation(path: Path, facts: CaseFacts, rules: Rules) -> Iterator[Findin
     wrong = _label_values(path, facts, rules)
     if wrong:
         yield wrong
-    elif facts.label and not facts.label.foreground:
+    elif rules.whole and facts.label and not facts.label.foreground:
         found = f"{path} holds no {rules.foreground} at all; look whether that is so."
         yield warning_finding(f"empty {rules.foreground}", found)
 
