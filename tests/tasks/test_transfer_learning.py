@@ -17,6 +17,7 @@ from fedmed.data.phantoms.brain_mri_phantom import demo_brain_mri
 from fedmed.experiment import Experiment
 from fedmed.runs.encoder_words import encoder_words
 from fedmed.runs.preflight import checked
+from fedmed.runs.run_folder import RunFolder
 from fedmed.site.local_training import LocalSite
 from fedmed.site.site import Site
 from fedmed.site.site_events import SiteEvents
@@ -216,6 +217,16 @@ def test_a_file_that_does_not_fit_is_refused_before_anything_starts(demo: Path, 
     with pytest.raises(InputError, match="another depth"):
         checked(deeper, None)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_run_goes_on_with_the_weights_that_it_began_with_alone(demo: Path, tmp_path: Path, weights: Path) -> None:
+    made, folder = experiment(demo, "--pretrained", str(weights)), RunFolder.create(tmp_path, "run")
+    folder.write_experiment(made)
+    folder.write_json("model_meta", {"pretrained": made.task.pretrained_facts()})
+    assert checked(made, folder).pretrained["file"] == weights.name
+    torch.save(ImageResNet(18).state_dict(), weights)
+    with pytest.raises(InputError, match=r"resnet18\.pth of --pretrained holds other weights than when run-001 began"):
+        checked(made, folder)
 
 
 @pytest.mark.parametrize(
