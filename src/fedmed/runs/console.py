@@ -35,7 +35,7 @@ def settings(
     task = experiment.task
     crops = sorted({summary["crops"] for summary in summaries.values() if summary.get("crops")})
     parts = [task.name, *([task.network] if task.network else []), *([f"crops of {', '.join(crops)}"] if crops else [])]
-    sites = _cases(summaries) if summaries else ", ".join(training.sites)
+    sites = _cases(summaries, task.rules(None).case) if summaries else ", ".join(training.sites)
     lines = [
         ("task", ", ".join(parts)),
         ("algorithm", experiment.algorithm.statement()),
@@ -57,11 +57,20 @@ def settings(
     return "\n".join(f"{name:<10} {text}" for name, text in lines if text)
 
 
-def _cases(summaries: Mapping[str, Mapping[str, Any]]) -> str:
-    """Each site's numbers of cases by split."""
+def _cases(summaries: Mapping[str, Mapping[str, Any]], word: str) -> str:
+    """Each site's numbers of cases by split; ``word`` is that for a case."""
     splits = [*SPLITS, *([TEST] if any(TEST in summary for summary in summaries.values()) else [])]
-    cases = ", ".join(f"{site} {'+'.join(str(s.get(each, 0)) for each in splits)}" for site, s in summaries.items())
-    return f"{cases} ({' + '.join(splits)} cases)"
+    cases = [f"{site} {_counts(facts, splits)}{_patients(facts, splits)}" for site, facts in summaries.items()]
+    return f"{', '.join(cases)} ({' + '.join(splits)} {word}s)"
+
+
+def _patients(summary: Mapping[str, Any], splits: Sequence[str]) -> str:
+    """The numbers of patients beside those of cases, where the task counts them apart."""
+    return f" of {_counts(summary['patients'], splits)} patients" if "patients" in summary else ""
+
+
+def _counts(numbers: Mapping[str, Any], splits: Sequence[str]) -> str:
+    return "+".join(str(numbers.get(split, 0)) for split in splits)
 
 
 def _drawn(training: Training) -> str:

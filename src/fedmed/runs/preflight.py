@@ -209,8 +209,12 @@ def _check_bounds(experiment: Experiment, datalists: Datalists) -> None:
     expect(threads is None or threads <= cores, "cpu_threads", threads, f"at most {cores}, the cores of this machine")
     batch, most = experiment.training.batch_size, max(len(datalist.training) for datalist in datalists.values())
     usual = experiment.task.DEFAULTS.get("batch_size")  # which nobody may have chosen
+    cases = f"{experiment.task.rules(None).case}s"
     expect(
-        batch <= most or batch == usual, "batch_size", batch, f"at most {most}, the training cases of the largest site"
+        batch <= most or batch == usual,
+        "batch_size",
+        batch,
+        f"at most {most}, the training {cases} of the largest site",
     )
 
 

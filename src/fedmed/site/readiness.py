@@ -115,7 +115,7 @@ def _datalist(experiment: Experiment, site: str) -> tuple[Level, str]:
     path = datalist_path(lists, site)
     found = open_datalist(path, dataset)
     counts = ", ".join(f"{len(cases)} {split}" for split, cases in found.splits.items())
-    cases = f"{path}: {counts} cases"
+    cases = f"{path}: {counts} {experiment.task.rules(found.label_scheme).case}s"
     told = outside(found)
     return ("warning", f"{cases}; {told[0].sentence}") if told else ("ok", cases)
 

@@ -11,7 +11,8 @@ from fedmed.analysis.evaluation.evaluation_table import long_table, summarize
 from fedmed.analysis.evaluation.patient_bootstrap import figures_of
 from fedmed.tasks.base import Row
 from fedmed.tasks.scoring.classification_metrics import SCORE, TRUTH
-from fedmed.tasks.scoring.slice_metrics import SLICE_METRICS, distance_row, overlap_rows
+from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS
+from fedmed.tasks.scoring.slice_metrics import distance_row, overlap_rows
 
 DICE, SLICE_DICE, PRESENCE, HD95 = SLICE_METRICS
 NONE = ()

@@ -48,7 +48,8 @@ class Attempt(NamedTuple):
 class Exposure(NamedTuple):
     """The image that was attacked, its label, and the attempts.
 
-    Of a segmentation a crop (1, C, D, H, W) and its regions (1, regions, D, H, W), float; of a classification an image
+    Of a segmentation a crop (1, C, D, H, W) and its regions (1, regions, D, H, W), float, or of slices (1, C, H, W) and
+    (1, regions, H, W); of a classification an image
     (1, C, H, W) and the number of its class (1,), or its findings (1, K), float.
     """
 
@@ -78,33 +79,45 @@ def attacked_image(
 ) -> Exposure:
     """A training case as the network sees it, ``edge`` long along each axis, with no attempt yet.
 
-    Of a volume it is a crop, and of an image with classes the whole, scaled.
+    Of a volume it is a crop, of a volume whose slices are trained on one a crop of the slice with most of the target,
+    and of an image with classes the whole, scaled.
+
+    Args:
+        case: one of those that are scored.
 
     Raises:
-        InputError: the task is neither a segmentation of volumes nor a classification of images.
+        InputError: the task is neither a segmentation nor a classification of images.
     """
     item = experiment.task.eval_set([case], label_scheme, caching)[0]
     image, label = (convert_to_tensor(torch.as_tensor(item[name]), track_meta=False) for name in ("image", "label"))
     if (image.ndim, label.ndim) == (4, 4):
+        if experiment.task.rules(label_scheme).dimensions == 2:
+            image, label = _largest_slice(image, label)
         return _crop(image.float(), label.float(), edge)
     if image.ndim == 3 and label.ndim <= 1:
         whole = interpolate(image[None].float(), (edge, edge), mode="bilinear", antialias=True, align_corners=False)
         return Exposure(whole, label[None].float() if label.ndim else label[None], ())
     raise InputError(
-        "The inversion of an update is made for the segmentation of volumes and for classes of images, and --task "
+        "The inversion of an update is made for segmentations and for classes of images, and --task "
         f"{experiment.task.name} is neither; leave out --inversion."
     )
 
 
+def _largest_slice(image: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The slice (C, H, W) of a volume (C, H, W, S), and of its label, with most of the target; the first of equals."""
+    place = int((label != 0).sum(dim=(0, 1, 2)).argmax())
+    return image[..., place], label[..., place]
+
+
 def _crop(image: torch.Tensor, label: torch.Tensor, edge: int) -> Exposure:
-    """A crop of a volume (C, X, Y, Z), padded with zeros where the volume is smaller.
+    """A crop of a volume (C, X, Y, Z) or slice (C, H, W), padded with zeros where it is smaller.
 
     It is centred on the tumour: where a crop has no region at all, the Dice loss has no gradient and shows nothing.
     Where the case has none either, it is centred on the brain.
     """
     inside = label.any(dim=0) if label.any() else (image != 0).any(dim=0)
     centre = inside.nonzero().double().mean(dim=0).round().long().tolist()
-    pad = SpatialPad((edge, edge, edge))
+    pad = SpatialPad((edge,) * len(centre))
     cut = [_cut(middle, edge, whole) for middle, whole in zip(centre, image.shape[1:], strict=True)]
     image, label = (
         convert_to_tensor(pad(each[(slice(None), *cut)]), track_meta=False)[None] for each in (image, label)

@@ -41,7 +41,7 @@ MOST_CASES = 300
 MOST_FINDINGS = 100
 """Findings of the audit that the page lists one by one."""
 
-COUNTED = ("training", "validation", "class_distribution", "hospital", "findings", "cases")
+COUNTED = ("training", "validation", "patients", "class_distribution", "hospital", "findings", "cases")
 """Facts of a site's data that a run folder holds whatever the task; others are the task's own."""
 
 PATIENTS = (

@@ -40,7 +40,7 @@ def site_line(audit: SiteAudit) -> str:
     counts = Counter(audited.split for audited in audit.cases)
     patients = len({audited.patient for audited in audit.cases})
     cases = " + ".join(f"{count} {split}".strip() for split, count in counts.items())
-    unit = "case" if sum(counts.values()) == 1 else "cases"
+    unit = f"{audit.rules.case}{'' if sum(counts.values()) == 1 else 's'}"
     errors = len(audit.errors)
     ended = f"{counted(errors, 'error')}, {counted(len(audit.findings) - errors, 'warning')}"
     scheme = f", labels {audit.rules.scheme}" if audit.rules.scheme else ""

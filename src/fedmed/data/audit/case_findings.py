@@ -59,6 +59,7 @@ class Rules:
         part_in_name: gives the modality that a file's name states, ``label`` for a segmentation, None for neither.
         checks: further checks, the dataset's own.
         unit: whose cases belong together, for sentences.
+        case: the word for a case of a list, for sentences.
     """
 
     modalities: tuple[str, ...]
@@ -71,6 +72,7 @@ class Rules:
     part_in_name: Callable[[str], str | None] = lambda name: None
     checks: tuple[Check, ...] = ()
     unit: Unit = "patient"
+    case: str = "case"
 
 
 def case_findings(

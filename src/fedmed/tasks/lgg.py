@@ -1,0 +1,209 @@
+"""Segmentation of lower-grade gliomas in slices of brain MR, of which a patient has some dozens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from fedmed.core.errors import InputError
+from fedmed.core.options import expect, option
+from fedmed.data.audit.case_findings import Rules
+from fedmed.data.datalist import Case, Datalist, joined
+from fedmed.data.prepared.cache import Caching
+from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
+from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS, SLICE_NOTES
+from fedmed.tasks.segmentation import image_and_label, mean_over_flips, naming
+
+if TYPE_CHECKING:
+    import monai.transforms as mt
+    import torch
+    from torch import nn
+    from torch.utils.data import Dataset
+
+LEAST_EDGE, MOST_EDGE, DIVISOR = 64, 512, 16
+"""Of a prepared slice in pixels; the networks halve its grid four times."""
+
+TOGETHER = 16
+"""Slices that a network scores at once."""
+
+SMOOTH = 1.0
+"""Pixels that Dice adds above and below, so that slices without tumour have a gradient that is no accident."""
+
+LGG_RULES = Rules(("slice",), dimensions=2, labels=(0, 255), foreground="tumour", case="slice")
+
+
+@dataclass(frozen=True)
+class Lgg(Task):
+    """The FLAIR abnormality in slices of pre-contrast, FLAIR and post-contrast MR (Buda et al. 2019)."""
+
+    norm: Literal["batch", "group"] = option(
+        "batch", "normalisation in the network: by batches with running statistics, or in groups of channels"
+    )
+    image_size: int = option(128, "edge in pixels of the square to which the head in each slice is scaled")
+    features: Literal[16, 32] = option(32, "channels of the U-Net at its finest grid")
+    loss_function: Literal["dice_ce", "dice_focal"] = option(
+        "dice_ce", "training loss: Dice of the batch with cross-entropy, or with the focal loss"
+    )
+
+    KEY_METRIC: ClassVar[str] = "val_dice"
+    TARGETS: ClassVar[tuple[str, ...]] = ("tumour",)
+    METRICS: ClassVar[tuple[Metric, ...]] = SLICE_METRICS
+    NOTES: ClassVar[tuple[str, ...]] = SLICE_NOTES
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        "num_rounds": 30,
+        "aggregation_epochs": 1,
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-5,
+        "batch_size": 16,
+        "cache_dataset": 1.0,
+        "n_clients": 5,
+    }
+    PRESETS: ClassVar[Mapping[str, Preset]] = {
+        "standard": Preset("128 pixels, hours on two cores"),
+        "published": Preset("256 pixels, as the reference's network was trained", {"image_size": 256}),
+        "demo": Preset(
+            "three minutes on two cores, on phantoms",
+            {"num_rounds": 8, "aggregation_epochs": 3, "batch_size": 8, "image_size": 64, "features": 16},
+        ),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        edge = self.image_size
+        fits = LEAST_EDGE <= edge <= MOST_EDGE and edge % DIVISOR == 0
+        expect(fits, "image_size", edge, f"a number from {LEAST_EDGE} to {MOST_EDGE} that {DIVISOR} divides")
+        narrow = self.features != 32 and self.network not in (None, "unet")
+        expect(not narrow, "features", self.features, f"no such option for the network {self.network}: drop it")
+
+    def networks(self) -> Mapping[str, NetworkClass]:
+        transunet = {"image_size": self.image_size, "norm": self.norm}
+        return {
+            "unet": NetworkClass("LggUNet", {"features": self.features, "norm": self.norm}),
+            "transunet": NetworkClass("TransUNet", {"size": "small", **transunet}),
+            "transunet_r50_b16": NetworkClass("TransUNet", {"size": "r50_b16", **transunet}),
+        }
+
+    def rules(self, label_scheme: str | None) -> Rules:
+        if label_scheme is not None:
+            raise InputError(
+                f"The list states the label_scheme {label_scheme}; expected none: take it out of the list."
+            )
+        return LGG_RULES
+
+    def scored(self, cases: Sequence[Case]) -> tuple[Case, ...]:
+        """A case a folder, that of a patient's scan, with the folder's name and its slices in the list's order."""
+        folders: dict[Path, list[Case]] = {}
+        for case in cases:
+            folders.setdefault(case.images[0].parent, []).append(case)
+        return tuple(joined(slices, folder.name) for folder, slices in folders.items())
+
+    def describe_data(self, datalist: Datalist) -> dict[str, Any]:
+        patients = {split: len({self.patient_of(each) for each in cases}) for split, cases in datalist.splits.items()}
+        edge = f"{self.image_size}x{self.image_size}"
+        return {**super().describe_data(datalist), "patients": patients, "crops": f"the head in {edge} pixels"}
+
+    def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
+        from fedmed.data.lgg import lgg_transforms
+        from fedmed.data.lgg.slice_dataset import SliceDataset
+
+        return SliceDataset(datalist.training, caching, self.image_size, lgg_transforms.training(self.image_size))
+
+    def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
+        """Volumes: ``image`` (3, H, W, S) and ``label`` (1, H, W, S) of 0 and 1."""
+        from monai.data import CacheDataset
+
+        from fedmed.data.lgg import lgg_transforms
+        from fedmed.data.lgg.slice_dataset import volume_item
+
+        items = [volume_item(case.parts, case.name) for case in cases]
+        transforms = lgg_transforms.deterministic(caching, self.image_size)
+        share = caching.share_in_memory
+        return CacheDataset(items, transforms, cache_rate=share, num_workers=1, progress=False, copy_cache=False)
+
+    def new_patient(self) -> mt.Compose:
+        """The transform from ``image``, a patient's slices, to the ``image`` of :meth:`eval_set`; can be inverted."""
+        import monai.transforms as mt
+
+        from fedmed.data.lgg import lgg_transforms
+
+        return mt.Compose(lgg_transforms.new_patient(self.image_size))
+
+    def loss(self) -> nn.Module:
+        from monai.losses import DiceCELoss, DiceFocalLoss
+
+        kind: type[DiceCELoss | DiceFocalLoss] = DiceCELoss if self.loss_function == "dice_ce" else DiceFocalLoss
+        return kind(sigmoid=True, batch=True, smooth_nr=SMOOTH, smooth_dr=SMOOTH)
+
+    def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
+        items = (cases[place] for place in range(len(cases)))  # type: ignore[arg-type]
+        return [row for item in items for row in self._rows(model, item, device, flips=False, distances=False)]
+
+    def measure(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
+        return self._rows(model, item, device, flips=False, distances=True)
+
+    def measure_flipped(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
+        return self._rows(model, item, device, flips=True, distances=True)
+
+    def _rows(
+        self, model: nn.Module, item: Mapping[str, Any], device: torch.device, *, flips: bool, distances: bool
+    ) -> list[Row]:
+        from fedmed.tasks.scoring.slice_metrics import distance_row, overlap_rows
+
+        image, label = image_and_label(item, device)
+        with naming(item["case"]):
+            found = self.probabilities(model, image[None], flips)[0, 0]
+        of_case = (item["case"], self.TARGETS[0], found.movedim(-1, 0), label[0].bool().movedim(-1, 0))
+        rows = overlap_rows(*of_case)
+        return [*rows, distance_row(*of_case)] if distances else rows
+
+    def infer(self, model: nn.Module, image_BCHWS: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 1, H, W, S) of the tumour, by batches of slices.
+
+        Args:
+            image_BCHWS: normalised volumes (B, 3, H, W, S).
+        """
+        import torch
+
+        batch, channels, height, width, slices = image_BCHWS.shape
+        every = image_BCHWS.movedim(-1, 1).reshape(batch * slices, channels, height, width)
+        found = torch.cat([model(some) for some in every.split(TOGETHER)])
+        return found.reshape(batch, slices, 1, height, width).movedim(1, -1)
+
+    def probabilities(self, model: nn.Module, image_BCHWS: torch.Tensor, flips: bool = False) -> torch.Tensor:
+        """Probabilities (B, 1, H, W, S) of the tumour.
+
+        Args:
+            image_BCHWS: normalised volumes (B, 3, H, W, S).
+            flips: the mean over the image and its copy of the other side.
+
+        Raises:
+            InputError: the network gives NaN.
+        """
+        from fedmed.data.lgg.lgg_transforms import LEFT_RIGHT
+
+        axes = (2 + LEFT_RIGHT,) if flips else ()
+        return mean_over_flips(lambda image: self.infer(model, image).float().sigmoid(), image_BCHWS, axes)
+
+    def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
+        from fedmed.data.lgg.head_volume import FLAIR
+        from fedmed.tasks.scoring.slice_metrics import THRESHOLD
+        from fedmed.tasks.scoring.slices_picture import slices_picture
+
+        image, label = image_and_label(item, device)
+        predicted = self.probabilities(model, image[None])[0, 0] > THRESHOLD
+        shown = (image[FLAIR].float(), label[0].bool(), predicted)
+        return slices_picture(*(each.movedim(-1, 0).cpu().numpy() for each in shown))
+
+    def label_map(self) -> dict[str, Any]:
+        from fedmed.data.lgg.head_volume import CHANNELS
+
+        return {
+            "input_channels": list(CHANNELS),
+            "output_channels": {self.TARGETS[0]: 0},
+            "prediction": "tumour where the sigmoid is above 0.5",
+        }
+
+
+PLUGIN = Lgg
