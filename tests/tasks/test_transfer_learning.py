@@ -22,6 +22,7 @@ from fedmed.site.local_training import LocalSite
 from fedmed.site.site import Site
 from fedmed.site.site_events import SiteEvents
 from fedmed.tasks.brain_mri import BrainMri
+from fedmed.tasks.lgg import Lgg
 from model import ImageResNet
 
 Arrays = dict[str, np.ndarray]
@@ -236,6 +237,13 @@ def test_a_run_goes_on_with_the_weights_that_it_began_with_alone(demo: Path, tmp
 def test_values_out_of_range_are_refused(demo: Path, option: str, value: str) -> None:
     with pytest.raises(InputError, match=f"--{option} is {value}"):
         experiment(demo, f"--{option}", value)
+
+
+@pytest.mark.parametrize("network", ["transunet", "transunet_r50_b16"])
+def test_a_transunet_of_slices_has_an_encoder_and_the_unet_has_none(network: str) -> None:
+    assert Lgg(network=network, freeze_encoder=3, encoder_rate=0.1).is_frozen(3)
+    with pytest.raises(InputError, match="--freeze_encoder is 3; expected no such option for the network unet"):
+        Lgg(freeze_encoder=3)
 
 
 @pytest.mark.parametrize("option", [{"pretrained": Path("w")}, {"freeze_encoder": 1}, {"encoder_rate": 0.5}])

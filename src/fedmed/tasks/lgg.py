@@ -12,9 +12,10 @@ from fedmed.core.options import expect, option
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.datalist import Case, Datalist, joined
 from fedmed.data.prepared.cache import Caching
-from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
+from fedmed.tasks.base import Metric, NetworkClass, Preset, Row
 from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS, SLICE_NOTES
 from fedmed.tasks.segmentation import image_and_label, mean_over_flips, naming
+from fedmed.tasks.transfer_learning import TransferLearning
 
 if TYPE_CHECKING:
     import monai.transforms as mt
@@ -35,7 +36,7 @@ LGG_RULES = Rules(("slice",), dimensions=2, labels=(0, 255), foreground="tumour"
 
 
 @dataclass(frozen=True)
-class Lgg(Task):
+class Lgg(TransferLearning):
     """The FLAIR abnormality in slices of pre-contrast, FLAIR and post-contrast MR (Buda et al. 2019)."""
 
     norm: Literal["batch", "group"] = option(
