@@ -14,11 +14,14 @@ from torch import nn
 
 from fedmed.analysis.attacks.membership_audit import audit_membership
 from fedmed.analysis.attacks.membership_cases import subjects
+from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.run_evaluation import evaluate
 from fedmed.analysis.evaluation.trained_model import initial_network
 from fedmed.analysis.inversion.exposure import attacked_image, expose
 from fedmed.analysis.inversion.gradient_inversion import Search
+from fedmed.analysis.report import report_sections
+from fedmed.analysis.report.report_page import Table
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
 from fedmed.core.names import STATE_VARIABLE
@@ -230,6 +233,9 @@ def test_an_evaluation_has_a_row_set_a_patient_and_every_figure_once(
     assert "on 2 test cases" in shown
     assert "HD95 by slice (pixels)" in shown
     assert "slice 1" not in shown
+    page = report_sections.scores(EvaluationFolder(tmp_path / "evaluation" / "weights-test"), Lgg())
+    tables = [part for part in page.parts if isinstance(part, Table)]
+    assert [list(table.columns)[1:] for table in tables] == [["overall"], ["overall"]]
 
 
 def test_the_membership_audit_judges_patients(make: Callable[..., Experiment]) -> None:

@@ -34,6 +34,9 @@ TOGETHER = 16
 SMOOTH = 1.0
 """Pixels that Dice adds above and below, so that slices without tumour have a gradient that is no accident."""
 
+CHECK = "empty tumour"
+"""The name of the findings on splits without any tumour."""
+
 LGG_RULES = Rules(("slice",), dimensions=2, labels=(0, 255), foreground="tumour", case="slice", whole=False)
 
 
@@ -224,13 +227,13 @@ PLUGIN = Lgg
 
 def _without_tumour(audit: SiteAudit) -> Iterator[Finding]:
     """An error where no training slice shows a tumour, and a warning where none of another split does."""
-    for split in dict.fromkeys(audited.split for audited in audit.cases):
-        labels = [each.facts.label for each in audit.cases if each.split == split and each.facts and each.facts.label]
-        if labels and not any(label.foreground for label in labels):
-            found = f"{audit.site} has {counted(len(labels), f'{split} slice')}, none of which shows a tumour"
-            if split == "training":
-                yield Finding("error", "empty tumour", f"{found}; expected at least one that does: correct its list.")
-            else:
-                yield Finding(
-                    "warning", "empty tumour", f"{found}, so that they have no Dice; look whether that is so."
-                )
+    shown: dict[str, list[bool]] = {}
+    for each in audit.cases:
+        if each.facts and each.facts.label:
+            shown.setdefault(each.split, []).append(each.facts.label.foreground > 0)
+    for split, slices in shown.items():
+        found = f"{audit.site} has {counted(len(slices), f'{split} slice')}, none of which shows a tumour"
+        if split == "training" and not any(slices):
+            yield Finding("error", CHECK, f"{found}; expected at least one that does: correct its list.")
+        elif not any(slices):
+            yield Finding("warning", CHECK, f"{found}, so that they have no Dice; look whether that is so.")
