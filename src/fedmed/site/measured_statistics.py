@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
 CASES = 512
@@ -28,3 +29,14 @@ def measure_statistics(model: nn.Module, images: Iterable[torch.Tensor]) -> None
         images: batches (B, C, ...) on the model's device, as they come in training.
     """
     update_bn(images, model)
+
+
+def hold_statistics(model: nn.Module) -> None:
+    """Let every batch normalisation work by its running statistics and leave them as they are.
+
+    Then a network trains as it is scored, and no batch decides how its images are normalised (Zhong et al. 2023,
+    arXiv 2303.06530).
+    """
+    for layer in model.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.eval()

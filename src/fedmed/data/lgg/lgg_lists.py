@@ -18,7 +18,7 @@ from fedmed.data.splits.split_files import record_files
 from fedmed.data.splits.split_picture import Drawn
 from fedmed.data.splits.split_record import holdout_document
 
-DRAWN = Drawn(INSTITUTION, TUMOUR, "tumour", "% of the head", tuple(INSTITUTIONS))
+DRAWN = Drawn(INSTITUTION, TUMOUR, "tumour", "% of the head", tuple(INSTITUTIONS), "patients")
 """The facts in the picture of a split."""
 
 FOLD = "fold-{number}"

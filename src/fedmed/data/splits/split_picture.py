@@ -39,6 +39,7 @@ class Drawn:
         value_title: the title of the right panel.
         unit: of the number.
         texts: the texts of the stratum that are known beforehand, so that each has the same colour in every picture.
+        dealt: the word for what is dealt out, in the plural.
     """
 
     stratum: str
@@ -46,6 +47,7 @@ class Drawn:
     value_title: str = ""
     unit: str = ""
     texts: tuple[str, ...] = ()
+    dealt: str = "cases"
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ def _draw_counts(axes: Axes, bars: Sequence[_Bar], drawn: Drawn, colours: Mappin
         axes.text(place, total, f"{total:.0f}", ha="center", va="bottom", fontsize=8)
     axes.set_ylim(0, 1.28 * foot.max())  # room for the legend
     axes.legend(handles=_handles(bars, drawn, colours), fontsize=8, ncols=3, loc="upper center")
-    axes.set_title(f"cases by {drawn.stratum}", fontsize=10)
-    axes.set_ylabel("cases")
+    axes.set_title(f"{drawn.dealt} by {drawn.stratum}", fontsize=10)
+    axes.set_ylabel(drawn.dealt)
 
 
 def _handles(bars: Sequence[_Bar], drawn: Drawn, colours: Mapping[Any, str]) -> list[Patch]:
@@ -162,5 +164,5 @@ def _draw_values(axes: Axes, bars: Sequence[_Bar], drawn: Drawn, colours: Mappin
             beside, values, s=9, c=[colours[text or None] for _, text in known], alpha=0.7, linewidths=0, zorder=3
         )
     axes.set_ylim(bottom=0)
-    axes.set_title(f"{drawn.value_title}: cases, median and quartiles", fontsize=10)
+    axes.set_title(f"{drawn.value_title}: {drawn.dealt}, median and quartiles", fontsize=10)
     axes.set_ylabel(drawn.unit)
