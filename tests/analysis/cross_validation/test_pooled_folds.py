@@ -14,6 +14,7 @@ from fedmed.analysis.cross_validation.fold_report import numbers, report
 from fedmed.analysis.cross_validation.folds import Fold
 from fedmed.analysis.cross_validation.pooled_folds import PooledFolds, by_fold, by_patient, by_site, pooled
 from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
+from fedmed.analysis.evaluation.evaluation_table import summarize
 from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.tasks.brats18 import Brats18
@@ -113,8 +114,6 @@ def test_the_picture_of_a_metric_over_all_cases_has_the_sites_alone(toy_task: ty
     rows = [("r", f"site-{n % 2 + 1}", f"c{n}", "flat", q, float(v)) for n in range(12)
             for q, v in (("score", n / 12), ("truth", n % 3 == 0))]  # fmt: skip
     cases = pd.DataFrame(rows, columns=["run", "site", "case", "target", "quantity", "value"]).assign(fold="fold-1")
-    from fedmed.analysis.evaluation.evaluation_table import summarize
-
     patients = {f"c{n}": f"p{n}" for n in range(12)}
     task = toy_task()
     draw(PooledFolds(task, cases, patients, summarize(cases, patients, task.METRICS)), "", tmp_path / "cv.png")

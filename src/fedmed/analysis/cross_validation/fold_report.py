@@ -29,7 +29,7 @@ RANKS = (
 
 
 def in_words(folds: Sequence[Fold], found: PooledFolds, data: str, model: str) -> str:
-    """What was done, in a line."""
+    """The task, the data, the configuration and the number of folds, patients and cases, in a line."""
     experiment = folds[0].experiment
     unit, training = found.task.unit, experiment.training
     return (
