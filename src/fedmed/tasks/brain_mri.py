@@ -74,14 +74,13 @@ class BrainMri(TransferLearning):
             {"image_size": 224, "channels": 3, "num_rounds": 1, "aggregation_epochs": 20, "send": "best"},
         ),
         "by_hospital": Preset(
-            "for sites that lack classes: four averages an epoch, a softmax over each site's own classes, the global "
-            "model's statistics in the last third; with --algorithm fednova",
+            "for sites that lack classes: four averages an epoch, a softmax over each site's own classes; with "
+            "--algorithm fednova",
             {
                 "num_rounds": 48,
                 "aggregation_epochs": 0.25,
                 "validate_every": 4,
                 "missing_class_scale": 0.0,
-                "fix_statistics_after": 32,
             },
         ),
         "demo": Preset(
