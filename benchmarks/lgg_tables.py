@@ -143,7 +143,10 @@ def tables(scores: pd.DataFrame, runs: Mapping[str, Mapping[str, Any]]) -> list[
         ]
     if HOLD_OUT in set(scores["part"]):
         blocks.append(Block("Dice at an institution that nobody trained on", _held_out_table(found, scores)))
-    return [*blocks, Block("Differences of Dice by patient", _differences_table(differences(scores))), _notes()]
+    gained = differences(scores)
+    if len(gained):
+        blocks.append(Block("Differences of Dice by patient", _differences_table(gained)))
+    return [*blocks, _notes()]
 
 
 def in_words(runs: Mapping[str, Mapping[str, Any]], seeds: int) -> str:

@@ -1,5 +1,6 @@
 """The runs of a study: which finished ones count, and how one that fails is reported."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
-from fedmed.runs.study_runs import finished, launch
+from fedmed.runs.study_runs import finished, launch, made, unfinished
 
 Make = Callable[..., Experiment]
 
@@ -37,3 +38,23 @@ def test_a_run_that_fails_is_reported_with_its_last_words(code: str, error: type
     (tmp_path / "job.py").write_text(f"import sys\n{last_words}\n{code}\n")
     with pytest.raises(error, match=r"none-seed0 ended with exit code \d \(no luck\); its output is in"):
         launch("none-seed0", [], tmp_path / "job.py", tmp_path)
+
+
+def test_a_run_that_was_cut_off_goes_on_unless_it_is_forced_anew(small_experiment: Make, tmp_path: Path) -> None:
+    experiment = small_experiment("--job_name", "none-seed0")
+    for name, status in (("none-seed0", "running"), ("none-seed0", "finished"), ("other", "failed")):
+        run = RunFolder.create(tmp_path, name)
+        run.write_experiment(experiment)
+        run.write_status(status)
+    finished_one = tmp_path / "none-seed0-002"
+    assert unfinished(tmp_path, small_experiment("--job_name", "none-seed0", "--learning_rate", "1")) is None
+    job = tmp_path / "job.py"
+    job.write_text("import sys\nprint(*sys.argv[1:])\n")
+    assert made(experiment, ["--seed", "0"], job, tmp_path, force=False).path == finished_one
+    shutil.rmtree(finished_one)
+    with pytest.raises(RunFailed):  # this job.py finishes nothing
+        made(experiment, ["--seed", "0"], job, tmp_path, force=False)
+    assert (tmp_path / "none-seed0.log").read_text().split() == ["--resume", str(tmp_path / "none-seed0-001")]
+    with pytest.raises(RunFailed):
+        made(experiment, ["--seed", "0"], job, tmp_path, force=True)
+    assert (tmp_path / "none-seed0.log").read_text().split() == ["--seed", "0", "--artifacts", str(tmp_path)]

@@ -1,10 +1,10 @@
-"""Runs of a study, made by job.py where they are not there yet."""
+"""Runs of a study, made by job.py where they are not there yet, and gone on with where they were cut off."""
 
 import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 from fedmed.core.cli import echo
@@ -14,13 +14,13 @@ from fedmed.runs.run_folder import RunFolder
 
 
 def made(experiment: Experiment, arguments: Sequence[str], job: Path, artifacts: Path, *, force: bool) -> RunFolder:
-    """The finished run of an experiment.
+    """The finished run of an experiment. One that was cut off or failed goes on after its last completed round.
 
     Args:
         arguments: of job.py, which mean the experiment, without the place of run folders.
         job: the script that makes a run.
         artifacts: the folder of run folders.
-        force: make it again where it is there.
+        force: make it again where it is there, from the first round.
 
     Raises:
         InputError: job.py refuses the arguments.
@@ -30,8 +30,11 @@ def made(experiment: Experiment, arguments: Sequence[str], job: Path, artifacts:
     if run is not None:
         echo(f"{run.name} is there already", sys.stderr)
         return run
-    began = time.monotonic()
-    launch(experiment.job_name, arguments, job, artifacts)
+    began, begun = time.monotonic(), None if force else unfinished(artifacts, experiment)
+    if begun is not None:
+        echo(f"{begun.name} goes on", sys.stderr)
+    further = ["--resume", str(begun.path)] if begun else [*arguments, "--artifacts", str(artifacts)]
+    launch(experiment.job_name, further, job, artifacts)
     run = finished(artifacts, experiment)
     if run is None:
         raise RunFailed(f"job.py left no finished run {experiment.job_name} in {artifacts}.")
@@ -41,10 +44,19 @@ def made(experiment: Experiment, arguments: Sequence[str], job: Path, artifacts:
 
 def finished(artifacts: Path, experiment: Experiment) -> RunFolder | None:
     """The last finished run of an experiment; options that change its speed alone make no other experiment."""
+    return _last(artifacts, experiment, {"finished"})
+
+
+def unfinished(artifacts: Path, experiment: Experiment) -> RunFolder | None:
+    """The last run of an experiment that was cut off or failed."""
+    return _last(artifacts, experiment, {"running", "failed"})
+
+
+def _last(artifacts: Path, experiment: Experiment, status: Set[str]) -> RunFolder | None:
     for path in sorted(artifacts.glob(f"{experiment.job_name}-*/experiment.json"), reverse=True):
         run = RunFolder(path.parent)
         with contextlib.suppress(InputError):  # a run of another version is another run
-            if run.read_json("status")["status"] == "finished" and same(run.experiment(), experiment):
+            if run.read_json("status")["status"] in status and same(run.experiment(), experiment):
                 return run
     return None
 
@@ -58,14 +70,14 @@ def same(one: Experiment, other: Experiment) -> bool:
 
 
 def launch(name: str, arguments: Sequence[str], job: Path, artifacts: Path) -> None:
-    """Run job.py to its end, its output in the file ``<name>.log`` beside the run folders.
+    """Run job.py to its end, its output in the file ``<name>.log`` beside the run folders in ``artifacts``.
 
     Raises:
         InputError: it ended with exit code 2.
         RunFailed: it ended with another one but 0.
     """
     output = artifacts / f"{name}.log"
-    command = [sys.executable, str(job), *arguments, "--artifacts", str(artifacts)]
+    command = [sys.executable, str(job), *arguments]
     with output.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
