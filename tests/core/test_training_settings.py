@@ -1,5 +1,8 @@
 """Who trains, how often models are scored, the learning rate's course: what cannot be meant is refused by name."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from fedmed.core.errors import InputError
@@ -22,6 +25,15 @@ def test_models_are_scored_every_whole_number_of_rounds(rounds: int) -> None:
     assert Training(validate_every=7).validate_every == 7
     with pytest.raises(InputError, match=f"--validate_every is {rounds}"):
         Training(validate_every=rounds)
+
+
+@pytest.mark.parametrize("changed", [{}, {"running_statistics": "trained"}], ids=["beyond", "not measured"])
+def test_statistics_are_fixed_within_the_run_where_they_are_measured(changed: Mapping[str, Any]) -> None:
+    assert Training(num_rounds=4, fix_statistics_after=4).fix_statistics_after == 4
+    with pytest.raises(
+        InputError, match=r"--fix_statistics_after is \d; expected 1 to 4, .* --running_statistics meas"
+    ):
+        Training(num_rounds=4, fix_statistics_after=4 if changed else 5, **changed)
 
 
 @pytest.mark.parametrize(("given", "kept", "passes"), [(2, 2, 2), (3.0, 3, 3), (0.25, 0.25, 1)])

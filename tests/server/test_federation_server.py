@@ -856,6 +856,13 @@ def test_each_model_that_is_scored_is_measured_before(federation: Begin) -> None
                 np.testing.assert_allclose(values, MEASURED.get(name, before.weights[name]), rtol=1e-6)
 
 
+def test_sites_that_train_on_fixed_statistics_get_those_of_each_model(federation: Begin) -> None:
+    changed = {"measures_statistics": True, "validate_every": 3, "fix_statistics_after": 2}
+    run = federation(**changed).run(measuring)
+    measured = [each.rounds for each in run.questions if each.kind == "statistics"]
+    assert measured == [2, 3]
+
+
 def test_the_last_model_on_the_disk_has_them(federation: Begin) -> None:
     run = federation(measures_statistics=True).run(measuring)
     found = load_weights(run.files.models / LAST_FILE)

@@ -99,3 +99,17 @@ def test_a_site_answers_nothing_where_the_experiment_asks_for_none(
     answer = asked(experiment, first_weights(experiment))
     assert answer.withheld
     assert not answer.update
+
+
+def test_with_fixed_statistics_a_network_trains_as_it_is_scored_and_leaves_them_as_they_are(
+    toy_experiment: Callable[..., Experiment],
+) -> None:
+    experiment = toy_experiment("--batch_norm", "--fix_statistics_after", "1")
+    free, fixed = LocalSite(experiment, "site-1", "free"), LocalSite(experiment, "site-1", "fixed")
+    for local, rounds in ((free, 0), (fixed, 1)):
+        before = local.weights()
+        local.train(rounds)
+        moved = [name for name in BUFFERS if not torch.equal(local.weights()[name], before[name])]
+        assert moved == ([] if local is fixed else list(BUFFERS))
+    assert fixed.model.training
+    assert not torch.equal(fixed.weights()["layers.1.weight"], before["layers.1.weight"])  # it is trained all the same

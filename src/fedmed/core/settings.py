@@ -71,6 +71,11 @@ class Training:
         "batch normalisation's statistics in the global model: measured on it at the sites after each averaging, as "
         "averaged weights have others than any site's, or the mean of those of the sites' training",
     )
+    fix_statistics_after: int | None = option(
+        None,
+        "rounds after which batch normalisation trains on the global model's running statistics, instead of on each "
+        "batch's (default: never)",
+    )
     validate_every: int = option(1, "rounds from one validation of the global model to the next; the last is scored")
     seed: int = option(0, "seed of the initial weights, the order of cases, the random transforms and dropout")
 
@@ -88,6 +93,10 @@ class Training:
         rounds = self.num_rounds
         expect(1 <= self.validate_every <= rounds, "validate_every", self.validate_every,
                f"1 to {rounds}, the number of rounds")  # fmt: skip
+        if self.fix_statistics_after is not None:
+            fits = 1 <= self.fix_statistics_after <= rounds and self.running_statistics == "measured"
+            expect(fits, "fix_statistics_after", self.fix_statistics_after,
+                   f"1 to {rounds}, the number of rounds, and --running_statistics measured")  # fmt: skip
         if self.sites_per_round is not None:
             sites = self.n_clients
             fits = 1 <= self.sites_per_round <= sites

@@ -187,7 +187,9 @@ class FederationServer:
     def _next_kind(self) -> Kind:
         if not self._compared:
             return "images"
-        due = self._is_done or self._rounds % self.plan.validate_every == 0
+        fixed = self.plan.fix_statistics_after
+        used = fixed is not None and self._rounds >= fixed
+        due = self._is_done or used or self._rounds % self.plan.validate_every == 0
         if self.plan.measures_statistics and due and self._rounds and self._measured != self._rounds:
             return "statistics"
         return "score" if self._is_done else "train"

@@ -28,6 +28,7 @@ class ServerPlan:
         epochs: local epochs of a round.
         validate_every: rounds from one validation to the next.
         measures_statistics: True where the sites measure the running statistics of each model that is scored.
+        fix_statistics_after: rounds from which on sites train on these statistics and every model is measured.
         split_validation: True where sites that list the same validation cases share the work of scoring them.
         max_epsilon: the privacy budget of a site; the run stops before the round that would exceed it.
         books: True where each update must come with an entry for the privacy ledger.
@@ -56,6 +57,7 @@ class ServerPlan:
     epochs: int = 1
     validate_every: int = 1
     measures_statistics: bool = False
+    fix_statistics_after: int | None = None
     split_validation: bool = False
     max_epsilon: float | None = None
     books: bool = False
@@ -88,6 +90,7 @@ class ServerPlan:
             epochs=training.passes,
             validate_every=training.validate_every,
             measures_statistics=experiment.measures_statistics and _has_statistics(experiment, entries),
+            fix_statistics_after=training.fix_statistics_after,
             split_validation=experiment.splits_validation,
             max_epsilon=mechanism.budget,
             books=mechanism.GUARANTEE != "none",

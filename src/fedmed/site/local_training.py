@@ -30,7 +30,7 @@ from fedmed.privacy.patient_spending import patient_spending
 from fedmed.privacy.policy import enforce
 from fedmed.site.best_epoch import BestEpoch
 from fedmed.site.epoch_figures import LOSS, Step, epoch_figures
-from fedmed.site.measured_statistics import batches_of, measure_statistics
+from fedmed.site.measured_statistics import batches_of, hold_statistics, measure_statistics
 from fedmed.site.own_models import OwnModels
 from fedmed.site.site_state import SiteState
 from fedmed.site.state_memory import StateMemory
@@ -328,6 +328,9 @@ class LocalSite:
         self.bench.scale_rates(rate_factor)
         self.side.setup.learning_rate = self.training.learning_rate * rate_factor
         self.task.into_training(self.model, rounds + 1)
+        fixed = self.training.fix_statistics_after
+        if fixed is not None and rounds >= fixed:
+            hold_statistics(self.model)
         self.side.start_round(message or {})  # which may hold layers in eval mode
         trained = self._epochs(rounds + 1)
         self.side.end_round(trained.steps)

@@ -45,3 +45,14 @@ def measure_statistics(
         layer.momentum = momentum
     for module, training in modes:
         module.training = training
+
+
+def hold_statistics(model: nn.Module) -> None:
+    """Let every batch normalisation work by its running statistics and leave them as they are.
+
+    Then a network trains as it is scored, and no batch decides how its images are normalised (Zhong et al. 2023,
+    arXiv 2303.06530).
+    """
+    for layer in model.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.eval()

@@ -70,7 +70,10 @@ def training(image_size: int) -> list[Any]:
 
 
 def new_patient(image_size: int) -> list[Any]:
-    """The work of :func:`deterministic` on ``image``, a list of files, without masks; can be inverted."""
+    """The work of :func:`deterministic` on ``image``, a list of files, without masks; can be inverted.
+
+    The inverse leads (C, H, W, S) to (C, S, height, width): for each file, in their order, values on its own pixels.
+    """
     return [
         ReadSlices(IMAGE),
         NormalizeVolume(),
