@@ -69,10 +69,9 @@ def training(image_size: int) -> list[Any]:
     ]  # fmt: skip
 
 
-def new_patient(image_size: int) -> list[Any]:
-    """The work of :func:`deterministic` on ``image``, a list of files, without masks; can be inverted."""
+def new_volume(image_size: int) -> list[Any]:
+    """The work of :func:`deterministic` on ``image`` (3, S, H, W), pixels as stored, without masks; can be inverted."""
     return [
-        ReadSlices(IMAGE),
         NormalizeVolume(),
         SquareSlices(image_size),
         SlicesLast(IMAGE),
