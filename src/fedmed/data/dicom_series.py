@@ -92,7 +92,9 @@ def read_series(path: Path) -> DicomSeries:
     affine = np.eye(4)
     affine[:3] = np.stack([columns * column_mm, rows * row_mm, step, places[0]], axis=1)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < np.finfo(np.float32).tiny:
-        raise InputError(f"{slices[0].path} places its pixels nowhere (its spacing is 0, or no number); export it again.")
+        raise InputError(
+            f"{slices[0].path} places its pixels nowhere (its spacing is 0, or no number); export it again."
+        )
     return DicomSeries(
         files=tuple(each.path for each in slices),
         values=np.stack([each.values for each in slices]),
@@ -105,10 +107,10 @@ def read_series(path: Path) -> DicomSeries:
 def on_grid_of(series: DicomSeries, like: DicomSeries) -> tuple[NDArray[np.float32], float]:
     """The values (S, H, W) of a series at the voxels of another one, and the share of these that it covers.
 
-    On one grid they are its own, to the bit; else they are interpolated linearly, and beyond the series its least value.
+    On one grid they are its own, to the bit; else they are interpolated linearly. Beyond the series they are its least.
 
     Raises:
-        InputError: the two are of different patients, or state no common frame of reference although their grids differ.
+        InputError: the two are of different patients, or differ in their grids without a common frame of reference.
     """
     if series.patient != like.patient:
         raise InputError(
@@ -119,8 +121,8 @@ def on_grid_of(series: DicomSeries, like: DicomSeries) -> tuple[NDArray[np.float
         return series.values, 1.0
     if not series.frame or series.frame != like.frame:
         raise InputError(
-            f"{series.files[0].parent} lies on another grid than {like.files[0].parent}, and they state no common frame "
-            "of reference; expected series of one examination: register them to one another first."
+            f"{series.files[0].parent} lies on another grid than {like.files[0].parent}, and they state no common "
+            "frame of reference; expected series of one examination: register them to one another first."
         )
     into = np.linalg.inv(series.affine) @ like.affine
     depth, height, width = like.values.shape
@@ -143,7 +145,9 @@ def _files(path: Path) -> list[Path]:
     files = [each for each in sorted(path.iterdir()) if each.is_file() and not each.name.startswith(".")]
     found = [each for each in files if each.name != DIRECTORY and is_dicom(each)]
     if not found:
-        raise InputError(f"{path} holds no DICOM file; expected the folder of one series: give that, or one of its files.")
+        raise InputError(
+            f"{path} holds no DICOM file; expected the folder of one series: give that, or one of its files."
+        )
     return found
 
 
@@ -159,7 +163,9 @@ def _require_one(path: Path, slices: Sequence[Slice]) -> None:
     """Refuse files of several series or patients."""
     series = {each.text("SeriesInstanceUID"): each for each in slices}
     if len(series) > 1:
-        named = [f"{each.text('SeriesNumber') or '?'} {each.text('SeriesDescription')}".strip() for each in series.values()]
+        named = [
+            f"{each.text('SeriesNumber') or '?'} {each.text('SeriesDescription')}".strip() for each in series.values()
+        ]
         more = ", ..." if len(named) > MOST_NAMED else ""
         raise InputError(
             f"{path} holds {len(series)} series ({', '.join(named[:MOST_NAMED])}{more}); expected one: put each in a "
@@ -181,8 +187,8 @@ def _require_places(slices: Sequence[Slice]) -> None:
             )
         if each.values.shape != first.values.shape:
             raise InputError(
-                f"{each.path} is {_size(each)} pixels, but {first.path} is {_size(first)}; expected slices of one size: "
-                "give one series alone."
+                f"{each.path} is {_size(each)} pixels, but {first.path} is {_size(first)}; expected slices of one "
+                "size: give one series alone."
             )
         for name, tolerance in (("ImageOrientationPatient", SAME_DIRECTION), ("PixelSpacing", SAME_DIRECTION)):
             if not np.allclose(each.numbers(name), first.numbers(name), rtol=tolerance, atol=tolerance):

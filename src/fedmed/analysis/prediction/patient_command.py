@@ -31,7 +31,7 @@ def add_patient_options(parser: argparse.ArgumentParser) -> None:
         help="case folder, or four files, with names that end as in BraTS 2018 (_t1ce ...) or 2023 (-t1c ...)",
     )  # fmt: skip
     for modality in MODALITIES:
-        patient.add_argument(f"--{modality}", type=absolute_path, metavar="FILE", help="a file of any name")
+        patient.add_argument(f"--{modality}", type=absolute_path, metavar="PATH", help="a file of any name")
     patient.add_argument("--accept_skull", action="store_true", help="go on with images that seem not skull-stripped")
     results = parser.add_argument_group("a patient's results, in the grid of the t1ce")
     results.add_argument("--output", type=absolute_path, metavar="NIFTI", help="segmentation, .nii or .nii.gz")
