@@ -11,7 +11,7 @@ AXIAL = [1, 0, 0, 0, 1, 0]
 
 
 def write_series(folder: Path, volume: np.ndarray, gap: float = 4.0, **elements: Any) -> Path:
-    """A series of a volume (S, H, W) uint16, slices ``gap`` mm apart and upwards, in an order that names do not tell."""
+    """A series of a volume (S, H, W) uint16, ``gap`` mm apart and upwards, in an order that no name tells."""
     folder.mkdir(parents=True)
     usual = {
         "SeriesInstanceUID": "1.2.3",

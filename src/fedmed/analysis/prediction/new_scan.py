@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class PictureSlices:
         """
         pixels = ReadSlices(("image",))({"image": self.files})["image"].numpy()
         number = counted(len(self.files), "slice")
-        alone = f"Given are single slices, not a patient's folder: these {number} were normalised as the whole volume."
+        alone = f"Given are single slices, not a patient's folder: the volume that was normalised has {number}."
         copied = _copies(pixels)
         return _checked(
             NewScan(
@@ -102,7 +103,7 @@ class SeriesByChannel:
             channels.append(_as_grey(values))
             notes += note
         if len(flair.files) == 1:
-            notes.append("The series has one slice, which was normalised as the whole volume.")
+            notes.append("The series, and so the volume that was normalised, has 1 slice.")
         inputs = {SERIES[option]: each.files for option, each in series.items()}
         return _checked(NewScan(self.name, flair.files, inputs, np.stack(channels), flair.affine, tuple(notes)))
 
@@ -136,8 +137,13 @@ def picture_patients(paths: Sequence[Path]) -> list[PictureSlices]:
 def _slices_in(folder: Path) -> list[Path]:
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     slices = [path for path in files if is_slice(path)]
-    if slices:
-        return in_order(slices)
+    if not slices:
+        _refuse_without_slices(folder, files)
+    return in_order(slices)
+
+
+def _refuse_without_slices(folder: Path, files: Sequence[Path]) -> NoReturn:
+    """Tell what a folder without slices holds."""
     shown = ", ".join(path.name for path in files[:3]) + (", ..." if len(files) > 3 else "") or "no file"
     if any(path.suffix.lower() in SLICE_ENDINGS for path in files):
         raise InputError(f"{folder} holds masks alone ({shown}); expected the slices that they are of: add these.")

@@ -1,5 +1,6 @@
 """The picture of a tumour in slices: the slice with most of it, and beside it a montage of the volume."""
 
+import math
 from io import BytesIO
 
 import numpy as np
@@ -28,7 +29,7 @@ def slice_overlay(prediction: SlicePrediction, caption: str) -> bytes:
         caption: a line for below the picture: the model.
     """
     shown = chosen(len(prediction.scan.files), prediction.largest)
-    columns = min(COLUMNS, max(1, round(len(shown) ** 0.5)))
+    columns = min(COLUMNS, math.ceil(len(shown) ** 0.5))
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(5 + 6 * columns / COLUMNS, 5.4), layout="constrained", facecolor="black")
     large, montage = figure.subfigures(1, 2, squeeze=False, width_ratios=(5, 6 * columns / COLUMNS))[0]
