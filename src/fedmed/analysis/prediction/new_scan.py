@@ -14,7 +14,7 @@ from fedmed.data.image_file import is_dicom
 from fedmed.data.lgg.head_volume import CHANNELS, FLAIR, ReadSlices
 from fedmed.data.lgg.lgg_layout import SLICE
 from fedmed.data.lgg.scan_facts import SMALLEST
-from fedmed.data.lgg.slice_files import SLICE_ENDINGS, in_order, is_slice
+from fedmed.data.lgg.slice_files import SLICE_ENDINGS, in_order, is_slice, slices_in
 
 SERIES = dict(zip(("t1", "flair", "t1ce"), CHANNELS, strict=True))
 """The channels by the options that name their DICOM series."""
@@ -118,7 +118,7 @@ def picture_patients(paths: Sequence[Path]) -> list[PictureSlices]:
     found = list[PictureSlices]()
     for path in dict.fromkeys(paths):
         if path.is_dir():
-            found.append(PictureSlices(path.resolve().name, tuple(_slices_in(path)), whole=True))
+            found.append(PictureSlices(path.resolve().name, tuple(_required_slices(path)), whole=True))
         else:
             _require_slice(path)
             loose.setdefault(path.parent, []).append(path)
@@ -134,16 +134,17 @@ def picture_patients(paths: Sequence[Path]) -> list[PictureSlices]:
     return found
 
 
-def _slices_in(folder: Path) -> list[Path]:
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    slices = [path for path in files if is_slice(path)]
+def _required_slices(folder: Path) -> list[Path]:
+    """The slices of a folder, which must have some."""
+    slices = slices_in(folder)
     if not slices:
-        _refuse_without_slices(folder, files)
-    return in_order(slices)
+        _refuse_without_slices(folder)
+    return slices
 
 
-def _refuse_without_slices(folder: Path, files: Sequence[Path]) -> NoReturn:
+def _refuse_without_slices(folder: Path) -> NoReturn:
     """Tell what a folder without slices holds."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     shown = ", ".join(path.name for path in files[:3]) + (", ..." if len(files) > 3 else "") or "no file"
     if any(path.suffix.lower() in SLICE_ENDINGS for path in files):
         raise InputError(f"{folder} holds masks alone ({shown}); expected the slices that they are of: add these.")

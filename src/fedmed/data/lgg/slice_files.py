@@ -26,6 +26,11 @@ def in_order(paths: Sequence[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (_parts(path.stem), path.name))
 
 
+def slices_in(folder: Path) -> list[Path]:
+    """The slices that lie in a folder, in their order; hidden files are passed over."""
+    return in_order([path for path in folder.iterdir() if path.is_file() and is_slice(path) and path.name[0] != "."])
+
+
 def mask_path(image: Path, folder: Path) -> Path:
     """The mask of a slice in a folder, ``<slice>_mask`` with the slice's own ending."""
     return folder / f"{image.stem}{MASK}{image.suffix}"
