@@ -1,4 +1,5 @@
-"""Brain MR pictures as a federation: all in one place, FedAvg, one round of each site's best epoch, every site alone.
+"""Brain MR pictures as a federation: all in one place, FedAvg, the preset for hospitals that lack classes, one round of
+each site's best epoch, every site alone.
 
 python dataset_brain_mri/prepare.py split TREE --out LISTS --drop_duplicates
 python benchmarks/brain_mri.py --dataset_base_dir TREE --datalist_json_path LISTS --out figs/brain_mri
@@ -49,6 +50,7 @@ from fedmed.tasks.scoring.metric import Metric
 WAYS: Mapping[str, Sequence[str]] = {
     "central": ("--n_clients", "1"),
     "fedavg": (),
+    "by_hospital": ("--algorithm", "fednova", "--preset", "by_hospital"),
     "once": ("--num_rounds", "1", "--aggregation_epochs", "12", "--send", "best"),
     "local": ("--algorithm", "local"),
 }
@@ -60,7 +62,7 @@ FIGURES: Sequence[Metric] = (ACCURACY, BALANCED_ACCURACY, AUROC, CALIBRATION_ERR
 CLEANER = "test_without_*.json"
 """Lists of fewer test pictures, beside test.json."""
 
-COLORS = {"central": "#d55e00", "fedavg": "#0072b2", "once": "#009e73"}
+COLORS = {"central": "#d55e00", "fedavg": "#0072b2", "by_hospital": "#cc79a7", "once": "#009e73"}
 """Of the models of all pictures; sites alone are grey."""
 
 ALONE = " alone"
@@ -95,7 +97,7 @@ def curves_of(runs: Mapping[tuple[str, int], RunFolder]) -> dict[str, list[dict[
     """The curves of the ways of several rounds and one model, a seed each."""
     return {
         way: [validation_curve(run) for (made, _), run in runs.items() if made == way]
-        for way in ("central", "fedavg")
+        for way in ("central", "fedavg", "by_hospital")
         if any(made == way for made, _ in runs)
     }
 
@@ -137,7 +139,7 @@ def site_labels(lists: Path) -> dict[str, tuple[str, int]]:
 def labels_of(sites: Mapping[str, tuple[str, int]]) -> dict[str, str]:
     """The models in words: the hospital and the number of training pictures."""
     total = f"{sum(count for _, count in sites.values()):,} pictures"
-    joint = {"central": total, "fedavg": f"{total} at {len(sites)} sites", "once": f"{total} at {len(sites)} sites"}
+    joint = {way: total if way == "central" else f"{total} at {len(sites)} sites" for way in COLORS}
     return {
         **joint,
         **{f"{site}{ALONE}": f"{name}, {n:,} pictures".removeprefix(", ") for site, (name, n) in sites.items()},

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fedmed.command_line import read_experiment
 from fedmed.core import machine
-from fedmed.core.cli import Parser, absolute_path
+from fedmed.core.cli import Parser, absolute_path, behind_dashes
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.core.files import write_whole
 from fedmed.core.settings import Data
@@ -50,10 +50,7 @@ def study_parser(description: str, artifacts: str, seeds: int) -> Parser:
 
 def read_study(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
     """The command line of a study; ``job`` are the options behind ``--``, which go to every run."""
-    own, job = list(arguments), []
-    if "--" in own:
-        place = own.index("--")
-        own, job = own[:place], own[place + 1 :]
+    own, job = behind_dashes(arguments)
     args = parser.parse_args(own)
     args.job = job
     return args

@@ -31,11 +31,11 @@ with importing(__name__):
     from fedmed.analysis.privacy_utility.utility_grid import chosen
     from fedmed.analysis.privacy_utility.utility_picture import draw
     from fedmed.analysis.privacy_utility.utility_plan import COMMON, StudyOptions, plan
-    from fedmed.analysis.privacy_utility.utility_study import study
     from fedmed.analysis.privacy_utility.utility_table import as_json, data_in_words, markdown, pooled, read_runs
     from fedmed.command_line import read_experiment
     from fedmed.core import machine
     from fedmed.runs.run_folder import RunFolder
+    from fedmed.runs.study_runs import made
 
 JOB, ROOT = HERE.parent / "job.py", HERE.parent
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     planned = plan(grid, phantoms, options, read_experiment)
     if options.make_phantoms(phantoms):
         echo(f"made phantoms in {phantoms}", sys.stderr)
-    runs = study(planned, JOB, artifacts, force=bool(args.force))
+    runs = [made(each.experiment, each.arguments, JOB, artifacts, force=bool(args.force)) for each in planned]
     report(runs, {**to_plain(options), "grid": grid, "common": " ".join(COMMON)}, args.out)
 
 

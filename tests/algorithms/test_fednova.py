@@ -6,7 +6,7 @@ import pytest
 from fedmed.algorithms.averaging import weighted_mean
 from fedmed.algorithms.base import Contribution, ServerSetup, ServerSide
 from fedmed.algorithms.fedavg import FedAvg
-from fedmed.algorithms.fednova import FedNova, normalized_mean
+from fedmed.algorithms.fednova import MOST_SCALED, FedNova, normalized_mean
 
 CENTRES, CASES, STEPS = np.array([0.0, 1.0, 10.0]), [600.0, 300.0, 100.0], [60.0, 30.0, 10.0]
 """Sites whose loss is (x - c)^2 / 2, and each of which takes a step for every ten of its cases."""
@@ -50,3 +50,14 @@ def test_neither_the_scale_of_the_cases_nor_the_type_of_the_updates_changes() ->
     found = normalized_mean(updates, STEPS, CASES)["w"]
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, normalized_mean(updates, STEPS, [case / 50 for case in CASES])["w"])
+
+
+def test_who_understates_its_steps_is_scaled_up_by_a_bound() -> None:
+    side = FedNova().server(ServerSetup({"w": (1,)}, 1, 3))
+
+    def combined(stated: float) -> float:
+        found = [Contribution(f"site-{n}", {"w": np.ones(1)}, 50.0, 100.0) for n in range(2)]
+        return float(side.combine([*found, Contribution("site-2", {"w": np.full(1, 50.0)}, stated, 100.0)])["w"][0])
+
+    assert combined(50.0) < combined(10.0) < combined(50.0 / MOST_SCALED)
+    assert combined(1.0) < combined(50.0 / MOST_SCALED) * 1.1

@@ -1,5 +1,6 @@
 """The slices of a patient are trained on one by one and scored as one volume."""
 
+import json
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -13,11 +14,14 @@ from torch import nn
 
 from fedmed.analysis.attacks.membership_audit import audit_membership
 from fedmed.analysis.attacks.membership_cases import subjects
+from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.run_evaluation import evaluate
 from fedmed.analysis.evaluation.trained_model import initial_network
 from fedmed.analysis.inversion.exposure import attacked_image, expose
 from fedmed.analysis.inversion.gradient_inversion import Search
+from fedmed.analysis.report import report_sections
+from fedmed.analysis.report.report_page import Table
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
 from fedmed.core.names import STATE_VARIABLE
@@ -29,7 +33,7 @@ from fedmed.runs.preflight import checked
 from fedmed.site.local_training import LocalSite
 from fedmed.tasks.lgg import TOGETHER, Lgg
 from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS
-from tests.tasks.written_slices import EDGE, write_sites
+from tests.tasks.written_slices import EDGE, write_patient, write_sites
 
 SMALL = ("--image_size", "64", "--features", "16")
 SITES = {
@@ -194,6 +198,20 @@ def test_the_screen_and_the_facts_count_slices_and_patients(
     )
 
 
+@pytest.mark.parametrize(("split", "level"), [("training", "error"), ("validation", "warning")])
+def test_a_split_without_tumour_is_told_once_and_a_slice_without_not_at_all(
+    tmp_path: Path, split: str, level: str
+) -> None:
+    tumours = {"training": 2, "validation": 2, split: 0}
+    names = ("TCGA_CS_0001", "TCGA_CS_0002")
+    lists = {of: write_patient(tmp_path, name, 5, tumours[of], 1) for name, of in zip(names, tumours, strict=True)}
+    (tmp_path / "site-1.json").write_text(json.dumps(lists))
+    audit = Lgg().audit("site-1", load_datalist(tmp_path / "site-1.json", tmp_path), allow_overlap=False)
+    (found,) = [finding for finding in audit.findings if "tumour" in finding.check]
+    assert found.level == level
+    assert f"site-1 has 5 {split} slices, none of which shows a tumour" in found.sentence
+
+
 def test_an_evaluation_has_a_row_set_a_patient_and_every_figure_once(
     heads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,6 +233,9 @@ def test_an_evaluation_has_a_row_set_a_patient_and_every_figure_once(
     assert "on 2 test cases" in shown
     assert "HD95 by slice (pixels)" in shown
     assert "slice 1" not in shown
+    page = report_sections.scores(EvaluationFolder(tmp_path / "evaluation" / "weights-test"), Lgg())
+    tables = [part for part in page.parts if isinstance(part, Table)]
+    assert [list(table.columns)[1:] for table in tables] == [["overall"], ["overall"]]
 
 
 def test_the_membership_audit_judges_patients(make: Callable[..., Experiment]) -> None:

@@ -17,10 +17,12 @@ from fedmed.data.phantoms.brain_mri_phantom import demo_brain_mri
 from fedmed.experiment import Experiment
 from fedmed.runs.encoder_words import encoder_words
 from fedmed.runs.preflight import checked
+from fedmed.runs.run_folder import RunFolder
 from fedmed.site.local_training import LocalSite
 from fedmed.site.site import Site
 from fedmed.site.site_events import SiteEvents
 from fedmed.tasks.brain_mri import BrainMri
+from fedmed.tasks.lgg import Lgg
 from model import ImageResNet
 
 Arrays = dict[str, np.ndarray]
@@ -218,6 +220,16 @@ def test_a_file_that_does_not_fit_is_refused_before_anything_starts(demo: Path, 
     assert not (tmp_path / "a").exists()
 
 
+def test_a_run_goes_on_with_the_weights_that_it_began_with_alone(demo: Path, tmp_path: Path, weights: Path) -> None:
+    made, folder = experiment(demo, "--pretrained", str(weights)), RunFolder.create(tmp_path, "run")
+    folder.write_experiment(made)
+    folder.write_json("model_meta", {"pretrained": made.task.pretrained_facts()})
+    assert checked(made, folder).pretrained["file"] == weights.name
+    torch.save(ImageResNet(18).state_dict(), weights)
+    with pytest.raises(InputError, match=r"resnet18\.pth of --pretrained holds other weights than when run-001 began"):
+        checked(made, folder)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("freeze_encoder", "-1"), ("encoder_rate", "0"), ("encoder_rate", "1.5"), ("encoder_rate", "nan")],
@@ -225,6 +237,13 @@ def test_a_file_that_does_not_fit_is_refused_before_anything_starts(demo: Path, 
 def test_values_out_of_range_are_refused(demo: Path, option: str, value: str) -> None:
     with pytest.raises(InputError, match=f"--{option} is {value}"):
         experiment(demo, f"--{option}", value)
+
+
+@pytest.mark.parametrize("network", ["transunet", "transunet_r50_b16"])
+def test_a_transunet_of_slices_has_an_encoder_and_the_unet_has_none(network: str) -> None:
+    assert Lgg(network=network, freeze_encoder=3, encoder_rate=0.1).is_frozen(3)
+    with pytest.raises(InputError, match="--freeze_encoder is 3; expected no such option for the network unet"):
+        Lgg(freeze_encoder=3)
 
 
 @pytest.mark.parametrize("option", [{"pretrained": Path("w")}, {"freeze_encoder": 1}, {"encoder_rate": 0.5}])

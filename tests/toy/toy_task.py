@@ -159,6 +159,19 @@ def make_toy(
         add_testing(folder / "datalist" / "site-All.json", held_out)
 
 
+def write_folds(data: Path, folds: int = 2) -> Path:
+    """Write ``folds/fold-<n>`` of the pictures that :func:`make_toy` left in ``data``; the folder of the folds."""
+    place = data / "folds"
+    for site in ("site-1", "site-2", "site-All"):
+        lists: dict[str, list[dict[str, Any]]] = json.loads((data / "datalist" / f"{site}.json").read_text())
+        for number in range(folds):
+            tested = lists["training"][number::folds]
+            training = [case for case in lists["training"] if case not in tested]
+            path = place / f"fold-{number + 1}" / f"{site}.json"
+            write_datalist(path, training, lists["validation"], testing=tested)
+    return place
+
+
 def add_testing(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
     """Put test cases into a list that has none."""
     document = json.loads(path.read_text(encoding="utf-8"))

@@ -9,6 +9,9 @@ from fedmed.algorithms.averaging import weighted_mean
 from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
 from fedmed.core.weights import Update
 
+MOST_SCALED = 10
+"""A site's steps count as at least the median divided by this: who understates them gains no more."""
+
 
 class FedNovaServer(ServerSide):
     """Averages the sites' updates a step, by cases, and takes as many steps as the sites took in the mean."""
@@ -16,7 +19,7 @@ class FedNovaServer(ServerSide):
     def combine(self, contributions: Sequence[Contribution]) -> Update:
         return normalized_mean(
             [each.update for each in contributions],
-            [each.steps for each in contributions],
+            at_least_usual([each.steps for each in contributions]),
             [each.cases for each in contributions],
         )
 
@@ -34,6 +37,12 @@ class FedNova(Algorithm):
 
 
 PLUGIN = FedNova
+
+
+def at_least_usual(steps: Sequence[float]) -> list[float]:
+    """The sites' steps, none below a :data:`MOST_SCALED`-th of their median."""
+    least = float(np.median(steps)) / MOST_SCALED
+    return [max(each, least) for each in steps]
 
 
 def normalized_mean(updates: Sequence[Update], steps: Sequence[float], cases: Sequence[float]) -> dict[str, np.ndarray]:

@@ -31,6 +31,13 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; {self.prog} --help lists the options.")
 
 
+def behind_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments before the first ``--``, and those behind it, which are another command's."""
+    own = list(arguments)
+    place = own.index("--") if "--" in own else len(own)
+    return own[:place], own[place + 1 :]
+
+
 def absolute_path(text: str) -> Path:
     """A path from the command line, made absolute at once, so that no later change of folder moves it."""
     if not text:

@@ -24,7 +24,7 @@ def read_pretrained(path: Path) -> dict[str, torch.Tensor]:
         InputError: there is no such file, it holds anything that would be run, or no tensors.
     """
     if not path.is_file():
-        raise InputError(f"--pretrained {path} is no file; give a file of weights.")
+        raise InputError(f"--pretrained {path} is no file; restore it, or give a file of weights.")
     content: Any = _safetensors(path) if path.suffix == SAFE else _torch(path)
     for key in NESTED:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

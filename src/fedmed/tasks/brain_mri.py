@@ -58,6 +58,7 @@ class BrainMri(TransferLearning):
     KNOWS_PATIENTS: ClassVar[bool] = False
     DEFAULTS: ClassVar[Mapping[str, Any]] = {
         "num_rounds": 12,
+        "schedule": "cosine",
         "aggregation_epochs": 1,
         "learning_rate": 1e-3,
         "weight_decay": 1e-5,
@@ -71,6 +72,16 @@ class BrainMri(TransferLearning):
         "published": Preset(
             "224 pixels of RGB, one round of which each site sends its best epoch",
             {"image_size": 224, "channels": 3, "num_rounds": 1, "aggregation_epochs": 20, "send": "best"},
+        ),
+        "by_hospital": Preset(
+            "for sites that lack classes: four averages an epoch, a softmax over each site's own classes; with "
+            "--algorithm fednova",
+            {
+                "num_rounds": 48,
+                "aggregation_epochs": 0.25,
+                "validate_every": 4,
+                "missing_class_scale": 0.0,
+            },
         ),
         "demo": Preset(
             "a minute or two on two cores, on phantoms",

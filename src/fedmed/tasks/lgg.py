@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect, option
 from fedmed.data.audit.case_findings import Rules
+from fedmed.data.audit.finding import Finding
+from fedmed.data.audit.site_audit import SiteAudit
 from fedmed.data.datalist import Case, Datalist, joined
 from fedmed.data.prepared.cache import Caching
-from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
+from fedmed.tasks.base import Metric, NetworkClass, Preset, Row
 from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS, SLICE_NOTES
 from fedmed.tasks.segmentation import image_and_label, mean_over_flips, naming
+from fedmed.tasks.transfer_learning import TransferLearning
 
 if TYPE_CHECKING:
     import monai.transforms as mt
@@ -31,11 +34,14 @@ TOGETHER = 16
 SMOOTH = 1.0
 """Pixels that Dice adds above and below, so that slices without tumour have a gradient that is no accident."""
 
-LGG_RULES = Rules(("slice",), dimensions=2, labels=(0, 255), foreground="tumour", case="slice")
+CHECK = "empty tumour"
+"""The name of the findings on splits without any tumour."""
+
+LGG_RULES = Rules(("slice",), dimensions=2, labels=(0, 255), foreground="tumour", case="slice", whole=False)
 
 
 @dataclass(frozen=True)
-class Lgg(Task):
+class Lgg(TransferLearning):
     """The FLAIR abnormality in slices of pre-contrast, FLAIR and post-contrast MR (Buda et al. 2019)."""
 
     norm: Literal["batch", "group"] = option(
@@ -58,16 +64,17 @@ class Lgg(Task):
         "weight_decay": 1e-5,
         "batch_size": 16,
         "cache_dataset": 1.0,
-        "n_clients": 5,
+        "n_clients": 4,
     }
     PRESETS: ClassVar[Mapping[str, Preset]] = {
         "standard": Preset("128 pixels, hours on two cores"),
         "published": Preset("256 pixels, as the reference's network was trained", {"image_size": 256}),
         "demo": Preset(
             "three minutes on two cores, on phantoms",
-            {"num_rounds": 8, "aggregation_epochs": 3, "batch_size": 8, "image_size": 64, "features": 16},
+            {"num_rounds": 6, "aggregation_epochs": 4, "batch_size": 8, "image_size": 64, "features": 16},
         ),
     }
+    DEMO: ClassVar[str] = "dataset_lgg/dataset/phantom"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,7 +109,11 @@ class Lgg(Task):
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         patients = {split: len({self.patient_of(each) for each in cases}) for split, cases in datalist.splits.items()}
         edge = f"{self.image_size}x{self.image_size}"
-        return {**super().describe_data(datalist), "patients": patients, "crops": f"the head in {edge} pixels"}
+        return {**super().describe_data(datalist), "patients": patients, "crops": f"{edge} pixels, around the head"}
+
+    def audit(self, site: str, datalist: Datalist, allow_overlap: bool, **how: Any) -> SiteAudit:
+        found = super().audit(site, datalist, allow_overlap, **how)
+        return found.with_findings([*_without_tumour(found)])
 
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
         from fedmed.data.lgg import lgg_transforms
@@ -216,5 +227,24 @@ class Lgg(Task):
             "prediction": "tumour where the sigmoid is above 0.5",
         }
 
+    def demo_data(self, folder: Path) -> None:
+        from fedmed.data.phantoms.lgg_phantom import demo_lgg
+
+        demo_lgg(folder)
+
 
 PLUGIN = Lgg
+
+
+def _without_tumour(audit: SiteAudit) -> Iterator[Finding]:
+    """An error where no training slice shows a tumour, and a warning where none of another split does."""
+    shown: dict[str, list[bool]] = {}
+    for each in audit.cases:
+        if each.facts and each.facts.label:
+            shown.setdefault(each.split, []).append(each.facts.label.foreground > 0)
+    for split, slices in shown.items():
+        found = f"{audit.site} has {counted(len(slices), f'{split} slice')}, none of which shows a tumour"
+        if split == "training" and not any(slices):
+            yield Finding("error", CHECK, f"{found}; expected at least one that does: correct its list.")
+        elif not any(slices):
+            yield Finding("warning", CHECK, f"{found}, so that they have no Dice; look whether that is so.")

@@ -91,12 +91,13 @@ def test_updates_are_those_of_the_optimisers(model: nn.Module, crop: Exposure) -
     assert all(torch.equal(before[name], values) for name, values in model.state_dict().items())
 
 
-def test_the_gradient_is_read_off_both_updates(model: nn.Module, crop: Exposure) -> None:
+@pytest.mark.parametrize("decoupled", [False, True], ids=["adam", "adamw"])
+def test_the_gradient_is_read_off_both_updates(decoupled: bool, model: nn.Module, crop: Exposure) -> None:
     gradient = gradient_of(model, LOSS, crop.image, crop.label)
     for values, shown in zip(gradient, from_plain(model, plain_update(model, gradient, 0.1), 0.1), strict=True):
         torch.testing.assert_close(shown, values)
-    update = adam_update(model, gradient, 1e-4, 1e-5)
-    pairs = zip(from_adam(model, update, 1e-4, 1e-5), gradient, strict=True)
+    update = adam_update(model, gradient, 1e-4, 1e-5, decoupled=decoupled)
+    pairs = zip(from_adam(model, update, 1e-4, 1e-5, decoupled=decoupled), gradient, strict=True)
     kept = [(a.flatten(), b.flatten()) for a, b in pairs if b.ndim == 5]  # rounding hides those of weights near 1
     shown, true = (torch.cat(each) for each in zip(*kept, strict=True))
     small = true.abs() < 1e-4  # Adam's epsilon gives them away, sizes and all
@@ -173,6 +174,14 @@ def test_both_updates_are_tried_behind_every_protection_and_drawn(
     exposure = expose(small_experiment(), crop, ways, Search(steps=3))
     tried = [(each.observed, each.protection) for each in exposure.attempts]
     assert tried == [(update, way) for update in ("gradient", "adam_update") for way in ways]
+    assert picture(exposure, ["t1ce", "t1", "t2", "flair"], "caption").startswith(b"\x89PNG")
+
+
+def test_of_sgd_the_gradient_is_all_there_is_to_see(
+    small_experiment: Callable[..., Experiment], crop: Exposure
+) -> None:
+    exposure = expose(small_experiment("--optimizer", "sgd"), crop, {"no privacy": None}, Search(steps=2))
+    assert [each.observed for each in exposure.attempts] == ["gradient"]
     assert picture(exposure, ["t1ce", "t1", "t2", "flair"], "caption").startswith(b"\x89PNG")
 
 

@@ -1,6 +1,7 @@
 """The exposure of one patient's image by the first update: inversions of it, with and without protection."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -134,7 +135,8 @@ def _cut(middle: int, edge: int, whole: int) -> slice:
 def expose(
     experiment: Experiment, attacked: Exposure, protections: Mapping[str, Protect | None], search: Search
 ) -> Exposure:
-    """Invert the first update on an image: of one plain gradient step, and of one of the run's Adam, each protected.
+    """Invert the first update on an image: of one plain gradient step, and of one of the run's Adam or AdamW, each
+    protected. SGD's first step is the gradient times a number that all know, so there is no second one.
 
     The network has the run's initial weights, computes in float32 and is in eval mode, so that no dropout mask has to
     be guessed; the learning rate and the weight decay are the run's.
@@ -147,16 +149,17 @@ def expose(
     """
     model, criterion, training = initial_network(experiment), experiment.task.loss(), experiment.training
     gradient = gradient_of(model, criterion, attacked.image, attacked.label)
-    rate, decay = training.learning_rate, training.weight_decay
-    plain, adam = plain_update(model, gradient, rate), adam_update(model, gradient, rate, decay)
+    rate, decay, apart = training.learning_rate, training.weight_decay, training.optimizer == "adamw"
+    plain = plain_update(model, gradient, rate)
     if l2_norm(plain) == 0:
         raise InputError(
             "The loss has no gradient on this image, as on a crop without tumour; give another --inversion_size."
         )
-    ways = (
-        ("gradient", plain, lambda sent: from_plain(model, sent, rate), as_is),
-        ("adam_update", adam, lambda sent: from_adam(model, sent, rate, decay), saturated),
-    )
+    ways = [("gradient", plain, lambda sent: from_plain(model, sent, rate), as_is)]
+    if training.optimizer != "sgd":
+        adam = adam_update(model, gradient, rate, decay, decoupled=apart)
+        of_adam = partial(from_adam, model, learning_rate=rate, weight_decay=decay, decoupled=apart)
+        ways.append(("adam_update", adam, of_adam, saturated))
     attempts = []
     for observed, update, read, seen in ways:
         for protection, protect in protections.items():

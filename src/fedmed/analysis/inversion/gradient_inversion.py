@@ -68,13 +68,17 @@ def plain_update(model: nn.Module, gradient: Gradient, learning_rate: float) -> 
     return {name: (-learning_rate * values).numpy() for name, values in zip(names, gradient, strict=True)}
 
 
-def adam_update(model: nn.Module, gradient: Gradient, learning_rate: float, weight_decay: float) -> PrivateUpdate:
+def adam_update(
+    model: nn.Module, gradient: Gradient, learning_rate: float, weight_decay: float, *, decoupled: bool = False
+) -> PrivateUpdate:
     """The weight differences of the first step of a fresh Adam, as a site takes it; the model stays as it is.
 
     Its bias correction makes that step -lr g / (|g| + 1e-8), with g of the weight decay too: almost signs alone.
+    ``decoupled`` is AdamW's decay, which is no part of g.
     """
     stepped = copy.deepcopy(model)
-    optimizer = torch.optim.Adam(stepped.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    kind = torch.optim.AdamW if decoupled else torch.optim.Adam
+    optimizer = kind(stepped.parameters(), lr=learning_rate, weight_decay=weight_decay)
     for parameter, values in zip(stepped.parameters(), gradient, strict=True):
         parameter.grad = values.clone()
     optimizer.step()
@@ -87,18 +91,21 @@ def from_plain(model: nn.Module, update: PrivateUpdate, learning_rate: float) ->
     return tuple(-torch.from_numpy(update[name]) / learning_rate for name, _ in model.named_parameters())
 
 
-def from_adam(model: nn.Module, update: PrivateUpdate, learning_rate: float, weight_decay: float) -> Gradient:
+def from_adam(
+    model: nn.Module, update: PrivateUpdate, learning_rate: float, weight_decay: float, *, decoupled: bool = False
+) -> Gradient:
     """The gradient behind the first step of a fresh Adam, as far as float32 holds it: its values up to SATURATED.
 
     That step is s = g / (|g| + e), e = 1e-8, per learning rate, so g = e s / (1 - |s|): Adam's e, which shall only
     prevent a division by 0, gives away sizes and not signs alone. Where 1 - |s| is lost to rounding only the sign is
-    left. The weight decay is part of g and known, since the weights are.
+    left. The weight decay, which is part of g or, decoupled, of the step, is known, since the weights are.
     """
     found = []
     for name, weights in model.named_parameters():
-        signs = -torch.from_numpy(update[name]).double() / learning_rate
+        decay = weight_decay * weights.detach().double()
+        signs = -torch.from_numpy(update[name]).double() / learning_rate - (decay if decoupled else 0)
         sizes = ADAM_EPSILON * signs / (1 - signs.abs()).clamp_min(ADAM_EPSILON / SATURATED)
-        found.append((sizes.clamp(-SATURATED, SATURATED) - weight_decay * weights.detach().double()).float())
+        found.append((sizes.clamp(-SATURATED, SATURATED) - (0 if decoupled else decay)).float())
     return tuple(found)
 
 

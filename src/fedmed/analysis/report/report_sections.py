@@ -72,7 +72,8 @@ def _outcome(folder: EvaluationFolder, metric: Metric) -> list[Part]:
     """The overall figure of a metric with its interval, and the sites against each other."""
     table, about = folder.table(), folder.document()
     found = table[(table["site"] == POOLED) & (table["metric"] == metric.name) & (table["target"] == OVERALL)]
-    figure = "mean over cases and targets" if metric.combines == "values" else "over all cases and targets"
+    over = "cases and targets" if table["target"].nunique() > 1 else "cases"
+    figure = f"mean over {over}" if metric.combines == "values" else f"over all {over}"
     overall = interval_text(found.iloc[0], metric).replace(" ", NO_BREAK)
     return [
         Text(

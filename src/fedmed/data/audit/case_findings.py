@@ -60,6 +60,7 @@ class Rules:
         checks: further checks, the dataset's own.
         unit: whose cases belong together, for sentences.
         case: the word for a case of a list, for sentences.
+        whole: False where a case is but a part of a patient's image, so that a segmentation may well be empty.
     """
 
     modalities: tuple[str, ...]
@@ -73,6 +74,7 @@ class Rules:
     checks: tuple[Check, ...] = ()
     unit: Unit = "patient"
     case: str = "case"
+    whole: bool = True
 
 
 def case_findings(
@@ -268,7 +270,7 @@ def _segmentation(path: Path, facts: CaseFacts, rules: Rules) -> Iterator[Findin
     wrong = _label_values(path, facts, rules)
     if wrong:
         yield wrong
-    elif facts.label and not facts.label.foreground:
+    elif rules.whole and facts.label and not facts.label.foreground:
         found = f"{path} holds no {rules.foreground} at all; look whether that is so."
         yield warning_finding(f"empty {rules.foreground}", found)
 

@@ -70,7 +70,10 @@ def training(image_size: int) -> list[Any]:
 
 
 def new_volume(image_size: int) -> list[Any]:
-    """The work of :func:`deterministic` on ``image`` (3, S, H, W), pixels as stored, without masks; can be inverted."""
+    """The work of :func:`deterministic` on ``image`` (3, S, H, W), pixels as stored, without masks; can be inverted.
+
+    The inverse leads (C, H, W, S) to (C, S, height, width): values on the pixels as stored.
+    """
     return [
         NormalizeVolume(),
         SquareSlices(image_size),

@@ -152,5 +152,5 @@ def _size(size: tuple[int, int]) -> str:
 
 
 def sizes_of(facts: Sequence[ScanFacts]) -> Counter[str]:
-    """How many scans have which size in pixels."""
+    """Number of scans by size in pixels."""
     return Counter(_size(each.size) for each in facts)

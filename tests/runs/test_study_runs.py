@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fedmed.analysis.privacy_utility.utility_plan import StudyOptions, planned
-from fedmed.analysis.privacy_utility.utility_study import finished, launch
-from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
+from fedmed.runs.study_runs import finished, launch
 
 Make = Callable[..., Experiment]
 
@@ -29,12 +27,13 @@ def test_only_a_finished_run_of_the_same_settings_counts_as_run(small_experiment
     assert found is not None
     assert found.name == "none-seed0-001"
     assert finished(tmp_path, small_experiment("--job_name", "none-seed0", "--learning_rate", "1")) is None
+    elsewhere = ("--datalist_json_path", str(tmp_path))
+    assert finished(tmp_path, small_experiment("--job_name", "none-seed0", *elsewhere)) is None
 
 
 @pytest.mark.parametrize(("code", "error"), [("sys.exit(2)", InputError), ("sys.exit(1)", RunFailed)])
 def test_a_run_that_fails_is_reported_with_its_last_words(code: str, error: type[Exception], tmp_path: Path) -> None:
     last_words = "print('begin', flush=True)\nprint('no luck', file=sys.stderr)"
     (tmp_path / "job.py").write_text(f"import sys\n{last_words}\n{code}\n")
-    row = planned("none", "", 0, tmp_path, StudyOptions(), read_experiment)
     with pytest.raises(error, match=r"none-seed0 ended with exit code \d \(no luck\); its output is in"):
-        launch(row, tmp_path / "job.py", tmp_path)
+        launch("none-seed0", [], tmp_path / "job.py", tmp_path)

@@ -1,4 +1,4 @@
-"""The runs of a study, made by job.py where they are not there yet."""
+"""Runs of a study, made by job.py where they are not there yet."""
 
 import contextlib
 import subprocess
@@ -7,39 +7,34 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedmed.analysis.privacy_utility.utility_plan import PlannedRun
 from fedmed.core.cli import echo
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 
 
-def study(planned: Sequence[PlannedRun], job: Path, artifacts: Path, *, force: bool) -> list[RunFolder]:
-    """The finished run of everything that is planned.
+def made(experiment: Experiment, arguments: Sequence[str], job: Path, artifacts: Path, *, force: bool) -> RunFolder:
+    """The finished run of an experiment.
 
     Args:
+        arguments: of job.py, which mean the experiment, without the place of run folders.
         job: the script that makes a run.
         artifacts: the folder of run folders.
-        force: make those again that are there.
+        force: make it again where it is there.
 
     Raises:
-        InputError: job.py refuses a run's options.
-        RunFailed: a run failed; those before it stay.
+        InputError: job.py refuses the arguments.
+        RunFailed: the run failed.
     """
-    return [made(each, job, artifacts, force=force) for each in planned]
-
-
-def made(each: PlannedRun, job: Path, artifacts: Path, *, force: bool) -> RunFolder:
-    """The finished run of one plan."""
-    run = None if force else finished(artifacts, each.experiment)
+    run = None if force else finished(artifacts, experiment)
     if run is not None:
         echo(f"{run.name} is there already", sys.stderr)
         return run
     began = time.monotonic()
-    launch(each, job, artifacts)
-    run = finished(artifacts, each.experiment)
+    launch(experiment.job_name, arguments, job, artifacts)
+    run = finished(artifacts, experiment)
     if run is None:
-        raise RunFailed(f"job.py left no finished run {each.experiment.job_name} in {artifacts}.")
+        raise RunFailed(f"job.py left no finished run {experiment.job_name} in {artifacts}.")
     echo(f"{run.name} took {time.monotonic() - began:.0f} s", sys.stderr)
     return run
 
@@ -55,21 +50,22 @@ def finished(artifacts: Path, experiment: Experiment) -> RunFolder | None:
 
 
 def same(one: Experiment, other: Experiment) -> bool:
-    """True where two runs must end with the same weights on one machine."""
+    """True where two runs must end with the same weights on one machine, if the lists name the same cases."""
     parts = ("task", "algorithm", "privacy", "training")
-    on_same_data = one.data.dataset_base_dir == other.data.dataset_base_dir
+    places = ("dataset_base_dir", "datalist_json_path")
+    on_same_data = all(getattr(one.data, place) == getattr(other.data, place) for place in places)
     return on_same_data and all(getattr(one, part) == getattr(other, part) for part in parts)
 
 
-def launch(each: PlannedRun, job: Path, artifacts: Path) -> None:
-    """Run job.py to its end, its output in a file beside the run folders.
+def launch(name: str, arguments: Sequence[str], job: Path, artifacts: Path) -> None:
+    """Run job.py to its end, its output in the file ``<name>.log`` beside the run folders.
 
     Raises:
         InputError: it ended with exit code 2.
         RunFailed: it ended with another one but 0.
     """
-    output = artifacts / f"{each.experiment.job_name}.log"
-    command = [sys.executable, str(job), *each.arguments, "--artifacts", str(artifacts)]
+    output = artifacts / f"{name}.log"
+    command = [sys.executable, str(job), *arguments, "--artifacts", str(artifacts)]
     with output.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
@@ -83,5 +79,5 @@ def launch(each: PlannedRun, job: Path, artifacts: Path) -> None:
             raise
     if code:
         words = output.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["without a word"]
-        text = f"{each.experiment.job_name} ended with exit code {code} ({words[-1]}); its output is in {output}."
+        text = f"{name} ended with exit code {code} ({words[-1]}); its output is in {output}."
         raise InputError(text) if code == 2 else RunFailed(text)
