@@ -386,7 +386,7 @@ class SliceVolumes(Protocol):
         """
 
     def preparation(self) -> str:
-        """What is done to a volume before the network sees it, in a sentence for reports."""
+        """A sentence for reports on the preparation of a volume for the network."""
 
     def probabilities(self, model: nn.Module, image: torch.Tensor, flips: bool = False) -> torch.Tensor:
         """Probabilities (B, 1, H, W, S) of an image (B, C, H, W, S), over mirrored copies where ``flips`` is set."""

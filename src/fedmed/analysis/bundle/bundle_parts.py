@@ -1,4 +1,4 @@
-"""What a task states of its bundle; the rest of a bundle is the same for every task."""
+"""The parts of a bundle that its task states; the rest of a bundle is the same for every task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
