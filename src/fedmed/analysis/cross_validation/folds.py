@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +59,29 @@ def planned_folds(split: Path, job: Sequence[str], name: str, read: ReadExperime
         InputError: the options or a list cannot be used, a patient is in the test cases of two folds, or in the test
             and in other cases of one.
     """
-    given = {option.split("=")[0] for option in job if option.startswith("--")}
-    ours = sorted(given & OURS)
-    if ours:
-        raise InputError(f"{ours[0]} is not for the options of a fold, which the cross-validation runs; drop it.")
-    own_sites = bool(given & SITES)
-    found = [_fold(folder, job, name, read, own_sites=own_sites) for folder in fold_folders(split)]
+    refuse_options(job, OURS, "which the cross-validation runs")
+    found = [planned_fold(folder, job, name, read) for folder in fold_folders(split)]
     _refuse_tested_twice(found)
     return found
+
+
+def refuse_options(job: Sequence[str], ours: Set[str], why: str) -> None:
+    """Refuse options of job.py that are not for the user of a study.
+
+    Args:
+        ours: the options, each with its dashes.
+        why: of the words "the options of a fold".
+
+    Raises:
+        InputError: one of them is given.
+    """
+    found = sorted(_named(job) & ours)
+    if found:
+        raise InputError(f"{found[0]} is not for the options of a fold, {why}; drop it.")
+
+
+def _named(job: Sequence[str]) -> set[str]:
+    return {option.split("=")[0] for option in job if option.startswith("--")}
 
 
 def _refuse_tested_twice(found: Sequence[Fold]) -> None:
@@ -107,12 +122,16 @@ def sites_of(lists: Path) -> list[str]:
     return [site for site in found if site != ALL_SITES] or found
 
 
-def _fold(lists: Path, job: Sequence[str], name: str, read: ReadExperiment, *, own_sites: bool) -> Fold:
-    """One fold, checked by itself."""
+def planned_fold(lists: Path, job: Sequence[str], name: str, read: ReadExperiment) -> Fold:
+    """One folder of lists with test cases, checked by itself, with the arguments of :func:`planned_folds`.
+
+    Raises:
+        InputError: the options or a list cannot be used, or a patient is in the test and in other cases.
+    """
     sites = sites_of(lists)
     if not sites:
         raise InputError(f"{lists} holds no list of a site, such as site-1.json; split anew.")
-    named = [] if own_sites else ["--site_names", ",".join(sites)]
+    named = [] if _named(job) & SITES else ["--site_names", ",".join(sites)]
     arguments = (*job, "--datalist_json_path", str(lists), "--job_name", f"{name}-{lists.name}", *named)
     experiment = read(arguments)
     dataset, _ = experiment.data.resolved()
