@@ -187,7 +187,7 @@ def institution_of(case: str) -> str:
 
 
 def facts(folder: RunFolder) -> dict[str, Any]:
-    """What a run was and took: its settings, the hours of its rounds, and the machine."""
+    """The settings of a run, the hours of its rounds, and the machine."""
     experiment = folder.experiment()
     seconds = sum(float(record["seconds"]) for record in folder.records())
     return {
