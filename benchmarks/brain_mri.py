@@ -49,12 +49,17 @@ from fedmed.tasks.scoring.metric import Metric
 
 WAYS: Mapping[str, Sequence[str]] = {
     "central": ("--n_clients", "1"),
+    "trained_statistics": ("--running_statistics", "trained"),
     "fedavg": (),
     "by_hospital": ("--algorithm", "fednova", "--preset", "by_hospital"),
     "once": ("--num_rounds", "1", "--aggregation_epochs", "12", "--send", "best"),
     "local": ("--algorithm", "local"),
 }
-"""The options of each way, behind those of all runs; ``once`` is the published way, each site's best of 12 epochs."""
+"""The options of each way, behind those of all runs.
+
+``trained_statistics`` is FedAvg as others have it, with the mean of the sites' running statistics; ``once`` is the
+published way, each site's best of 12 epochs.
+"""
 
 FIGURES: Sequence[Metric] = (ACCURACY, BALANCED_ACCURACY, AUROC, CALIBRATION_ERROR)
 """The columns over all test pictures; accuracy comes by hospital, and without copies, too."""
@@ -62,7 +67,13 @@ FIGURES: Sequence[Metric] = (ACCURACY, BALANCED_ACCURACY, AUROC, CALIBRATION_ERR
 CLEANER = "test_without_*.json"
 """Lists of fewer test pictures, beside test.json."""
 
-COLORS = {"central": "#d55e00", "fedavg": "#0072b2", "by_hospital": "#cc79a7", "once": "#009e73"}
+COLORS = {
+    "central": "#d55e00",
+    "trained_statistics": "#56b4e9",
+    "fedavg": "#0072b2",
+    "by_hospital": "#cc79a7",
+    "once": "#009e73",
+}
 """Of the models of all pictures; sites alone are grey."""
 
 ALONE = " alone"
@@ -93,13 +104,19 @@ def main(arguments: Sequence[str]) -> None:
         write(args.out, about, numbers, curves_of(runs), text)
 
 
-def curves_of(runs: Mapping[tuple[str, int], RunFolder]) -> dict[str, list[dict[int, float]]]:
+def curves_of(runs: Mapping[tuple[str, int], RunFolder]) -> dict[str, list[dict[float, float]]]:
     """The curves of the ways of several rounds and one model, a seed each."""
     return {
-        way: [validation_curve(run) for (made, _), run in runs.items() if made == way]
-        for way in ("central", "fedavg", "by_hospital")
-        if any(made == way for made, _ in runs)
+        way: [by_epoch(run) for (made, _), run in runs.items() if made == way]
+        for way in COLORS
+        if way != "once" and any(made == way for made, _ in runs)
     }
+
+
+def by_epoch(run: RunFolder) -> dict[float, float]:
+    """The validation curve of a run by local epochs, so that runs of other rounds compare."""
+    epochs = run.experiment().training.aggregation_epochs
+    return {number * epochs: score for number, score in validation_curve(run).items()}
 
 
 def parts_of_test(lists: Path) -> dict[str, set[str]]:
@@ -201,14 +218,14 @@ def write(
     out: Path,
     about: Mapping[str, Any],
     numbers: Numbers,
-    curves: Mapping[str, Sequence[Mapping[int, float]]],
+    curves: Mapping[str, Sequence[Mapping[float, float]]],
     text: str,
 ) -> None:
     """The study's files; :func:`write_study` names them."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     scores, lines = figure.subplots(1, 2)
     draw_scores(scores, numbers, about["bounds"], about["models"])
-    draw_curves(lines, curves, COLORS, "accuracy on the validation pictures")
+    draw_curves(lines, curves, COLORS, "accuracy on the validation pictures", "local epochs")
     write_study(out, {**about, "by_seed": numbers, "validation_accuracy": curves}, text, figure)
 
 

@@ -131,15 +131,19 @@ def write_study(out: Path, document: Mapping[str, Any], text: str, figure: Figur
 
 
 def draw_curves(
-    axes: Axes, curves: Mapping[str, Sequence[Mapping[int, float]]], colors: Mapping[str, str], score: str
+    axes: Axes,
+    curves: Mapping[str, Sequence[Mapping[Any, float]]],
+    colors: Mapping[str, str],
+    score: str,
+    across: str = "rounds",
 ) -> None:
-    """A score on the validation cases by round, a line a seed of each way."""
+    """A score on the validation cases by round, or by what ``across`` says, a line a seed of each way."""
     for way, seeds in curves.items():
         for number, scores in enumerate(seeds):
             label = way if number == 0 else None
             axes.plot(list(scores), list(scores.values()), color=colors[way], alpha=0.8, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("rounds")
+    axes.set_xlabel(across)
     axes.set_ylabel(score)
     if curves:
         axes.legend(fontsize=8)

@@ -1,8 +1,11 @@
-"""A prediction for new images by the model of a finished run: classes of 2D images, or the segmentation of a patient.
+"""A prediction for new images by the model of a finished run: classes of 2D images, or a tumour in a patient's volumes
+or slices.
 
 python result_stat/predict.py --model artifacts/run-001 --report classes.json --saliency pictures a.png b.dcm
 python result_stat/predict.py --model artifacts/run-001 --input CASE_DIR --output seg.nii.gz --overlay seg.png
 python result_stat/predict.py --model model.pt --t1ce a.nii --t1 b.nii --t2 c.nii --flair d.nii --output seg.nii.gz
+python result_stat/predict.py --model artifacts/run-003 --output masks PATIENT_FOLDER ...
+python result_stat/predict.py --model artifacts/run-003 --output masks --flair SERIES --t1 SERIES --t1ce SERIES
 python result_stat/predict.py --model artifacts/run-001 --export bundle DIR
 
 The model's task chooses the way.
@@ -10,7 +13,7 @@ The model's task chooses the way.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -28,7 +31,11 @@ with importing(__name__):
     from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK, TrainedModel, open_model
     from fedmed.analysis.prediction.image_command import IMAGE_OPTIONS, add_image_options, predict_images
     from fedmed.analysis.prediction.patient_command import PATIENT_OPTIONS, add_patient_options, predict_patient
-    from fedmed.tasks.base import ImageClassifier
+    from fedmed.analysis.prediction.slice_command import SLICE_OPTIONS, predict_slices
+    from fedmed.tasks.base import ImageClassifier, SliceVolumes, Task
+
+OPTIONS = (*PATIENT_OPTIONS, *IMAGE_OPTIONS)
+"""The options of a prediction that not every way has."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -63,16 +70,21 @@ def predict(args: argparse.Namespace) -> None:
     """
     with waiting("the model is read"):
         model = opened(args)
-    of_images = isinstance(model.task, ImageClassifier)
-    idle = [name for name in (PATIENT_OPTIONS if of_images else IMAGE_OPTIONS) if getattr(args, name)]
+    own, does, way = way_of(model.task)
+    idle = [name for name in OPTIONS if name not in own and getattr(args, name)]
     if idle:
         option = "IMAGE" if idle[0] == "images" else f"--{idle[0]}"
-        does = "classifies 2D images" if of_images else "classifies none"
         raise InputError(f"{option} would do nothing: {model.label} is a model of {model.task.name}, which {does}.")
-    if of_images:
-        predict_images(args, model)
-    else:
-        predict_patient(args, model)
+    way(args, model)
+
+
+def way_of(task: Task) -> tuple[Sequence[str], str, Callable[[argparse.Namespace, TrainedModel], None]]:
+    """The options of a task's predictions, what it does in words, and how its models predict."""
+    if isinstance(task, ImageClassifier):
+        return IMAGE_OPTIONS, "classifies 2D images", predict_images
+    if isinstance(task, SliceVolumes):
+        return SLICE_OPTIONS, "marks a tumour in slices", predict_slices
+    return PATIENT_OPTIONS, "segments volumes and classifies no image", predict_patient
 
 
 def opened(args: argparse.Namespace) -> TrainedModel:
@@ -97,7 +109,7 @@ def export(args: argparse.Namespace) -> None:
     kind, place = args.export
     if kind != "bundle":
         raise InputError(f"--export {kind} is not known; expected --export bundle DIR.")
-    idle = [name for name in (*PATIENT_OPTIONS, *IMAGE_OPTIONS, "report") if getattr(args, name)]
+    idle = [name for name in (*OPTIONS, "report") if getattr(args, name)]
     if idle:
         option = "IMAGE" if idle[0] == "images" else f"--{idle[0]}"
         raise InputError(f"--export predicts nothing, so {option} would do nothing; drop one of them.")

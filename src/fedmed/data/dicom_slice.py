@@ -37,14 +37,25 @@ def dicom_slice(path: Path, content: bytes) -> NDArray[np.uint8]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on values that pydicom corrects, such as a date's form
-        stored = attempt(path, "as DICOM", lambda: pydicom.dcmread(BytesIO(content), force=True))
-        photometric = attempt(path, "as DICOM", lambda: _require_one_frame(path, stored))
-        values = attempt(path, "as DICOM", lambda: _decoded(path, stored))
+        stored, values = stored_slice(path, content)
+        photometric = str(stored.PhotometricInterpretation)
         return attempt(path, "as DICOM", lambda: _shown(values, stored, photometric))
 
 
-def _require_one_frame(path: Path, stored: pydicom.Dataset) -> str:
-    """Refuse a file that is no single image; its photometric interpretation."""
+def stored_slice(path: Path, content: bytes) -> tuple[pydicom.Dataset, NDArray[Any]]:
+    """The elements of a DICOM file of one frame, and its values (H, W) as stored, or (H, W, 3) in RGB.
+
+    Arguments and errors are those of :func:`dicom_slice`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stored = attempt(path, "as DICOM", lambda: pydicom.dcmread(BytesIO(content), force=True))
+        attempt(path, "as DICOM", lambda: _require_one_frame(path, stored))
+        return stored, attempt(path, "as DICOM", lambda: _decoded(path, stored))
+
+
+def _require_one_frame(path: Path, stored: pydicom.Dataset) -> None:
+    """Refuse a file that is no single image in colours that are known."""
     if not any(name in stored for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise InputError(f"{path} is DICOM without pixels, or no DICOM; expected an image: export the slice again.")
     frames = int(stored.get("NumberOfFrames") or 1)
@@ -60,7 +71,6 @@ def _require_one_frame(path: Path, stored: pydicom.Dataset) -> str:
             f"{path} has the photometric interpretation {photometric}; expected one of {', '.join(known)}: export it "
             "as one of these."
         )
-    return photometric
 
 
 def _decoded(path: Path, stored: pydicom.Dataset) -> NDArray[Any]:

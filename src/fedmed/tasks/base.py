@@ -34,6 +34,7 @@ __all__ = [
     "Pictures",
     "Preset",
     "Row",
+    "SliceVolumes",
     "Task",
 ]
 
@@ -372,6 +373,23 @@ class NativeGrid(Protocol):
 
     def probabilities(self, model: nn.Module, image: torch.Tensor, flips: bool = False) -> torch.Tensor:
         """Probabilities (B, targets, ...) of an image (B, C, ...), over mirrored copies where ``flips`` is set."""
+
+
+@runtime_checkable
+class SliceVolumes(Protocol):
+    """A task that marks one target in the slices of a new patient, which are prepared as one volume."""
+
+    def new_volume(self) -> Callable[[Any], Any]:
+        """The transform from ``image`` (C, S, H, W), the slices' pixels as stored, to that of :meth:`Task.eval_set`.
+
+        ``monai.transforms.Invertd`` leads what lies on that image's grid back to the pixels, (..., S, H, W).
+        """
+
+    def preparation(self) -> str:
+        """A sentence for reports on the preparation of a volume for the network."""
+
+    def probabilities(self, model: nn.Module, image: torch.Tensor, flips: bool = False) -> torch.Tensor:
+        """Probabilities (B, 1, H, W, S) of an image (B, C, H, W, S), over mirrored copies where ``flips`` is set."""
 
 
 @runtime_checkable

@@ -133,13 +133,24 @@ class Lgg(TransferLearning):
         share = caching.share_in_memory
         return CacheDataset(items, transforms, cache_rate=share, num_workers=1, progress=False, copy_cache=False)
 
-    def new_patient(self) -> mt.Compose:
-        """The transform from ``image``, a patient's slices, to the ``image`` of :meth:`eval_set`; can be inverted."""
+    def new_volume(self) -> mt.Compose:
+        """The transform from ``image``, slices' pixels (3, S, H, W), to that of :meth:`eval_set`; can be inverted."""
         import monai.transforms as mt
 
         from fedmed.data.lgg import lgg_transforms
 
-        return mt.Compose(lgg_transforms.new_patient(self.image_size))
+        return mt.Compose(lgg_transforms.new_volume(self.image_size))
+
+    def preparation(self) -> str:
+        from fedmed.data.lgg.head_volume import PERCENTILES
+
+        low, high = PERCENTILES
+        edge = self.image_size
+        return (
+            f"Each channel is clipped to the percentiles {low:g} and {high:g} of the head in all slices of the volume "
+            f"together and made mean 0 and variance 1 there; slices are cut to the head and scaled to {edge} x {edge} "
+            "pixels, and probabilities are led back to the slices' own pixels, linearly interpolated."
+        )
 
     def loss(self) -> nn.Module:
         from monai.losses import DiceCELoss, DiceFocalLoss

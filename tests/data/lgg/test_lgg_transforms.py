@@ -106,14 +106,14 @@ def test_the_cache_changes_no_item(tmp_path: Path) -> None:
 
 def test_a_new_patient_is_seen_as_in_an_evaluation(tmp_path: Path) -> None:
     item = item_of(write_scan(tmp_path, NAME))
-    new = mt.Compose(lgg_transforms.new_patient(64))({"image": item["image"]})["image"]
+    new = mt.Compose(lgg_transforms.new_volume(64))(ReadSlices(("image",))({"image": item["image"]}))["image"]
     assert torch.equal(torch.as_tensor(new), prepared(item)["image"])
 
 
 def test_the_way_back_leads_a_prediction_to_the_slices_own_pixels(tmp_path: Path) -> None:
     item = item_of(write_scan(tmp_path, NAME))
-    prepare = mt.Compose(lgg_transforms.new_patient(144))
-    image = prepare({"image": item["image"]})["image"]
+    prepare = mt.Compose(lgg_transforms.new_volume(144))
+    image = prepare(ReadSlices(("image",))({"image": item["image"]}))["image"]
     found = prepared(item, 144)["label"].float()
     back = mt.Invertd("found", transform=prepare, orig_keys="image", nearest_interp=False)(
         {"image": image, "found": MetaTensor(found)}

@@ -1,4 +1,4 @@
-"""A trained BraTS model as a MONAI bundle: a folder that MONAI runs by itself, wherever it is installed."""
+"""A trained model as a MONAI bundle: a folder that MONAI runs by itself, wherever it is installed."""
 
 import io
 import json
@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.networks.nets import SegResNet
 from torch import nn
 
-from fedmed.analysis.bundle.bundle_inference import inference
+from fedmed.analysis.bundle.brats_bundle import brats_bundle
 from fedmed.analysis.bundle.bundle_metadata import SCHEMA, bundle_metadata
+from fedmed.analysis.bundle.bundle_parts import BundleParts
+from fedmed.analysis.bundle.slice_bundle import slice_bundle
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import InputError
 from fedmed.core.files import staging_folder
 from fedmed.tasks.brats18 import Brats18
+from fedmed.tasks.lgg import Lgg
 
 METADATA = Path("configs/metadata.json")
 
@@ -29,31 +31,33 @@ def export_bundle(model: TrainedModel, out: Path, force: bool = False) -> None:
         force: replace a bundle that is there. What is no bundle is never replaced.
 
     Raises:
-        InputError: ``out`` is there, or the network is none that MONAI can build by itself.
+        InputError: ``out`` is there, or no bundle can be made of the task or of the network.
         OSError: it cannot be written.
     """
     _refuse_present(out, force)
-    config = inference(_brats(model), _arguments(model.network))
-    metadata = bundle_metadata(model)
+    parts = _parts(model)
+    metadata = bundle_metadata(model, parts)
     with staging_folder(out) as stage:
         for folder in ("configs", "models", "docs"):
             (stage / folder).mkdir()
         (stage / METADATA).write_text(_as_json(metadata), encoding="utf-8")
-        (stage / "configs/inference.json").write_text(_as_json(config), encoding="utf-8")
+        (stage / "configs/inference.json").write_text(_as_json(parts.config), encoding="utf-8")
         (stage / "models/model.pt").write_bytes(_weights(model.network))
-        (stage / "docs/README.md").write_text(readme(metadata), encoding="utf-8")
+        (stage / "docs/README.md").write_text(readme(metadata, parts), encoding="utf-8")
+        for path, text in parts.sources.items():
+            (stage / path).parent.mkdir(parents=True, exist_ok=True)
+            (stage / path).write_text(text, encoding="utf-8")
         _put(stage, out)
 
 
-def readme(metadata: Mapping[str, Any]) -> str:
+def readme(metadata: Mapping[str, Any], parts: BundleParts) -> str:
     """The README.md of a bundle."""
-    format_ = metadata["network_data_format"]
-    channels = {side: ", ".join(format_[side][name]["channel_def"].values()) for side, name in SIDES.items()}
     packages = {"monai": metadata["monai_version"], **metadata["required_packages_version"]}
     scores = "".join(f"| {name} | {value:.4g} |\n" for name, value in metadata.get("eval_metrics", {}).items())
     return README.format(
-        **{name: metadata[name] for name in ("name", "description", "intended_use", "pred_classes", "data_source")},
-        **channels,
+        **{name: metadata[name] for name in ("name", "description", "intended_use", "data_source")},
+        input_and_output=parts.input_and_output,
+        cases=parts.cases,
         packages=" ".join(f"{name}=={number}" for name, number in packages.items()),
         scores=f"| measure | value |\n|---|---|\n{scores}" if scores else "This model was not evaluated.\n",
         schema=SCHEMA,
@@ -68,9 +72,7 @@ README = """# {name}
 
 ## Input and output
 
-A case is four NIfTI files, in this order: {inputs}. They must be skull-stripped and lie on one grid. The output of a
-case is `<case>_regions.nii.gz` on the grid of its files, with a mask a channel, in this order: {outputs}. As
-{pred_classes}.
+{input_and_output}
 
 ## Run it
 
@@ -79,8 +81,7 @@ python -m pip install {packages}
 python -m monai.bundle run --config_file configs/inference.json --dataset_dir /path/of/cases --output_dir /path/of/masks
 ```
 
-Cases are found below `dataset_dir` by BraTS 2018's names, `<case>_t1ce.nii.gz` and so on; files of the later years need
-`--suffixes "['-t1c','-t1n','-t2w','-t2f']"`. It computes in float32, on a GPU where there is one.
+{cases} It computes in float32, on a GPU where there is one.
 
 ## Check it
 
@@ -104,21 +105,14 @@ The export states no licence for the weights: they are subject to the terms of t
 whoever passes them on states theirs. MONAI, which runs them, is under the Apache License 2.0.
 """
 
-SIDES = {"inputs": "image", "outputs": "pred"}
 
-
-def _brats(model: TrainedModel) -> Brats18:
-    if not isinstance(model.task, Brats18):
-        raise InputError(f"The task of {model.label} is {model.task.name}; a bundle can be made of brats18 alone.")
-    return model.task
-
-
-def _arguments(network: nn.Module) -> dict[str, Any]:
-    """The arguments with which MONAI builds the network by itself."""
-    if not isinstance(network, SegResNet):
-        raise InputError(f"The network is a {type(network).__name__}; a bundle can be made of a SegResNet alone.")
-    arguments: dict[str, Any] = network.arguments  # type: ignore[assignment]
-    return {"spatial_dims": 3, **arguments}
+def _parts(model: TrainedModel) -> BundleParts:
+    """The parts of the task's bundle."""
+    if isinstance(model.task, Brats18):
+        return brats_bundle(model, model.task)
+    if isinstance(model.task, Lgg):
+        return slice_bundle(model, model.task)
+    raise InputError(f"The task of {model.label} is {model.task.name}; a bundle can be made of brats18 or lgg alone.")
 
 
 def _weights(network: nn.Module) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fedmed.analysis.bundle.bundle_parts import evaluator, made
 from fedmed.data.brats.brats_layout import NAMINGS
 from fedmed.data.brats.brats_transforms import PADDING
 from fedmed.tasks.brats18 import Brats18
@@ -52,42 +53,20 @@ def inference(task: Brats18, network: Mapping[str, Any]) -> dict[str, Any]:
         "files": FILES,
         "cases": CASE_ITEMS,
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
-        "network_def": _made("networks.nets.SegResNet", **network),
+        "network_def": made("networks.nets.SegResNet", **network),
         "network": "$@network_def.to(@device)",
-        "preprocessing": _made("transforms.Compose", transforms=_preprocessing(task)),
-        "dataset": _made("data.Dataset", data="@cases", transform="@preprocessing"),
-        "dataloader": _made("data.DataLoader", dataset="@dataset", batch_size=1, shuffle=False, num_workers=0),
+        "preprocessing": made("transforms.Compose", transforms=_preprocessing(task)),
+        "dataset": made("data.Dataset", data="@cases", transform="@preprocessing"),
+        "dataloader": made("data.DataLoader", dataset="@dataset", batch_size=1, shuffle=False, num_workers=0),
         "window": list(task.infer_roi_size),
         "inferer": FITTED if task.windows == "fitted" else _padded(),
-        "postprocessing": _made("transforms.Compose", transforms=_postprocessing()),
-        "handlers": [
-            _made(
-                "handlers.CheckpointLoader",
-                load_path="$@bundle_root + '/models/model.pt'",
-                load_dict={"model": "@network"},
-                map_location="@device",
-            )
-        ],
-        "evaluator": _made(
-            "engines.SupervisedEvaluator",
-            device="@device",
-            val_data_loader="@dataloader",
-            network="@network",
-            inferer="@inferer",
-            postprocessing="@postprocessing",
-            val_handlers="@handlers",
-            amp=False,
-        ),
-        "run": ["$@evaluator.run()"],
+        "postprocessing": made("transforms.Compose", transforms=_postprocessing()),
+        **evaluator(),
     }
 
 
-def _made(target: str, **arguments: Any) -> dict[str, Any]:
-    return {"_target_": f"monai.{target}", **arguments}
-
-
 def _of_image(transform: str, **arguments: Any) -> dict[str, Any]:
-    return _made(f"transforms.{transform}", keys="image", **arguments)
+    return made(f"transforms.{transform}", keys="image", **arguments)
 
 
 def _preprocessing(task: Brats18) -> list[dict[str, Any]]:
@@ -112,17 +91,17 @@ def _preprocessing(task: Brats18) -> list[dict[str, Any]]:
 
 
 def _padded() -> dict[str, Any]:
-    return _made("inferers.SlidingWindowInferer", roi_size="@window", sw_batch_size=1, overlap=0.5, mode="gaussian")
+    return made("inferers.SlidingWindowInferer", roi_size="@window", sw_batch_size=1, overlap=0.5, mode="gaussian")
 
 
 def _postprocessing() -> list[dict[str, Any]]:
     """Probabilities go back to the grid of the case's files before they are thresholded there."""
     back = {"transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False, "to_tensor": True}
     return [
-        _made("transforms.Activationsd", keys="pred", sigmoid=True),
-        _made("transforms.Invertd", keys="pred", **back),
-        _made("transforms.Lambdad", keys="pred", func="$lambda probability: probability > 0.5"),
-        _made(
+        made("transforms.Activationsd", keys="pred", sigmoid=True),
+        made("transforms.Invertd", keys="pred", **back),
+        made("transforms.Lambdad", keys="pred", func="$lambda probability: probability > 0.5"),
+        made(
             "transforms.SaveImaged",
             keys="pred",
             output_dir="@output_dir",

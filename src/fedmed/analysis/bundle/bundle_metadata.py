@@ -1,21 +1,17 @@
 """The ``metadata.json`` of a bundle by MONAI's schema, without a number that was not measured."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from fedmed.analysis.bundle.bundle_parts import BundleParts
 from fedmed.analysis.evaluation.evaluation_folder import DOCUMENT, EVALUATION, EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_table import POOLED
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import counted
-from fedmed.data.brats.brats_layout import MODALITIES
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.base import Task
-from model import BratsSegResNet
-
-DIVISOR = BratsSegResNet.DIVISOR
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 """MONAI's schema of metadata.json, by the address that MONAI's own bundles state."""
@@ -29,14 +25,8 @@ USE = "Research only. This is not a medical device and must not be used for diag
 
 NOT_STATED = "not stated; whoever passes this bundle on states it here"
 
-REFERENCES = [
-    "Myronenko A. 3D MRI brain tumor segmentation using autoencoder regularization. BrainLes 2018. arXiv 1810.11654.",
-    "Li W., Milletari F., Xu D., et al. Privacy-preserving federated brain tumour segmentation. MLMI 2019. "
-    "arXiv 1910.00962.",
-]
 
-
-def bundle_metadata(model: TrainedModel) -> dict[str, Any]:
+def bundle_metadata(model: TrainedModel, parts: BundleParts) -> dict[str, Any]:
     """The content of ``metadata.json``. Scores stand in it only where the run's evaluation found them.
 
     Raises:
@@ -45,9 +35,6 @@ def bundle_metadata(model: TrainedModel) -> dict[str, Any]:
     run = RunFolder(model.weights.parent) if (model.weights.parent / "experiment.json").is_file() else None
     scores = {"eval_metrics": found} if run and (found := evaluated(run, model)) else {}
     trained = trained_how(run.experiment()) if run else "How it was trained is not known."
-    regions = model.task.label_map()["output_channels"]
-    what = f"SegResNet that segments {', '.join(regions)} in skull-stripped and co-registered brain MR."
-    channels = f"{len(MODALITIES)} channels: {', '.join(MODALITIES)}"
     return {
         "schema": SCHEMA,
         "version": VERSION,
@@ -55,20 +42,14 @@ def bundle_metadata(model: TrainedModel) -> dict[str, Any]:
         "monai_version": version("monai"),
         "pytorch_version": version("torch").partition("+")[0],
         "numpy_version": version("numpy"),
-        "required_packages_version": {"nibabel": version("nibabel"), **RUNNERS},
-        "name": f"Brain tumour segmentation, {model.label}",
-        "task": "Brain tumour segmentation from four MR modalities",
-        "description": f"{what} {trained}",
+        "required_packages_version": {**parts.packages, **RUNNERS},
+        **parts.about,
+        "description": f"{parts.about['description']} {trained}",
         "intended_use": USE,
         "authors": NOT_STATED,
         "copyright": NOT_STATED,
         "data_source": model.data or NOT_STATED,
-        "data_type": "nibabel",
-        "image_classes": f"{channels}; resampled to 1 mm, each normalised over its non-zero voxels",
-        "pred_classes": "masks that overlap: " + "; ".join(f"{name}, {means}" for name, means in regions.items()),
         **scores,
-        "references": REFERENCES,
-        "network_data_format": _network_format(regions),
     }
 
 
@@ -108,18 +89,3 @@ def _pooled(folder: EvaluationFolder, task: Task) -> dict[str, float]:
     columns = rows[["metric", "target", "value"]].itertuples(index=False)
     means = {f"{metric}_{target.lower()}": value for metric, target, value in columns}
     return {"cases": len(folder.document()["cases"]), **means}
-
-
-def _network_format(regions: Mapping[str, str]) -> dict[str, Any]:
-    """The format of the network's input and output and of the masks."""
-    size = {"spatial_shape": [f"{DIVISOR}*n"] * 3}
-    image = {"type": "image", "format": "magnitude", "modality": "MR", "num_channels": len(MODALITIES), **size}
-    image |= {"dtype": "float32", "value_range": [], "is_patch_data": True, "channel_def": _numbered(MODALITIES)}
-    pred = {"type": "image", "format": "classes", "num_channels": len(regions), **size}
-    pred |= {"dtype": "float32", "value_range": [], "is_patch_data": True, "channel_def": _numbered(list(regions))}
-    masks = {**pred, "spatial_shape": ["*"] * 3, "dtype": "uint8", "value_range": [0, 1], "is_patch_data": False}
-    return {"inputs": {"image": image}, "outputs": {"pred": pred}, "post_processed_outputs": {"pred": masks}}
-
-
-def _numbered(names: Sequence[str]) -> dict[str, str]:
-    return {str(number): name for number, name in enumerate(names)}

@@ -27,9 +27,13 @@ ENDINGS = {"report": (".json",)}
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of :data:`IMAGE_OPTIONS`."""
-    group = parser.add_argument_group("images, for a model of a task that classifies them")
+    group = parser.add_argument_group("images, for a model of a task that classifies them or marks slices")
     group.add_argument(
-        "images", nargs="*", type=absolute_path, metavar="IMAGE", help="PNG, JPEG, TIFF or DICOM of one frame"
+        "images",
+        nargs="*",
+        type=absolute_path,
+        metavar="IMAGE",
+        help="PNG, JPEG, TIFF or DICOM of one frame; for lgg patients' folders of slices, or slices",
     )
     group.add_argument("--saliency", type=absolute_path, metavar="FOLDER", help="a picture an image, with Grad-CAM")
 

@@ -1,6 +1,6 @@
 """From a patient's files to probabilities and labels on the files' own grid."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import InputError
 from fedmed.data.brats.brats_layout import NECROSIS, OEDEMA, LabelScheme
-from fedmed.tasks.base import NativeGrid
+from fedmed.tasks.base import NativeGrid, SliceVolumes
 
 BRATS_REGIONS = ("TC", "WT", "ET")
 """The targets of BraTS, in the order of the network's channels."""
@@ -37,9 +37,24 @@ def probabilities(model: TrainedModel, images: Sequence[Path], flips: bool) -> N
         InputError: the model is of another task, or its prediction holds NaN.
     """
     task = brain_tumour_task(model)
-    prepare = task.new_patient()
-    assert isinstance(prepare, mt.InvertibleTransform)  # by the contract of NativeGrid
-    image = prepare({"image": [str(path) for path in images]})["image"]
+    return led_back(model, task, task.new_patient(), [str(path) for path in images], flips)
+
+
+def led_back(
+    model: TrainedModel, task: NativeGrid | SliceVolumes, prepare: Callable[[Any], Any], given: Any, flips: bool
+) -> NDArray[np.float32]:
+    """Probabilities (targets, ...) on the grid from which ``prepare`` makes the network's input.
+
+    Args:
+        prepare: the task's transform of ``image``, a transform of MONAI that can be inverted.
+        given: its ``image``.
+        flips: the mean over the image and its mirrored copies.
+
+    Raises:
+        InputError: the prediction holds NaN.
+    """
+    assert isinstance(prepare, mt.InvertibleTransform)  # by the contract of the two
+    image = prepare({"image": given})["image"]
     with model.inference():
         seen = convert_to_tensor(image, track_meta=False, device=model.device)[None]
         found = task.probabilities(model.network, seen, flips)[0]

@@ -5,6 +5,7 @@ import argparse
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.fitness import check_fitness
 from fedmed.analysis.prediction.native_grid import brain_tumour_task
+from fedmed.analysis.prediction.new_scan import SERIES
 from fedmed.analysis.prediction.outputs import check_outputs
 from fedmed.analysis.prediction.patient_files import PatientFiles, files_by_name, named_files
 from fedmed.analysis.prediction.patient_prediction import ENDINGS, contents, predicted
@@ -31,12 +32,17 @@ def add_patient_options(parser: argparse.ArgumentParser) -> None:
         help="case folder, or four files, with names that end as in BraTS 2018 (_t1ce ...) or 2023 (-t1c ...)",
     )  # fmt: skip
     for modality in MODALITIES:
-        patient.add_argument(f"--{modality}", type=absolute_path, metavar="FILE", help="a file of any name")
+        told = "a file of any name" + ("; of lgg a DICOM series' folder" if modality in SERIES else "")
+        patient.add_argument(f"--{modality}", type=absolute_path, metavar="PATH", help=told)
     patient.add_argument("--accept_skull", action="store_true", help="go on with images that seem not skull-stripped")
-    results = parser.add_argument_group("a patient's results, in the grid of the t1ce")
-    results.add_argument("--output", type=absolute_path, metavar="NIFTI", help="segmentation, .nii or .nii.gz")
+    results = parser.add_argument_group("a patient's results, in the grid of the t1ce; of lgg in that of each slice")
+    results.add_argument(
+        "--output", type=absolute_path, metavar="PATH", help="segmentation, .nii or .nii.gz; of lgg a folder"
+    )
     results.add_argument("--label_scheme", choices=tuple(LABEL_SCHEMES), help=f"(default: {DEFAULT_SCHEME})")
-    results.add_argument("--flips", action="store_true", help="average over mirrored copies; eight times as long")
+    results.add_argument(
+        "--flips", action="store_true", help="average over mirrored copies; of volumes eight times as long"
+    )
     results.add_argument("--probabilities", type=absolute_path, metavar="NIFTI", help="4D: TC, WT, ET, as float32")
     results.add_argument("--overlay", type=absolute_path, metavar="PICTURE", help=f"three planes, {', '.join(FORMATS)}")
 

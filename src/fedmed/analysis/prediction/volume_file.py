@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 from numpy.typing import NDArray
 
 GEOMETRY = (
@@ -33,7 +34,24 @@ def volume_bytes(voxels: NDArray[Any], like: Path, description: str, compressed:
         header[field] = source.header[field]
     header["descrip"] = description.encode()
     content = type(source)(voxels, None, header).to_bytes()
-    return gzip.compress(content, compresslevel=6, mtime=0) if compressed else content
+    return _packed(content) if compressed else content
+
+
+def placed_bytes(voxels: NDArray[Any], affine: NDArray[np.float64], description: str) -> bytes:
+    """The content of a compressed NIfTI file of voxels (X, Y, Z) whose place an affine (4, 4) to mm in RAS+ states.
+
+    The description is for the header, at most 79 characters.
+    """
+    image = nib.Nifti1Image(voxels, None)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner", strip_shears=True)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description.encode()
+    return _packed(image.to_bytes())
+
+
+def _packed(content: bytes) -> bytes:
+    return gzip.compress(content, compresslevel=6, mtime=0)
 
 
 def is_compressed(path: Path) -> bool:

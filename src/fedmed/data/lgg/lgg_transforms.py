@@ -69,13 +69,12 @@ def training(image_size: int) -> list[Any]:
     ]  # fmt: skip
 
 
-def new_patient(image_size: int) -> list[Any]:
-    """The work of :func:`deterministic` on ``image``, a list of files, without masks; can be inverted.
+def new_volume(image_size: int) -> list[Any]:
+    """The work of :func:`deterministic` on ``image`` (3, S, H, W), pixels as stored, without masks; can be inverted.
 
-    The inverse leads (C, H, W, S) to (C, S, height, width): for each file, in their order, values on its own pixels.
+    The inverse leads (C, H, W, S) to (C, S, height, width): values on the pixels as stored.
     """
     return [
-        ReadSlices(IMAGE),
         NormalizeVolume(),
         SquareSlices(image_size),
         SlicesLast(IMAGE),
