@@ -126,7 +126,7 @@ BAD = {
     "job name": (["--job_name", "../up"], "--job_name is ../up"),
     "job name, too long": (["--job_name", "a" * 300], "at most 100"),
     "threads of a site": (["--cpu_threads", "1000"], "--cpu_threads is 1000; expected at most "),
-    "batch": (["--batch_size", "3"], "--batch_size is 3; expected at most 2, the largest site's training cases"),
+    "batch": (["--batch_size", "3"], "--batch_size is 3; expected at most 2, the training cases of the largest site"),
     "artifacts, a file": (["--artifacts", __file__], f"--artifacts {__file__} cannot be made: {__file__} is a file"),
     "artifacts in a file": (["--artifacts", f"{__file__}/x"], f"cannot be made: {__file__} is a file"),
     "artifacts, read-only": (["--artifacts", "/proc/x"], "--artifacts /proc/x cannot be written"),
