@@ -1,6 +1,6 @@
 """Lower-grade gliomas by institution: what federated training gives, also at a hospital that nobody trained on.
 
-python benchmarks/lgg.py TREE --work FOLDER --out figs/lgg -- --env pool --features 16 --num_rounds 40
+python benchmarks/lgg.py TREE --work FOLDER --out figs/lgg -- --env pool --network unet_16 --num_rounds 40
 python benchmarks/lgg.py TREE --work FOLDER --parts folds --ways central fedavg --seeds 1 -- ...       a part of it
 
 TREE is the folder of the patients' folders; what stands behind -- goes to every run of job.py. Part "folds": five folds

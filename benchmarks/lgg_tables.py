@@ -156,10 +156,9 @@ def in_words(runs: Mapping[str, Mapping[str, Any]], seeds: int) -> str:
     machines = " and ".join(dict.fromkeys(str(run["machine"]) for run in runs.values()))
     hours = sum(float(run["hours"]) for run in runs.values())
     network = task["network"] or "unet"
-    features = f" of {task['features']} features" if network == "unet" else ""
     each = f"{counted(training['num_rounds'], 'round')} of {training['aggregation_epochs']:g} local epochs"
     return (
-        f"{network}{features}, {task['image_size']} pixels, {each}, {counted(seeds, 'seed')}; "
+        f"{network}, {task['image_size']} pixels, {each}, {counted(seeds, 'seed')}; "
         f"{counted(len(runs), 'run')} of {hours:.1f} hours on {machines}"
     )
 

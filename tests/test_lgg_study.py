@@ -19,7 +19,7 @@ from tests.data.lgg.written_scans import write_set
 
 PATIENTS = {"CS": range(6), "DU": range(8), "EZ": range(1)}
 RUN = {
-    "task": {"network": None, "features": 16, "image_size": 64},
+    "task": {"network": "unet_16", "image_size": 64},
     "training": {"num_rounds": 2, "aggregation_epochs": 1.0},
     "hours": 1.5,
     "machine": "a machine",
@@ -92,7 +92,7 @@ def test_slices_of_a_patient_whom_several_models_scored_are_in_no_figure_over_ro
 
 def test_the_tables_the_numbers_and_the_figure_say_the_same(scores: pd.DataFrame) -> None:
     text = markdown(tables(scores, {"a": RUN, "b": RUN}))
-    assert "unet of 16 features, 64 pixels, 2 rounds of 1 local epochs, 2 seeds; 2 runs of 3.0 hours" in text
+    assert "unet_16, 64 pixels, 2 rounds of 1 local epochs, 2 seeds; 2 runs of 3.0 hours" in text
     by_title = {block.split("\n")[0].strip("*"): block for block in text.split("\n\n**")}
     held_out = next(block for title, block in by_title.items() if title.startswith("Dice at an institution"))
     header, _, first, *_ = [

@@ -47,7 +47,7 @@ def run(tmp_path: Path) -> Path:
     """A run whose best model has random weights, in a folder with a space in its name."""
     run = RunFolder.create(tmp_path / "all runs", "run")
     usual = ["--task", "lgg", "--dataset_base_dir", str(tmp_path), "--datalist_json_path", str(tmp_path)]
-    experiment = read_experiment([*usual, "--n_clients", "2", "--features", "16", "--image_size", "64"])
+    experiment = read_experiment([*usual, "--n_clients", "2", "--network", "unet_16", "--image_size", "64"])
     run.write_experiment(experiment)
     run.write_status("finished")
     torch.manual_seed(0)

@@ -37,7 +37,7 @@ def make(heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def made(*arguments: str) -> LocalSite:
         site_ledger("site-1", "job").unlink(missing_ok=True)
         usual = ["--task", "lgg", "--dataset_base_dir", str(heads), "--datalist_json_path", str(heads / "datalist")]
-        usual += ["--n_clients", "1", "--image_size", "64", "--features", "16", "--norm", "group"]
+        usual += ["--n_clients", "1", "--image_size", "64", "--network", "unet_16", "--norm", "group"]
         torch.manual_seed(0)
         return LocalSite(read_experiment([*usual, "--precision", "fp32", *QUIET, *arguments]), "site-1", "job")
 

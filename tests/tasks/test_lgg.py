@@ -35,7 +35,7 @@ from fedmed.tasks.lgg import TOGETHER, Lgg
 from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS
 from tests.tasks.written_slices import EDGE, write_patient, write_sites
 
-SMALL = ("--image_size", "64", "--features", "16")
+SMALL = ("--image_size", "64", "--network", "unet_16")
 SITES = {
     "site-1": {"training": [3, 5], "validation": [4, 2], "testing": [3]},
     "site-2": {"training": [4, 3], "validation": [5], "testing": [2]},
@@ -162,7 +162,6 @@ def test_the_loss_falls_where_the_prediction_nears_the_truth(loss: Any) -> None:
     [
         (("--image_size", "100"), "image_size is 100; expected a number from 64 to 512 that 16 divides"),
         (("--image_size", "1024"), "image_size is 1024"),
-        (("--features", "16", "--network", "transunet"), "features is 16; expected no such option for the network"),
     ],
 )
 def test_options_out_of_range_are_refused(arguments: tuple[str, ...], expected: str) -> None:
@@ -170,11 +169,10 @@ def test_options_out_of_range_are_refused(arguments: tuple[str, ...], expected: 
         read_experiment(["--task", "lgg", *arguments])
 
 
-@pytest.mark.parametrize("network", ["unet", "transunet"])
+@pytest.mark.parametrize("network", ["unet_16", "transunet"])
 def test_a_site_trains_on_slices_and_scores_patients(make: Callable[..., Experiment], network: str) -> None:
-    narrow = () if network == "unet" else ("--features", "32")
     torch.manual_seed(0)
-    local = LocalSite(make("--network", network, *narrow, "--aggregation_epochs", "2"), "site-1", "run")
+    local = LocalSite(make("--network", network, "--aggregation_epochs", "2"), "site-1", "run")
     assert not local.audit.errors
     local.begin(local.weights(), 0)
     losses = local.train(0).epoch_losses
@@ -281,3 +279,8 @@ def test_a_run_begins_with_the_network_of_its_options(make: Callable[..., Experi
     network = initial_network(make("--norm", "group"))
     assert network(torch.zeros(1, 3, EDGE, EDGE)).shape == (1, 1, EDGE, EDGE)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+
+
+@pytest.mark.parametrize("network", ["unet", "unet_16", "transunet", "transunet_r50_b16"])
+def test_the_demonstration_takes_every_network(network: str) -> None:
+    assert read_experiment(["--task", "lgg", "--network", network]).task.network == network

@@ -48,7 +48,6 @@ class Lgg(TransferLearning):
         "batch", "normalisation in the network: by batches with running statistics, or in groups of channels"
     )
     image_size: int = option(128, "edge in pixels of the square to which the head in each slice is scaled")
-    features: Literal[16, 32] = option(32, "channels of the U-Net at its finest grid")
     loss_function: Literal["dice_ce", "dice_focal"] = option(
         "dice_ce", "training loss: Dice of the batch with cross-entropy, or with the focal loss"
     )
@@ -71,7 +70,7 @@ class Lgg(TransferLearning):
         "published": Preset("256 pixels, as the reference's network was trained", {"image_size": 256}),
         "demo": Preset(
             "three minutes on two cores, on phantoms",
-            {"num_rounds": 6, "aggregation_epochs": 4, "batch_size": 8, "image_size": 64, "features": 16},
+            {"num_rounds": 6, "aggregation_epochs": 4, "batch_size": 8, "image_size": 64, "network": "unet_16"},
         ),
     }
     DEMO: ClassVar[str] = "dataset_lgg/dataset/phantom"
@@ -81,13 +80,12 @@ class Lgg(TransferLearning):
         edge = self.image_size
         fits = LEAST_EDGE <= edge <= MOST_EDGE and edge % DIVISOR == 0
         expect(fits, "image_size", edge, f"a number from {LEAST_EDGE} to {MOST_EDGE} that {DIVISOR} divides")
-        narrow = self.features != 32 and self.network not in (None, "unet")
-        expect(not narrow, "features", self.features, f"no such option for the network {self.network}: drop it")
 
     def networks(self) -> Mapping[str, NetworkClass]:
         transunet = {"image_size": self.image_size, "norm": self.norm}
         return {
-            "unet": NetworkClass("LggUNet", {"features": self.features, "norm": self.norm}),
+            "unet": NetworkClass("LggUNet", {"features": 32, "norm": self.norm}),
+            "unet_16": NetworkClass("LggUNet", {"features": 16, "norm": self.norm}),
             "transunet": NetworkClass("TransUNet", {"size": "small", **transunet}),
             "transunet_r50_b16": NetworkClass("TransUNet", {"size": "r50_b16", **transunet}),
         }

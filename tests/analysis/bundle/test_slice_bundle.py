@@ -63,7 +63,7 @@ def apply(tmp_path: Path) -> Callable[[Path, Path], Path]:
     return run
 
 
-@pytest.mark.parametrize("options", [{"features": 16}, {"network": "transunet", "norm": "group"}])
+@pytest.mark.parametrize("options", [{"network": "unet_16"}, {"network": "transunet", "norm": "group"}])
 def test_monais_command_line_writes_the_same_masks(
     apply: Callable[[Path, Path], Path], tmp_path: Path, options: dict[str, Any]
 ) -> None:
@@ -85,7 +85,7 @@ def test_monais_command_line_writes_the_same_masks(
 
 def test_monai_accepts_metadata_network_and_weights(tmp_path: Path) -> None:
     out = tmp_path / "bundle"
-    model = model_of(tmp_path, features=16, norm="group")
+    model = model_of(tmp_path, network="unet_16", norm="group")
     export_bundle(model, out)
     about, config = str(out / "configs" / "metadata.json"), str(out / "configs" / "inference.json")
     (tmp_path / "schema.json").write_text(json.dumps(DEMANDED))
@@ -104,7 +104,7 @@ def test_monai_accepts_metadata_network_and_weights(tmp_path: Path) -> None:
 
 
 def test_only_what_is_needed_of_this_project_lies_in_a_bundle(tmp_path: Path) -> None:
-    model = model_of(tmp_path, features=16)
+    model = model_of(tmp_path, network="unet_16")
     assert isinstance(model.task, Lgg)
     names = {path.as_posix() for path in slice_bundle(model, model.task).sources}
     assert "fedmed/networks/four_level_unet.py" in names
