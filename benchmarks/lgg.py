@@ -25,7 +25,7 @@ import pandas as pd
 
 from benchmarks.finished_runs import write_study
 from benchmarks.lgg_figure import figure
-from benchmarks.lgg_lists import FOLDS, made_lists
+from benchmarks.lgg_splits import FOLDS, made_lists
 from benchmarks.lgg_tables import document, tables
 from fedmed.analysis.comparison.table_document import markdown
 from fedmed.analysis.cross_validation.folds import OURS, SITES, expect_same_cases, planned_fold, refuse_options

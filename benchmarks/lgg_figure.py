@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.lgg_lists import FOLDS, HOLD_OUT
+from benchmarks.lgg_splits import FOLDS, HOLD_OUT
 from benchmarks.lgg_tables import TITLES, alone, by_patient, figures, of_institution
 from fedmed.analysis.evaluation.evaluation_table import POOLED
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.lgg_lists import FOLDS, HOLD_OUT
+from benchmarks.lgg_splits import FOLDS, HOLD_OUT
 from fedmed.analysis.comparison.table_document import Block
 from fedmed.analysis.evaluation.evaluation_table import FEW, MARK, POOLED, interval_text, metric_heading, number_text
 from fedmed.analysis.evaluation.patient_bootstrap import rows_of

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import lgg
 from benchmarks.lgg_figure import figure
-from benchmarks.lgg_lists import made_lists
+from benchmarks.lgg_splits import made_lists
 from benchmarks.lgg_tables import differences, document, figures, other_scores, tables, worst
 from fedmed.analysis.comparison.table_document import markdown
 from fedmed.command_line import read_experiment

@@ -880,7 +880,7 @@ def test_bytes_and_seconds_of_the_measurement_are_those_of_the_round_that_follow
 )
 def test_statistics_that_cannot_be_used_are_left_out_by_name(federation: Begin, spoilt_by: Mapping[str, Any]) -> None:
     run = federation(measures_statistics=True).run(lambda question: measuring(question, site_2=spoilt_by))
-    assert any("The running statistics of site-2 are refused" in line for line in run.reports)
+    assert any("The running statistics of site-2 are not used" in line for line in run.reports)
     np.testing.assert_allclose(run.questions[-1].weights["norm.running_var"], MEASURED["norm.running_var"], rtol=1e-6)
 
 
@@ -888,6 +888,7 @@ def test_one_site_cannot_blow_the_statistics_up(federation: Begin) -> None:
     huge = {"norm.running_mean": np.float32([1e9, 1e9])}
     run = federation(measures_statistics=True).run(lambda question: measuring(question, site_2=huge))
     np.testing.assert_allclose(run.questions[-1].weights["norm.running_mean"], MEASURED["norm.running_mean"], rtol=1e-6)
+    assert any(line.startswith("The running statistics of site-2 are not used: its norm") for line in run.reports)
 
 
 def test_the_model_keeps_its_own_where_nobody_measures(federation: Begin) -> None:

@@ -126,7 +126,7 @@ class Aggregation:
         fault = fault or fault_of(update, forms_of(only(self._model, names))) or self._fault_of_floats(update, names)
         if fault:
             self.refuse(site, fault)
-            raise UnusableUpdate(f"The running statistics of {site} are refused: {self.refused[site]}.")
+            raise UnusableUpdate(f"The running statistics of {site} cannot be used: {self.refused[site]}.")
         self._measured[site] = {name: in_type(update[name], self._model[name].dtype) for name in names}, float(cases)
 
     def combined_statistics(self) -> dict[str, np.ndarray]:

@@ -319,10 +319,8 @@ class FederationServer:
 
     def _take_statistics(self, site: str, answer: Answer) -> None:
         self._record.take(site, {}, payload(answer.update))
-        try:
+        with contextlib.suppress(UnusableUpdate):  # told with those that are far too large, once all are there
             self._aggregation.add_statistics(site, answer.update, answer.cases)
-        except UnusableUpdate as unusable:
-            self._report(str(unusable))
 
     def _take_update(self, site: str, answer: Answer) -> None:
         fault = self._record.take_entry(site, answer.entry, self._booked.get(site), self.plan.delta)
@@ -400,6 +398,8 @@ class FederationServer:
     def _end_measurement(self) -> None:
         """Give the model the running statistics that the sites have measured; its own stay where none has."""
         self._change(self._aggregation.combined_statistics())
+        for site, why in sorted(self._left_out.items()):
+            self._say(f"The running statistics of {site} are not used: {why}.")
         save_weights(_tensors(self._weights), self.files.models / LAST_FILE)
         self._measured, self._before = self._rounds, self._record
 
