@@ -1,7 +1,8 @@
-"""A prediction for new images by the model of a finished run: classes of 2D images, or a tumour in a patient's volumes
-or slices.
+"""A prediction for new images by the model of a finished run: the class or the findings of 2D images, or a tumour in a
+patient's volumes or slices.
 
 python result_stat/predict.py --model artifacts/run-001 --report classes.json --saliency pictures a.png b.dcm
+python result_stat/predict.py --model artifacts/run-004 --saliency pictures --finding Effusion film.dcm
 python result_stat/predict.py --model artifacts/run-001 --input CASE_DIR --output seg.nii.gz --overlay seg.png
 python result_stat/predict.py --model model.pt --t1ce a.nii --t1 b.nii --t2 c.nii --flair d.nii --output seg.nii.gz
 python result_stat/predict.py --model artifacts/run-003 --output masks PATIENT_FOLDER ...
@@ -29,12 +30,13 @@ from fedmed.core.progress import importing, waiting
 
 with importing(__name__):
     from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK, TrainedModel, open_model
+    from fedmed.analysis.prediction.findings_command import FINDING_OPTIONS, add_finding_options, predict_findings
     from fedmed.analysis.prediction.image_command import IMAGE_OPTIONS, add_image_options, predict_images
     from fedmed.analysis.prediction.patient_command import PATIENT_OPTIONS, add_patient_options, predict_patient
     from fedmed.analysis.prediction.slice_command import SLICE_OPTIONS, predict_slices
     from fedmed.tasks.base import ImageClassifier, SliceVolumes, Task
 
-OPTIONS = (*PATIENT_OPTIONS, *IMAGE_OPTIONS)
+OPTIONS = (*PATIENT_OPTIONS, *FINDING_OPTIONS)
 """The options of a prediction that not every way has."""
 
 
@@ -56,6 +58,7 @@ def parser() -> Parser:
     parser.add_argument("--report", type=absolute_path, metavar="JSON", help="the results, and what they came from")
     parser.add_argument("--force", action="store_true", help="replace files that exist")
     add_image_options(parser)
+    add_finding_options(parser)
     add_patient_options(parser)
     other = parser.add_argument_group("instead of a prediction")
     other.add_argument("--export", nargs=2, metavar=("bundle", "DIR"), help="write the model as a MONAI bundle")
@@ -80,6 +83,8 @@ def predict(args: argparse.Namespace) -> None:
 
 def way_of(task: Task) -> tuple[Sequence[str], str, Callable[[argparse.Namespace, TrainedModel], None]]:
     """The options of a task's predictions, what it does in words, and how its models predict."""
+    if isinstance(task, ImageClassifier) and not task.classes:
+        return FINDING_OPTIONS, "tells the findings of 2D images", predict_findings
     if isinstance(task, ImageClassifier):
         return IMAGE_OPTIONS, "classifies 2D images", predict_images
     if isinstance(task, SliceVolumes):

@@ -394,7 +394,8 @@ class SliceVolumes(Protocol):
 
 @runtime_checkable
 class ImageClassifier(Protocol):
-    """A task that tells one class among :attr:`Task.TARGETS` of a new 2D image."""
+    """A task that tells which of :attr:`Task.TARGETS` a new 2D image shows: one of them where :attr:`Task.classes` has
+    any, else any number of them."""
 
     @property
     def saliency_layer(self) -> str:
@@ -408,4 +409,18 @@ class ImageClassifier(Protocol):
         """
 
     def class_probabilities(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
-        """Probabilities (B, classes) of images (B, C, H, W), whose sum is 1."""
+        """Probabilities (B, targets) of images (B, C, H, W): their sum is 1 where an image shows one, else each is of
+        its target alone."""
+
+
+@runtime_checkable
+class KnownViews(Protocol):
+    """A task that knows how its images should lie and look."""
+
+    def oddities(self, path: Path) -> tuple[str, ...]:
+        """What seems wrong with a file's image, in the words that come after its name, such as "seems to lie on its
+        side"; empty where nothing does.
+
+        Raises:
+            InputError: it is none that :func:`fedmed.data.picture_file.read_picture` can read.
+        """

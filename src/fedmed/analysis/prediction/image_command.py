@@ -1,10 +1,15 @@
-"""The command line of a prediction for 2D images: their classes, and the places that speak for them."""
+"""The command line of a prediction for 2D images: their classes, and the places that speak for them.
+
+Tasks of one class an image and tasks of any number of findings differ in the form of the answer alone.
+"""
 
 import argparse
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -38,7 +43,32 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--saliency", type=absolute_path, metavar="FOLDER", help="a picture an image, with Grad-CAM")
 
 
+class AnswerForm(NamedTuple):
+    """The form in which predictions are told.
+
+    Attributes:
+        document: the report as JSON values, of the predictions and the picture of each image.
+        text: the report as a person reads it.
+        picture: a PNG of one prediction, by the maps.
+    """
+
+    document: Callable[[Sequence[ImagePrediction], Mapping[Path, Path]], dict[str, Any]]
+    text: Callable[[Sequence[ImagePrediction]], str]
+    picture: Callable[[SaliencyMaps, ImagePrediction], bytes]
+
+
 def predict_images(args: argparse.Namespace, model: TrainedModel) -> None:
+    """Tell the class of each image.
+
+    Raises:
+        InputError: there are no images, or something cannot be read or written.
+    """
+    answer(
+        args, model, AnswerForm(partial(images_document, model), partial(images_text, model), partial(_picture, model))
+    )
+
+
+def answer(args: argparse.Namespace, model: TrainedModel, form: AnswerForm) -> None:
     """Check everything, classify, write all files, and print the report.
 
     Raises:
@@ -50,19 +80,18 @@ def predict_images(args: argparse.Namespace, model: TrainedModel) -> None:
     pictures = saliency_files(args.images, args.saliency, args.force) if args.saliency else {}
     with waiting(f"{len(args.images)} images are read"):
         check_images(args.images)
-    found, contents = _classified(model, args.images, pictures)
+    found, contents = _classified(model, args.images, pictures, form)
     if args.report:
-        document = images_document(model, found, pictures)
-        contents[args.report] = f"{json.dumps(document, indent=2)}\n".encode()
+        contents[args.report] = f"{json.dumps(form.document(found, pictures), indent=2)}\n".encode()
     if args.saliency:
         args.saliency.mkdir(parents=True, exist_ok=True)
     write_together(contents)
     written = [str(path) for path in (args.report, args.saliency) if path]
-    echo("\n".join([images_text(model, found), *([""] if written else []), *written]))
+    echo("\n".join([form.text(found), *([""] if written else []), *written]))
 
 
 def _classified(
-    model: TrainedModel, images: Sequence[Path], pictures: Mapping[Path, Path]
+    model: TrainedModel, images: Sequence[Path], pictures: Mapping[Path, Path], form: AnswerForm
 ) -> tuple[list[ImagePrediction], dict[Path, bytes]]:
     """The prediction of each image, and the contents of the pictures that are to be made of some."""
     maps = SaliencyMaps(model) if pictures else None
@@ -72,7 +101,7 @@ def _classified(
         for path in bar:
             found.append(classified(model, path))
             if maps is not None:
-                contents[pictures[path]] = _picture(model, maps, found[-1])
+                contents[pictures[path]] = form.picture(maps, found[-1])
     return found, contents
 
 

@@ -1,4 +1,4 @@
-"""The class of a new 2D image, by the model of a task that classifies images."""
+"""The classes of a new 2D image, by the model of a task that classifies images."""
 
 import hashlib
 import math
@@ -12,7 +12,7 @@ import torch
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import InputError
 from fedmed.data.picture_file import read_picture
-from fedmed.tasks.base import ImageClassifier
+from fedmed.tasks.base import ImageClassifier, KnownViews
 
 
 class ImagePrediction(NamedTuple):
@@ -21,6 +21,7 @@ class ImagePrediction(NamedTuple):
     path: Path
     sha256: str  # of the file
     probabilities: tuple[float, ...]
+    oddities: tuple[str, ...] = ()  # what seems wrong with the image, in the words that come after the file's name
 
     @property
     def decided(self) -> int:
@@ -31,6 +32,11 @@ class ImagePrediction(NamedTuple):
     def confidence(self) -> float:
         """The highest probability."""
         return max(self.probabilities)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each of the oddities."""
+        return tuple(f"{self.path} {oddity}." for oddity in self.oddities)
 
 
 def image_classifier(model: TrainedModel) -> ImageClassifier:
@@ -71,4 +77,5 @@ def classified(model: TrainedModel, path: Path) -> ImagePrediction:
     probabilities = tuple(found.float().cpu().tolist())
     if not all(map(math.isfinite, probabilities)):
         raise InputError(f"{path}: the prediction holds NaN; expected finite numbers: look at the image's values.")
-    return ImagePrediction(path, hashlib.sha256(path.read_bytes()).hexdigest(), probabilities)
+    oddities = task.oddities(path) if isinstance(task, KnownViews) else ()
+    return ImagePrediction(path, hashlib.sha256(path.read_bytes()).hexdigest(), probabilities, oddities)

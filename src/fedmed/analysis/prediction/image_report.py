@@ -44,7 +44,7 @@ def images_document(
             }
             for each in found
         ],
-        "warnings": list(phantom_warnings(model)),
+        "warnings": [*phantom_warnings(model), *image_warnings(found)],
         "notice": NOTICE,
     }
 
@@ -68,7 +68,12 @@ def images_text(model: TrainedModel, found: Sequence[ImagePrediction]) -> str:
             "",
             pd.DataFrame(rows).to_string(index=False),
             "",
-            *(f"warning: {sentence}" for sentence in phantom_warnings(model)),
+            *(f"warning: {sentence}" for sentence in (*phantom_warnings(model), *image_warnings(found))),
             NOTICE,
         ]
     )
+
+
+def image_warnings(found: Sequence[ImagePrediction]) -> list[str]:
+    """The sentences on images that seem not to be as the model's are."""
+    return [sentence for each in found for sentence in each.warnings]

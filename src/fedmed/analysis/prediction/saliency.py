@@ -1,4 +1,4 @@
-"""The places of an image that speak for its class: Grad-CAM, by MONAI."""
+"""The places of an image that speak for a class: Grad-CAM, by MONAI."""
 
 import copy
 import warnings
@@ -6,6 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from monai.visualize import GradCAM
 from numpy.typing import NDArray
@@ -66,15 +67,19 @@ def saliency_picture(
     left, right = figure.subplots(1, 2)
     left.imshow(pixels, cmap="gray", vmin=0, vmax=255)
     left.set_title("image", fontsize=9)
-    seen = displayed(image)
-    right.imshow(seen, cmap="gray", vmin=0, vmax=1)
-    right.imshow(heat, cmap="inferno", alpha=OPACITY * heat, vmin=0, vmax=1)
     what = "evidence for the class (Grad-CAM)" if heat.any() else "nothing speaks for the class (Grad-CAM)"
-    right.set_title(f"{what}, {seen.shape[1]} x {seen.shape[0]} pixels", fontsize=9)
-    for axes in (left, right):
-        axes.set(xticks=[], yticks=[])
+    draw_heat(right, image, heat, f"{what}, {image.shape[-1]} x {image.shape[-2]} pixels")
+    left.set(xticks=[], yticks=[])
     figure.suptitle(drawable(title), fontsize=11, parse_math=False)
     figure.supxlabel(NOTICE, fontsize=7, color="0.4")
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
+
+
+def draw_heat(axes: Axes, image: NDArray[np.float32], heat: NDArray[np.float32], title: str) -> None:
+    """Draw the image (C, h, w) that a network sees, under the places (h, w) from 0 to 1 that speak for a class."""
+    axes.imshow(displayed(image), cmap="gray", vmin=0, vmax=1)
+    axes.imshow(heat, cmap="inferno", alpha=OPACITY * heat, vmin=0, vmax=1)
+    axes.set_title(title, fontsize=9)
+    axes.set(xticks=[], yticks=[])
