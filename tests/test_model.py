@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from model import BratsSegResNet, BratsUNet, ImageResNet, LggUNet, Rebuildable, TransUNet
+from model import BratsSegResNet, BratsUNet, ImageDenseNet, ImageResNet, LggUNet, Rebuildable, TransUNet
 
 OTHER = {
     "in_channels": 2,
@@ -134,6 +134,7 @@ def test_networks_of_slices_train_on_the_smallest_image_that_they_state(network:
 
 @pytest.mark.parametrize(("network", "heads"), [
     (ImageResNet(), {"fc.weight", "fc.bias"}),
+    (ImageDenseNet(), {"class_layers.out.weight", "class_layers.out.bias"}),
     (TransUNet(), {"head.weight", "head.bias"}),
     (LggUNet(), None),
     (BratsUNet(), None),
@@ -170,3 +171,15 @@ def test_the_resnets_have_torchvisions_size_and_one_kind_of_norm(depth: int, par
     assert {n: v.shape for n, v in rebuilt.state_dict().items()} == {
         n: v.shape for n, v in network.state_dict().items()
     }
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_the_densenet_has_torchvisions_size_and_one_kind_of_norm(norm: Any) -> None:
+    """torchvision's has 7,978,856 with 3 channels and 1,000 classes: 2 * 3,136 and 986 * 1,025 more."""
+    network = ImageDenseNet(norm=norm)
+    assert sum(p.numel() for p in network.parameters()) == 7_978_856 - 2 * 3_136 - 986 * 1_025 == 6_961_934
+    kinds = {type(module) for module in network.modules() if isinstance(module, nn.BatchNorm2d | nn.GroupNorm)}
+    assert kinds == {nn.BatchNorm2d if norm == "batch" else nn.GroupNorm}
+    assert ImageDenseNet(**json.loads(json.dumps(network.arguments))).arguments == network.arguments
+    with torch.inference_mode():
+        assert network.train()(torch.zeros(1, 1, network.LEAST_EDGE, network.LEAST_EDGE)).shape == (1, 14)

@@ -14,7 +14,7 @@ from fedmed.core.errors import InputError
 from fedmed.networks.convolutional_stem import ResNet50Stem
 from fedmed.networks.grid_transformer import GridTransformer
 from fedmed.networks.pretrained_encoder import load_encoder, pretrained_encoder
-from model import ImageResNet, TransUNet
+from model import ImageDenseNet, ImageResNet, TransUNet
 
 State = dict[str, torch.Tensor]
 
@@ -66,6 +66,41 @@ def test_torchvisions_resnet_gives_everything_but_the_head(tmp_path: Path) -> No
     with torch.inference_mode():
         mine.fc = published.fc = nn.Identity()  # type: ignore[assignment]
         assert torch.allclose(mine(grey), published(grey.expand(-1, 3, -1, -1)), atol=1e-4)
+
+
+def of_torchvision(model: ImageDenseNet, between: str) -> State:
+    """The state of a DenseNet as torchvision names it; ``between`` stands between ``norm`` and its number."""
+    of_layers = [(f".layers.{kind}{n}.", f".{kind}{between}{n}.") for kind in ("norm", "conv") for n in (1, 2)]
+    state = {}
+    for name, values in model.state_dict().items():
+        for mine, theirs in [*of_layers, ("class_layers.out.", "classifier.")]:
+            name = name.replace(mine, theirs)
+        state[name] = values
+    return state
+
+
+@pytest.mark.parametrize("between", ["", "."], ids=["a state dict", "the published file"])
+def test_torchvisions_densenet_gives_everything_but_the_head(tmp_path: Path, between: str) -> None:
+    published, mine = ImageDenseNet(3, 5).eval(), ImageDenseNet(1, 14).eval()
+    state = of_torchvision(published, between)
+    assert f"features.denseblock4.denselayer16.conv{between}2.weight" in state
+    assert not any(".layers." in name for name in state)
+    found = pretrained_encoder(mine, written(tmp_path / "densenet121.pth", state))
+    assert (found.left_out, found.missing) == (("classifier.bias", "classifier.weight"), ())
+    assert found.adapted == ("features.conv0.weight summed over RGB for one channel",)
+    load_encoder(mine, found)
+    grey = torch.randn(1, 1, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(mine.features(grey), published.features(grey.expand(-1, 3, -1, -1)), atol=1e-4)
+
+
+def test_a_densenet_of_another_depth_and_a_resnet_are_refused(tmp_path: Path) -> None:
+    deeper = of_torchvision(ImageDenseNet(), "")
+    deeper["features.denseblock3.denselayer25.norm1.weight"] = torch.ones(1024)
+    with pytest.raises(InputError, match=r"another depth: it has 25 blocks where .*denseblock3 has 24"):
+        pretrained_encoder(ImageDenseNet(), written(tmp_path / "densenet.pth", deeper))
+    with pytest.raises(InputError, match="holds no entry of ImageDenseNet's encoder"):
+        pretrained_encoder(ImageDenseNet(), written(tmp_path / "resnet.pth", ImageResNet().state_dict()))
 
 
 def test_one_channel_is_shared_out_among_three(tmp_path: Path) -> None:

@@ -18,10 +18,13 @@ RENAMED = (
 )
 """Patterns of whole names, the first that matches counts, and what becomes of them in an encoder of two parts."""
 
+DENSE_LAYER = re.compile(r"(features\.denseblock\d+\.denselayer\d+)\.(norm|conv)\.?([12]\..*)")
+"""The name of an entry of torchvision's DenseNet in a layer, also with the dot of its published files: ``norm.1``."""
+
 SHOWN = 3
 """Names of a list that a sentence shows."""
 
-BLOCK = re.compile(r"(?P<stage>(?:.*\.)?(?:layer\d+|blocks))\.(?P<number>\d+)\.")
+BLOCK = re.compile(r"(?P<stage>(?:.*\.)?(?:layer\d+|blocks|denseblock\d+))\.(?:denselayer)?(?P<number>\d+)\.")
 
 
 def own_names(names: Collection[str], encoder: tuple[str, ...]) -> dict[str, str]:
@@ -31,13 +34,18 @@ def own_names(names: Collection[str], encoder: tuple[str, ...]) -> dict[str, str
         encoder: how the encoder's own names begin.
     """
     hybrid = any(name.startswith(("patch_embed.backbone.", *encoder)) for name in names)
-    renamed = {name: name if name.startswith(encoder) else _renamed(name) for name in names}
+    renamed = {name: _dense(name) if name.startswith(encoder) else _renamed(name) for name in names}
     patches = {"patch_embed.proj.weight", "patch_embed.proj.bias"}  # of pixels, where no convolutions come before
     return {
         name: own
         for name, own in renamed.items()
         if own is not None and own.startswith(encoder) and (hybrid or name not in patches)
     }
+
+
+def _dense(name: str) -> str:
+    """The name of an entry of a dense layer as MONAI has it; any other name as it is."""
+    return DENSE_LAYER.sub(r"\1.layers.\2\3", name)
 
 
 def _renamed(name: str) -> str | None:

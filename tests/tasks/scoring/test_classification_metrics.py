@@ -18,15 +18,15 @@ from fedmed.tasks.scoring.classification_metrics import (
     CALIBRATION_ERROR,
     CLASS_METRICS,
     F1,
-    FINDING_METRICS,
     PRECISION,
     RECALL,
     class_rows,
-    finding_rows,
     weighted_auroc,
     weighted_calibration_error,
 )
+from fedmed.tasks.scoring.finding_thresholds import with_decisions
 from fedmed.tasks.scoring.metric import Row, SumsMetric
+from fedmed.tasks.scoring.multi_label_metrics import finding_rows
 
 CLASSES = ("a", "b", "c")
 FINDINGS = ("Edema", "Mass", "Hernia")
@@ -47,10 +47,14 @@ def labelled(cases: int = 60, seed: int = 1) -> tuple[np.ndarray, np.ndarray, li
     generator = np.random.default_rng(seed)
     truth = (generator.random((cases, 3)) < (0.5, 0.3, 0.1)).astype(float)
     scores = np.clip(generator.random((cases, 3)) * 0.7 + 0.3 * truth, 0, 1)
-    rows = [
-        row for n in range(cases) for row in finding_rows(f"case-{n}", FINDINGS, scores[n].tolist(), truth[n].tolist())
-    ]
-    return scores, truth, rows
+    return scores, truth, rows_of_findings(scores, truth)
+
+
+def rows_of_findings(scores: np.ndarray, truth: np.ndarray) -> list[Row]:
+    """The rows of cases with any number of findings, each decided for above one half."""
+    cases = zip(scores.tolist(), truth.tolist(), strict=True)
+    rows = [row for n, values in enumerate(cases) for row in finding_rows(f"case-{n}", FINDINGS, *values)]
+    return with_decisions(rows, dict.fromkeys(FINDINGS, 0.5))
 
 
 def test_the_rows_of_a_class_are_its_probabilities_the_decision_and_the_truth() -> None:
@@ -131,9 +135,7 @@ def test_of_findings_the_figures_are_scikit_learns() -> None:
 def test_a_finding_that_is_not_known_of_a_case_is_left_out_there() -> None:
     scores, truth, rows = labelled()
     truth[:10, 0] = math.nan
-    unknown = [
-        row for n in range(60) for row in finding_rows(f"case-{n}", FINDINGS, scores[n].tolist(), truth[n].tolist())
-    ]
+    unknown = rows_of_findings(scores, truth)
     expected = [metrics.roc_auc_score(truth[10:, 0], scores[10:, 0])]
     expected += [metrics.roc_auc_score(truth[:, k], scores[:, k]) for k in (1, 2)]
     assert AUROC.reduce(unknown) == pytest.approx(np.mean(expected))
@@ -170,28 +172,26 @@ def test_many_draws_at_once_have_the_areas_of_each_draw(ties: bool) -> None:
     scores, truth, rows = labelled(30)
     if ties:
         scores = scores.round(1)
-        rows = [
-            row for n in range(30) for row in finding_rows(f"case-{n}", FINDINGS, scores[n].tolist(), truth[n].tolist())
-        ]
+        rows = rows_of_findings(scores, truth)
     generator = np.random.default_rng(2)
     counts = generator.multinomial(30, [1 / 30] * 30, size=20)
     number = {f"case-{n}": n for n in range(30)}
     weights = counts[:, [number[row.case] for row in rows]].astype(float)
-    for found, count in zip(weighted_auroc(rows, weights), counts, strict=True):
+    for found, count in zip(weighted_auroc(rows)(weights), counts, strict=True):
         areas = [
             metrics.roc_auc_score(truth[:, k], scores[:, k], sample_weight=count)
             for k in range(3)
             if 0 < (truth[:, k] * count).sum() < count.sum()
         ]
         assert found == pytest.approx(np.mean(areas))
-    assert np.isnan(weighted_auroc(rows, np.zeros((2, len(rows))))).all()
+    assert np.isnan(weighted_auroc(rows)(np.zeros((2, len(rows))))).all()
 
 
 def test_many_draws_at_once_have_the_calibration_error_of_each_draw() -> None:
     _, _, rows = drawn(30)
     counts = np.random.default_rng(2).multinomial(30, [1 / 30] * 30, size=20)
     weights = counts[:, [int(row.case.removeprefix("case-")) for row in rows]].astype(float)
-    for found, count in zip(weighted_calibration_error(rows, weights), counts, strict=True):
+    for found, count in zip(weighted_calibration_error(rows)(weights), counts, strict=True):
         repeated = [
             row._replace(case=f"{row.case}-{n}")
             for row in rows
@@ -201,5 +201,5 @@ def test_many_draws_at_once_have_the_calibration_error_of_each_draw() -> None:
 
 
 def test_only_areas_and_calibration_need_all_rows() -> None:
-    needing = {metric.name for metric in (*CLASS_METRICS, *FINDING_METRICS) if metric.combines == "rows"}
-    assert needing == {"auroc", "average_precision", "calibration_error"}
+    needing = {metric.name for metric in CLASS_METRICS if metric.combines == "rows"}
+    assert needing == {"auroc", "calibration_error"}

@@ -57,7 +57,7 @@ def test_a_draw_of_cases_has_the_loss_of_those_that_were_drawn() -> None:
     counts = np.array([[1, 1, 1, 1, 1, 1], [2, 0, 0, 1, 0, 3], [0, 0, 0, 0, 0, 0]], float)
     owners = [int(row.case) for row in rows]
     assert LOG_LOSS.weighted is not None
-    found = LOG_LOSS.weighted(rows, counts[:, owners])
+    found = LOG_LOSS.weighted(rows)(counts[:, owners])
     repeated = torch.tensor([0, 0, 3, 5, 5, 5])
     assert found[0] == pytest.approx(log_loss(rows))
     assert found[1] == pytest.approx(log_loss(rows_of(logits[repeated], truth[repeated])))

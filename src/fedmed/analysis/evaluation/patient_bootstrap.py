@@ -6,7 +6,7 @@ AUROC, has a percentile interval of :data:`DRAWS` draws at the same level, widen
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,16 +15,13 @@ from scipy import stats
 
 from fedmed.core.statistics import Estimate, PairedTest, expanded_level, mean_interval
 from fedmed.tasks.base import Metric, Row
-from fedmed.tasks.scoring.metric import RowsMetric, SumsMetric
+from fedmed.tasks.scoring.metric import DrawnFigures, RowsMetric, SumsMetric
 
 DRAWS = 2000
 """Draws of a percentile interval, and permutations of a test."""
 
 WEIGHTS_AT_ONCE = 4_000_000
 """Weights of rows that are held in memory at once."""
-
-DrawnFigures = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""From the number of times that each patient is drawn, (draws, patients), to the figure of each draw, (draws,)."""
 
 
 def rows_of(table: pd.DataFrame) -> list[Row]:
@@ -65,8 +62,8 @@ def figures_of(metric: Metric, rows: Sequence[Row], owners: NDArray[np.int64], p
     if isinstance(metric, SumsMetric):
         return _figures_of_sums(metric, rows, owners, patients)
     if isinstance(metric, RowsMetric) and metric.weighted is not None:
-        weighted = metric.weighted
-        return lambda drawn: _in_parts(drawn, len(rows), lambda part: weighted(rows, part[:, owners]))
+        weighted = metric.weighted(rows)
+        return lambda drawn: _in_parts(drawn, len(rows), lambda part: weighted(part[:, owners]))
     return lambda drawn: np.array([metric.reduce(_repeated(rows, owners, counts)) for counts in drawn])
 
 

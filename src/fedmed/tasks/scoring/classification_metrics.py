@@ -2,7 +2,8 @@
 
 A case has three rows a target: ``score``, the probability of the target from 0 to 1; ``predicted``, 1 where the task's
 rule decides for it, else 0; and ``truth``, 1, 0 or NaN where it is not known, which leaves the pair of case and target
-out. Of one class among several the decision is for the highest score; of findings for scores above one half.
+out. Of one class among several the decision is for the highest score; those of findings, and the figures that they have
+alone, are in ``multi_label_metrics`` and ``finding_thresholds``.
 
 Accuracy, precision, recall and F1 follow from counts that sites can add up; an area under a curve and the calibration
 error need all rows. A target that no case has has no figure, and is left out of means over targets.
@@ -16,17 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmed.core.site_scores import mean_of_values
-from fedmed.tasks.scoring.metric import Row, RowsMetric, Sums, SumsMetric
+from fedmed.tasks.scoring.metric import DrawnFigures, Row, RowsMetric, Sums, SumsMetric
 
 SCORE, PREDICTED, TRUTH = "score", "predicted", "truth"
-THRESHOLD = 0.5
-"""Of findings: a score above this is a decision for the finding."""
-
 BINS = 15
 """Bins of equal width of the calibration error."""
 
 Pair = tuple[str, str]
 """A case and a target."""
+
+OfTarget = Callable[[NDArray[np.float64], NDArray[np.float64]], DrawnFigures]
+"""From the scores and the truth (N,) of a target's cases to the figures of any draws of them, weights (draws, N)."""
 
 Area = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 """From weights of positive and of negative cases at each score, (draws, S), to the areas, (draws,)."""
@@ -41,23 +42,12 @@ def class_rows(case: str, targets: Sequence[str], scores: Sequence[float], truth
     """
     decided = int(np.argmax(scores))
     one_hot = [float(number == truth) for number in range(len(targets))]
-    return _rows(case, targets, scores, [float(number == decided) for number in range(len(targets))], one_hot)
+    predicted = [float(number == decided) for number in range(len(targets))]
+    return rows_of_case(case, targets, {SCORE: scores, PREDICTED: predicted, TRUTH: one_hot})
 
 
-def finding_rows(case: str, targets: Sequence[str], scores: Sequence[float], truth: Sequence[float]) -> list[Row]:
-    """The rows of a case with any number of findings.
-
-    Args:
-        scores: (K,) the findings' probabilities, in the order of ``targets``.
-        truth: (K,) 1, 0, or NaN where it is not known whether the finding is there.
-    """
-    return _rows(case, targets, scores, [float(score > THRESHOLD) for score in scores], truth)
-
-
-def _rows(
-    case: str, targets: Sequence[str], scores: Sequence[float], predicted: Sequence[float], truth: Sequence[float]
-) -> list[Row]:
-    quantities = {SCORE: scores, PREDICTED: predicted, TRUTH: truth}
+def rows_of_case(case: str, targets: Sequence[str], quantities: Mapping[str, Sequence[float]]) -> list[Row]:
+    """A row for each value of a case's quantities, (K,) each, in the order of ``targets``."""
     return [
         Row(case, target, quantity, float(value))
         for quantity, values in quantities.items()
@@ -75,60 +65,72 @@ def auroc(rows: Sequence[Row]) -> float:
     return _mean_over_targets(rows, roc_auc_score)
 
 
-def weighted_auroc(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """:func:`auroc` of many draws of the rows, (draws,), without scikit-learn's loop over them.
+def weighted_auroc(rows: Sequence[Row]) -> DrawnFigures:
+    """:func:`auroc` of many draws of the rows, without scikit-learn's loop over them.
+
+    Its weights are (draws, rows), the number of times that each row is drawn; a case's rows of a target have the same.
+    """
+    return mean_over_targets(rows, lambda scores, truth: _areas(scores, truth, _area_under_roc))
+
+
+def weighted_average_precision(rows: Sequence[Row]) -> DrawnFigures:
+    """:func:`average_precision` of many draws of the rows. As :func:`weighted_auroc`."""
+    return mean_over_targets(rows, lambda scores, truth: _areas(scores, truth, _average_precisions))
+
+
+def mean_over_targets(rows: Sequence[Row], of_target: OfTarget) -> DrawnFigures:
+    """The mean of the targets' figures of many draws of the rows; a target without one in a draw is left out of it.
 
     Args:
-        weights: (draws, rows), the number of times that each row is drawn; of a case's rows of a target it is the same.
+        of_target: gets the scores and the truth of the cases whose truth is known.
     """
-    return _weighted_mean_over_targets(rows, weights, _area_under_roc)
-
-
-def weighted_average_precision(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """:func:`average_precision` of many draws of the rows, (draws,). As :func:`weighted_auroc`."""
-    return _weighted_mean_over_targets(rows, weights, _average_precisions)
-
-
-def _weighted_mean_over_targets(rows: Sequence[Row], weights: NDArray[np.float64], area: Area) -> NDArray[np.float64]:
     truth = {(row.case, row.target): row.value for row in rows if row.quantity == TRUTH}
     places: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         if row.quantity == SCORE and not math.isnan(truth.get((row.case, row.target), math.nan)):
             places.setdefault(row.target, []).append(place)
-    areas = [area(*_by_score(rows, truth, found, weights[:, found])) for found in places.values()]
-    known = np.array(areas).reshape(-1, len(weights))
-    number = (~np.isnan(known)).sum(axis=0)
-    return np.where(number > 0, np.nansum(known, axis=0) / np.maximum(number, 1), math.nan)
+    parts = [
+        (found, of_target(np.array([rows[p].value for p in found]), np.array([truth[rows[p][:2]] for p in found])))
+        for found in places.values()
+    ]
+
+    def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = np.array([of(weights[:, found]) for found, of in parts]).reshape(-1, len(weights))
+        number = (~np.isnan(known)).sum(axis=0)
+        return np.where(number > 0, np.nansum(known, axis=0) / np.maximum(number, 1), math.nan)
+
+    return figures
 
 
-def _by_score(
-    rows: Sequence[Row], truth: Mapping[Pair, float], places: Sequence[int], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The weights of a target's positive and negative cases at each different score, scores rising, (draws, S) each."""
-    scores = np.array([rows[place].value for place in places])
-    positive = np.array([truth[rows[place].case, rows[place].target] == 1 for place in places])
+def _areas(scores: NDArray[np.float64], truth: NDArray[np.float64], area: Area) -> DrawnFigures:
+    """Areas from the weights of positive and of negative cases at each different score, scores rising."""
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    above, below = (np.add.reduceat((weights * mask)[:, order], starts, axis=1) for mask in (positive, ~positive))
-    return above, below
+    positive = (truth == 1)[order]
+
+    def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        rising = weights[:, order]
+        return area(*(np.add.reduceat(rising * mask, starts, axis=1) for mask in (positive, ~positive)))
+
+    return figures
 
 
 def _area_under_roc(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> NDArray[np.float64]:
     """The share of pairs of a positive and a negative case whose positive has the higher score; ties count half."""
     pairs = positive.sum(axis=1) * negative.sum(axis=1)
     lower = np.cumsum(negative, axis=1) - negative / 2
-    return _shares((positive * lower).sum(axis=1), pairs)
+    return shares_of((positive * lower).sum(axis=1), pairs)
 
 
 def _average_precisions(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> NDArray[np.float64]:
     """The precision at each threshold, weighted by the recall that it adds; NaN without positive or negative cases."""
     hits, called = (np.cumsum(each[:, ::-1], axis=1) for each in (positive, positive + negative))
-    precision = np.nan_to_num(_shares(hits, called))
-    found = _shares((positive[:, ::-1] * precision).sum(axis=1), positive.sum(axis=1))
+    precision = np.nan_to_num(shares_of(hits, called))
+    found = shares_of((positive[:, ::-1] * precision).sum(axis=1), positive.sum(axis=1))
     return np.where(negative.sum(axis=1) > 0, found, math.nan)
 
 
-def _shares(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+def shares_of(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     """The quotients, NaN where the whole is 0."""
     return np.divide(part, whole, out=np.full_like(part, math.nan), where=whole > 0)
 
@@ -141,12 +143,12 @@ def average_precision(rows: Sequence[Row]) -> float:
 
 
 def _mean_over_targets(rows: Sequence[Row], area: Callable[..., float]) -> float:
-    pairs = _by_target(rows, SCORE).values()
+    pairs = by_target(rows, SCORE).values()
     mean = mean_of_values(float(area(truth, scores)) for scores, truth in pairs if 0 < truth.sum() < len(truth))
     return math.nan if mean is None else mean
 
 
-def _by_target(rows: Sequence[Row], quantity: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def by_target(rows: Sequence[Row], quantity: str) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """The values of a quantity and the truth of each target, (N,) each, where the truth is known."""
     truth: dict[Pair, float] = {(row.case, row.target): row.value for row in rows if row.quantity == TRUTH}
     found: dict[str, list[tuple[float, float]]] = {}
@@ -176,7 +178,7 @@ def right_answers(rows: Sequence[Row]) -> dict[str, float]:
 def counts(rows: Sequence[Row]) -> dict[str, float]:
     """The decisions for each target that are right, ``hit <target>``, wrong, ``false <target>``, and those missed."""
     sums: dict[str, float] = {}
-    for target, (predicted, truth) in _by_target(rows, PREDICTED).items():
+    for target, (predicted, truth) in by_target(rows, PREDICTED).items():
         sums[f"hit {target}"] = float((predicted * truth).sum())
         sums[f"false {target}"] = float((predicted * (1 - truth)).sum())
         sums[f"missed {target}"] = float(((1 - predicted) * truth).sum())
@@ -222,18 +224,21 @@ def calibration_error(rows: Sequence[Row]) -> float:
     The mean over decisions of the distance, in the decision's bin of :data:`BINS`, of the decided target's mean
     probability and the share of right decisions (Guo et al. 2017).
     """
-    return float(weighted_calibration_error(rows, np.ones((1, len(rows))))[0])
+    return float(weighted_calibration_error(rows)(np.ones((1, len(rows))))[0])
 
 
-def weighted_calibration_error(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """:func:`calibration_error` of many draws of the rows, (draws,). As :func:`weighted_auroc`."""
+def weighted_calibration_error(rows: Sequence[Row]) -> DrawnFigures:
+    """:func:`calibration_error` of many draws of the rows. As :func:`weighted_auroc`."""
     places, scores, truths = decisions(rows)
-    if not len(places):
-        return np.full(len(weights), math.nan)
-    surplus = np.zeros((len(places), BINS))
-    surplus[np.arange(len(places)), confidence_bins(scores)] = scores - truths
-    times = weights[:, places]
-    return _shares(np.abs(times @ surplus).sum(axis=1), times.sum(axis=1))
+    of_decisions = distance_from_calibration(scores, truths)
+    return lambda weights: of_decisions(weights[:, places])
+
+
+def distance_from_calibration(scores: NDArray[np.float64], truth: NDArray[np.float64]) -> DrawnFigures:
+    """The expected calibration error of draws of some probabilities, (N,), of what is 1 or 0 in ``truth``, (N,)."""
+    surplus = np.zeros((len(scores), BINS))
+    surplus[np.arange(len(scores)), confidence_bins(scores)] = scores - truth
+    return lambda weights: shares_of(np.abs(weights @ surplus).sum(axis=1), weights.sum(axis=1))
 
 
 def decisions(rows: Sequence[Row]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
@@ -288,6 +293,3 @@ CALIBRATION_ERROR = RowsMetric(
 
 CLASS_METRICS = (ACCURACY, BALANCED_ACCURACY, F1, PRECISION, RECALL, AUROC, CALIBRATION_ERROR)
 """Of one class among several, the best model by accuracy. A task may choose another order, and so another first."""
-
-FINDING_METRICS = (AUROC, AVERAGE_PRECISION, F1, PRECISION, RECALL)
-"""Of several findings at once, the best model by the mean AUROC of the findings."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmed.tasks.scoring.classification_metrics import SCORE, TRUTH
-from fedmed.tasks.scoring.metric import Row, RowsMetric
+from fedmed.tasks.scoring.metric import DrawnFigures, Row, RowsMetric
 
 LEAST = float(np.finfo(np.float64).eps)
 """A probability below this counts as this, as in scikit-learn's ``log_loss``, so that no case's loss is infinite."""
@@ -22,16 +22,16 @@ def log_loss(rows: Sequence[Row]) -> float:
     return float(np.nanmean(losses)) if not np.isnan(losses).all() else float("nan")
 
 
-def weighted_log_loss(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """:func:`log_loss` of many draws of the rows, (draws,).
-
-    Args:
-        weights: (draws, rows), the number of times that each row is drawn; of a case's rows it is the same.
-    """
+def weighted_log_loss(rows: Sequence[Row]) -> DrawnFigures:
+    """:func:`log_loss` of many draws of the rows; a case's rows are drawn together."""
     losses, known = _by_row(rows)
-    drawn = weights[:, known]
-    number = drawn.sum(axis=1)
-    return np.where(number > 0, drawn @ losses[known] / np.maximum(number, 1), np.nan)
+
+    def figures(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        drawn = weights[:, known]
+        number = drawn.sum(axis=1)
+        return np.where(number > 0, drawn @ losses[known] / np.maximum(number, 1), np.nan)
+
+    return figures
 
 
 def _by_row(rows: Sequence[Row]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -12,8 +12,11 @@ from fedmed.core.site_scores import LARGEST, FigureForm, mean_of_values, report_
 Combines = Literal["values", "sums", "rows"]
 Sums = Mapping[str, float]
 
-Weighted = Callable[[Sequence["Row"], NDArray[np.float64]], NDArray[np.float64]]
-"""From rows and (draws, rows) weights, the number of times that each row is drawn, to (draws,) figures or NaN."""
+DrawnFigures = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""From the number of times that each row, or each patient, is drawn, (draws, N), to figures (draws,), NaN for none."""
+
+Weighted = Callable[[Sequence["Row"]], DrawnFigures]
+"""From rows to the figures of any draws of them; what the rows alone decide is computed once."""
 
 
 class Row(NamedTuple):

@@ -5,11 +5,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fedmed.tasks.scoring.classification_metrics import SCORE, TRUTH, auroc, weighted_auroc
-from fedmed.tasks.scoring.metric import Metric, Row, RowsMetric
+from fedmed.tasks.scoring.metric import DrawnFigures, Metric, Row, RowsMetric
 
 LONGEST_PIXELS = 1e5
 """No slice is as large as that."""
@@ -23,12 +20,9 @@ def presence_auroc(rows: Sequence[Row]) -> float:
     return auroc(_of_one_target(rows))
 
 
-def weighted_presence_auroc(rows: Sequence[Row], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """:func:`presence_auroc` of many draws of the rows, (draws,); ``weights`` (draws, rows) says how often each is in.
-
-    The rows of a slice have the same weight.
-    """
-    return weighted_auroc(_of_one_target(rows), weights)
+def weighted_presence_auroc(rows: Sequence[Row]) -> DrawnFigures:
+    """:func:`presence_auroc` of many draws of the rows. As :func:`weighted_auroc`; a slice's rows have one weight."""
+    return weighted_auroc(_of_one_target(rows))
 
 
 def _of_one_target(rows: Sequence[Row]) -> list[Row]:
