@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from monai.networks.nets import DenseNet, ResNet, SegResNet, UNet
+from monai.networks.nets import SegResNet, UNet
 
 from fedmed.networks.four_level_unet import FourLevelUNet
-from fedmed.networks.group_normalization import Norm, normalize_by_groups
+from fedmed.networks.group_normalization import Norm
+from fedmed.networks.picture_densenet import PictureDenseNet
+from fedmed.networks.picture_resnet import PictureResNet
 from fedmed.networks.transformer_unet import TransformerUNet
 
 
@@ -124,7 +126,7 @@ class HippocampusUNet(BratsUNet):
         super().__init__(**_arguments(locals()))
 
 
-class ImageResNet(Rebuildable, ResNet):
+class ImageResNet(Rebuildable, PictureResNet):
     """ResNet for pictures (He et al. 2016, arXiv 1512.03385): (B, in_channels, H, W) -> (B, num_classes) logits.
 
     Its layers have torchvision's shapes, so that weights from there fit. ``norm`` is ``batch``, with running
@@ -135,27 +137,13 @@ class ImageResNet(Rebuildable, ResNet):
     DIVISOR, LEAST_EDGE = 1, 64  # the grid is halved five times, and batch norm needs two pixels at the bottom
     ENCODER = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
 
-    BLOCKS: ClassVar[Mapping[int, Sequence[int]]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
-
     def __init__(self, depth: int = 18, in_channels: int = 1, num_classes: int = 4, norm: Norm = "batch") -> None:
         arguments = _arguments(locals())
-        super().__init__(
-            block="basic",
-            layers=list(self.BLOCKS[depth]),
-            block_inplanes=[64, 128, 256, 512],
-            spatial_dims=2,
-            n_input_channels=in_channels,
-            conv1_t_size=7,
-            conv1_t_stride=2,
-            num_classes=num_classes,
-            bias_downsample=False,
-        )
-        if norm == "group":  # MONAI's own argument reaches the first layer alone
-            normalize_by_groups(self)
+        super().__init__(**arguments)
         self._store(arguments)
 
 
-class ImageDenseNet(Rebuildable, DenseNet):
+class ImageDenseNet(Rebuildable, PictureDenseNet):
     """DenseNet121 for pictures (Huang et al. 2017, arXiv 1608.06993), with the inputs and outputs of ImageResNet.
 
     Its layers have torchvision's shapes, so that weights from there fit. ``norm`` is as of :class:`ImageResNet`. With
@@ -167,9 +155,7 @@ class ImageDenseNet(Rebuildable, DenseNet):
 
     def __init__(self, in_channels: int = 1, num_classes: int = 14, norm: Norm = "batch") -> None:
         arguments = _arguments(locals())
-        super().__init__(spatial_dims=2, in_channels=in_channels, out_channels=num_classes)
-        if norm == "group":
-            normalize_by_groups(self)
+        super().__init__(**arguments)
         self._store(arguments)
 
 

@@ -418,8 +418,8 @@ class KnownViews(Protocol):
     """A task that knows how its images should lie and look."""
 
     def oddities(self, path: Path) -> tuple[str, ...]:
-        """What seems wrong with a file's image, in the words that come after its name, such as "seems to lie on its
-        side"; empty where nothing does.
+        """The signs that a file's image is not as it should be, each in the words that come after its name, such as
+        "seems to lie on its side".
 
         Raises:
             InputError: it is none that :func:`fedmed.data.picture_file.read_picture` can read.

@@ -13,6 +13,7 @@ from torch import nn
 from fedmed.analysis.bundle.brats_bundle import brats_bundle
 from fedmed.analysis.bundle.bundle_metadata import SCHEMA, bundle_metadata
 from fedmed.analysis.bundle.bundle_parts import BundleParts
+from fedmed.analysis.bundle.picture_bundle import PictureTask, picture_bundle
 from fedmed.analysis.bundle.slice_bundle import slice_bundle
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.core.errors import InputError
@@ -78,7 +79,7 @@ README = """# {name}
 
 ```bash
 python -m pip install {packages}
-python -m monai.bundle run --config_file configs/inference.json --dataset_dir /path/of/cases --output_dir /path/of/masks
+python -m monai.bundle run --config_file configs/inference.json --dataset_dir /path/of/cases --output_dir /path/of/out
 ```
 
 {cases} It computes in float32, on a GPU where there is one.
@@ -112,7 +113,12 @@ def _parts(model: TrainedModel) -> BundleParts:
         return brats_bundle(model, model.task)
     if isinstance(model.task, Lgg):
         return slice_bundle(model, model.task)
-    raise InputError(f"The task of {model.label} is {model.task.name}; a bundle can be made of brats18 or lgg alone.")
+    if isinstance(model.task, PictureTask):
+        return picture_bundle(model, model.task)
+    raise InputError(
+        f"The task of {model.label} is {model.task.name}; a bundle can be made of brats18, lgg, brain_mri or "
+        "chest_xray alone."
+    )
 
 
 def _weights(network: nn.Module) -> bytes:

@@ -1,25 +1,16 @@
 """The bundle of a model of slices: its network and preparation are files of this project, which the bundle holds."""
 
-import ast
-from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-import fedmed
 from fedmed.analysis.bundle.bundle_parts import BundleParts, evaluator, made, tensor_format
+from fedmed.analysis.bundle.bundle_sources import network_arguments, network_kind, sources
 from fedmed.analysis.evaluation.trained_model import TrainedModel
-from fedmed.core.errors import InputError
 from fedmed.data.lgg.head_volume import CHANNELS
 from fedmed.tasks.lgg import TOGETHER, Lgg
 
 PREPARATION, FILES = "fedmed.data.lgg.head_volume", "fedmed.data.lgg.slice_folders"
 """The modules of the transforms and of the files."""
-
-NETWORKS = f"{fedmed.__name__}.networks."
-"""The beginning of the names of modules that need nothing but MONAI and one another."""
 
 REFERENCES = [
     "Buda M., Saha A., Mazurowski M. A. Association of genomic subtypes of lower-grade gliomas with shape features "
@@ -35,12 +26,12 @@ def slice_bundle(model: TrainedModel, task: Lgg) -> BundleParts:
     Raises:
         InputError: the network is none of this project's networks of slices.
     """
-    kind = _kind(model.network)
+    kind = network_kind(model)
     channels, edge = ", ".join(CHANNELS), task.image_size
     target = ", ".join(task.TARGETS)
     classes = f"{target}: 255 where the probability is above one half, else 0"
     return BundleParts(
-        config=slice_inference(task, kind, _arguments(model.network)),
+        config=slice_inference(task, kind, network_arguments(model)),
         about={
             "name": f"Lower-grade glioma segmentation, {model.label}",
             "task": "Segmentation of lower-grade gliomas in slices of brain MR",
@@ -108,45 +99,6 @@ def slice_inference(task: Lgg, kind: str, arguments: dict[str, Any]) -> dict[str
         ),
         **evaluator(),
     }
-
-
-def sources(modules: Sequence[str]) -> dict[Path, str]:
-    """The texts of modules and of all that they import of this project, by their paths under the project's name."""
-    root = Path(fedmed.__file__).parents[1]
-    found: dict[Path, str] = {}
-    left = list(modules)
-    while left:
-        place = Path(*left.pop().split("."))
-        path = place.with_suffix(".py")
-        if path in found or not (root / path).is_file():  # a name within a module, or a package
-            continue
-        found[path] = (root / path).read_text(encoding="utf-8")
-        found |= {folder / "__init__.py": "" for folder in place.parents if folder.name}
-        left += _imported(found[path])
-    return found
-
-
-def _imported(text: str) -> Iterator[str]:
-    """The modules of this project that a text imports from, and what may be modules in them."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{fedmed.__name__}."):
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
-
-
-def _kind(network: nn.Module) -> str:
-    """The network's class among those that need nothing but MONAI, with its module."""
-    kinds = [kind for kind in type(network).__mro__ if kind.__module__.startswith(NETWORKS)]
-    if not kinds:
-        raise InputError(
-            f"The network is a {type(network).__name__}; a bundle of lgg can be made of its networks alone."
-        )
-    return f"{kinds[0].__module__}.{kinds[0].__name__}"
-
-
-def _arguments(network: nn.Module) -> dict[str, Any]:
-    arguments: dict[str, Any] = network.arguments  # type: ignore[assignment]
-    return dict(arguments)
 
 
 def _network_format(task: Lgg) -> dict[str, Any]:

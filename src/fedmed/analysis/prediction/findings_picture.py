@@ -39,7 +39,7 @@ def findings_picture(
     columns = ceil(sqrt(1 + len(shown)))
     rows = ceil((1 + len(shown)) / columns)
     figure = Figure(figsize=(3.1 * columns + 4.2, max(3.1 * rows, 4.2) + 0.7), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(3.1 * columns, 4.2))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(3.1 * columns, 4.2))[0]
     _draw_images(left, model, maps, found, shown, (rows, columns))
     draw_bars(right.subplots(), model.task.TARGETS, found.probabilities, thresholds)
     figure.suptitle(drawable(f"{found.path.name} ({model.label})"), fontsize=11, parse_math=False)
