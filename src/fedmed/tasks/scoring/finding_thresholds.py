@@ -11,7 +11,7 @@ from fedmed.tasks.scoring.metric import Row
 
 
 class FindingThreshold(NamedTuple):
-    """A finding's threshold: a score above it is a decision for the finding.
+    """A finding's threshold: a score of it or above is a decision for the finding.
 
     ``threshold`` and ``f1``, the one of the cases on which it was chosen, are None where none can be chosen.
     ``positives`` and ``cases`` are the numbers of cases that have the finding, and of which that is known.
@@ -64,7 +64,7 @@ def with_decisions(rows: Sequence[Row], thresholds: Mapping[str, float | None]) 
     """The rows with those of ``predicted``, in place of any before, for findings that have a threshold."""
     kept = [row for row in rows if row.quantity != PREDICTED]
     decided = [
-        row._replace(quantity=PREDICTED, value=float(row.value > threshold))
+        row._replace(quantity=PREDICTED, value=float(row.value >= threshold))
         for row in kept
         if row.quantity == SCORE and (threshold := thresholds.get(row.target)) is not None
     ]
