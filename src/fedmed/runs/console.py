@@ -54,6 +54,7 @@ def settings(
     lines.append(("encoder", encoder_words(pretrained or {}, task.training_told(training.num_rounds))))
     if training.cross_site:
         lines.append(("cross-site", "after the last round every site's own model leaves it whole, and all are scored"))
+    lines += [("WARNING", sentence) for sentence in task.warnings()]
     return "\n".join(f"{name:<10} {text}" for name, text in lines if text)
 
 

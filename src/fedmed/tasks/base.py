@@ -157,6 +157,10 @@ class Task(Plugin, ABC):
         """The way in which a part of the network trains apart from the rest, for the screen; empty where none does."""
         return ""
 
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on the task's options that whoever starts a run must read, for the screen and the summary."""
+        return ()
+
     @abstractmethod
     def rules(self, label_scheme: str | None) -> Rules:
         """The form that the audit expects of a case's files.
@@ -170,6 +174,12 @@ class Task(Plugin, ABC):
         """The classes of a task whose every case is of exactly one, in the order of the outputs; else none."""
         rules = self.rules(None)
         return () if rules.several else rules.classes or ()
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """The findings of a task whose every case has any number of them, in the order of the outputs; else none."""
+        rules = self.rules(None)
+        return rules.classes or () if rules.several else ()
 
     @property
     def unit(self) -> Unit:

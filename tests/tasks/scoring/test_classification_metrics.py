@@ -24,7 +24,6 @@ from fedmed.tasks.scoring.classification_metrics import (
     weighted_auroc,
     weighted_calibration_error,
 )
-from fedmed.tasks.scoring.finding_thresholds import with_decisions
 from fedmed.tasks.scoring.metric import Row, SumsMetric
 from fedmed.tasks.scoring.multi_label_metrics import finding_rows
 
@@ -54,7 +53,8 @@ def rows_of_findings(scores: np.ndarray, truth: np.ndarray) -> list[Row]:
     """The rows of cases with any number of findings, each decided for above one half."""
     cases = zip(scores.tolist(), truth.tolist(), strict=True)
     rows = [row for n, values in enumerate(cases) for row in finding_rows(f"case-{n}", FINDINGS, *values)]
-    return with_decisions(rows, dict.fromkeys(FINDINGS, 0.5))
+    decided = [row._replace(quantity="predicted", value=float(row.value > 0.5)) for row in rows]
+    return [*rows, *(each for each, row in zip(decided, rows, strict=True) if row.quantity == "score")]
 
 
 def test_the_rows_of_a_class_are_its_probabilities_the_decision_and_the_truth() -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from fedmed.tasks.scoring.classification_metrics import F1
-from fedmed.tasks.scoring.finding_thresholds import best_threshold, chosen_thresholds, with_decisions
+from fedmed.tasks.scoring.finding_thresholds import best_threshold, chosen_thresholds
 from fedmed.tasks.scoring.multi_label_metrics import finding_rows
 
 
@@ -17,10 +16,10 @@ def test_no_other_threshold_has_a_larger_f1(seed: int, ties: bool) -> None:
     scores = np.clip(generator.normal(0.3 + 0.2 * truth, 0.2), 0, 1)
     scores = scores.round(1) if ties else scores
     found = best_threshold(scores, truth)
-    every = [f1_score(truth, scores > threshold) for threshold in (-0.1, *scores)]
+    every = [f1_score(truth, scores >= threshold) for threshold in (*scores, 1.1)]
     assert found.f1 == pytest.approx(max(every))
     assert found.threshold is not None
-    assert f1_score(truth, scores > found.threshold) == pytest.approx(found.f1)
+    assert f1_score(truth, scores >= found.threshold) == pytest.approx(found.f1)
     assert (found.positives, found.cases) == (truth.sum(), 80)
 
 
@@ -46,13 +45,3 @@ def test_a_finding_that_no_case_has_or_every_one_has_no_threshold_and_says_why()
     assert [found[name].missing for name in "qrs"] == [
         "no case has the finding", "every case has the finding", "no case has the finding"
     ]  # fmt: skip
-
-
-def test_decisions_follow_the_thresholds_and_are_made_for_findings_that_have_one() -> None:
-    rows = finding_rows("x", ("p", "q", "r"), [0.9, 0.2, 0.5], [1, 0, 1])
-    decided = with_decisions(rows, {"p": 0.95, "q": 0.1, "r": None})
-    assert [(row.target, row.value) for row in decided if row.quantity == "predicted"] == [("p", 0.0), ("q", 1.0)]
-    again = with_decisions(decided, {"p": 0.5})
-    assert [(row.target, row.value) for row in again if row.quantity == "predicted"] == [("p", 1.0)]
-    assert [row for row in again if row.quantity != "predicted"] == rows
-    assert F1.reduce(again) == 1

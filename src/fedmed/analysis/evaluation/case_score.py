@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fedmed.core.site_scores import mean_of_values
 from fedmed.tasks.base import Metric, Row
 from fedmed.tasks.scoring.classification_metrics import SCORE, TRUTH
+from fedmed.tasks.scoring.multi_label_metrics import PREVALENCE
 
 TRUTH_CONFIDENCE = "confidence"
 """The score of a case of classification: the probability that is given to its class, or of findings the mean of those
@@ -36,17 +37,18 @@ def case_score(metrics: Sequence[Metric], rows: Sequence[Row]) -> float:
         The mean of the first metric's values; of a task whose first metric is no mean of values, the probability of the
         case's class, or of findings the mean over them of the probability of the truth. NaN where the case has none.
     """
-    return metrics[0].reduce(rows) if metrics[0].combines == "values" else _probability_of_truth(rows)
-
-
-def _probability_of_truth(rows: Iterable[Row]) -> float:
+    if metrics[0].combines == "values":
+        return metrics[0].reduce(rows)
     by_target: dict[str, dict[str, float]] = {}
     for row in rows:
         by_target.setdefault(row.target, {})[row.quantity] = row.value
     pairs = [(each[SCORE], each[TRUTH]) for each in by_target.values() if {SCORE, TRUTH} <= set(each)]
-    of_class = _of_the_one_class(pairs)
-    if of_class is not None:
-        return of_class
+    of_class = None if PREVALENCE in metrics else _of_the_one_class(pairs)  # which findings alone have
+    return _mean_of_truths(pairs) if of_class is None else of_class
+
+
+def _mean_of_truths(pairs: Iterable[tuple[float, float]]) -> float:
+    """The mean over findings of the probability that is given to the truth of each; NaN where none is known."""
     mean = mean_of_values(score if truth else 1 - score for score, truth in pairs if not math.isnan(truth))
     return math.nan if mean is None else mean
 

@@ -16,6 +16,7 @@ from fedmed.analysis.evaluation.evaluation_table import (
     site_text,
     spread_text,
 )
+from fedmed.analysis.evaluation.finding_figures import FINDING_FIGURES, finding_text
 from fedmed.tasks.base import Metric, Task
 
 
@@ -30,11 +31,14 @@ def evaluation_text(label: str, model: str, folder: EvaluationFolder, task: Task
     metrics = [metric for metric in task.METRICS if metric.name in set(table["metric"])]
     figure = "mean" if all(metric.combines == "values" for metric in metrics) else "value"
     classes = f"{confusion_text(about[CLASSES])}\n\n" if CLASSES in about else ""
+    findings = about.get(FINDING_FIGURES)
+    of_findings = f"{finding_text(findings)}\n\n" if findings else ""
+    of_task = [*([findings["note"]] if findings else []), *task.NOTES]
     return (
         f"\n{label}, {model} model on {len(about['cases'])} {about['split']} cases: {figure} [95 % interval]\n\n"
         f"{pooled_text(table, metrics)}\n\n{metrics[0].title} by site\n\n{site_text(table, metrics[0])}\n\n"
-        f"{classes}"
-        f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(table, metrics, task.NOTES, task.unit))}\n{folder.path}"
+        f"{classes}{of_findings}"
+        f"{spread_text(cases, metrics[0])}\n{chr(10).join(notes(table, metrics, of_task, task.unit))}\n{folder.path}"
     )
 
 

@@ -24,9 +24,11 @@ from fedmed.analysis.evaluation.evaluation_source import (
 )
 from fedmed.analysis.evaluation.evaluation_table import long_table, summarize
 from fedmed.analysis.evaluation.evaluation_text import evaluation_text
+from fedmed.analysis.evaluation.finding_figures import FINDING_FIGURES, finding_document
+from fedmed.analysis.evaluation.run_thresholds import RunThresholds, choose, decided, thresholds_for
 from fedmed.core import machine
 from fedmed.core.cli import echo
-from fedmed.core.errors import InputError
+from fedmed.core.errors import InputError, counted
 from fedmed.core.progress import ticking, waiting
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.prepared.cache import Caching
@@ -79,11 +81,14 @@ def evaluate(path: Path, label: str, request: EvaluationRequest) -> Evaluated:
         caching = caching_after(source.run.experiment() if source.run else None, label)
         listed = cases_of(source, request, FactsBook(caching.disk))
         folder = folder_of(source, request)
+        thresholds = thresholds_for(source, request) if source.task.findings else None
         identity = identity_of(source, listed, request)
     if not request.force and folder.finished(identity):
         echo(f"{label}: {source.name} was scored before; --force scores it again")
+        if thresholds is not None and thresholds.chosen_here:
+            choose(source, folder.cases(), _in_words(listed, source))
     else:
-        _score(source, listed, folder, identity, caching)
+        _score(source, listed, folder, identity, caching, thresholds)
     echo(evaluation_text(label, source.name, folder, source.task))
     return Evaluated(source.task, folder.table())
 
@@ -96,6 +101,7 @@ def identity_of(source: EvaluationSource, listed: EvaluationCases | None, reques
         "task": source.task.name,
         "split": request.split,
         "flips": request.flips,
+        **({"thresholds": thresholds_for(source, request).identity} if source.task.findings else {}),
     }
     if listed is None:
         return identity
@@ -109,6 +115,7 @@ def _score(
     folder: EvaluationFolder,
     identity: Mapping[str, Any],
     caching: Caching,
+    thresholds: RunThresholds | None,
 ) -> None:
     started, units = time.monotonic(), units_of(source, listed)
     journal = folder.begin(identity)
@@ -118,9 +125,12 @@ def _score(
     patients = {case.name: source.task.patient_of(case) for case in listed.cases}
     results = {unit.key: journal.rows[unit.key] for unit in units}
     table = long_table(source.label, results)
+    about: dict[str, Any] = {}
+    if thresholds is not None:
+        table, about = _with_findings(source, listed, table, thresholds)
     with waiting("intervals by the bootstrap"):
         numbers = summarize(table, patients, source.task.METRICS)
-    about = {
+    about |= {
         "run": source.label,
         "model": source.name,
         "data": listed.data,
@@ -133,6 +143,22 @@ def _score(
     if source.task.classes:
         about[CLASSES] = class_document(table, source.task.classes)
     folder.finish(table, numbers, about)
+
+
+def _with_findings(
+    source: EvaluationSource, listed: EvaluationCases, table: pd.DataFrame, thresholds: RunThresholds
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table with the decisions for findings, and the document's figures of each finding."""
+    chosen = choose(source, table, _in_words(listed, source)) if thresholds.chosen_here else thresholds.values
+    table = decided(table, chosen)
+    document = finding_document(table, source.task.findings, chosen)
+    return table, {FINDING_FIGURES: {**document, "note": thresholds.note}}
+
+
+def _in_words(listed: EvaluationCases, source: EvaluationSource) -> str:
+    """The cases of an evaluation and its model."""
+    word = source.task.rules(None).case
+    return f"{counted(len(listed.cases), f'validation {word}')} of {listed.data} with the {source.name} model"
 
 
 def units_of(source: EvaluationSource, listed: EvaluationCases) -> list[ScoringUnit]:

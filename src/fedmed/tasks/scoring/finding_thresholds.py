@@ -1,17 +1,17 @@
 """The probability from which on a finding is decided for, chosen for the largest F1. Pure functions over rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed.tasks.scoring.classification_metrics import PREDICTED, SCORE, by_target
+from fedmed.tasks.scoring.classification_metrics import SCORE, by_target
 from fedmed.tasks.scoring.metric import Row
 
 
 class FindingThreshold(NamedTuple):
-    """A finding's threshold: a score above it is a decision for the finding.
+    """A finding's threshold: a score of it or above is a decision for the finding.
 
     ``threshold`` and ``f1``, the one of the cases on which it was chosen, are None where none can be chosen.
     ``positives`` and ``cases`` are the numbers of cases that have the finding, and of which that is known.
@@ -58,14 +58,3 @@ def best_threshold(scores: NDArray[np.float64], truth: NDArray[np.float64]) -> F
     lower = falling[last[best + 1]] if best + 1 < len(last) else 0.0
     middle = (falling[last[best]] + lower) / 2
     return FindingThreshold(float(middle), float(f1[best]), positives, cases)
-
-
-def with_decisions(rows: Sequence[Row], thresholds: Mapping[str, float | None]) -> list[Row]:
-    """The rows with those of ``predicted``, in place of any before, for findings that have a threshold."""
-    kept = [row for row in rows if row.quantity != PREDICTED]
-    decided = [
-        row._replace(quantity=PREDICTED, value=float(row.value > threshold))
-        for row in kept
-        if row.quantity == SCORE and (threshold := thresholds.get(row.target)) is not None
-    ]
-    return [*kept, *decided]

@@ -1,8 +1,8 @@
 """Figures of several findings at once, any number of which a case may have. Pure functions over rows.
 
 A case has two rows a finding: ``score``, the probability from 0 to 1, and ``truth``, 1, 0 or NaN where it is not known.
-Decisions, rows of ``predicted``, are added where thresholds are known, by ``finding_thresholds``. Every figure over
-several findings is the mean of theirs, so that a rare finding counts as much as a frequent one.
+Decisions, rows of ``predicted``, are added by an evaluation that has thresholds. Every figure over several findings is
+the mean of theirs, so that a rare finding counts as much as a frequent one.
 """
 
 import math
