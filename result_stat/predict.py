@@ -83,7 +83,7 @@ def predict(args: argparse.Namespace) -> None:
 
 def way_of(task: Task) -> tuple[Sequence[str], str, Callable[[argparse.Namespace, TrainedModel], None]]:
     """The options of a task's predictions, what it does in words, and how its models predict."""
-    if isinstance(task, ImageClassifier) and not task.classes:
+    if isinstance(task, ImageClassifier) and task.findings:
         return FINDING_OPTIONS, "tells the findings of 2D images", predict_findings
     if isinstance(task, ImageClassifier):
         return IMAGE_OPTIONS, "classifies 2D images", predict_images

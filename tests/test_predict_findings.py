@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+from fedmed.analysis.evaluation.decision_thresholds import DecisionThresholds, thresholds_of
 from fedmed.analysis.evaluation.trained_model import open_model
-from fedmed.analysis.prediction.decision_thresholds import DecisionThresholds, thresholds_of
 from fedmed.analysis.prediction.findings_report import mapped_findings
 from fedmed.analysis.prediction.image_prediction import ImagePrediction
 from fedmed.command_line import read_experiment
@@ -85,6 +85,8 @@ def test_each_finding_has_a_probability_a_decision_and_a_place_in_the_picture(
     found = json.loads(report.read_text())
     assert found["unit"] == "image"
     assert found["findings"] == list(FINDINGS)
+    assert found["rule"].endswith("which gave most F1 on 6 validation cases.")
+    assert found["rule"] in told
     assert found["thresholds"] == {"flat": 0.9, "upright": 0.25}
     assert found["weights_sha256"] == hashlib.sha256((run / BEST).read_bytes()).hexdigest()
     assert "no medical device" in found["notice"]
@@ -159,7 +161,7 @@ def test_thresholds_are_those_of_the_runs_result_alone(
     assert thresholds_of(open_model(run / BEST)).values == (0.5, 0.25)
     assert thresholds_of(open_model(run, "last")).values == (None, None)
     told = predicted(capsys, "--model", run, "--which", "last", images[0])
-    assert f"thresholds.json was chosen for {BEST}, not for {LAST}" in told
+    assert f"chosen for the run's result, which {LAST} is not" in told
     own = run / "sites" / "site-1" / "best_local_model.pt"
     own.parent.mkdir(parents=True)
     shutil.copy(run / BEST, own)
@@ -183,13 +185,9 @@ def test_findings_above_their_thresholds_are_in_the_order_of_how_far_they_exceed
     ("content", "said"),
     [
         ("[", "cannot be read"),
-        ("[]", "an object of objects"),
-        (json.dumps({"flat": {}, "upright": {}}), "threshold"),
-        (json.dumps({"flat": {"threshold": 0.5}}), "states 1 findings"),
-        (json.dumps(chosen(1.5, 0.5)), "the threshold 1.5 of flat"),
-        (json.dumps(chosen(0.5, float("nan"))), "the threshold nan of upright"),
-        (json.dumps({**chosen(0.5, 0.5), "flat": {"threshold": True}}), "the threshold True of flat"),
-        (json.dumps({**chosen(0.5, 0.5), "flat": {"threshold": "0.5"}}), "the threshold '0.5' of flat"),
+        ("[]", "does not state a threshold from 0 to 1"),
+        (json.dumps({"flat": chosen(0.5, 0.5)["flat"]}), "of each of the findings flat, upright"),
+        (json.dumps(chosen(1.5, 0.5)), "does not state a threshold from 0 to 1"),
     ],
 )
 def test_damaged_thresholds_are_refused(

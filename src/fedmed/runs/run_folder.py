@@ -50,7 +50,6 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dataset_overlap": ("an object", ()),
     "model_meta": ("an object", ()),
     "job": ("an object", ("id",)),
-    "thresholds": ("an object of objects", ("threshold",)),
     HISTORY: ("a list of objects", ("round", "site")),
 }
 """The JSON files of a run: what each holds, and which keys its objects have at least."""

@@ -170,6 +170,13 @@ class ChestXray(TransferLearning):
         image: torch.Tensor = transform({"image": path})["image"]
         return rounded(image).float()  # as films are that were cached
 
+    def oddities(self, path: Path) -> tuple[str, ...]:
+        from fedmed.data.chest_xray.orientation import orientation_of
+        from fedmed.data.picture_pixels import picture_pixels
+
+        seen = orientation_of(picture_pixels(path, channels=1)[0])
+        return (f"seems to be {seen.form}",) if seen is not None and seen.suspicious else ()
+
     def class_probabilities(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
         return finding_probabilities(model, image)
 

@@ -21,18 +21,21 @@ from fedmed.analysis.bundle.picture_bundle import PictureTask, picture_bundle, p
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.image_prediction import classified
 from fedmed.core.errors import InputError
+from fedmed.core.names import BEST
 from fedmed.core.weights import save_weights
 from fedmed.data.brain_mri.classes import CLASSES
+from fedmed.data.chest_xray.findings import FINDINGS
 from fedmed.data.prepared.picture_folder import WriteProbabilities, picture_items
 from fedmed.tasks.brain_mri import BrainMri
+from fedmed.tasks.chest_xray import ChestXray
 from tests.analysis.bundle.test_bundle_export import DEMANDED, EXTRA
 
 
 def model_of(folder: Path, task: PictureTask) -> TrainedModel:
-    """A model with random weights in a run's folder without an experiment."""
+    """A model with random weights, the best one of a run's folder that has nothing else."""
     torch.manual_seed(0)
     network = task.build_model().eval()
-    path = folder / "w.pt"
+    path = folder / BEST
     save_weights(network.state_dict(), path)
     return TrainedModel("random", path, task, "fp32", network, torch.device("cpu"))
 
@@ -73,7 +76,24 @@ def test_monais_command_line_writes_the_same_probabilities(tmp_path: Path) -> No
         assert row["class"] == CLASSES[own.decided]
 
 
-@pytest.mark.parametrize("task", [BrainMri(image_size=64), BrainMri(network="resnet34", channels=3, norm="group")])
+def test_findings_are_told_by_the_runs_thresholds(tmp_path: Path) -> None:
+    files = write_pictures(tmp_path / "pictures")
+    model = model_of(tmp_path, ChestXray(image_size=64, network="densenet121", channels=3))
+    first = classified(model, files[0]).probabilities
+    limits = [None if number == 0 else probability - 1e-3 for number, probability in enumerate(first)]
+    chosen = {name: {"threshold": limit, "chosen_on": "?"} for name, limit in zip(FINDINGS, limits, strict=True)}
+    (tmp_path / "thresholds.json").write_text(json.dumps(chosen))
+    export_bundle(model, tmp_path / "bundle")
+    rows = run_bundle(tmp_path / "bundle", tmp_path / "pictures", tmp_path / "out")
+    for row, path in zip(rows, files, strict=True):
+        own = classified(model, path)
+        assert [float(row[name]) for name in FINDINGS] == pytest.approx(own.probabilities, abs=1e-5)
+    assert rows[0]["present"] == "|".join(FINDINGS[1:])
+
+
+@pytest.mark.parametrize(
+    "task", [BrainMri(image_size=64), ChestXray(network="resnet34", channels=3, norm="group", image_size=96)]
+)
 def test_monai_accepts_metadata_network_and_weights(tmp_path: Path, task: PictureTask) -> None:
     out = tmp_path / "bundle"
     export_bundle(model_of(tmp_path, task), out)

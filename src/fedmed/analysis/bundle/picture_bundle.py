@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 
 from fedmed.analysis.bundle.bundle_parts import BundleParts, evaluator, made, tensor_format
 from fedmed.analysis.bundle.bundle_sources import network_arguments, network_kind, sources
+from fedmed.analysis.evaluation.decision_thresholds import thresholds_of
 from fedmed.analysis.evaluation.trained_model import TrainedModel
-from fedmed.analysis.prediction.decision_thresholds import thresholds_of
 from fedmed.tasks.brain_mri import BrainMri
+from fedmed.tasks.chest_xray import ChestXray
 
 PREPARATION, FILES = "fedmed.data.prepared.picture_transforms", "fedmed.data.prepared.picture_folder"
 """The modules of the transforms and of the files."""
 
-PictureTask = BrainMri
+PictureTask = BrainMri | ChestXray
 
 
 class Kind(NamedTuple):
@@ -31,6 +32,17 @@ KINDS: Mapping[type[PictureTask], Kind] = {
         "slices of brain MR",
         "MR",
         ["He K., Zhang X., Ren S., Sun J. Deep residual learning for image recognition. CVPR 2016. arXiv 1512.03385."],
+    ),
+    ChestXray: Kind(
+        "Findings in chest radiographs",
+        "frontal chest films",
+        "DX",
+        [
+            "Wang X., Peng Y., Lu L., et al. ChestX-ray8: hospital-scale chest X-ray database and benchmarks. CVPR "
+            "2017. arXiv 1705.02315.",
+            "Rajpurkar P., Irvin J., Zhu K., et al. CheXNet: radiologist-level pneumonia detection on chest X-rays. "
+            "2017. arXiv 1711.05225.",
+        ],
     ),
 }
 
@@ -76,7 +88,7 @@ def picture_bundle(model: TrainedModel, task: PictureTask) -> BundleParts:
 
 def picture_inference(task: PictureTask, model: TrainedModel) -> dict[str, Any]:
     """The content of ``inference.json``."""
-    several = not task.classes
+    several = bool(task.findings)
     decided = thresholds_of(model) if several else None
     chosen = list(decided.values) if decided and decided.file else None
     return {

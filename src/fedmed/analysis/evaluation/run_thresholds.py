@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import isfinite
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -56,7 +57,7 @@ def thresholds_for(source: EvaluationSource, request: EvaluationRequest) -> RunT
         InputError: the file in the run's folder is damaged.
     """
     run, named = source.run, request.dataset_base_dir or request.datalist
-    if run is None or "" not in source.models or not _is_result(source, run):
+    if run is None or "" not in source.models or not is_result(run, source.models[""].weights):
         return RunThresholds({}, False, NONE_KNOWN)
     has_data = run.experiment().environment.DATA_IS_LOCAL
     if request.split == "validation" and not (named and has_data):
@@ -121,14 +122,15 @@ def read_thresholds(run: RunFolder, findings: tuple[str, ...]) -> dict[str, floa
     return {name: entries[name]["threshold"] for name in findings}
 
 
+def is_result(run: RunFolder, weights: Path) -> bool:
+    """True where a file of weights is the run's result, for which its thresholds are chosen."""
+    result = model_file(run, run.usual_model()) if not run.local_models(run.usual_model()) else None
+    return result is not None and weights.resolve() == result.resolve()
+
+
 def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, Mapping) or not {"threshold", "chosen_on"} <= set(entry):
         return False
     value = entry["threshold"]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return value is None or (number and isfinite(value) and 0 <= value <= 1)
-
-
-def _is_result(source: EvaluationSource, run: RunFolder) -> bool:
-    result = model_file(run, run.usual_model()) if not run.local_models(run.usual_model()) else None
-    return result is not None and source.models[""].weights.resolve() == result.resolve()

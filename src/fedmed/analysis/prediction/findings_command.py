@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import partial
 
+from fedmed.analysis.evaluation.decision_thresholds import thresholds_of
 from fedmed.analysis.evaluation.trained_model import TrainedModel
-from fedmed.analysis.prediction.decision_thresholds import thresholds_of
 from fedmed.analysis.prediction.findings_picture import findings_picture
 from fedmed.analysis.prediction.findings_report import findings_document, findings_text
 from fedmed.analysis.prediction.image_command import IMAGE_OPTIONS, AnswerForm, answer

@@ -7,8 +7,8 @@ from math import ceil, sqrt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from fedmed.analysis.evaluation.decision_thresholds import DecisionThresholds
 from fedmed.analysis.evaluation.trained_model import TrainedModel
-from fedmed.analysis.prediction.decision_thresholds import DecisionThresholds
 from fedmed.analysis.prediction.findings_report import mapped_findings
 from fedmed.analysis.prediction.image_prediction import ImagePrediction, image_classifier
 from fedmed.analysis.prediction.origin import NOTICE
@@ -62,7 +62,9 @@ def draw_bars(axes: Axes, names: Sequence[str], probabilities: Sequence[float], 
             axes.plot([threshold] * 2, [place - 0.45, place + 0.45], color="black", linewidth=1.5)
         axes.text(1.02, place, f"{probability:.3f}", va="center", fontsize=8, clip_on=False)
     axes.set(xlim=(0, 1), xlabel="probability" + (", | threshold" if thresholds.file else ""))
-    axes.set_yticks(places, [drawable(name) for name in names], fontsize=8, parse_math=False)
+    lacking = " (no threshold)" if thresholds.file else ""
+    labels = [name + (lacking if limit is None else "") for name, limit in zip(names, thresholds.values, strict=True)]
+    axes.set_yticks(places, list(map(drawable, labels)), fontsize=8, parse_math=False)
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
     told = f"{len(present)} above the run's thresholds" if thresholds.file else "no thresholds: nothing is decided"

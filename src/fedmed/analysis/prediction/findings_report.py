@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from fedmed.analysis.evaluation.decision_thresholds import DecisionThresholds
 from fedmed.analysis.evaluation.trained_model import TrainedModel
-from fedmed.analysis.prediction.decision_thresholds import DecisionThresholds
 from fedmed.analysis.prediction.image_prediction import ImagePrediction
 from fedmed.analysis.prediction.image_report import UNIT, image_warnings
 from fedmed.analysis.prediction.origin import NOTICE, phantom_warnings, weights_digest
@@ -17,8 +17,6 @@ MOST_TABLES = 3
 
 MOST_MAPS = 3
 """Findings above their thresholds of which a picture shows the places."""
-
-RULE = "A finding is told where its probability reaches its threshold, which gave most F1 on validation cases."
 
 
 def mapped_findings(found: ImagePrediction, thresholds: DecisionThresholds, asked: Sequence[int]) -> tuple[int, ...]:
@@ -65,7 +63,7 @@ def findings_document(
             }
             for each in found
         ],
-        "rule": RULE if known else thresholds.lacking,
+        "rule": thresholds.words,
         "warnings": [*phantom_warnings(model), *image_warnings(found)],
         "notice": NOTICE,
     }
@@ -81,7 +79,7 @@ def findings_text(model: TrainedModel, thresholds: DecisionThresholds, found: Se
             f"model {model.label}, {model.weights.name}, SHA-256 {weights_digest(model)}",
             *(f"\n{table}" for table in tables),
             "",
-            thresholds.lacking or RULE,
+            thresholds.words,
             *_undecided(model, thresholds),
             *(f"warning: {sentence}" for sentence in warnings),
             NOTICE,
@@ -108,13 +106,13 @@ def _table(model: TrainedModel, thresholds: DecisionThresholds, each: ImagePredi
 
 def _rows(model: TrainedModel, thresholds: DecisionThresholds, found: Sequence[ImagePrediction]) -> str:
     """A row an image: the findings that it shows, else the most probable one."""
-    return pd.DataFrame(
-        {
-            "image": [each.path.name for each in found],
-            "most probable": [_with_probability(model, each, each.decided) for each in found],
-            "present": [_present(model, thresholds, each) for each in found],
-        }
-    ).to_string(index=False)
+    rows = [("image", "most probable", "present")]
+    rows += [
+        (each.path.name, _with_probability(model, each, each.decided), _present(model, thresholds, each))
+        for each in found
+    ]
+    first, second = (max(len(row[column]) for row in rows) for column in range(2))
+    return "\n".join(f"{image:<{first}}  {probable:<{second}}  {present}" for image, probable, present in rows)
 
 
 def _present(model: TrainedModel, thresholds: DecisionThresholds, each: ImagePrediction) -> str:
