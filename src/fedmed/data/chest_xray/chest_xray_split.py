@@ -244,9 +244,8 @@ def split_warnings(split: Split[Film], films: Sequence[Film], options: ChestXray
     if options.by == "age":
         unknown -= {film.patient for film in films if film.age is not None}
         if unknown:
-            lines.append(
-                f"{counted(len(unknown), 'patient')} of unknown age, taken for the median: {named([*unknown])}."
-            )
+            found = f"{counted(len(unknown), 'patient')} of unknown age ({named(sorted(unknown))})"
+            lines.append(f"{found}: they count as of the median age.")
     left = sorted({film.name for film in films} - {film.name for film in split.cases})
     if left:
         lines.append(f"{counted(len(left), 'film')} in no published list, left out: {named(left)}.")

@@ -133,8 +133,7 @@ def _twice(names: Sequence[str], path: Path) -> Iterator[str]:
 
 def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
     known = [name for name in (IMAGE, LABELS, PATIENT, AGE, SEX, VIEW, FOLLOW_UP) if name in table]
-    rows: list[dict[str, str]] = table[known].to_dict("records")
-    return rows
+    return [dict(zip(known, row, strict=True)) for row in table[known].itertuples(index=False, name=None)]
 
 
 def _line(row: Mapping[str, str], where: str) -> tuple[str, ListedFilm]:
@@ -201,10 +200,8 @@ class _Mistakes:
         stated = [each.strip() for each in text.split(SEPARATOR)]
         for name in stated:
             if name and name not in (*FINDINGS, NO_FINDING):
-                expected = (
-                    f"the finding {name!r:.60}, which is not known; the nearest name is {nearest_finding(name)!r}"
-                )
-                self._add("finding", f"{expected}: correct it", where)
+                near = nearest_finding(name)
+                self._add("finding", f"the unknown finding {name!r:.60}; the nearest is {near!r}: correct it", where)
         if NO_FINDING in stated and len(stated) > 1:
             self._add("finding", f"{NO_FINDING!r} beside a finding ({text!r:.80}): leave one of the two", where)
         if not all(stated):
@@ -220,7 +217,7 @@ class _Mistakes:
 
     def _sentences(self, kind: str) -> list[str]:
         return [
-            f"{self._first[key].capitalize()} has {key[1]}{_more(count)}."
+            f"{self._first[key][0].upper()}{self._first[key][1:]} has {key[1]}{_more(count)}."
             for key, count in self._count.items()
             if key[0] == kind
         ]
