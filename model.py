@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from monai.networks.nets import DenseNet, ResNet, SegResNet, UNet
+from torch import nn
 
 from fedmed.networks.four_level_unet import FourLevelUNet
 from fedmed.networks.group_normalization import Norm, normalize_by_groups
@@ -168,6 +169,7 @@ class ImageDenseNet(Rebuildable, DenseNet):
     def __init__(self, in_channels: int = 1, num_classes: int = 14, norm: Norm = "batch") -> None:
         arguments = _arguments(locals())
         super().__init__(spatial_dims=2, in_channels=in_channels, out_channels=num_classes)
+        self.class_layers.relu = nn.ReLU()  # MONAI's overwrites what a saliency map must see
         if norm == "group":
             normalize_by_groups(self)
         self._store(arguments)
