@@ -41,10 +41,10 @@ def main(arguments: Sequence[str]) -> int:
 
     begun = RunFolder.open(command.resume.absolute()) if command.resume else None
     folder = check_and_run(experiment, begun, COMMAND)
-    if experiment.task.classes and experiment.environment.DATA_IS_LOCAL:
-        from fedmed.analysis.evaluation.tested_run import score_test_cases
+    if (experiment.task.classes or experiment.task.findings) and experiment.environment.DATA_IS_LOCAL:
+        from fedmed.analysis.evaluation.tested_run import score_ended_run
 
-        score_test_cases(folder)
+        score_ended_run(folder)
     return 0
 
 

@@ -1,11 +1,13 @@
 """The script that tells the findings of new images, as a user starts it, with a model of the toy findings."""
 
 import hashlib
+import importlib
 import io
 import json
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import torch
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+import fedmed.tasks
 from fedmed.analysis.evaluation.decision_thresholds import DecisionThresholds, thresholds_of
 from fedmed.analysis.evaluation.trained_model import open_model
 from fedmed.analysis.prediction.findings_report import mapped_findings
@@ -26,6 +29,7 @@ from fedmed.core.names import BEST, LAST
 from fedmed.core.weights import save_weights
 from fedmed.runs.run_folder import RunFolder
 from result_stat import predict
+from tests.scripts import ROOT
 from tests.test_predict_images import refused
 
 FINDINGS = ("flat", "upright")
@@ -40,7 +44,17 @@ def chosen(flat: float | None, upright: float | None) -> dict[str, dict[str, Any
 
 
 @pytest.fixture
-def run(toy_data: Path, tmp_path: Path) -> Path:
+def toy_findings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The task of ``tests/toy/findings`` is found by its name, as the package's own are."""
+    monkeypatch.setattr(fedmed.tasks, "__path__", [*fedmed.tasks.__path__, str(ROOT / "tests" / "toy" / "findings")])
+    importlib.invalidate_caches()
+    yield
+    sys.modules.pop("fedmed.tasks.toy_findings", None)
+    vars(fedmed.tasks).pop("toy_findings", None)
+
+
+@pytest.fixture
+def run(toy_data: Path, toy_findings: None, tmp_path: Path) -> Path:
     """A run whose best model finds the same in every image; its last one has random weights."""
     run = RunFolder.create(tmp_path / "all runs", "run")
     given = ["--task", "toy_findings", "--dataset_base_dir", str(toy_data)]

@@ -1,4 +1,4 @@
-"""The content of ``model_meta.json``: what the network is, on what it was trained, and of classes how well it does.
+"""The content of ``model_meta.json``: what the network is, on what it was trained, and how well it tells classes.
 
 The keys from ``trained_at`` on are those of the MediSync FL system, so that its readers find theirs.
 """
@@ -12,13 +12,16 @@ from fedmed.data.datalist import SPLITS, TEST
 from fedmed.experiment import Experiment
 from fedmed.runs.history import Record, after_round, best_round, scores_of
 from fedmed.server.round_record import completes_a_round
-from fedmed.tasks.scoring.classification_metrics import ACCURACY
+from fedmed.tasks.scoring.classification_metrics import ACCURACY, AUROC
 
 META = "model_meta"
 """The file, without its ending."""
 
 TEST_FIGURES = ("test_accuracy", "avg_f1", "avg_precision", "avg_recall", "per_class", "confusion_matrix")
-"""Figures of the test cases; None until they are scored."""
+"""Figures of the test cases of a task of classes; None until they are scored."""
+
+FINDING_TEST_FIGURES = ("test_auroc", "test_average_precision", "avg_f1", "avg_precision", "avg_recall", "per_class")
+"""Those of a task of findings: of several at once there is neither an accuracy nor a confusion matrix."""
 
 
 def network_facts(experiment: Experiment, trained_on: str, pretrained: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,13 +64,15 @@ def training_facts(
         "device": ("cuda" if machine["gpus"] else "cpu") if experiment.environment.DATA_IS_LOCAL else None,
         "datasets": {site: _dataset(found) for site, found in stats.items()},
     }
-    classes = experiment.task.classes
-    if not classes:
+    task = experiment.task
+    figures, chosen_by = (TEST_FIGURES, ACCURACY) if task.classes else (FINDING_TEST_FIGURES, AUROC)
+    number = len(task.classes or task.findings)
+    if not number:
         return facts
     chosen = None if best is None else after_round(records, best)
-    scores = scores_of(chosen, experiment.task.figures()) if chosen else {}
-    metrics = {**dict.fromkeys(TEST_FIGURES), "best_val_accuracy": scores.get(score_name(ACCURACY.name))}
-    return {**facts, "num_classes": len(classes), "metrics": metrics}
+    scores = scores_of(chosen, task.figures()) if chosen else {}
+    name = score_name(chosen_by.name)
+    return {**facts, "num_classes": number, "metrics": {**dict.fromkeys(figures), f"best_{name}": scores.get(name)}}
 
 
 def _dataset(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from monai.visualize import GradCAM
 from numpy.typing import NDArray
-from torch import nn
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.image_prediction import image_classifier
@@ -36,9 +35,6 @@ class SaliencyMaps:
         network = copy.deepcopy(model.network).float()
         if layer not in dict(network.named_modules()):
             raise InputError(f"{model.label}: the network has no layer {layer}, which --saliency needs; leave it out.")
-        for module in network.modules():
-            if isinstance(module, nn.ReLU):
-                module.inplace = False  # else PyTorch refuses to watch the layer before it
         self._maps = GradCAM(network, layer, postprocessing=lambda found: found)
         self._device = model.device
 

@@ -21,8 +21,10 @@ from fedmed.analysis.evaluation.evaluation_table import (
     spread_text,
     targets_apart,
 )
+from fedmed.analysis.evaluation.finding_figures import FINDING_FIGURES
 from fedmed.analysis.evaluation.patient_bootstrap import rows_of
 from fedmed.analysis.report.class_section import decided_classes
+from fedmed.analysis.report.finding_section import findings_of_cases
 from fedmed.analysis.report.report_page import Listing, Part, Picture, Section, Table, Text
 from fedmed.core import machine
 from fedmed.core.errors import InputError
@@ -174,6 +176,8 @@ def cases(folder: EvaluationFolder, metrics: Sequence[Metric], pictures: Sequenc
     scored = ranked_cases(long, metrics)
     if CLASSES in folder.document():
         return Section("Cases", [*pictures, _decided(long, scored, title)])
+    if FINDING_FIGURES in folder.document():
+        return Section("Cases", [*pictures, _findings(long, scored, title)])
     targets = [name for name in scored.columns if name not in ("site", "case", "score")]
     shown = targets if len(targets) < MOST_COLUMNS else []
     rows = [
@@ -194,6 +198,17 @@ def _decided(cases: pd.DataFrame, scored: pd.DataFrame, title: str) -> Table:
         rows.append([case, site, truth, decision, f"{confidence:.4f}", f"{score:.4f}"])
     columns = ("case", "site", "truth", "decision", "confidence", title)
     return Table(f"the decision for {_which(scored)}, the worst first", columns, rows)
+
+
+def _findings(cases: pd.DataFrame, scored: pd.DataFrame, title: str) -> Table:
+    """The findings that each case has and those that were decided for, in the order of its scores."""
+    found = findings_of_cases(cases)
+    rows = [
+        [case, site, *found[site, case], f"{score:.4f}"]
+        for case, site, score in scored.head(MOST_CASES)[["case", "site", "score"]].itertuples(index=False)
+    ]
+    columns = ("case", "site", "truth", "decided", f"mean {title}")
+    return Table(f"the findings of {_which(scored)}, the worst first", columns, rows)
 
 
 def _which(scored: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ from fedmed.analysis.evaluation.evaluation_table import number_text
 from fedmed.analysis.evaluation.run_evaluation import evaluate, identity_of
 from fedmed.analysis.report import report_sections
 from fedmed.analysis.report.class_section import class_section
+from fedmed.analysis.report.finding_section import finding_section
 from fedmed.analysis.report.report_page import Picture, Section, Text, render
 from fedmed.analysis.report.report_sections import ranked_cases
 from fedmed.core.errors import InputError
@@ -41,6 +42,7 @@ def run_page(run: RunFolder, request: EvaluationRequest, number: int) -> str:
         report_sections.result(run, folder, metric, dataset_title(dataset) if dataset else ""),
         report_sections.scores(folder, task) if folder else Section("Scores", [Text(why, warning=True)]),
         class_section(folder) if folder else None,
+        finding_section(folder) if folder else None,
         report_sections.cases(folder, task.METRICS, pictures(run, folder, request, number)) if folder else None,
         report_sections.training(run, task)
         if run.records() or (run.path / "training_history.json").is_file()

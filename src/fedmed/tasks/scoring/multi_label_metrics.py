@@ -15,8 +15,6 @@ from fedmed.tasks.scoring.classification_metrics import (
     AUROC,
     AVERAGE_PRECISION,
     F1,
-    PRECISION,
-    RECALL,
     SCORE,
     TRUTH,
     OfTarget,
@@ -139,7 +137,7 @@ PREVALENCE = SumsMetric(
 
 FINDING_METRICS = (
     *(AUROC, AVERAGE_PRECISION, F1, FINDING_LOSS),
-    *(PRECISION, RECALL, BRIER_SCORE, FINDING_CALIBRATION_ERROR, PREVALENCE),
+    *(BRIER_SCORE, FINDING_CALIBRATION_ERROR, PREVALENCE),
 )
 """Of several findings at once, the best model by the mean AUROC of the findings."""
 
