@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import brain_mri, finished_runs, hippocampus, near_duplicates, round_time, scaling
+from benchmarks import brain_mri, film_orientation, finished_runs, hippocampus, near_duplicates, round_time, scaling
 from benchmarks.bare_loop import Bare
 from benchmarks.site_strength import table
 from benchmarks.watched_run import Watched
 from fedmed.command_line import read_experiment
 from fedmed.core import machine
 from fedmed.core.errors import InputError
+from fedmed.data.chest_xray.thorax import random_chest
+from fedmed.data.phantoms.chest_xray_phantom import PROFILES, chest_xray_phantom
 from fedmed.runs.run_folder import RunFolder
 
 
@@ -169,3 +171,17 @@ def test_the_study_of_brain_pictures_leaves_its_numbers_table_and_figure(tmp_pat
     assert document["validation_accuracy"]["central"] == [{"0": 0.1, "1": 0.5}]
     assert (tmp_path / "study.md").read_text() == f"{text}\n"
     assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_upright_phantoms_are_found_in_every_form_that_they_are_turned_to() -> None:
+    films = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        film = chest_xray_phantom(rng, random_chest(rng), (), PROFILES[0])
+        films.append(film_orientation.in_all_forms((film / 255).astype(np.float32)))
+    for film in films:
+        assert [
+            film_orientation.found(seen, form) for seen, form in zip(film, film_orientation.FORMS, strict=True)
+        ] == [True] * 8
+    assert film_orientation.film_table(films).splitlines()[2].startswith("| 0 | 0.0 % | 100.0 % |")
+    assert film_orientation.site_table(films).splitlines()[2] == "| 20 | 0.0 % | 0.0 % | 100.0 % | 100.0 % |"

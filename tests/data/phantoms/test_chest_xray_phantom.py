@@ -11,10 +11,10 @@ from PIL import Image
 
 from fedmed.core.errors import InputError
 from fedmed.data.chest_xray.findings import FINDINGS, NO_FINDING
+from fedmed.data.chest_xray.thorax import LEFT, RIGHT, Chest, Thorax
 from fedmed.data.datalist import load_datalist, load_split
 from fedmed.data.phantoms.chest_xray_phantom import PROFILES, chest_xray_phantom, demo_chest_xray
 from fedmed.data.phantoms.phantom import is_phantom
-from fedmed.data.phantoms.thorax import LEFT, RIGHT, Chest, Thorax
 from fedmed.data.phantoms.thorax_findings import with_findings
 
 PLAIN = Chest()

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmed.data.audit.fingerprint import fingerprint
-from fedmed.data.image_file import ImageFile, read_image
+from fedmed.data.dicom_slice import dicom_slice
+from fedmed.data.image_file import ImageFile, content_of, read_image
+from fedmed.data.picture_file import DICOM_ENDINGS
 from fedmed.data.prepared.content_key import content_key
 
 FACTS_VERSION = "case facts 2"
@@ -160,7 +162,7 @@ def case_facts(images: Mapping[str, Path], label: Path | None) -> CaseFacts:
     facts: dict[str, ImageFacts] = {}
     masks: list[NDArray[np.bool_]] = []
     for name, path in images.items():
-        image = read_image(path)
+        image = _read(path)
         facts[name] = image_facts(image)
         masks.append(_tissue(image))
     alike = len({mask.shape for mask in masks}) == 1
@@ -170,6 +172,13 @@ def case_facts(images: Mapping[str, Path], label: Path | None) -> CaseFacts:
         return CaseFacts(facts, None, None, unlike)
     segmentation = read_image(label)
     return CaseFacts(facts, image_facts(segmentation), label_facts(segmentation.voxels, common), unlike)
+
+
+def _read(path: Path) -> ImageFile:
+    """The image of a file; of a DICOM one, by its name, as a viewer shows it."""
+    if path.suffix.lower() in DICOM_ENDINGS:
+        return ImageFile(dicom_slice(path, content_of(path)), dimensions=2)
+    return read_image(path)
 
 
 def image_facts(image: ImageFile) -> ImageFacts:

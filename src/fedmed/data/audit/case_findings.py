@@ -15,6 +15,7 @@ from fedmed.core.units import Unit
 from fedmed.data.audit.case_facts import CaseFacts, ImageFacts
 from fedmed.data.audit.finding import Finding
 from fedmed.data.image_file import SAME_PLACE_MM, SAME_SPACING
+from fedmed.data.picture_file import DICOM_ENDINGS
 from fedmed.data.targets import Target, class_numbers, shown_target
 
 LOADABLE_MM = 1e-8
@@ -138,6 +139,8 @@ def _measured(case: MeasuredCase) -> list[tuple[Path, ImageFacts]]:
 
 def _dimensions(path: Path, image: ImageFacts, expected: int) -> Finding:
     what = "a 3D volume: split it into one file a modality" if expected == 3 else "a 2D image: export single slices"
+    if expected == 3 and path.suffix.lower() in DICOM_ENDINGS:
+        what = "a NIfTI volume (.nii.gz) a modality: convert the series first, for example with dcm2niix"
     return error_finding("dimensions", f"{path} has {image.dimensions} dimensions {image.shape}; expected {what}.")
 
 

@@ -19,10 +19,10 @@ from fedmed.core.files import staging_folder
 from fedmed.data.brats.brats_layout import PHANTOM_MARKER
 from fedmed.data.chest_xray.film import Film
 from fedmed.data.chest_xray.findings import FINDINGS, NO_FINDING, SEPARATOR, in_order
+from fedmed.data.chest_xray.thorax import Chest, random_chest
 from fedmed.data.datalist import TEST_LIST, TESTING, list_json
 from fedmed.data.phantoms.phantom import check_counts, made_once
 from fedmed.data.phantoms.smooth_noise import smooth_noise
-from fedmed.data.phantoms.thorax import Chest, random_chest
 from fedmed.data.phantoms.thorax_findings import with_findings
 from fedmed.data.splits.site_lists import write_site_lists
 

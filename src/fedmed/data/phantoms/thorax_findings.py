@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from fedmed.data.chest_xray.thorax import LEFT, LUNG_DEPTH, RIGHT, Chest, Plane, Thorax, ellipse
 from fedmed.data.phantoms.smooth_noise import smooth_noise
-from fedmed.data.phantoms.thorax import LEFT, LUNG_DEPTH, RIGHT, Chest, Plane, Thorax, ellipse
 
 Reshape = Callable[[np.random.Generator, Chest], Chest]
 Draw = Callable[[np.random.Generator, Thorax], Plane]

@@ -168,12 +168,13 @@ def deal(patients: Sequence[Patient[C]], targets: Sequence[int]) -> list[tuple[C
         The cases of each part, sorted by name.
     """
     parts: list[list[Patient[C]]] = [[] for _ in targets]
-    dealt = 0
+    sizes = [0 for _ in targets]
     for i, patient in enumerate(patients):
-        dealt += len(patient)
-        sizes = [sum(map(len, part)) for part in parts]
-        parts[_next_part(sizes, targets, dealt, len(patient), len(patients) - i)].append(patient)
-    return [sorted_cases(part) for part in parts]
+        dealt = sum(sizes) + len(patient)
+        part = _next_part(sizes, targets, dealt, len(patient), len(patients) - i)
+        parts[part].append(patient)
+        sizes[part] += len(patient)
+    return [sorted_cases(members) for members in parts]
 
 
 def _next_part(sizes: Sequence[int], targets: Sequence[int], dealt: int, visits: int, patients_left: int) -> int:
