@@ -1,6 +1,7 @@
 """The screen: the settings, a line a round, a bar within it, the time left and the result."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -217,6 +218,15 @@ def test_of_many_targets_a_table_has_two_columns_and_says_where_the_others_are()
     assert lines[1].split()[-3:] == ["0.7000", "0.5000", "0.6300"]
     assert lines[-1] == "lowest and highest of 14 targets; training_history.csv has every one"
     assert max(map(len, lines)) < 80
+
+
+def test_an_area_over_sites_is_called_what_it_is() -> None:
+    """No rows leave the sites, so it is no AUROC of all cases."""
+    key = replace(AUROC, combines=False)
+    assert "val_auroc (mean of the sites' AUROC) is that of the global model" in header(key)
+    table = result_table([record(1, {"site-1": of_findings(0.7)}, best=True)], key)
+    assert table.splitlines()[-1].startswith("val_auroc over sites is the mean of the sites' AUROC, weighted by cases")
+    assert "mean of the sites" not in header(SCORE) + result_table([record(1, {"site-1": {}}, best=True)], SCORE)
 
 
 def test_columns_are_as_wide_as_the_names_of_the_targets() -> None:

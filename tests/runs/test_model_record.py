@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fedmed.command_line import read_experiment
 from fedmed.experiment import Experiment
-from fedmed.runs.model_record import TEST_FIGURES, network_facts, training_facts
+from fedmed.runs.model_record import FINDING_TEST_FIGURES, TEST_FIGURES, network_facts, training_facts
 from fedmed.tasks.base import Task
 from tests.runs.test_single_run import record
 
@@ -59,6 +60,18 @@ def test_without_a_best_model_there_is_no_best_epoch_and_no_best_accuracy(
 ) -> None:
     found = training_facts(toy_experiment(), STATS, [scored(0, 1), scored(1, 4, final=True)], MACHINE)
     assert (found["best_epoch"], found["metrics"]["best_val_accuracy"]) == (None, None)
+
+
+def test_a_run_of_findings_has_areas_and_says_that_the_best_is_a_mean_of_the_sites(tmp_path: Path) -> None:
+    data = ["--dataset_base_dir", str(tmp_path), "--datalist_json_path", str(tmp_path)]
+    experiment = read_experiment(["--task", "chest_xray", *data, "--n_clients", "2"])
+    sites = {"site-1": {"val_cases": 30, "val_auroc": 0.8, "val_auroc_values": 30},
+             "site-2": {"val_cases": 10, "val_auroc": 0.6, "val_auroc_values": 10}}  # fmt: skip
+    records = [scored(0, 1), {**record(1, 0.0, best=True, final=True), "sites": sites}]
+    found = training_facts(experiment, {}, records, MACHINE)
+    assert found["num_classes"] == 14
+    best = {"best_val_auroc": pytest.approx(0.75), "best_val_auroc_is": "mean of the sites' AUROC"}
+    assert found["metrics"] == {**dict.fromkeys(FINDING_TEST_FIGURES), **best}
 
 
 def test_a_segmentation_has_no_keys_of_classes(small_experiment: Callable[..., Experiment]) -> None:

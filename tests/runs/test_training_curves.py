@@ -139,6 +139,14 @@ def test_fourteen_targets_are_all_named(tmp_path: Path) -> None:
     assert all(f"<!-- {target} -->" in text for target in key.targets)
 
 
+def test_the_line_over_sites_is_called_what_it_is(tmp_path: Path) -> None:
+    table = pd.DataFrame([{"round": n, "site": "a", "train_loss": 1.0, "val_auroc": 0.5} for n in (0, 1)])
+    for name, combines in (("rows", False), ("values", True)):
+        draw(table, KeyScore("val_auroc", "AUROC", (), combines=combines), 1, "", tmp_path / f"{name}.svg")
+    counts = [(tmp_path / f"{name}.svg").read_text().count("mean of the sites' AUROC") for name in ("rows", "values")]
+    assert counts == [1, 0]
+
+
 def test_a_figure_from_sums_is_drawn_from_them() -> None:
     rows = [("a", 0.5, 1.0, 2.0), ("b", 0.9, 9.0, 10.0)]
     table = pd.DataFrame(

@@ -89,6 +89,12 @@ class KeyScore:
     targets: tuple[str, ...]  # that have a figure of their own
     is_share: bool = True  # lies in [0, 1]
     figures: Figures = field(default_factory=dict)  # those of all figures that are made from sums
+    combines: bool = True  # over sites it is the figure of all their cases together, and no mean of the sites' own
+
+    @property
+    def over_sites(self) -> str:
+        """The title of the figure over several sites: ``Dice``, or ``mean of the sites' AUROC``."""
+        return self.title if self.combines else f"mean of the sites' {self.title}"
 
     def of(self, target: str) -> str:
         """The name of the figure of one target."""

@@ -158,7 +158,7 @@ def header(key: KeyScore, *, global_model: bool = True) -> str:
     """The meaning of the rounds' lines."""
     model = "the global model" if global_model else "each site's own model"
     return (
-        f"{key.name} ({key.title}) is that of {model} with which a round begins, averaged over the sites by their "
+        f"{key.name} ({key.over_sites}) is that of {model} with which a round begins, averaged over the sites by their "
         "cases; the last line scores the final model."
     )
 
@@ -209,8 +209,10 @@ def _columns(key: KeyScore) -> tuple[str, ...]:
 
 
 def _note(key: KeyScore) -> list[str]:
-    few = len(key.targets) <= MOST_TARGETS
-    return [] if few else [f"lowest and highest of {len(key.targets)} targets; training_history.csv has every one"]
+    """Sentences under a table: what its columns leave out, and what its figures over sites are."""
+    many = f"lowest and highest of {len(key.targets)} targets; training_history.csv has every one"
+    mean = f"{key.name} over sites is the {key.over_sites}, weighted by cases; result_stat/evaluate.py pools all rows"
+    return [*([many] if len(key.targets) > MOST_TARGETS else []), *([] if key.combines else [mean])]
 
 
 def _headings(key: KeyScore) -> str:

@@ -71,8 +71,10 @@ def training_facts(
         return facts
     chosen = None if best is None else after_round(records, best)
     scores = scores_of(chosen, task.figures()) if chosen else {}
-    name = score_name(chosen_by.name)
-    return {**facts, "num_classes": number, "metrics": {**dict.fromkeys(figures), f"best_{name}": scores.get(name)}}
+    best_score = f"best_{score_name(chosen_by.name)}"
+    named = {} if chosen_by.combines != "rows" else {f"{best_score}_is": f"mean of the sites' {chosen_by.title}"}
+    metrics = {**dict.fromkeys(figures), best_score: scores.get(score_name(chosen_by.name)), **named}
+    return {**facts, "num_classes": number, "metrics": metrics}
 
 
 def _dataset(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def _lines(axes: Axes, column: str, history: pd.DataFrame, within: pd.DataFrame,
         return
     _by_site(axes, history, within, column)
     if column != EPSILON:
-        _mean(axes, history, column, key.figures)
+        title = key.over_sites if column == key.name and not key.combines else "mean"
+        _mean(axes, history, column, key.figures, title)
 
 
 def _by_site(axes: Axes, history: pd.DataFrame, within: pd.DataFrame, column: str) -> None:
@@ -150,11 +151,11 @@ def _known(table: pd.DataFrame, site: str, column: str) -> pd.DataFrame:
     return table[table["site"] == site].dropna(subset=[column]) if column in table else pd.DataFrame()
 
 
-def _mean(axes: Axes, history: pd.DataFrame, column: str, figures: Figures) -> None:
+def _mean(axes: Axes, history: pd.DataFrame, column: str, figures: Figures, title: str) -> None:
     if column in history:
         mean = weighted_mean(history, column, figures)
         marker = "." if len(mean) == 1 else ""  # a line of one point is none
-        axes.plot(mean.index, mean, color="black", linewidth=1.6, marker=marker, label="mean")
+        axes.plot(mean.index, mean, color="black", linewidth=1.6, marker=marker, label=title)
 
 
 def _by_target(axes: Axes, history: pd.DataFrame, key: KeyScore) -> None:

@@ -326,7 +326,8 @@ class Task(Plugin, ABC):
     def key_score(self) -> KeyScore:
         """The figure of :attr:`KEY_METRIC` for whoever shows it."""
         key = self.METRICS[0]
-        return KeyScore(self.KEY_METRIC, key.title, self._targets_apart, key.is_share, self.figures())
+        combines = key.combines != "rows"
+        return KeyScore(self.KEY_METRIC, key.title, self._targets_apart, key.is_share, self.figures(), combines)
 
     @property
     def _targets_apart(self) -> tuple[str, ...]:

@@ -70,8 +70,8 @@ class ChestXray(TransferLearning):
             {"image_size": 224, "channels": 3, "learning_rate": 1e-4, "num_rounds": 20},
         ),
         "demo": Preset(
-            "a few minutes on two cores, on phantoms",
-            {"network": "resnet18", "num_rounds": 12, "aggregation_epochs": 2, "batch_size": 16, "image_size": 64},
+            "two minutes on two cores, on phantoms",
+            {"network": "resnet18", "num_rounds": 6, "aggregation_epochs": 2, "batch_size": 16, "image_size": 64},
         ),
     }
     DEMO: ClassVar[str] = "dataset_chest_xray/dataset/phantom"
