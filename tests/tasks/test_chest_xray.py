@@ -1,5 +1,6 @@
 """The chest X-ray task: what its items hold, how it scores, and that a site of it trains."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,16 @@ def test_findings_are_no_classes_of_which_one_applies() -> None:
 
 def test_sites_do_not_share_out_cases_whose_rows_an_area_needs_together() -> None:
     assert not ChestXray().validation_can_be_split
+
+
+@pytest.mark.parametrize("network", ["resnet18", "densenet121"])
+def test_the_label_map_of_findings_names_each_output_of_the_network(network: str) -> None:
+    task = ChestXray(network=network, image_size=64, channels=3)
+    found = task.label_map()
+    with torch.inference_mode():
+        outputs = task.build_model().eval()(torch.zeros(1, len(found["input_channels"]), 64, 64))
+    assert outputs.shape == (1, len(found["output_channels"]))
+    assert found["output_channels"] == {name: number for number, name in enumerate(FINDINGS)}
+    assert [found[str(number)] for number in range(14)] == list(FINDINGS)
+    assert "softmax" not in found["prediction"]
+    json.dumps(found, allow_nan=False)
