@@ -9,7 +9,10 @@ from tests.federations import here, launch
 from tests.federations.provisioned import JOB, KEY, ROUNDS, SITES
 from tests.toy.toy_task import make_toy
 
-FIRST = ("test_provisioned.py", "test_simulator.py", "test_installed_code.py", "test_poc.py", "federations/")
+FIRST = (
+    *("test_provisioned.py", "test_simulator.py", "test_installed_code.py", "test_poc.py", "test_notebooks.py"),
+    "federations/",
+)
 
 
 @pytest.hookimpl(trylast=True)

@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 
 from fedmed.core.cli import run_script
+from fedmed.runs import study_runs
 from result_stat import cross_validate
 from tests.federations import here
 from tests.toy.toy_task import make_toy, write_folds
 
 
 def test_a_cross_validation_makes_its_runs_once_and_pools_their_test_cases(
-    toy_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_toy(tmp_path / "data", cases=6, validation=4, noise=20.0)
     place = write_folds(tmp_path / "data")
-    monkeypatch.setattr(cross_validate, "JOB", toy_project / "job.py")
+    monkeypatch.setattr(study_runs, "launch", here.launched)
     own = [str(place), "--artifacts", str(tmp_path / "runs"), "--name", "toy"]
     job = ["--task", "toy_task", "--dataset_base_dir", str(tmp_path / "data"), "--env", "pool", "--num_rounds", "2"]
     with here.plugins():

@@ -7,12 +7,15 @@ import pytest
 
 from benchmarks import lgg
 from fedmed.core.cli import run_script
+from fedmed.runs import study_runs
 from tests.data.lgg.written_scans import write_set
+from tests.federations import here
 
 
 def test_the_study_makes_its_runs_once_and_scores_every_patient(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(study_runs, "launch", here.launched)
     tree, out = write_set(tmp_path / "set", {"CS": 7, "DU": 6, "EZ": 1}), tmp_path / "figs" / "study"
     own = [str(tree), "--work", str(tmp_path / "work"), "--folds", "2", "--hold_out", "DU", "--seeds", "1"]
     own += ["--ways", "local", "--out", str(out)]

@@ -52,7 +52,7 @@ TWO_SITES = ("--n_clients", 2)
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a space in its name that holds a phantom federation."""
     place = tmp_path_factory.mktemp("a place")
-    make_phantom(place / "data set", place / "data lists", sites=4, cases=2, validation=2, size=(40, 40, 32))
+    make_phantom(place / "data set", place / "data lists", sites=4, cases=2, validation=2, size=(32, 32, 32))
     return place
 
 

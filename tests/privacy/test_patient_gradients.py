@@ -55,7 +55,7 @@ def hippocampus_set(folder: Path, cases: int, size: Size, seed: int) -> None:
 
 def patients(make: MakeSet, folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The entries of each patient's cases in ``folder``; the odd one has two, of another shape."""
-    sizes = {USUAL: (40, 40, 40), LARGE: (56, 48, 48), SMALL: (32, 32, 32), ODD: (32, 48, 40)}
+    sizes = {USUAL: (40, 40, 40), LARGE: (48, 40, 40), SMALL: (32, 32, 32), ODD: (32, 40, 40)}
     made, held_out = {}, []
     for seed, (name, size) in enumerate(sizes.items(), start=1):
         make(folder / name, 2 if name in (USUAL, ODD) else 1, size, seed)

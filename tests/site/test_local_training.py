@@ -38,7 +38,9 @@ def make_site(small_experiment: Callable[..., Experiment], start: Weights) -> Ca
     """Makes a site that has received the first global model; another one of the same run is its next process."""
 
     def make(*arguments: str, site: str = "site-1", run: str = "job") -> LocalSite:
-        made = LocalSite(small_experiment("--learning_rate", "1e-3", *arguments), site, run)
+        made = LocalSite(
+            small_experiment("--learning_rate", "1e-3", "--roi_size", "16", "16", "16", *arguments), site, run
+        )
         made.load(start)
         return made
 

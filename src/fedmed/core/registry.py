@@ -3,6 +3,7 @@
 import importlib
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,14 @@ def names(kind: str) -> list[str]:
     They are the files that define ``PLUGIN``; none is imported, as what lies beside them may take seconds.
     """
     package = importlib.import_module(f"fedmed.{KINDS[kind]}")
-    files = [file for folder in package.__path__ for file in Path(folder).glob("*.py")]
-    return sorted({file.stem for file in files if _DEFINES_PLUGIN.search(file.read_text(encoding="utf-8"))})
+    return sorted({name for folder in package.__path__ for name in _names_in(folder)})
+
+
+@cache
+def _names_in(folder: str) -> list[str]:
+    """The plug-ins in a folder, whose files are read once in a process."""
+    files = Path(folder).glob("*.py")
+    return [file.stem for file in files if _DEFINES_PLUGIN.search(file.read_text(encoding="utf-8"))]
 
 
 def find(kind: str, name: str) -> type:

@@ -42,6 +42,12 @@ def epsilon_of(history: Sequence[Step], delta: float, accountant: Accountant = "
     Raises:
         InputError: the accountant cannot tell, or the answer is not finite.
     """
+    return _epsilon_of(tuple((noise, rate, steps) for noise, rate, steps in history), delta, accountant)
+
+
+@cache
+def _epsilon_of(history: tuple[Step, ...], delta: float, accountant: Accountant) -> float:
+    """The same, kept: what a round would come to is asked before it, in it, and as the next one's past."""
     if not history:
         return 0.0
     error: dict[str, float] = {}

@@ -17,6 +17,8 @@ from fedmed.environments.flare.class_list import SERVERS_CLASSES, SITES_CLASSES
 from fedmed.environments.flare.federation_project import Federation
 from fedmed.environments.flare.job_folder import export_job
 from fedmed.environments.flare.provisioning import provision
+from fedmed.tasks.brats18 import Brats18
+from model import BratsSegResNet
 
 SERVERS_PART, SITES_PART = "app_server", "app_site"
 
@@ -57,8 +59,9 @@ def authorize(component: dict[str, Any], kit: Path, name: str) -> None:
 
 
 def test_every_class_of_every_job_is_allowed_and_each_that_is_listed_is_needed(
-    kits: dict[str, Path], tmp_path: Path
+    kits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Brats18, "build_model", lambda self: BratsSegResNet(init_filters=8, blocks_down=(1, 1, 1, 1)))
     named: dict[str, set[str]] = {SERVERS_PART: set(), SITES_PART: set()}
     for number, chosen in enumerate(JOBS):
         arguments = ["--env", "prod", "--code", "installed", "--n_clients", "2", "--num_rounds", "2", *chosen]
