@@ -19,6 +19,7 @@ from fedmed.core.errors import InputError, reason_of
 from fedmed.core.messages import Answer, Kind, Question
 from fedmed.core.names import (
     EXTRAS,
+    GIVES_UNSHARED,
     MEASURES,
     MESSAGE,
     PRIVACY,
@@ -27,6 +28,7 @@ from fedmed.core.names import (
     SIMULATED,
     TRAINING_CASES,
     TRAINS,
+    UNSHARED,
     WITHHELD,
 )
 from fedmed.core.settings import Data
@@ -98,9 +100,18 @@ def question_of(received: flare.FLModel, site: str) -> Question:
     if duplicates_exchange.QUESTION in meta:
         return Question("images", rounds, (site,))
     trains, shares = tuple(meta.get(TRAINS) or ()), meta.get(duplicates_exchange.SHARES) or {}
-    kind: Kind = "statistics" if meta.get(MEASURES) else "train" if flare.is_train() else "score"
     message, factor = meta.get(MESSAGE) or {}, meta.get(RATE_FACTOR)
-    return Question(kind, rounds, (site,), trains, received.params, shares, message, factor)  # type: ignore[arg-type]
+    told: tuple[Any, ...] = (received.params, shares, message, factor, meta.get(UNSHARED) or "")
+    return Question(_kind(meta), rounds, (site,), trains, *told)
+
+
+def _kind(meta: Mapping[str, Any]) -> Kind:
+    """The kind of a question about a model, or about a part of one, by what FLARE has carried beside it."""
+    if meta.get(GIVES_UNSHARED):
+        return "unshared"
+    if meta.get(MEASURES):
+        return "statistics"
+    return "train" if flare.is_train() else "score"
 
 
 def model_of(answer: Answer) -> flare.FLModel:
@@ -112,6 +123,7 @@ def model_of(answer: Answer) -> flare.FLModel:
         EXTRAS: dict(answer.extras) or None,
         duplicates_exchange.QUESTION: answer.images,
         WITHHELD: answer.withheld or None,
+        UNSHARED: answer.unshared,
     }
     known = {name: value for name, value in meta.items() if value is not None}
     if not answer.update:

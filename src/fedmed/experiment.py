@@ -90,7 +90,8 @@ class Experiment:
         if self.run_id is not None and not re.fullmatch(RUN_ID, str(self.run_id)):
             raise InputError(f"The run is called {self.run_id!r:.80}; expected a name that job.py gave it.")
         self.faults.check_sites(self.training.n_clients, self.training.sites_per_round)
-        object.__setattr__(self, "privacy", self.privacy.on(self.task.unit))  # here, so that no file says otherwise
+        on_these = self.privacy.on(self.task.unit, self.algorithm.unsent)  # here, so that no file says otherwise
+        object.__setattr__(self, "privacy", on_these)
         for choice in (self.task, self.algorithm, self.privacy, self.environment):
             choice.check(self)
         if self.training.schedule == "plateau" and self.privacy.withholds_metrics:

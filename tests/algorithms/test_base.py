@@ -12,7 +12,6 @@ import torch
 
 from fedmed.algorithms.base import Algorithm, Contribution
 from fedmed.core import registry
-from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
 from fedmed.core.names import STATE_VARIABLE
 from fedmed.core.weights import Update, l2_norm, load_weights, save_weights
@@ -65,7 +64,11 @@ class Federation:
         self.checkpoints = Checkpoints(place / "server")
         self.checkpoints.folder.mkdir(parents=True, exist_ok=True)
         self.aggregation = Aggregation(
-            experiment.algorithm, Entries.of(network), experiment.training.num_rounds, 2, max_update_ratio=100
+            experiment.algorithm,
+            experiment.algorithm.parts(network).shared,
+            experiment.training.num_rounds,
+            2,
+            max_update_ratio=100,
         )
         earlier = self.checkpoints.load()
         self.rounds = earlier.rounds if earlier else 0

@@ -24,7 +24,7 @@ def test_the_server_sends_expects_and_remembers_nothing_more() -> None:
     server = FedAvg().server(ServerSetup({"x": (2,)}, rounds=1, sites=2))
     assert server.message() == server.expected_extras() == server.state() == {}
     assert (FedAvg.RESULT, FedAvg.SENDS_EXTRAS) == ("global", "")
-    assert not FedAvg().private("any.weight")
+    assert FedAvg().parts(torch.nn.BatchNorm1d(2)).unshared == ()
 
 
 def test_a_site_does_nothing_beside_training() -> None:

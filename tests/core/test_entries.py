@@ -7,7 +7,7 @@ import torch
 from monai.networks.nets import UNet
 from torch import nn
 
-from fedmed.core.entries import Entries, only
+from fedmed.core.entries import Entries, Part, Parts, only
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,24 @@ def test_tied_weights_count_as_the_state_dict_has_them() -> None:
     assert set(Entries.of(tied).names) == set(tied.state_dict())
 
 
-def test_private_entries_are_not_shared(network: UNet) -> None:
-    entries = Entries.of(network)
-    shared = entries.shared(lambda name: "running" in name or name.endswith("bias"))
-    assert shared.statistics == ()
-    assert shared.counters == entries.counters
-    assert set(shared.trainable) == {name for name in entries.trainable if not name.endswith("bias")}
+def test_each_entry_is_of_one_part_by_its_name_and_its_layer(network: UNet) -> None:
+    def part(name: str, layer: nn.Module) -> Part:
+        if isinstance(layer, nn.BatchNorm2d):
+            return "private"
+        return "frozen" if name.endswith("bias") else "shared"
+
+    entries, parts = Entries.of(network), Parts.of(network, part)
+    assert parts.private.statistics == entries.statistics
+    assert parts.private.counters == entries.counters
+    assert set(parts.frozen.trainable) == {n for n in entries.trainable if n.endswith("bias") and ".N." not in n}
+    assert sorted(parts.shared.names + parts.unshared) == sorted(entries.names)
+
+
+def test_one_parameter_of_two_names_is_of_one_part() -> None:
+    tied = nn.ModuleDict({"one": nn.Linear(2, 2), "other": nn.Linear(2, 2)})
+    tied["other"].weight = tied["one"].weight
+    with pytest.raises(ValueError, match=r"other.weight and one.weight are one parameter"):
+        Parts.of(tied, lambda name, layer: "private" if name.startswith("one") else "shared")
 
 
 def test_they_travel_as_json(network: UNet) -> None:

@@ -179,11 +179,7 @@ def test_where_one_site_states_no_cases_all_statistics_weigh_by_steps() -> None:
 
 
 def test_private_buffers_stay_at_the_site() -> None:
-    class OwnStatistics(FedAvg):
-        def private(self, name: str) -> bool:
-            return name in ENTRIES.statistics + ENTRIES.counters
-
-    made = Aggregation(OwnStatistics(), ENTRIES, rounds=1, sites=2)
+    made = Aggregation(FedAvg(), ENTRIES.among(ENTRIES.trainable), rounds=1, sites=2)
     made.begin(START)
     update = update_of(trained(1, 1))
     with pytest.raises(UnusableUpdate, match="unknown"):

@@ -1,4 +1,4 @@
-"""The contract of an algorithm: its server side, its site side, and which entries of the model stay at a site."""
+"""The contract of an algorithm: its server side, its site side, and which entries of the model it shares."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from fedmed.algorithms.averaging import weighted_mean
+from fedmed.core.entries import Part, Parts
 from fedmed.core.errors import InputError
 from fedmed.core.plugin import ExperimentView, Plugin
 from fedmed.core.weights import Update, Weights
@@ -161,11 +162,9 @@ class Algorithm(Plugin, ABC):
         Raises:
             TypeError: the algorithm has private entries and no own models, so that they would be lost with the run.
         """
-        if type(self).private is not Algorithm.private and not self.has_own_models:
-            raise TypeError(
-                f"{type(self).__name__} has private entries; expected RESULT 'own' or 'both', not 'global'."
-            )
-        if experiment.training.cross_site and type(self).private is not Algorithm.private:
+        if type(self).part is not Algorithm.part:
+            self.check_parts(experiment, self.parts(_network_of(experiment)))
+        if experiment.training.cross_site and self.has_private:
             raise InputError(
                 f"--cross_site sends every site's own model whole, and --algorithm {self.name} has entries that never "
                 "leave a site; drop one of them."
@@ -185,9 +184,40 @@ class Algorithm(Plugin, ABC):
         """A site's side."""
         return SiteSide(setup)
 
-    def private(self, name: str) -> bool:
-        """True for an entry of the state dict that never leaves a site, and whose values each site has for itself."""
-        return False
+    def part(self, name: str, layer: nn.Module) -> Part:
+        """The part of the model that an entry of the state dict belongs to; all of it is shared unless overridden.
+
+        Args:
+            name: of the entry.
+            layer: the module that holds it.
+        """
+        return "shared"
+
+    def parts(self, model: nn.Module) -> Parts:
+        """All entries of a network by :meth:`part`."""
+        return Parts.of(model, self.part)
+
+    def check_parts(self, experiment: ExperimentView, parts: Parts) -> None:
+        """Refuse a network whose parts this algorithm cannot work with.
+
+        Raises:
+            InputError: it cannot.
+            TypeError: private entries would be lost with the run.
+        """
+        if parts.private.names and not (self.has_private and self.has_own_models):
+            raise TypeError(
+                f"{type(self).__name__} has private entries; expected RESULT 'own' or 'both', not 'global'."
+            )
+
+    @property
+    def has_private(self) -> bool:
+        """True where each site has entries of its own, so that what it scores is its own model."""
+        return self.has_own_models and type(self).part is not Algorithm.part
+
+    @property
+    def unsent(self) -> str:
+        """The part of the model that no round sends and no privacy mechanism covers, in words; empty where all is."""
+        return "each site's private entries" if self.has_private else ""
 
     @property
     def has_global_model(self) -> bool:
@@ -200,3 +230,12 @@ class Algorithm(Plugin, ABC):
     def statement(self) -> str:
         """The algorithm in the words of the screen and the summary."""
         return self.name
+
+
+def _network_of(experiment: ExperimentView) -> nn.Module:
+    """The experiment's network with weights that nobody uses, so that no generator advances."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        network: nn.Module = experiment.task.build_model()
+    return network

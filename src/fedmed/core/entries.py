@@ -1,10 +1,10 @@
-"""The entries of a network's state dict by their kind: trainable, running statistics, counters."""
+"""The entries of a network's state dict by their kind, and by what becomes of them in a federation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,10 +38,10 @@ class Entries:
     def names(self) -> tuple[str, ...]:
         return self.trainable + self.statistics + self.counters
 
-    def shared(self, private: Callable[[str], bool]) -> Entries:
-        """The entries that leave a site: those that are not private."""
-        parts = (self.trainable, self.statistics, self.counters)
-        return Entries(*(tuple(name for name in part if not private(name)) for part in parts))
+    def among(self, names: Collection[str]) -> Entries:
+        """Those of the entries that have one of these names."""
+        kinds = (self.trainable, self.statistics, self.counters)
+        return Entries(*(tuple(name for name in kind if name in names) for kind in kinds))
 
     def plain(self) -> dict[str, list[str]]:
         """The names by kind, as JSON values."""
@@ -51,6 +51,46 @@ class Entries:
     def from_plain(cls, plain: Mapping[str, Sequence[str]]) -> Entries:
         """The entries that :meth:`plain` described."""
         return cls(*(tuple(plain[kind]) for kind in ("trainable", "statistics", "counters")))
+
+
+Part = Literal["shared", "private", "frozen"]
+"""An entry's part: trained and sent in every round, trained and kept at its site, or left as the first model has it."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The entries of a network by what becomes of them in a federation."""
+
+    shared: Entries
+    private: Entries = field(default_factory=lambda: Entries(()))
+    frozen: Entries = field(default_factory=lambda: Entries(()))
+
+    @classmethod
+    def of(cls, model: nn.Module, part_of: Callable[[str, nn.Module], Part]) -> Parts:
+        """The parts of a network.
+
+        Args:
+            part_of: gives the part of an entry from its name and the layer that holds it.
+
+        Raises:
+            ValueError: two names of one parameter are of different parts.
+        """
+        layers = dict(model.named_modules(remove_duplicate=False))
+        entries, found = Entries.of(model), dict[Part, set[str]]()
+        for name in entries.names:
+            part = part_of(name, layers.get(name.rpartition(".")[0], model))
+            found.setdefault(part, set()).add(name)
+        tied: dict[int, str] = {}
+        for name, parameter in model.named_parameters(remove_duplicate=False):
+            other = tied.setdefault(id(parameter), name)
+            if any((name in names) != (other in names) for names in found.values()):
+                raise ValueError(f"{name} and {other} are one parameter and of different parts; expected one part.")
+        return cls(*(entries.among(found.get(part, ())) for part in ("shared", "private", "frozen")))
+
+    @property
+    def unshared(self) -> tuple[str, ...]:
+        """The names of the entries that no round's messages hold."""
+        return self.private.names + self.frozen.names
 
 
 def only(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -71,6 +71,10 @@ PRIVACY = "privacy"
 EXTRAS = "extras"
 """In the meta of a site's result: the arrays that its algorithm sends beside the update."""
 
+UNSHARED, GIVES_UNSHARED = "unshared", "gives_unshared"
+"""In the meta of a message and of an answer: the digest of the part of the model that no round sends; and in that of a
+message: it holds that part."""
+
 MESSAGE = "message"
 """In the meta of the server's model: the arrays that its algorithm sends beside the weights."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 from collections.abc import Mapping
@@ -31,6 +32,16 @@ def l2_norm(update: Update) -> float:
 def payload(arrays: Mapping[str, Any] | None) -> int:
     """Bytes of the arrays of a message, 0 where it has none."""
     return sum(np.asarray(values).nbytes for values in (arrays or {}).values())
+
+
+def digest(arrays: Mapping[str, Any]) -> str:
+    """The SHA-256 of arrays with their names, types and shapes, 64 hexadecimal digits; empty of none."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        values = np.asarray(arrays[name])
+        found.update(f"{name} {values.dtype} {values.shape};".encode())
+        found.update(np.ascontiguousarray(values).data)
+    return found.hexdigest() if arrays else ""
 
 
 def write_tensors(path: Path, content: Mapping[str, Any]) -> None:

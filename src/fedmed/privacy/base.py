@@ -1,11 +1,13 @@
 """The contract of a privacy mechanism: its unit, its guarantee, its assumptions, and its cost."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from fedmed.core.entries import Parts
 from fedmed.core.errors import InputError
 from fedmed.core.options import to_plain
 from fedmed.core.plugin import ExperimentView, Plugin
@@ -58,6 +60,7 @@ class LocalTrainer(Protocol):
     model: Any
     optimizer: Any
     side: Any
+    parts: Parts
 
     @property
     def experiment(self) -> ExperimentView: ...
@@ -87,6 +90,9 @@ class Mechanism(Plugin, ABC):
     data_unit: Unit = "patient"
     """The unit of the task's data, which :meth:`on` states; no option, so that no job states another."""
 
+    unsent: str = ""
+    """The part of the model that the algorithm never sends, in words; no option, as :attr:`data_unit`."""
+
     dp_max_epsilon: float | None = None
     dp_send_diagnostics: bool = False
     dp_release_metrics: bool = False
@@ -102,9 +108,20 @@ class Mechanism(Plugin, ABC):
         """The assumptions of the guarantee on this unit, a sentence each."""
         return self.ASSUMPTIONS
 
-    def on(self, unit: Unit) -> "Mechanism":
-        """The mechanism on data of this unit."""
-        return self
+    def on(self, unit: Unit, unsent: str = "") -> "Mechanism":
+        """The mechanism on data of this unit, in a run that does not send a part of the model.
+
+        Args:
+            unsent: that part in words; empty where all of the model is sent.
+        """
+        changed = copy.copy(self)
+        object.__setattr__(changed, "unsent", unsent)
+        return changed
+
+    @property
+    def not_covered(self) -> str:
+        """The words on a part of the model that is not sent, for the end of a statement; empty where all is sent."""
+        return f"; not sent and so not covered: {self.unsent}" if self.unsent else ""
 
     @property
     def budget(self) -> float | None:
@@ -187,4 +204,5 @@ class Mechanism(Plugin, ABC):
             "parameters": to_plain(self),
             "metrics_leave_unprotected": not self.withholds_metrics,
             "diagnostics_leave_unprotected": self.dp_send_diagnostics,
+            **({"not_sent_and_not_covered": self.unsent} if self.unsent else {}),
         }

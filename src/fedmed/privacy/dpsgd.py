@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from fedmed.core.entries import Parts
 from fedmed.core.errors import InputError, counted
 from fedmed.core.options import expect_positive, option
 from fedmed.core.plugin import ExperimentView
@@ -61,8 +62,8 @@ class DPSGD(FormalMechanism):
         super().__post_init__()
         expect_positive("dp_max_grad_norm", self.dp_max_grad_norm)
 
-    def check_network(self, model: nn.Module) -> None:
-        refuse_batch_norm(model)
+    def check_network(self, model: nn.Module, parts: Parts) -> None:
+        refuse_batch_norm(model, parts.frozen.statistics)
 
     def check_data(self, experiment: ExperimentView, patients: Mapping[str, int]) -> None:
         batch = experiment.training.batch_size
@@ -105,15 +106,19 @@ class DPSGD(FormalMechanism):
         )
 
 
-def refuse_batch_norm(model: nn.Module) -> None:
-    """BatchNorm mixes patients, so that no gradient belongs to one alone.
+def refuse_batch_norm(model: nn.Module, frozen: Collection[str] = ()) -> None:
+    """BatchNorm mixes patients, so that no gradient belongs to one alone; not where its statistics stand still.
+
+    Args:
+        frozen: the names of the running statistics that nobody trains, whose layers are held in evaluation mode.
 
     Raises:
-        InputError: the network has such a layer.
+        InputError: the network has a layer that mixes them.
     """
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    layers = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
+    names = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
+    layers = [name for name in names if f"{name}.running_mean" not in frozen]
     if layers:
         raise InputError(
             f"--privacy dpsgd cannot train {type(model).__name__}: its layer {layers[0]} is a BatchNorm, which mixes "

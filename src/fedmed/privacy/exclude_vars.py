@@ -43,13 +43,13 @@ class ExcludeVars(Mechanism):
 
     def check(self, experiment: ExperimentView) -> None:
         super().check(experiment)
-        names = [name for name, _ in experiment.task.build_model().named_parameters()]
+        names = experiment.algorithm.parts(experiment.task.build_model()).shared.trainable
         excluded = self.excluded(names)
         if not excluded or len(excluded) == len(names):
             found = "none" if not excluded else "each"
             raise InputError(
-                f"--exclude_vars {self.exclude_vars} matches {found} of the network's {len(names)} parameters "
-                f"({names[0]}, {names[1]}, ...); expected some of them."
+                f"--exclude_vars {self.exclude_vars} matches {found} of the network's {len(names)} parameters"
+                f"{' that are sent' * bool(self.unsent)} ({', '.join(names[:2])}, ...); expected some of them."
             )
 
     def excluded(self, names: Iterable[str]) -> list[str]:
@@ -65,7 +65,7 @@ class ExcludeVars(Mechanism):
     def statement(self) -> str:
         return (
             f"exclude_vars: heuristic. Parameters that match {self.exclude_vars} stay at the site, the others leave "
-            "as they are; there is no epsilon and no guarantee"
+            f"as they are; there is no epsilon and no guarantee{self.not_covered}"
         )
 
 

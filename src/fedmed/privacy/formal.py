@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from fedmed.core.entries import Entries
+from fedmed.core.entries import Parts
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, expect_positive, option
 from fedmed.core.plugin import ExperimentView
@@ -42,6 +42,7 @@ class FormalMechanism(Mechanism):
     )
     insecure_seeded_noise: bool = option(False, "noise that follows from --seed, for tests; it protects nothing")
     data_unit: Unit = "patient"
+    unsent: str = ""
 
     GUARANTEE: ClassVar[Literal["formal"]] = "formal"
 
@@ -80,8 +81,8 @@ class FormalMechanism(Mechanism):
                 "or take rdp."
             )
 
-    def on(self, unit: Unit) -> FormalMechanism:
-        return replace(self, data_unit=unit)
+    def on(self, unit: Unit, unsent: str = "") -> FormalMechanism:
+        return replace(self, data_unit=unit, unsent=unsent)
 
     @property
     def budget(self) -> float | None:
@@ -97,16 +98,20 @@ class FormalMechanism(Mechanism):
         """Also refuses a network that the mechanism cannot train, or whose running statistics would leave unnoised."""
         super().check(experiment)
         model = experiment.task.build_model()
-        self.check_network(model)
-        statistics = Entries.of(model).shared(experiment.algorithm.private).statistics
+        parts = experiment.algorithm.parts(model)
+        self.check_network(model, parts)
+        statistics = parts.shared.statistics
         if statistics:
             raise InputError(
                 f"--privacy {self.name} cannot cover {type(model).__name__}: {statistics[0]} is computed from patients "
                 "and leaves without noise; build the layer without running statistics, such as GroupNorm."
             )
 
-    def check_network(self, model: nn.Module) -> None:
+    def check_network(self, model: nn.Module, parts: Parts) -> None:
         """Refuse a network that the mechanism cannot train.
+
+        Args:
+            parts: its entries by what becomes of them.
 
         Raises:
             InputError: it cannot.
@@ -179,6 +184,7 @@ class FormalMechanism(Mechanism):
         seeded = "; THE NOISE FOLLOWS FROM THE SEED AND PROTECTS NOTHING" if self.insecure_seeded_noise else ""
         if self.dp_send_diagnostics:
             seeded += "; the ledger's diagnostics leave UNPROTECTED"
+        seeded += self.not_covered
         if self.withholds_metrics:
             return "scores and losses stay at the sites" + seeded
         return "scores and losses leave the sites UNPROTECTED, epsilon does not cover them" + seeded

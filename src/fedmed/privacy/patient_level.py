@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from fedmed.data.prepared.seeded_order import SeededItem
 from fedmed.privacy import noise
@@ -136,14 +135,9 @@ class PatientLevelTraining:
 
     def _book(self, released: Released, number: int) -> Entry:
         context = ReleaseContext(self.trainer.site, number, self.steps, self.trainer.training.seed)
-        entry = booked(released, context, self.ledger, self.mechanism, counters_of(self.trainer.model))
+        entry = booked(released, context, self.ledger, self.mechanism, sorted(self.trainer.parts.shared.counters))
         self.ledger.save(site_ledger(self.trainer.site, self.trainer.job_id))
         return entry
-
-
-def counters_of(model: nn.Module) -> list[str]:
-    """The buffers that leave with the weights and are no weights; they count steps."""
-    return sorted(name for name, values in model.named_buffers() if not values.is_floating_point())
 
 
 class _GradientRecord:

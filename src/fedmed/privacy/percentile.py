@@ -45,6 +45,7 @@ class Percentile(Mechanism):
         return (
             f"percentile: heuristic. Differences below percentile {self.percentile:g} stay at the site, larger ones "
             f"leave as they are, up to {self.percentile_gamma:g} a step; there is no epsilon and no guarantee"
+            f"{self.not_covered}"
         )
 
 

@@ -48,7 +48,9 @@ class SVT(Mechanism):
         super().check(experiment)
         if self.dp_max_epsilon is None:
             return
-        values = sum(parameter.numel() for parameter in experiment.task.build_model().parameters())
+        model = experiment.task.build_model()
+        shared, state = experiment.algorithm.parts(model).shared.trainable, model.state_dict()
+        values = sum(state[name].numel() for name in shared)
         first = self.epsilon_of_round(values)
         if first > self.dp_max_epsilon:
             raise InputError(
@@ -91,6 +93,7 @@ class SVT(Mechanism):
         return (
             f"svt: heuristic. The requested epsilon {self.dp_epsilon:g} covers the selection step only; "
             "releasing the values costs far more, so this is no meaningful differential-privacy guarantee"
+            f"{self.not_covered}"
         )
 
     def verdict(self, entries: Sequence[Entry]) -> str:

@@ -27,7 +27,7 @@ class Aggregation:
 
     Args:
         algorithm: combines them.
-        entries: the entries of the model's state dict.
+        entries: those of the model's state dict that sites share.
         rounds: the number of rounds of the run.
         sites: the number of its sites.
         max_update_ratio: largest allowed ratio of an update's norm to the median of the other sites'; 0 is no limit.
@@ -49,7 +49,7 @@ class Aggregation:
         max_weight_ratio: float = 0.0,
     ) -> None:
         self.algorithm, self.rounds, self.sites = algorithm, rounds, sites
-        self.entries = entries.shared(algorithm.private)
+        self.entries = entries
         self.max_update_ratio, self.max_weight_ratio = max_update_ratio, max_weight_ratio
         self._model: Mapping[str, np.ndarray] = {}
         self._side: ServerSide | None = None

@@ -7,20 +7,21 @@ is the comparison of the sites' data, its rounds, and the scoring of the last mo
 import contextlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from fedmed.core.entries import Entries
+from fedmed.core.entries import Entries, only
 from fedmed.core.files import write_whole
 from fedmed.core.messages import Answer, Kind, Question
 from fedmed.core.names import BEST_FILE, EVENTS, LAST_FILE, MODELS, RECORDS
 from fedmed.core.registry import rebuilt
 from fedmed.core.site_scores import LEARNING_RATE, TRAINED, VALUES, FigureForm, Figures
 from fedmed.core.timing import TIMING
-from fedmed.core.weights import Weights, load_weights, payload, save_weights
+from fedmed.core.weights import Weights, digest, load_weights, payload, save_weights
 from fedmed.data.audit.duplicates_exchange import (
     OVERLAPS,
     REFUSED_DATA,
@@ -41,10 +42,11 @@ from fedmed.server.rate_schedule import RateSchedule
 from fedmed.server.round_record import RoundRecord
 from fedmed.server.site_reports import CaseCounts, evened, read_report
 from fedmed.server.site_sample import drawn
+from fedmed.server.unshared_holders import UnsharedHolders
 from fedmed.server.words import in_short
 
 WITHHELD = "the site did not let it out; its own log says why"
-OPTIONAL: Collection[Kind] = ("statistics", "score")
+OPTIONAL: Collection[Kind] = ("unshared", "statistics", "score")
 """Questions that a run can go on without any site's answer to."""
 
 NOT_THERE = "it has no part in this job"
@@ -118,6 +120,9 @@ class FederationServer:
         self._before: RoundRecord | None = None  # the record of that question, until a round takes it over
         self._noted: dict[str, str] = {}
         self._open(first, submitter)
+        shared = set(self._aggregation.entries.names)
+        self._unshared = {name: values for name, values in self._weights.items() if name not in shared}
+        self._holders = UnsharedHolders(digest(self._unshared))
 
     def _figures(self) -> Figures:
         """The figures of the task that are made from sums."""
@@ -167,10 +172,23 @@ class FederationServer:
             return None
         there = sorted(set(present) & set(self.plan.sites))
         lost = self._lost(there, now)
-        kind = self._next_kind
+        kind, sites, without = self._next_turn([site for site in there if site not in lost])
+        lost |= without
         spent = self._spent if kind == "train" else {}
-        self._question = self._made(kind, [site for site in there if site not in lost], spent)
-        lost |= spent
+        self._question = self._made(kind, [site for site in sites if site not in lost], spent)
+        self._await(lost | spent, now)
+        return self._question
+
+    def _await(self, lost: Mapping[str, str], now: float) -> None:
+        """Begin to wait for the answers to the question.
+
+        Args:
+            lost: who can have no part in what was to be asked, and why.
+
+        Raises:
+            RoundFailed: too few are there for a round.
+        """
+        kind = self._question.kind
         enough = len(self._question.training) == self.plan.sites_per_round
         self._quorum = RoundQuorum(self._question.sites, {} if enough else lost, self.plan.min_clients)
         if kind not in OPTIONAL:
@@ -181,7 +199,15 @@ class FederationServer:
             self._record.take_over(self._before)
             self._before = None
         self._deadline = self._deadline_from(now)
-        return self._question
+
+    def _next_turn(self, sites: list[str]) -> tuple[Kind, list[str], dict[str, str]]:
+        """The kind of the next question, those of the sites whom it is for, and who cannot answer it and why."""
+        kind = self._next_kind
+        if kind == "images":
+            return kind, sites, {}
+        if lacking := self._holders.to_be_given(sites):
+            return "unshared", lacking, {}
+        return kind, sites, self._holders.without(sites)
 
     @property
     def _next_kind(self) -> Kind:
@@ -201,10 +227,18 @@ class FederationServer:
         """The question; sites whose budget is spent score and do not train."""
         if kind == "images":
             return Question(kind, self._rounds, tuple(sites))
+        held = self._holders.digest
+        if kind == "unshared":
+            return Question(kind, self._rounds, tuple(sites), weights=dict(self._unshared), unshared=held)
         self._aggregation.begin(self._weights)
         if kind == "statistics":
-            return Question(kind, self._rounds, tuple(sites), weights=dict(self._weights))
-        return self._round_of(kind, sites, spent)
+            return Question(kind, self._rounds, tuple(sites), weights=self._shared, unshared=held)
+        return replace(self._round_of(kind, sites, spent), unshared=held)
+
+    @property
+    def _shared(self) -> dict[str, np.ndarray]:
+        """The model's entries that messages hold."""
+        return only(self._weights, self._aggregation.entries.names)
 
     def _round_of(self, kind: Kind, sites: list[str], spent: Collection[str]) -> Question:
         """The question of a round, or of the last scoring."""
@@ -217,7 +251,7 @@ class FederationServer:
         due = kind == "score" or self._rounds % plan.validate_every == 0
         asked = training if training and (parts or not due) else sites
         factor = self._schedule.factor(self._rounds) if training else 1.0
-        return Question(kind, self._rounds, tuple(asked), tuple(training), dict(self._weights), parts, extras, factor)
+        return Question(kind, self._rounds, tuple(asked), tuple(training), self._shared, parts, extras, factor)
 
     def _message(self) -> dict[str, np.ndarray]:
         """The arrays that the algorithm sends beside the weights."""
@@ -295,6 +329,9 @@ class FederationServer:
             self._aggregation.refuse(site, why)
 
     def _read(self, site: str, answer: Answer) -> None:
+        self._holders.take(site, answer.unshared)
+        if self._question.kind == "unshared":
+            return
         if self._question.kind == "images":
             self._take_images(site, answer.images)
             return
@@ -328,7 +365,7 @@ class FederationServer:
             self._say(f"{site}: {fault}")
         self._booked |= self._record.entries
         if answer.withheld:
-            self._aggregation.refuse(site, WITHHELD)
+            self._aggregation.refuse(site, self._holders.without([site]).get(site, WITHHELD))
         elif self.plan.books and site not in self._record.entries:
             why = f" that can be used: {fault}" if fault else ""
             self._aggregation.refuse(site, f"it comes without an entry for the privacy ledger{why}")
@@ -370,6 +407,8 @@ class FederationServer:
         self._name_the_absent(now)
         if self._question.kind == "images":
             self._compare()
+        elif self._question.kind == "unshared":
+            self._before = self._record
         elif self._question.kind == "statistics":
             self._end_measurement()
         elif self._question.kind == "train":

@@ -18,7 +18,7 @@ class ServerPlan:
     Attributes:
         task: the task's name and options, as in the experiment file.
         algorithm: the algorithm's.
-        entries: the entries of the model by kind, as :meth:`fedmed.core.entries.Entries.plain` describes them.
+        entries: those of the model that sites share, as :meth:`fedmed.core.entries.Entries.plain` describes them.
         sites: the names of the run's sites.
         rounds: of the run.
         key_metric: the metric that chooses the best model, as sites report it.
@@ -69,7 +69,7 @@ class ServerPlan:
 
     @classmethod
     def of(cls, experiment: Experiment, entries: Entries) -> "ServerPlan":
-        """The plan of an experiment whose network has these entries."""
+        """The plan of an experiment whose sites share these entries of its network."""
         training, faults, mechanism = experiment.training, experiment.faults, experiment.privacy
         persistent = experiment.environment.processes_persist(experiment)
         return cls(
@@ -87,7 +87,7 @@ class ServerPlan:
             sites_per_round=training.sites_per_round,
             epochs=training.passes,
             validate_every=training.validate_every,
-            measures_statistics=experiment.measures_statistics and _has_statistics(experiment, entries),
+            measures_statistics=experiment.measures_statistics and bool(entries.statistics),
             split_validation=experiment.splits_validation,
             max_epsilon=mechanism.budget,
             books=mechanism.GUARANTEE != "none",
@@ -112,8 +112,3 @@ class ServerPlan:
 
 def _plain(form: FigureForm) -> dict[str, Any]:
     return {**asdict(form), "sums": list(form.sums)}
-
-
-def _has_statistics(experiment: Experiment, entries: Entries) -> bool:
-    """True where the sites share running statistics."""
-    return bool(entries.shared(experiment.algorithm.private).statistics)

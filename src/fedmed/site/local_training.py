@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from monai.utils import convert_to_tensor
+from torch import nn
 from torch.utils.data import Dataset
 
 from fedmed.algorithms.base import Extras, SiteSetup, SiteSide
-from fedmed.core.entries import Entries, only
+from fedmed.core.entries import only
 from fedmed.core.errors import InputError
 from fedmed.core.names import STATE
 from fedmed.core.precision import autocast
@@ -34,6 +35,8 @@ from fedmed.site.measured_statistics import batches_of, measure_statistics
 from fedmed.site.own_models import OwnModels
 from fedmed.site.site_state import SiteState
 from fedmed.site.state_memory import StateMemory
+from fedmed.site.still_layers import hold_still
+from fedmed.site.unshared_part import UnsharedPart
 from fedmed.site.workbench import Workbench
 
 
@@ -117,9 +120,8 @@ class LocalSite:
         made = seeded_batches(train_set, batch_size, speed.num_workers, share=share)  # type: ignore[arg-type]
         self.order, self.batches = made
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
-        self.entries = Entries.of(self.model)
         algorithm = experiment.algorithm
-        self._private = [name for name in self.entries.names if algorithm.private(name)]
+        self.parts = algorithm.parts(self.model)
         setup = SiteSetup(self.model, self.optimizer, self.training.learning_rate, len(self._datalist.training))
         self.side: SiteSide = algorithm.site(setup)
         self.fresh_optimizer = False  # of a site that goes on without the optimiser's state of its earlier process
@@ -127,6 +129,8 @@ class LocalSite:
         folder = site_folder(site, job_id)
         self._own_models = OwnModels(folder) if algorithm.has_own_models else None
         self._state = SiteState(folder / STATE, memory) if keep_state else None
+        not_sent = only(self.model.state_dict(), self.parts.unshared)
+        self.unshared = UnsharedPart(not_sent, folder / STATE if keep_state else None)
         self._kept: Mapping[str, Any] = {}  # what the state on disk holds
         self.on_step: Callable[[int, int], None] | None = None  # gets the steps of the round so far, and of all of it
         self._done = self._of = 0  # steps of the round so far, and of all of it
@@ -143,11 +147,13 @@ class LocalSite:
         """Load the weights with which a round begins when the server sent ``received``: by the algorithm's choice.
 
         Args:
+            received: the shared entries; those that are not sent are taken from :attr:`unshared`.
             rounds: how many rounds made what was sent.
         """
         self.take_up(rounds)
-        own_entries = only(self.own or {}, self._private)  # before the first training the server's, as at every site
-        self.load(self.side.starting_weights({**received, **own_entries}, self.own))
+        own_entries = only(self.own or {}, self.parts.private.names)  # before the first training as at every site
+        whole = {**self.unshared.weights, **received, **own_entries}
+        self.load(self.side.starting_weights(whole, self.own))
 
     def take_up(self, rounds: int) -> None:
         """Be where this site stood after so many rounds: in an earlier process, or before a round was lost.
@@ -183,7 +189,7 @@ class LocalSite:
     @property
     def _needs_own_weights(self) -> bool:
         """True where a round begins with weights that the server does not have."""
-        return self._own_models is not None or bool(self._private)
+        return self._own_models is not None or bool(self.parts.private.names)
 
     def _save_state(self, rounds: int) -> None:
         """Keep what the next round needs if another process runs it; whole models only where the run needs them."""
@@ -202,6 +208,7 @@ class LocalSite:
             self._state.hold(self._rounds, self._kept)
             self._kept, self.own = {}, None
             self.side = self.experiment.algorithm.site(self.side.setup)
+        self.unshared.park()
         self._rounds = None
 
     def book_patients(self, number: int) -> None:
@@ -221,7 +228,17 @@ class LocalSite:
     def forget(self) -> None:
         """Remove the state that further rounds would need, but for own models that are still needed."""
         if self._state is not None and not self._needs_own_weights and not self.training.cross_site:
+            self.unshared.forget()
             self._state.forget()
+
+    def end_run(self) -> None:
+        """Keep the model that the run's last question has loaded as the site's own last one; forget what is not needed.
+
+        Its shared entries are the mean of the sites', as in the model that was scored, and no longer this site's alone.
+        """
+        if self._own_models is not None and self.own is not None:
+            self._own_models.keep(self.weights())
+        self.forget()
 
     def load(self, params: Weights) -> None:
         """Take over a model's weights."""
@@ -247,15 +264,13 @@ class LocalSite:
         images = (convert_to_tensor(batch["image"], track_meta=False, device=self.device) for batch in self.batches)
         with autocast(self.training.precision, self.device):
             measured = islice(images, batches_of(self.training.batch_size))
-            measure_statistics(self.model, measured, lambda model: self.task.into_training(model, rounds))
-        shared = self.entries.shared(self.experiment.algorithm.private)
-        found = only(self.weights(), shared.statistics)
+            measure_statistics(self.model, measured, lambda model: self._into_training(model, rounds))
+        found = only(self.weights(), self.parts.shared.statistics)
         return {name: np.asarray(values.numpy() - received[name].numpy()) for name, values in found.items()}
 
     def outgoing(self, received: Weights) -> Weights:
-        """The weights that this site answers after its training, by the algorithm's choice, without private entries."""
-        shared = self.entries.shared(self.experiment.algorithm.private)
-        return only(self.side.outgoing(self.own_model(), received), shared.names)
+        """The shared weights that this site answers after its training, by the algorithm's choice."""
+        return only(self.side.outgoing(self.own_model(), received), self.parts.shared.names)
 
     def update(self, received: Weights) -> dict[str, np.ndarray]:
         """The differences of :meth:`outgoing` to what the server sent, in the model's own types."""
@@ -327,7 +342,7 @@ class LocalSite:
         self._restart(rounds)
         self.bench.scale_rates(rate_factor)
         self.side.setup.learning_rate = self.training.learning_rate * rate_factor
-        self.task.into_training(self.model, rounds + 1)
+        self._into_training(self.model, rounds + 1)
         self.side.start_round(message or {})  # which may hold layers in eval mode
         trained = self._epochs(rounds + 1)
         self.side.end_round(trained.steps)
@@ -336,6 +351,11 @@ class LocalSite:
             self._own_models.keep(self.own)
         self._save_state(rounds + 1)
         return replace(trained, seconds=self._clock() - started)
+
+    def _into_training(self, model: nn.Module, number: int) -> None:
+        """Put the model into training mode for round ``number``, from 1, but for the part that is frozen."""
+        self.task.into_training(model, number)
+        hold_still(model, self.parts.frozen.names)
 
     def _epochs(self, number: int) -> Trained:
         """Train round ``number``, from 1, after which the weights that are sent are in the model."""

@@ -1,6 +1,7 @@
 """A site of a federation: it answers the server's questions, whatever carries them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,10 @@ class Site:
         self.events.write_epsilon(question.rounds)
         if question.kind == "images":
             return self._images(question)
+        if question.kind == "unshared":
+            return self._keep_unshared(question)
+        if not self._has_unshared(question):
+            return self._without_unshared(question)
         return self._statistics(question) if question.kind == "statistics" else self._round(question)
 
     def _expect(self, question: Question) -> None:
@@ -62,10 +67,22 @@ class Site:
         if question.shares and not self._are_parts(question.shares):
             raise InputError(f"The parts {question.shares!r:.200} are not those of the experiment's sites in order.")
         expect_rate_factor(question.rate_factor)
+        self._expect_shared(question)
         if books and rounds == 0:
             begin_site_ledger(local.site, local.job_id, mechanism.document())
         if books and trains:
             expect_budget(local.site, local.job_id, mechanism, rounds + 1)
+
+    def _expect_shared(self, question: Question) -> None:
+        """Refuse a question about a model that lacks entries which sites share.
+
+        Raises:
+            InputError: one is missing; it is named.
+        """
+        about_a_model = question.kind not in ("images", "unshared")
+        missing = [name for name in self.local.parts.shared.names if about_a_model and name not in question.weights]
+        if missing:
+            raise InputError(f"The model that the server sent lacks {missing[0]}; expected every entry that is shared.")
 
     def _are_parts(self, shares: Any) -> bool:
         """True where the validation cases are shared out among sites of the experiment as they always are."""
@@ -79,9 +96,32 @@ class Site:
     def _images(self, question: Question) -> Answer:
         """Keyed hashes of this site's images, where they may leave it; a job's first question to all sites."""
         self.local.take_up(question.rounds)
+        held = self.local.unshared.digest if self.local.parts.unshared else None
         if self._mechanism.withholds_metrics:
-            return Answer(metrics={CASES: 0}, images={})
-        return Answer(metrics={CASES: len(self.local.audit.cases)}, images=self.local.images())
+            return Answer(metrics={CASES: 0}, images={}, unshared=held)
+        return Answer(metrics={CASES: len(self.local.audit.cases)}, images=self.local.images(), unshared=held)
+
+    def _keep_unshared(self, question: Question) -> Answer:
+        """Keep the part of the model that no round sends, for this process and later ones."""
+        local = self.local
+        local.take_up(question.rounds)
+        try:
+            local.unshared.keep(question.weights, question.unshared, begins=question.rounds == 0)
+        except InputError as error:
+            self._report(f"The frozen part of the model is refused: {error}")
+        return Answer(metrics={CASES: 0}, unshared=local.unshared.digest)
+
+    def _has_unshared(self, question: Question) -> bool:
+        """True where this site's part of the model that is not sent is the one that the question is about."""
+        return question.unshared == self.local.unshared.digest
+
+    def _without_unshared(self, question: Question) -> Answer:
+        """The answer of a site that lacks that part or has another one: it trains nothing, and says what it has."""
+        held = self.local.unshared.digest
+        what = f"has the digest {held:.12}" if held else "is not here"
+        why = f"The part of the model that rounds do not send {what}, and the server's is {question.unshared!r:.14}."
+        answer = self._withheld(f"The answer after {question.rounds} rounds", InputError(why))
+        return replace(answer, unshared=held)
 
     def _statistics(self, question: Question) -> Answer:
         """The running statistics of the global model on this site's training cases, once after as many rounds."""
@@ -89,19 +129,23 @@ class Site:
         if not local.experiment.measures_statistics or rounds in self._measured:
             return self._withheld("The running statistics", InputError("The experiment asks for none."))
         self._measured.add(rounds)
-        received = {name: torch.as_tensor(values) for name, values in question.weights.items()}
+        received = self._shared(question)
         local.begin(received, rounds)
         return Answer(local.measured_statistics(received, rounds), cases=local.side.setup.cases)
+
+    def _shared(self, question: Question) -> Weights:
+        """The entries of a question that sites share; whatever else is in it is not looked at."""
+        return {name: torch.as_tensor(question.weights[name]) for name in self.local.parts.shared.names}
 
     def _round(self, question: Question) -> Answer:
         """Score the model that the round begins with, and train it where this site is to train."""
         local, rounds = self.local, question.rounds
-        received = {name: torch.as_tensor(values) for name, values in question.weights.items()}
+        received = self._shared(question)
         local.begin(received, rounds)
         metrics = self._scores(question)
         self.events.write_scores(metrics, rounds)
         if question.kind == "score":
-            local.forget()
+            local.end_run()
         if local.site not in question.training:
             return Answer(metrics=metrics)
         try:
@@ -143,7 +187,7 @@ class Site:
         update: Mapping[str, np.ndarray] = local.update(received)
         if mechanism.acts_on_updates:
             context = ReleaseContext(local.site, question.rounds + 1, trained.steps, local.training.seed)
-            begins, statistics = question.rounds == 0, local.entries.statistics
+            begins, statistics = question.rounds == 0, local.parts.shared.statistics
             update, entry = release(
                 update, mechanism, context, local.job_id, statistics=statistics, extras=extras,
                 frozen=local.frozen, begins=begins,

@@ -4,7 +4,7 @@ The server has momentum, and each site pulls its steps from its own drift toward
 beside the package's own algorithms by ``toy_algorithm`` in conftest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -13,6 +13,7 @@ import torch
 
 from fedmed.algorithms.averaging import weighted_mean
 from fedmed.algorithms.base import Algorithm, Contribution, Extras, ServerSetup, ServerSide, SiteSetup, SiteSide
+from fedmed.core.entries import Part
 from fedmed.core.options import option
 from fedmed.core.weights import Update
 
@@ -32,10 +33,10 @@ class ToyAlgorithm(Algorithm):
         return Momentum(setup, self.toy_momentum)
 
     def site(self, setup: SiteSetup) -> SiteSide:
-        return Drift(setup, self.private)
+        return Drift(setup, self.parts(setup.model).shared.names)
 
-    def private(self, name: str) -> bool:
-        return name.startswith(self.toy_private)
+    def part(self, name: str, layer: torch.nn.Module) -> Part:
+        return "private" if name.startswith(self.toy_private) else "shared"
 
 
 class Momentum(ServerSide):
@@ -69,9 +70,9 @@ class Momentum(ServerSide):
 class Drift(SiteSide):
     """Its state: how far the site moves in a step, as a mean over its rounds, and the number of these."""
 
-    def __init__(self, setup: SiteSetup, private: Any) -> None:
+    def __init__(self, setup: SiteSetup, shared: Collection[str]) -> None:
         super().__init__(setup)
-        self.shared = {name: values for name, values in setup.model.named_parameters() if not private(name)}
+        self.shared = {name: values for name, values in setup.model.named_parameters() if name in shared}
         self.drift = {name: torch.zeros_like(values) for name, values in self.shared.items()}
         self.rounds = 0
 

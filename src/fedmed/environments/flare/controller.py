@@ -20,6 +20,7 @@ from nvflare.app_common.workflows.model_controller import ModelController
 from fedmed.core.messages import Answer, Question
 from fedmed.core.names import (
     EXTRAS,
+    GIVES_UNSHARED,
     HEARTBEAT_TOKEN,
     HEARTBEAT_TOPIC,
     MEASURES,
@@ -30,6 +31,7 @@ from fedmed.core.names import (
     SERVER,
     TRAINING_CASES,
     TRAINS,
+    UNSHARED,
     WITHHELD,
 )
 from fedmed.core.site_folder import site_folder
@@ -176,6 +178,8 @@ def model_of(question: Question) -> FLModel:
         return FLModel(params=NOTHING, meta={QUESTION: True}, current_round=question.rounds)
     meta: dict[str, Any] = {SHARES: dict(question.shares), TRAINS: list(question.training)}
     meta |= {MEASURES: True} if question.kind == "statistics" else {}
+    meta |= {GIVES_UNSHARED: True} if question.kind == "unshared" else {}
+    meta |= {UNSHARED: question.unshared} if question.unshared else {}
     meta |= {MESSAGE: dict(question.extras)} if question.extras else {}
     meta[RATE_FACTOR] = question.rate_factor
     return FLModel(params=dict(question.weights), params_type=ParamsType.FULL, current_round=question.rounds, meta=meta)
@@ -194,4 +198,5 @@ def answer_of(result: FLModel) -> Answer:
         extras=extras if isinstance(extras, Mapping) else {},
         images=meta.get(QUESTION),
         withheld=bool(meta.get(WITHHELD)),
+        unshared=meta.get(UNSHARED),
     )

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from fedmed.core.cli import echo
 from fedmed.core.code_version import REPOSITORY, code_here
-from fedmed.core.entries import Entries
 from fedmed.core.errors import InputError
 from fedmed.core.files import staging_folder
 from fedmed.core.settings import Faults
@@ -51,7 +50,7 @@ def export_job(experiment: Experiment, staging: Path) -> Path:
     shutil.copytree(REPOSITORY / "src", staging / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     code = code_here()
     with contextlib.chdir(staging):  # FLARE takes relative paths for files that travel
-        build_recipe(experiment, Entries.of(model), code).export(str(staging / "job"))
+        build_recipe(experiment, experiment.algorithm.parts(model).shared, code).export(str(staging / "job"))
     job = staging / "job" / experiment.job_name
     parts = _split(job, experiment.training.sites, experiment.faults)
     shutil.copy(staging / FIRST_WEIGHTS, parts.server / CONFIG)

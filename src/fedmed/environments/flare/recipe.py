@@ -43,7 +43,7 @@ def build_recipe(experiment: Experiment, entries: Entries, code: str) -> Federat
     """The recipe of an experiment, to be exported in a folder that holds :data:`CODE_OF_JOB`.
 
     Args:
-        entries: of the task's network.
+        entries: those of the task's network that sites share.
         code: the fingerprint of the code that the job is made with.
     """
     training, speed, faults = experiment.training, experiment.performance, experiment.faults

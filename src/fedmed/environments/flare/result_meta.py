@@ -6,7 +6,7 @@ from typing import Any
 from nvflare.apis.dxo import DXO, DataKind, MetaKey
 from nvflare.apis.fl_constant import FLMetaKey
 
-from fedmed.core.names import PRIVACY, TRAINING_CASES, WITHHELD
+from fedmed.core.names import PRIVACY, TRAINING_CASES, UNSHARED, WITHHELD
 from fedmed.core.site_scores import CASES
 from fedmed.data.audit.duplicates_exchange import QUESTION
 
@@ -16,6 +16,7 @@ def without_metrics(dxo: DXO) -> DXO:
     given = dxo.meta or {}
     meta: dict[str, Any] = {QUESTION: {}} if QUESTION in given else {}
     meta |= {WITHHELD: True} if given.get(WITHHELD) is True else {}
+    meta |= {UNSHARED: given[UNSHARED]} if isinstance(given.get(UNSHARED), str) else {}  # of what the server sent
     return DXO(DataKind.METRICS, data={CASES: 0}, meta=meta)
 
 

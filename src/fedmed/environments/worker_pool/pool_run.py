@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import torch
 
-from fedmed.core.entries import Entries
 from fedmed.core.lines import whole_lines
 from fedmed.core.messages import Answer, Question
 from fedmed.core.names import EVENTS, LOG, SERVER, SITES
@@ -49,7 +48,7 @@ def run_pool(experiment: Experiment, choice: PoolChoice, run: Path, folder: RunF
     arrays = run / "arrays"
     arrays.mkdir()
     model = experiment.task.first_model(experiment.training.seed)
-    plan = ServerPlan.of(experiment, Entries.of(model))
+    plan = ServerPlan.of(experiment, experiment.algorithm.parts(model).shared)
     files = ServerFiles(run, folder.path / SITES / SERVER)
     with (folder.path / LOG).open("ab") as lines, _workers(experiment, choice, run, arrays, folder) as workers:
 
