@@ -1,4 +1,4 @@
-"""How well sideways and inverted chest films are found: films that are upright, turned and inverted here.
+"""Sensitivity and false alarms of the check for sideways and inverted chest films, on films that are turned here.
 
 python benchmarks/film_orientation.py FOLDER      tables in Markdown, of single films and of whole sites
 
@@ -54,7 +54,7 @@ def parser() -> Parser:
 
 
 def in_all_forms(film: NDArray[np.float32]) -> list[Orientation]:
-    """What is seen of a film (H, W) in each of ``FORMS``; upright with no lead where nothing is seen."""
+    """The orientation seen of a film (H, W) in each of ``FORMS``; upright with no lead where nothing is seen."""
     forms = (np.rot90(1 - film if inverted else film, turns) for turns, inverted in FORMS)
     return [orientation_of(np.ascontiguousarray(each)) or Orientation(0, False, 0.0) for each in forms]
 

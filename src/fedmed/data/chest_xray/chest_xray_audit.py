@@ -1,4 +1,4 @@
-"""The audit of a set of chest films: what was found, as sentences, as tables and as JSON."""
+"""The audit of a set of chest films, as sentences, as tables and as JSON."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,7 +166,7 @@ class ChestXrayAudit:
 
 
 def chest_xray_audit_text(audit: ChestXrayAudit) -> str:
-    """What was read, the findings of each site, and which come together."""
+    """A text of the tables that were read, the findings of each site, and those that come together."""
     read = [f"  {name}: {counted(number, 'film')}" for name, number in audit.tree.read.items()]
     boxes = (
         [] if audit.tree.boxes is None else [f"  {counted(audit.tree.boxes, 'box').replace('boxs', 'boxes')} listed"]

@@ -1,4 +1,4 @@
-"""What the audit of a site's list adds for chest films: sideways films, and findings that no case has."""
+"""Further warnings of the audit of a site's list of chest films: sideways films, and findings that no case has."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What NIH's tables and lists say of films: findings, patients, views, ages, and the published parts.
+"""The films of NIH's tables and lists: findings, patients, views, ages, and the published parts.
 
 Data_Entry_2017.csv, sample_labels.csv     Image Index, Finding Labels, Patient ID, Patient Age (57, 060Y, 011M), ...
 train_val_list.txt, test_list.txt          a name a line
@@ -42,7 +42,7 @@ VIEWS = ("PA", "AP")
 
 @dataclass(frozen=True)
 class ListedFilm:
-    """What is stated of a film; ``findings`` None where only a list without labels names it."""
+    """The statements on a film; ``findings`` None where only a list without labels names it."""
 
     findings: tuple[str, ...] | None = None
     patient: str = ""

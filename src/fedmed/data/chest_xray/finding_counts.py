@@ -1,4 +1,4 @@
-"""How many films have which findings, and which findings come together, in each part of a set."""
+"""Numbers of films with each finding, and with two findings together, in each part of a set."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
