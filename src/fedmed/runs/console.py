@@ -52,10 +52,14 @@ def settings(
         ),
     ]
     lines.append(("encoder", encoder_words(pretrained or {}, task.training_told(training.num_rounds))))
-    if training.cross_site:
-        lines.append(("cross-site", "after the last round every site's own model leaves it whole, and all are scored"))
-    lines += [("WARNING", sentence) for sentence in task.warnings()]
+    lines += _leaving(training) + [("WARNING", sentence) for sentence in task.warnings()]
     return "\n".join(f"{name:<10} {text}" for name, text in lines if text)
+
+
+def _leaving(training: Training) -> list[tuple[str, str]]:
+    """The lines on what leaves the sites beside their updates."""
+    whole = "after the last round every site's own model leaves it whole, and all are scored"
+    return [("cross-site", whole)] if training.cross_site else []
 
 
 def _cases(summaries: Mapping[str, Mapping[str, Any]], word: str) -> str:

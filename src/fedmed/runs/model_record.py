@@ -64,17 +64,25 @@ def training_facts(
         "device": ("cuda" if machine["gpus"] else "cpu") if experiment.environment.DATA_IS_LOCAL else None,
         "datasets": {site: _dataset(found) for site, found in stats.items()},
     }
-    task = experiment.task
-    figures, chosen_by = (TEST_FIGURES, ACCURACY) if task.classes else (FINDING_TEST_FIGURES, AUROC)
-    number = len(task.classes or task.findings)
+    number = len(experiment.task.classes or experiment.task.findings)
     if not number:
         return facts
     chosen = None if best is None else after_round(records, best)
-    scores = scores_of(chosen, task.figures()) if chosen else {}
-    best_score = f"best_{score_name(chosen_by.name)}"
-    named = {} if chosen_by.combines != "rows" else {f"{best_score}_is": f"mean of the sites' {chosen_by.title}"}
-    metrics = {**dict.fromkeys(figures), best_score: scores.get(score_name(chosen_by.name)), **named}
-    return {**facts, "num_classes": number, "metrics": metrics}
+    return {**facts, "num_classes": number, "metrics": _figures(experiment, chosen)}
+
+
+def _figures(experiment: Experiment, chosen: Record | None) -> dict[str, Any]:
+    """The figures of a task of classes or findings: the best model's score in the rounds, and none of test cases yet.
+
+    Args:
+        chosen: the record that scores the best model; None where none was chosen.
+    """
+    task = experiment.task
+    names, by = (TEST_FIGURES, ACCURACY) if task.classes else (FINDING_TEST_FIGURES, AUROC)
+    score = scores_of(chosen, task.figures()).get(score_name(by.name)) if chosen else None
+    best = f"best_{score_name(by.name)}"
+    meaning = {f"{best}_is": f"mean of the sites' {by.title}"} if by.combines == "rows" else {}
+    return {**dict.fromkeys(names), best: score, **meaning}
 
 
 def _dataset(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fedmed.analysis.attacks.membership import (
     AttackResult,
     CaseFit,
     attack,
+    by_patient,
     case_fits,
     case_losses,
     scores,
@@ -206,3 +207,13 @@ def test_a_case_without_any_region_has_the_challenges_dice() -> None:
 
     empty = [{"image": torch.zeros(4, 8, 8, 8), "label": torch.zeros(3, 8, 8, 8, dtype=torch.uint8), "case": "a"}]
     assert case_fits(Brats18(), Silent(), empty, CPU, "fp32") == [CaseFit(pytest.approx(1.0), 1.0)]
+
+
+def test_a_patient_of_several_cases_is_one_member_with_the_mean_of_their_numbers() -> None:
+    columns = ["sites", "case", "member", "loss", "dice", "reference_loss"]
+    rows = [("a", "p-1", True, 1.0, 0.2, 3.0), ("a b", "p-2", True, 2.0, 0.4, 5.0), ("b", "q-1", False, 4.0, 0.6, 7.0)]
+    table = pd.DataFrame(rows, columns=columns)
+    found = by_patient(table, ["p", "p", "q"])
+    assert list(found.columns) == columns
+    assert found.to_numpy().tolist() == [["a b", "p", True, 1.5, pytest.approx(0.3), 4.0], ["b", "q", False, 4, 0.6, 7]]
+    assert by_patient(table, ["p", "q", "r"]) is table

@@ -104,6 +104,25 @@ def table_of(
     return pd.DataFrame(rows, columns=[*before, case_score_name(task.METRICS), last])
 
 
+def by_patient(table: pd.DataFrame, patients: Sequence[str]) -> pd.DataFrame:
+    """A row a patient where some have several cases, else the table as it is: who was trained on is asked of patients.
+
+    A patient's numbers are the means of the cases', and he is a member where any of them is; his row's ``case`` is his
+    name.
+
+    Args:
+        table: of :func:`table_of`.
+        patients: the patient of each row.
+    """
+    if len(set(patients)) == len(table):
+        return table
+    joined = table.assign(case=list(patients)).groupby("case", sort=False)
+    means = joined[[name for name in table.columns if name not in ("sites", "case", "member")]].mean()
+    sites = joined["sites"].agg(lambda each: " ".join(dict.fromkeys(" ".join(each).split())))
+    together = means.assign(sites=sites, member=joined["member"].any()).reset_index()
+    return together[list(table.columns)]
+
+
 def scores(table: pd.DataFrame) -> dict[str, Scores]:
     """Each attack's score a case, higher for members, from the columns that :func:`table_of` makes."""
     (own,) = (str(name) for name in table.columns if name not in COMMON_COLUMNS)

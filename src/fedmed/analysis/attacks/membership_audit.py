@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fedmed.analysis.attacks import membership_picture, membership_report, stated_privacy
-from fedmed.analysis.attacks.membership import AttackResult, attack, case_fits, case_losses, table_of
+from fedmed.analysis.attacks.membership import AttackResult, attack, by_patient, case_fits, case_losses, table_of
 from fedmed.analysis.attacks.membership_cases import Subject
 from fedmed.analysis.attacks.stated_privacy import StatedPrivacy
 from fedmed.analysis.evaluation.trained_model import initial_network, model_file, network_of
@@ -20,7 +20,7 @@ from fedmed.runs.run_folder import RunFolder
 
 
 class MembershipAudit(NamedTuple):
-    """The numbers of every case, the attacks on them, and what the run's mechanism states."""
+    """The numbers of every case, or every patient of several, the attacks on them, and what the mechanism states."""
 
     table: pd.DataFrame
     found: list[AttackResult]
@@ -79,6 +79,7 @@ def audit_membership(
     target, reference = (_placed(experiment, model, device) for model in models)
     fits = case_fits(task, target, cases, device, precision)
     table = table_of(task, subjects, fits, case_losses(task, reference, cases, device, precision))
+    table = by_patient(table, [task.patient_of(each.case) for each in subjects])
     return MembershipAudit(table, attack(table, seed=seed), stated)
 
 

@@ -38,12 +38,15 @@ def run_page(run: RunFolder, request: EvaluationRequest, number: int) -> str:
     task, metric = experiment.task, experiment.task.METRICS[0]
     folder, why = scored(run, request)
     dataset = request.dataset_base_dir or experiment.data.dataset_base_dir
+    scores = [Section("Scores", [Text(why, warning=True)])] if folder is None else [
+        report_sections.scores(folder, task),
+        class_section(folder),
+        finding_section(folder),
+        report_sections.cases(folder, task.METRICS, pictures(run, folder, request, number)),
+    ]  # fmt: skip
     found: list[Section | None] = [
         report_sections.result(run, folder, metric, dataset_title(dataset) if dataset else ""),
-        report_sections.scores(folder, task) if folder else Section("Scores", [Text(why, warning=True)]),
-        class_section(folder) if folder else None,
-        finding_section(folder) if folder else None,
-        report_sections.cases(folder, task.METRICS, pictures(run, folder, request, number)) if folder else None,
+        *scores,
         report_sections.training(run, task)
         if run.records() or (run.path / "training_history.json").is_file()
         else None,

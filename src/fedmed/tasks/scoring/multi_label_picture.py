@@ -1,6 +1,6 @@
 """An image beside the probability that a model gives each of its findings."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -31,21 +31,24 @@ def multi_label_picture(
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
     left.imshow(displayed(image), cmap="gray", vmin=0, vmax=1)
     left.set(xticks=[], yticks=[])
-    places = range(len(findings))
-    right.barh(places, probabilities, color=[RIGHT if present == 1 else OTHER for present in truth])
-    right.set(xlim=(0, 1), xlabel="probability")
-    right.invert_yaxis()
-    names = [drawable(name) + (MARK if present == 1 else "") for name, present in zip(findings, truth, strict=True)]
-    right.set_yticks(places, names, fontsize=8)
-    for place, value in enumerate(probabilities):
-        inside = value > 0.85
-        style: dict[str, Any] = {"ha": "right", "color": "white"} if inside else {"ha": "left", "color": "black"}
-        right.text(value + (-0.02 if inside else 0.02), place, f"{value:.2f}", va="center", fontsize=7, **style)
-    right.spines[["top", "right"]].set_visible(False)
     present = [name for name, value in zip(findings, truth, strict=True) if value == 1]
+    _draw_bars(right, probabilities, findings, present)
     highest = int(np.argmax(probabilities))
     title = f"{', '.join(present) or 'no finding'}; most probable {findings[highest]} ({probabilities[highest]:.1%})"
     figure.suptitle(drawable(title), fontsize=10, parse_math=False)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()
+
+
+def _draw_bars(axes: Any, probabilities: Sequence[float], findings: Sequence[str], present: Collection[str]) -> None:
+    places = range(len(findings))
+    axes.barh(places, probabilities, color=[RIGHT if name in present else OTHER for name in findings])
+    axes.set(xlim=(0, 1), xlabel="probability")
+    axes.invert_yaxis()
+    axes.set_yticks(places, [drawable(name) + (MARK if name in present else "") for name in findings], fontsize=8)
+    for place, value in enumerate(probabilities):
+        inside = value > 0.85
+        style: dict[str, Any] = {"ha": "right", "color": "white"} if inside else {"ha": "left", "color": "black"}
+        axes.text(value + (-0.02 if inside else 0.02), place, f"{value:.2f}", va="center", fontsize=7, **style)
+    axes.spines[["top", "right"]].set_visible(False)
