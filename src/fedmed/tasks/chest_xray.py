@@ -11,6 +11,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.options import expect_between, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.data.audit.case_findings import Rules
+from fedmed.data.audit.site_audit import SiteAudit
 from fedmed.data.chest_xray.findings import FINDINGS
 from fedmed.data.datalist import Case, Datalist
 from fedmed.data.prepared.cache import Caching
@@ -111,6 +112,12 @@ class ChestXray(TransferLearning):
 
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:
         return {**super().describe_data(datalist), "crops": f"{self.image_size}x{self.image_size} pixels, not cropped"}
+
+    def audit(self, site: str, datalist: Datalist, allow_overlap: bool, **how: Any) -> SiteAudit:
+        from fedmed.data.chest_xray.film_checks import film_findings
+
+        found = super().audit(site, datalist, allow_overlap, **how)
+        return found.with_findings([*film_findings(found)])
 
     def train_set(self, datalist: Datalist, caching: Caching) -> Dataset[Any]:
         from fedmed.data.chest_xray import chest_xray_transforms
