@@ -3,13 +3,14 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests import scripts
 from tests.scripts import ROOT
 
 LONGEST = 60
@@ -47,9 +48,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in examples().items():
         (place / name).write_text(text, encoding="utf-8")
     make_pictures(data)
-    data_here = ("--dataset_base_dir", data, "--datalist_json_path", data)
-    options = ("--task", "stripes", "--algorithm", "fedavgm", "--n_clients", 2, "--num_rounds", 2, "--env", "pool")
-    done = scripts.run(place / "job.py", *options, *data_here, cwd=place, timeout=600)
+    command = [sys.executable, "job.py", "--task", "stripes", "--algorithm", "fedavgm", "--n_clients", "2"]
+    command += [
+        "--num_rounds",
+        "2",
+        "--env",
+        "pool",
+        "--dataset_base_dir",
+        str(data),
+        "--datalist_json_path",
+        str(data),
+    ]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return place / "artifacts" / "run-001"
 
