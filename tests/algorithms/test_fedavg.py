@@ -1,11 +1,13 @@
 """FedAvg: the weighted mean at the server and nothing beside training at a site."""
 
 import numpy as np
+import pytest
 import torch
 
 from fedmed.algorithms.averaging import weighted_mean
 from fedmed.algorithms.base import Contribution, ServerSetup, SiteSetup
 from fedmed.algorithms.fedavg import FedAvg
+from fedmed.core.settings import AggregationWeights
 
 
 def contribution(site: str, values: list[float], steps: float) -> Contribution:
@@ -18,6 +20,16 @@ def test_the_server_takes_the_mean_weighted_by_steps() -> None:
     combined = server.combine(contributions)
     assert combined["x"].tolist() == [2.0, 1.0]
     assert np.array_equal(combined["x"], weighted_mean([each.update for each in contributions], [2, 1])["x"])
+
+
+@pytest.mark.parametrize(
+    ("by", "weights"),
+    [("auto", [4, 9]), ("steps", [4, 9]), ("cases", [16, 144]), ("sqrt_cases", [4, 12]), ("uniform", [1, 1])],
+)
+def test_sites_count_by_what_the_experiment_says(by: AggregationWeights, weights: list[float]) -> None:
+    found = [Contribution("a", {"x": np.array([1.0])}, 4, 16), Contribution("b", {"x": np.array([0.0])}, 9, 144)]
+    side = FedAvg().server(ServerSetup({"x": (1,)}, rounds=1, sites=2, weights=by))
+    assert side.combine(found)["x"].item() == pytest.approx(weights[0] / sum(weights))
 
 
 def test_the_server_sends_expects_and_remembers_nothing_more() -> None:

@@ -7,6 +7,7 @@ from fedmed.algorithms.averaging import weighted_mean
 from fedmed.algorithms.base import Contribution, ServerSetup, ServerSide
 from fedmed.algorithms.fedavg import FedAvg
 from fedmed.algorithms.fednova import MOST_SCALED, FedNova, normalized_mean
+from fedmed.core.settings import AggregationWeights
 
 CENTRES, CASES, STEPS = np.array([0.0, 1.0, 10.0]), [600.0, 300.0, 100.0], [60.0, 30.0, 10.0]
 """Sites whose loss is (x - c)^2 / 2, and each of which takes a step for every ten of its cases."""
@@ -61,3 +62,11 @@ def test_who_understates_its_steps_is_scaled_up_by_a_bound() -> None:
 
     assert combined(50.0) < combined(10.0) < combined(50.0 / MOST_SCALED)
     assert combined(1.0) < combined(50.0 / MOST_SCALED) * 1.1
+
+
+@pytest.mark.parametrize(
+    ("by", "weights"), [("cases", CASES), ("sqrt_cases", np.sqrt(CASES).tolist()), ("uniform", [1.0, 1.0, 1.0])]
+)
+def test_it_ends_near_the_minimiser_over_the_weighted_sites(by: AggregationWeights, weights: list[float]) -> None:
+    side = FedNova().server(ServerSetup({"x": (1,)}, 1, 3, by))
+    assert fixed_point(side, 1e-4) == pytest.approx(float(np.average(CENTRES, weights=weights)), rel=0.01)

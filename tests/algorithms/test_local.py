@@ -46,3 +46,8 @@ def test_the_result_is_each_sites_own_model() -> None:
 def test_a_privacy_mechanism_would_do_nothing_and_is_refused(privacy: str) -> None:
     with pytest.raises(InputError, match=r"--algorithm local sends no update, so --privacy (svt|gaussian) would"):
         read_experiment(["--algorithm", "local", *privacy.split()])
+
+
+def test_weights_of_sites_would_do_nothing_and_are_refused() -> None:
+    with pytest.raises(InputError, match="--algorithm local averages nothing, so --aggregation_weights uniform would"):
+        read_experiment(["--algorithm", "local", "--aggregation_weights", "uniform"])

@@ -11,9 +11,11 @@ import pytest
 from fedmed.algorithms.averaging import weighted_mean
 from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
 from fedmed.algorithms.fedavg import FedAvg
+from fedmed.command_line import read_experiment
 from fedmed.core.entries import Entries
 from fedmed.core.weights import Update
 from fedmed.server.aggregation import Aggregation, UnusableUpdate
+from fedmed.server.plan import ServerPlan
 
 MODEL = {"w": np.zeros((3, 4)), "b": np.zeros(2)}
 
@@ -51,6 +53,16 @@ def test_the_sum_does_not_depend_on_who_came_first() -> None:
     orders = itertools.permutations([1, 2, 3, 4])  # in another order the bits are others, so that this can fail
     plain = {weighted_mean([uneven(n) for n in order], order)["w"].tobytes() for order in orders}
     assert len(plain) > 1
+
+
+def test_a_job_at_the_server_weighs_sites_as_the_experiment_says() -> None:
+    experiment = read_experiment(["--task", "hippocampus", "--aggregation_weights", "uniform"])
+    assert ServerPlan.of(experiment, Entries(tuple(MODEL))).plain()["aggregation_weights"] == "uniform"
+    made = Aggregation(FedAvg(), Entries(tuple(MODEL)), 3, 3, weights="uniform")
+    made.begin(MODEL)
+    add(made, "site-1", {name: v + 1 for name, v in MODEL.items()}, steps=3)
+    add(made, "site-2", {name: v + 5 for name, v in MODEL.items()}, steps=1)
+    assert all((values == 3).all() for values in made.combined().values())
 
 
 def test_updates_weigh_by_their_steps() -> None:

@@ -4,7 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fedmed.core.settings import AggregationWeights
 from fedmed.core.weights import Update
+
+
+def site_weights(by: AggregationWeights, steps: Sequence[float], cases: Sequence[float]) -> list[float]:
+    """The sites' weights, in their order, by what ``--aggregation_weights`` names.
+
+    Args:
+        by: not ``auto``, which an algorithm has to resolve.
+    """
+    known = {"steps": steps, "cases": cases, "sqrt_cases": np.sqrt(cases), "uniform": np.ones(len(steps))}
+    return [float(weight) for weight in known[by]]
 
 
 def weighted_mean(updates: Sequence[Update], weights: Sequence[float]) -> dict[str, np.ndarray]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from fedmed.algorithms.averaging import weighted_mean
+from fedmed.algorithms.averaging import site_weights, weighted_mean
 from fedmed.core.entries import Part, Parts
 from fedmed.core.errors import InputError
 from fedmed.core.plugin import ExperimentView, Plugin
+from fedmed.core.settings import AggregationWeights
 from fedmed.core.weights import Update, Weights
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ class ServerSetup:
         shapes: the shapes of the trainable entries that sites share.
         rounds: the number of rounds of the run.
         sites: the number of sites of the run, whoever answers in a round.
+        weights: as in :class:`fedmed.core.settings.Training`.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     rounds: int
     sites: int
+    weights: AggregationWeights = "auto"
 
 
 @dataclass
@@ -76,8 +79,16 @@ class SiteSetup:
 class ServerSide:
     """The server's side of an algorithm, made once a job. This one is FedAvg's."""
 
+    WEIGHTS: ClassVar[AggregationWeights] = "steps"
+    """The size by which sites count where the experiment leaves that to the algorithm."""
+
     def __init__(self, setup: ServerSetup) -> None:
         self.setup = setup
+
+    def weights(self, contributions: Sequence[Contribution]) -> list[float]:
+        """The sites' weights in a mean, above 0, by ``--aggregation_weights``."""
+        by = self.WEIGHTS if self.setup.weights == "auto" else self.setup.weights
+        return site_weights(by, [each.steps for each in contributions], [each.cases for each in contributions])
 
     def message(self) -> Extras:
         """Arrays that every site gets beside the global model."""
@@ -89,7 +100,7 @@ class ServerSide:
 
     def combine(self, contributions: Sequence[Contribution]) -> Update:
         """The global model's update from those of the sites, which come in the order of the sites' names."""
-        return weighted_mean([each.update for each in contributions], [each.steps for each in contributions])
+        return weighted_mean([each.update for each in contributions], self.weights(contributions))
 
     def state(self) -> dict[str, Any]:
         """Tensors, numbers and containers of them that the next round needs; part of the checkpoint."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from fedmed.algorithms.averaging import weighted_mean
 from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
+from fedmed.core.settings import AggregationWeights
 from fedmed.core.weights import Update
 
 MOST_SCALED = 10
@@ -16,11 +18,13 @@ MOST_SCALED = 10
 class FedNovaServer(ServerSide):
     """Averages the sites' updates a step, by cases, and takes as many steps as the sites took in the mean."""
 
+    WEIGHTS: ClassVar[AggregationWeights] = "cases"
+
     def combine(self, contributions: Sequence[Contribution]) -> Update:
         return normalized_mean(
             [each.update for each in contributions],
             at_least_usual([each.steps for each in contributions]),
-            [each.cases for each in contributions],
+            self.weights(contributions),
         )
 
 
@@ -45,15 +49,17 @@ def at_least_usual(steps: Sequence[float]) -> list[float]:
     return [max(each, least) for each in steps]
 
 
-def normalized_mean(updates: Sequence[Update], steps: Sequence[float], cases: Sequence[float]) -> dict[str, np.ndarray]:
-    """(sum of p_i t_i) times the sum of p_i u_i / t_i, where p_i are the shares of the cases and t_i the steps.
+def normalized_mean(
+    updates: Sequence[Update], steps: Sequence[float], weights: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """(sum of p_i t_i) times the sum of p_i u_i / t_i, where p_i are the shares of the weights and t_i the steps.
 
     Equation 6 of Wang et al. 2020 with the effective steps of section 4.1, t_i for the norm of a_i as for plain SGD.
 
     Raises:
         ValueError: as :func:`weighted_mean`.
     """
-    shares = np.asarray(cases, np.float64) / np.sum(cases)
+    shares = np.asarray(weights, np.float64) / np.sum(weights)
     a_step = shares / np.asarray(steps, np.float64)
     far = float(np.dot(shares, steps) * a_step.sum())
     mean = weighted_mean(updates, a_step.tolist())

@@ -25,6 +25,11 @@ class Local(Algorithm):
             raise InputError(
                 f"--algorithm local sends no update, so --privacy {mechanism.name} would protect nothing; drop one."
             )
+        weights = experiment.training.aggregation_weights
+        if weights != "auto":
+            raise InputError(
+                f"--algorithm local averages nothing, so --aggregation_weights {weights} would weigh nothing; drop one."
+            )
 
     def server(self, setup: ServerSetup) -> ServerSide:
         return UntrainedModel(setup)

@@ -32,6 +32,10 @@ PATIENCE = 5
 """Of ``--schedule plateau``."""
 
 
+AggregationWeights = Literal["auto", "steps", "cases", "sqrt_cases", "uniform"]
+"""The size of a site by which its update counts in the mean; ``auto`` is the algorithm's own choice."""
+
+
 @dataclass(frozen=True)
 class Training:
     """The settings that decide the numbers, whatever the task and the algorithm."""
@@ -44,6 +48,11 @@ class Training:
     num_rounds: int = option(600, "federated rounds")
     aggregation_epochs: float = option(
         1, "local epochs a round; below 1 that share of a site's training cases, drawn anew each round"
+    )
+    aggregation_weights: AggregationWeights = option(
+        "auto",
+        "a site's update counts by its optimiser steps (auto with FedAvg), its training cases (auto with FedNova), the "
+        "square root of these, which lets small sites count for more, or as every other's",
     )
     optimizer: OptimizerName = option(
         "adam", "local optimiser; sgd has Nesterov momentum 0.9, adamw decays weights beside the gradient"

@@ -38,7 +38,7 @@ def settings(
     sites = _cases(summaries, task.rules(None).case) if summaries else ", ".join(training.sites)
     lines = [
         ("task", ", ".join(parts)),
-        ("algorithm", experiment.algorithm.statement()),
+        ("algorithm", experiment.algorithm.statement() + _weighting(training)),
         ("privacy", experiment.privacy.statement()),
         ("runs in", experiment.environment.statement(experiment)),
         ("data", data),
@@ -54,6 +54,10 @@ def settings(
     lines.append(("encoder", encoder_words(pretrained or {}, task.training_told(training.num_rounds))))
     lines += _leaving(training) + [("WARNING", sentence) for sentence in task.warnings()]
     return "\n".join(f"{name:<10} {text}" for name, text in lines if text)
+
+
+def _weighting(training: Training) -> str:
+    return "" if training.aggregation_weights == "auto" else f", sites by {training.aggregation_weights}"
 
 
 def _leaving(training: Training) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
 from fedmed.core.entries import Entries, only
+from fedmed.core.settings import AggregationWeights
 from fedmed.core.weights import Update, l2_norm
 from fedmed.server.buffers import combined_buffers, fault_of_variances
 from fedmed.server.fair_weights import capped, is_whole
@@ -33,6 +34,7 @@ class Aggregation:
         max_update_ratio: largest allowed ratio of an update's norm to the median of the other sites'; 0 is no limit.
         max_weight_ratio: largest ratio of a site's steps and cases, as they count, to the median of the other sites';
             0 is no limit.
+        weights: as in :class:`fedmed.core.settings.Training`.
 
     Attributes:
         refused: by site the reason for which it is left out of the round.
@@ -47,8 +49,9 @@ class Aggregation:
         sites: int,
         max_update_ratio: float = 0.0,
         max_weight_ratio: float = 0.0,
+        weights: AggregationWeights = "auto",
     ) -> None:
-        self.algorithm, self.rounds, self.sites = algorithm, rounds, sites
+        self.algorithm, self.rounds, self.sites, self.weights = algorithm, rounds, sites, weights
         self.entries = entries
         self.max_update_ratio, self.max_weight_ratio = max_update_ratio, max_weight_ratio
         self._model: Mapping[str, np.ndarray] = {}
@@ -71,7 +74,7 @@ class Aggregation:
         """The algorithm's server side, made when the first model is known, which states the shapes."""
         if self._side is None:
             shapes = {name: values.shape for name, values in only(self._model, self.entries.trainable).items()}
-            self._side = self.algorithm.server(ServerSetup(shapes, self.rounds, self.sites))
+            self._side = self.algorithm.server(ServerSetup(shapes, self.rounds, self.sites, self.weights))
             self._side.restore(self._state) if self._state else None
         return self._side
 

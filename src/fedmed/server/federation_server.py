@@ -106,6 +106,7 @@ class FederationServer:
             len(plan.sites),
             plan.max_update_ratio,
             plan.max_weight_ratio,
+            plan.aggregation_weights,
         )
         self._forms, self._cases = plan.figure_forms, CaseCounts()
         form = self._forms.get(plan.key_metric, FigureForm())

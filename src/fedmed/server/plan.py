@@ -6,7 +6,7 @@ from typing import Any
 
 from fedmed.core.entries import Entries
 from fedmed.core.options import to_plain
-from fedmed.core.settings import PATIENCE
+from fedmed.core.settings import PATIENCE, AggregationWeights
 from fedmed.core.site_scores import FigureForm
 from fedmed.experiment import Experiment
 
@@ -22,7 +22,8 @@ class ServerPlan:
         sites: the names of the run's sites.
         rounds: of the run.
         key_metric: the metric that chooses the best model, as sites report it.
-        learning_rate, schedule, warmup_rounds, patience: as in :class:`fedmed.core.settings.Training`.
+        aggregation_weights: as in :class:`fedmed.core.settings.Training`, and so are the next four.
+        learning_rate, schedule, warmup_rounds, patience: for all sites.
         seed: of the experiment, for the draw of a round's sites.
         sites_per_round: how many sites train in a round; None where all do.
         epochs: local epochs of a round.
@@ -47,6 +48,7 @@ class ServerPlan:
     sites: Sequence[str]
     rounds: int
     key_metric: str
+    aggregation_weights: AggregationWeights = "auto"
     learning_rate: float = 1.0
     schedule: str = "constant"
     warmup_rounds: int = 0
@@ -79,6 +81,7 @@ class ServerPlan:
             sites=training.sites,
             rounds=training.num_rounds,
             key_metric=experiment.task.KEY_METRIC,
+            aggregation_weights=training.aggregation_weights,
             learning_rate=training.learning_rate,
             schedule=training.schedule,
             warmup_rounds=training.warmup_rounds,
