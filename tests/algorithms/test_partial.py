@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fedmed.algorithms.partial import matches
+from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
 from fedmed.core.messages import Question
 from fedmed.core.names import BEST_OWN
@@ -279,3 +280,19 @@ def test_what_cannot_be_meant_is_refused_before_anything_starts(
 )
 def test_what_can_be_meant_is_not(begin: Begin, arguments: tuple[str, ...]) -> None:
     begin(*arguments)
+
+
+def test_a_model_that_lacks_a_shared_entry_is_not_trained(begin: Begin) -> None:
+    run = begin("--share", "layers.8")
+    site, rest, first = run.site("site-1"), not_of(run, HEAD), run.first()
+    site.answer(Question("unshared", 0, ("site-1",), weights=rest, unshared=digest(rest)))
+    part = {"layers.8.bias": first["layers.8.bias"].numpy()}
+    answer = site.answer(Question("train", 0, ("site-1",), ("site-1",), part, unshared=digest(rest)))
+    assert answer.withheld
+    assert "lacks layers.8.weight; expected every entry that is shared" in run.said[-1]
+
+
+def test_a_part_of_the_run_may_not_be_frozen_for_some_rounds_too() -> None:
+    wanted = ["--task", "brain_mri", "--algorithm", "partial", "--share", "layer4,fc", "--freeze_encoder", "1"]
+    with pytest.raises(InputError, match=r"--freeze_encoder 1 lets a part stand still.*drop one of them"):
+        read_experiment(wanted)

@@ -68,7 +68,7 @@ def test_a_module_without_a_plug_in_is_none(kind: str, name: str) -> None:
 def test_a_plug_in_bears_the_name_by_which_it_is_found(kind: str) -> None:
     for name in registry.names(kind):
         needed = {"gaussian": {"dp_noise_multiplier": 1.0}, "dpsgd": {"dp_noise_multiplier": 1.0}}
-        needed["exclude_vars"] = {"exclude_vars": "bias"}
+        needed |= {"exclude_vars": {"exclude_vars": "bias"}, "partial": {"share": "fc"}}
         assert registry.find(kind, name)(**needed.get(name, {})).name == name
 
 

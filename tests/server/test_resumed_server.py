@@ -16,12 +16,13 @@ from fedmed.algorithms.base import Algorithm
 from fedmed.core.errors import InputError
 from fedmed.core.messages import Answer, Question
 from fedmed.core.names import BEST_FILE
-from fedmed.core.weights import load_weights
+from fedmed.core.weights import digest, load_weights
 from fedmed.server import federation_server
 from fedmed.server.checkpoint import CHECKPOINT, SUBMITTER, Checkpoints
 from fedmed.server.federation_server import FederationServer
 from fedmed.server.round_record import EARLIER
 from tests.server.federations_in_memory import (
+    ENTRIES,
     FIRST,
     SITES,
     Event,
@@ -171,13 +172,16 @@ def test_while_a_round_is_written(
 
 
 def test_with_an_algorithm_that_has_a_state(federation: Begin, toy_algorithm: type[Algorithm]) -> None:
-    changed = {"algorithm": {"name": "toy_algorithm", "toy_private": "b"}, "max_update_ratio": 0.0}
+    toy = {"name": "toy_algorithm", "toy_private": "b"}
+    changed = {"algorithm": toy, "entries": {**ENTRIES, "trainable": ["w"]}, "max_update_ratio": 0.0}
 
     def with_extras(site: str, question: Question) -> Answer:
         answer = honest(site, question)
+        if question.kind == "images":
+            return dataclasses.replace(answer, unshared=digest({"b": FIRST["b"]}))  # which the sites have
         update = {name: values for name, values in answer.update.items() if name != "b"}
         extras = {"w": np.full((3, 4), 0.1 * SITES.index(site), np.float32)} if update else {}
-        return Answer(update, answer.steps, answer.cases, answer.metrics, answer.entry, extras, answer.images)
+        return dataclasses.replace(answer, update=update, extras=extras)
 
     def play(question: Question) -> list[Event]:
         return [answers(site, made=with_extras) for site in question.sites]

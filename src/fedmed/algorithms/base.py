@@ -238,6 +238,11 @@ class Algorithm(Plugin, ABC):
     def has_own_models(self) -> bool:
         return self.RESULT != "global"
 
+    @property
+    def scores_own(self) -> bool:
+        """True where the model that a site scores is its own, so that no score is the global model's."""
+        return self.has_private or not self.has_global_model
+
     def statement(self) -> str:
         """The algorithm in the words of the screen and the summary."""
         return self.name

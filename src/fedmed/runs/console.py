@@ -10,6 +10,7 @@ from fedmed.data.datalist import SPLITS, TEST
 from fedmed.experiment import Experiment
 from fedmed.runs.encoder_words import encoder_words
 from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
+from fedmed.runs.parts_words import parts_words
 
 MOST_TARGETS = 6
 """Targets that have a column each; of more, the lowest and the highest figure are shown."""
@@ -39,6 +40,7 @@ def settings(
     lines = [
         ("task", ", ".join(parts)),
         ("algorithm", experiment.algorithm.statement() + _weighting(training)),
+        *parts_words(experiment),
         ("privacy", experiment.privacy.statement()),
         ("runs in", experiment.environment.statement(experiment)),
         ("data", data),

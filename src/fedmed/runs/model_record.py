@@ -56,7 +56,7 @@ def training_facts(
         machine: on which the sites trained, if the data are here.
     """
     epochs = experiment.training.aggregation_epochs
-    best = best_round(records) if experiment.algorithm.has_global_model else None
+    best = None if experiment.algorithm.scores_own else best_round(records)
     facts = {
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "num_epochs": sum(map(completes_a_round, records)) * epochs,

@@ -220,11 +220,12 @@ class RunFolder:
         return "best" if chosen else "last"
 
     def local_models(self, which: str) -> dict[str, Path]:
-        """Each site's own ``best`` or ``last`` model, of a run that made no global one; else empty."""
+        """Each site's own ``best`` or ``last`` model, of a run whose scores are of these; else empty."""
         names = {"best": BEST_OWN, "last": LAST_OWN}
-        if which not in names or (self.path / BEST).is_file() or (self.path / LAST).is_file():
+        found = sorted(self.path.glob(f"{SITES}/*/{names[which]}")) if which in names else []
+        if not found or not self.experiment().algorithm.scores_own:
             return {}
-        return {path.parent.name: path for path in sorted(self.path.glob(f"{SITES}/*/{names[which]}"))}
+        return {path.parent.name: path for path in found}
 
     def set_log_aside(self) -> None:
         """Number the log of a part of the run that is over, so that the next part's log says nothing of it."""

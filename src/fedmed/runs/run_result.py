@@ -77,8 +77,8 @@ def _draw_curves(monitor: RunMonitor) -> None:
 def _result(monitor: RunMonitor) -> list[str]:
     """The table of the models, and the reason where no best one was chosen."""
     experiment, key = monitor.experiment, monitor.experiment.task.key_score
-    if not experiment.algorithm.has_global_model:
-        return [console.own_table(monitor.records, key)]
+    if experiment.algorithm.scores_own:
+        return [console.own_table(monitor.records, key), *_about_the_global_model(experiment)]
     tables = [console.result_table(monitor.records, key)]
     if experiment.algorithm.has_own_models:
         tables.append(console.own_table(monitor.records, key))
@@ -90,6 +90,16 @@ def _result(monitor: RunMonitor) -> list[str]:
         else f"no site reported {key.name} for a trained model"
     )
     return [*tables, f"No best model was chosen: {why}."]
+
+
+def _about_the_global_model(experiment: Experiment) -> list[str]:
+    """A line on a global model that nobody scores; none where there is no global model."""
+    if not experiment.algorithm.has_global_model:
+        return []
+    return [
+        f"The global model holds what is shared. Of {experiment.algorithm.unsent}, it has what the first model had, so "
+        "nobody scores it; each site's own model is whole."
+    ]
 
 
 def _cross_site(folder: RunFolder, experiment: Experiment) -> list[str]:

@@ -21,7 +21,7 @@ class UnsharedHolders:
     def take(self, site: str, held: Any) -> None:
         """Note the digest that a site states to hold; None is no statement."""
         if held is not None:
-            (self._holders.add if held == self.digest else self._holders.discard)(site)
+            (self._holders.add if str(held) == self.digest else self._holders.discard)(site)
 
     def to_be_given(self, sites: Sequence[str]) -> list[str]:
         """Those of the sites that the part must be sent to before the next question, each once between two others."""

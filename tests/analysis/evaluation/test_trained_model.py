@@ -111,6 +111,7 @@ def test_a_run_of_sites_alone_names_their_models(run: RunFolder) -> None:
     own = run.path / "sites" / "site-1" / "best_local_model.pt"
     own.parent.mkdir(parents=True)
     (run.path / "best_global_model.pt").rename(own)
+    run.write_json("experiment", {**run.read_json("experiment"), "algorithm": {"name": "local"}})
     with pytest.raises(InputError, match=rf"made no global model.*{own.name}"):
         open_model(run.path)
 
@@ -121,3 +122,20 @@ def test_what_a_model_was_trained_on_is_known_from_its_run(run: RunFolder, tmp_p
     assert open_model(run.path).data == "BraTS 2018"
     save_weights(Brats18().build_model().state_dict(), tmp_path / "alone.pt")
     assert open_model(tmp_path / "alone.pt").data == ""
+
+
+PERSONAL = {"name": "partial", "share": "*", "private": "conv_final"}
+
+
+def test_of_a_run_with_private_layers_the_sites_models_are_scored_and_none_without_them(run: RunFolder) -> None:
+    run.write_json("experiment", {**run.read_json("experiment"), "algorithm": PERSONAL})
+    with pytest.raises(InputError, match="lacks what each site of run-001 has for itself"):
+        open_model(run.path)
+    own = run.path / "sites" / "site-1" / "best_local_model.pt"
+    own.parent.mkdir(parents=True)
+    own.write_bytes((run.path / "best_global_model.pt").read_bytes())
+    assert run.local_models("best") == {"site-1": own}
+    with pytest.raises(InputError, match=rf"each of its sites has its own.*{own.name}"):
+        open_model(run.path)
+    assert open_model(own).task.name == "brats18"
+    assert open_model(run.path, str(run.path / "best_global_model.pt")).weights.name == "best_global_model.pt"

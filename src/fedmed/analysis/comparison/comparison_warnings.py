@@ -25,10 +25,15 @@ def _code(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def _traffic(runs: Sequence[ComparedRun]) -> list[str]:
-    alone = ", ".join(run.label for run in runs if not run.experiment.algorithm.has_global_model)
+    alone = ", ".join(run.label for run in runs if not _shares(run))
     if not alone:
         return []
     return [f"MB of {alone} are what FLARE's protocol moves: the untrained model, and differences of zero."]
+
+
+def _shares(run: ComparedRun) -> bool:
+    """True where the run's sites have trained anything together."""
+    return run.experiment.algorithm.has_global_model or run.experiment.algorithm.has_private
 
 
 def _patients(patients: Mapping[str, str], unit: Unit, *, tested_by_case: bool) -> list[str]:

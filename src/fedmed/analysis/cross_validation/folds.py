@@ -178,7 +178,7 @@ def _refuse_untested(lists: Path, experiment: Experiment, datalists: Mapping[str
     Raises:
         InputError: there is one.
     """
-    if experiment.algorithm.has_global_model:
+    if not experiment.algorithm.scores_own:
         return
     for site in experiment.training.sites:
         if site not in datalists or not datalists[site].testing:

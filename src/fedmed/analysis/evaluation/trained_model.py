@@ -68,10 +68,15 @@ def model_file(run: RunFolder, model: str) -> Path:
     """
     path = {"best": run.path / BEST, "last": run.path / LAST}.get(model, Path(model))
     own = run.local_models(model)
-    if own and not path.is_file():
+    if own:
         raise InputError(
-            f"{run.name} made no global model, as its sites trained alone; name one of theirs, such as "
-            f"{next(iter(own.values()))}."
+            f"{run.name} made no global model that was scored, as each of its sites has its own; name one of theirs, "
+            f"such as {next(iter(own.values()))}."
+        )
+    if model in ("best", "last") and path.is_file() and run.experiment().algorithm.has_private:
+        raise InputError(
+            f"{path} lacks what each site of {run.name} has for itself, and no site's own model is here; name the file "
+            "of one, which lies at its site."
         )
     if not path.is_file():
         raise InputError(f"{path} is not there ({run.name} is {run.status}); name best, last or a file of weights.")
