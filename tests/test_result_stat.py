@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from fedmed.algorithms.local import Local
 from fedmed.core import machine
 from fedmed.core.cli import run_script
 from fedmed.core.weights import save_weights
@@ -88,6 +90,7 @@ def test_models_of_the_sites_are_scored_each_on_its_own_cases(artifacts: Path) -
         (run.path / "sites" / site).mkdir(parents=True)
         shutil.copy(run.path / "best_global_model.pt", run.path / "sites" / site / "best_local_model.pt")
     (run.path / "best_global_model.pt").unlink()
+    run.write_experiment(replace(run.experiment(), algorithm=Local()))
     assert run_script(evaluate.main, [str(run.path)]) == 0
     cases = pd.read_csv(run.path / "evaluation" / "best-validation" / "cases.csv")
     assert cases.groupby("site")["case"].nunique().to_dict() == {"site-1": 2, "site-2": 2}

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from fedmed.command_line import read_experiment
-from fedmed.core.entries import Entries
 from fedmed.core.names import BEST, BEST_OWN, LAST, LAST_OWN, LEDGER, RUN_VARIABLE, SITES, STATE_VARIABLE
 from fedmed.core.weights import load_weights
 from fedmed.environments.sim import MOST_SITES
@@ -91,7 +90,7 @@ def one_by_one(place: Path, arguments: Sequence[object]) -> Outcome:
         patch.setenv("DUPLICATES_KEY", "k" * 32)
         experiment = read_experiment([*map(str, arguments)])
         model = experiment.task.first_model(experiment.training.seed)
-        plan = ServerPlan.of(experiment, Entries.of(model))
+        plan = ServerPlan.of(experiment, experiment.algorithm.parts(model).shared)
         server = FederationServer(plan, ServerFiles(place, place / "server"), model.state_dict, 0.0)
         sites = {name: site_of(experiment, name, place) for name in experiment.training.sites}
         while question := server.next(sites, 0.0):

@@ -7,6 +7,7 @@ from torch import nn
 
 from fedmed.algorithms.fedavg import FedAvg
 from fedmed.core import registry
+from fedmed.core.entries import Part
 from fedmed.core.errors import InputError
 from fedmed.experiment import Experiment
 from fedmed.privacy.dpsgd import DPSGD, refuse_batch_norm
@@ -55,6 +56,10 @@ def test_batch_norm_is_refused_with_the_remedy_and_group_norm_is_not() -> None:
     refuse_batch_norm(nn.Sequential(nn.Conv3d(1, 4, 3), nn.GroupNorm(2, 4), nn.InstanceNorm3d(4)))
 
 
+def stays_if_running(algorithm: FedAvg, name: str, layer: nn.Module) -> Part:
+    return "private" if "running" in name else "shared"
+
+
 @pytest.mark.parametrize("privacy", ["dpsgd", "gaussian"])
 def test_running_statistics_are_refused_by_every_formal_mechanism_before_a_run(
     privacy: str, small_experiment: Make, monkeypatch: pytest.MonkeyPatch
@@ -64,7 +69,7 @@ def test_running_statistics_are_refused_by_every_formal_mechanism_before_a_run(
     monkeypatch.setattr(Brats18, "build_model", lambda self: nn.Sequential(nn.Conv3d(1, 4, 3), layer))
     with pytest.raises(InputError, match=r"1\.running_mean .* without noise"):
         small_experiment(*noise)
-    monkeypatch.setattr(FedAvg, "private", lambda self, name: "running" in name)  # they stay at the site
+    monkeypatch.setattr(FedAvg, "part", stays_if_running)
     monkeypatch.setattr(FedAvg, "RESULT", "both")
     small_experiment(*noise)
 

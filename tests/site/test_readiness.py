@@ -30,7 +30,7 @@ def found(
         if requirements is not None:
             (tmp_path / "requirements.txt").write_text(requirements)
             monkeypatch.setattr(readiness, "REPOSITORY", tmp_path)
-        experiment = small_experiment().with_data(Data.of_this_site())
+        experiment = small_experiment("--cache_gb", "0.1").with_data(Data.of_this_site())
         return {check.what: (check.level, check.says) for check in checks(experiment, site)}
 
     return look

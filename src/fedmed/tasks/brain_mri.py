@@ -74,10 +74,11 @@ class BrainMri(TransferLearning):
             {"image_size": 224, "channels": 3, "num_rounds": 1, "aggregation_epochs": 20, "send": "best"},
         ),
         "by_hospital": Preset(
-            "for sites that lack classes: four averages an epoch, a softmax over each site's own classes; with "
-            "--algorithm fednova",
+            "for sites that lack classes: four averages an epoch, a softmax over each site's own classes, sites that "
+            "count by the root of their cases; with --algorithm fednova",
             {
-                "num_rounds": 48,
+                "num_rounds": 96,
+                "aggregation_weights": "sqrt_cases",
                 "aggregation_epochs": 0.25,
                 "validate_every": 4,
                 "missing_class_scale": 0.0,

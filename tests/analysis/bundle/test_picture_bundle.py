@@ -20,12 +20,14 @@ from fedmed.analysis.bundle.bundle_export import export_bundle
 from fedmed.analysis.bundle.picture_bundle import PictureTask, picture_bundle, picture_inference
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.image_prediction import classified
+from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
 from fedmed.core.names import BEST
 from fedmed.core.weights import save_weights
 from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.chest_xray.findings import FINDINGS
 from fedmed.data.prepared.picture_folder import WriteProbabilities, picture_items
+from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.brain_mri import BrainMri
 from fedmed.tasks.chest_xray import ChestXray
 from tests.analysis.bundle.test_bundle_export import DEMANDED, EXTRA
@@ -83,6 +85,7 @@ def test_findings_are_told_by_the_runs_thresholds(tmp_path: Path) -> None:
     limits = [None if number == 0 else probability - 1e-3 for number, probability in enumerate(first)]
     chosen = {name: {"threshold": limit, "chosen_on": "?"} for name, limit in zip(FINDINGS, limits, strict=True)}
     (tmp_path / "thresholds.json").write_text(json.dumps(chosen))
+    RunFolder(tmp_path).write_experiment(read_experiment(["--task", "chest_xray"]))
     export_bundle(model, tmp_path / "bundle")
     rows = run_bundle(tmp_path / "bundle", tmp_path / "pictures", tmp_path / "out")
     for row, path in zip(rows, files, strict=True):
