@@ -164,7 +164,7 @@ def labels_of(sites: Mapping[str, tuple[str, int]]) -> dict[str, str]:
 
 def scores_on_test(run: RunFolder, way: str, seed: int, lists: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of every test picture with model and seed, and the bounds of the pooled accuracy's interval."""
-    made = tested(run, "best", lists)
+    made = tested(run, "best", lists / TEST_LIST)
     cases, figures = made.cases(), made.table()
     models = cases["site"] + ALONE if way == "local" else way
     chosen = figures[(figures["metric"] == ACCURACY.name) & (figures["target"] == OVERALL)]

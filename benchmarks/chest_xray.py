@@ -39,6 +39,7 @@ from fedmed.command_line import read_experiment
 from fedmed.core import machine
 from fedmed.core.cli import echo, run_script
 from fedmed.core.errors import InputError, counted
+from fedmed.core.files import write_whole
 from fedmed.core.options import expect_between
 from fedmed.data.chest_xray.findings import FINDINGS
 from fedmed.data.datalist import TEST_LIST
@@ -81,7 +82,8 @@ def main(arguments: Sequence[str]) -> None:
     args.n_clients = len(split["sites"])
     rounds = stages(args)
     runs = {(way, seed): made(way, seed, rounds, args) for seed in range(args.seeds) for way in args.ways}
-    scores = [scores_on_test(run, way, seed, args.datalist_json_path) for (way, seed), run in runs.items()]
+    test = alone(args.datalist_json_path / TEST_LIST, args.artifacts)
+    scores = [scores_on_test(run, way, seed, test) for (way, seed), run in runs.items()]
     rows = pd.concat(scores, ignore_index=True)
     counts = counts_of(split)
     frequent = [name for name in FINDINGS if counts[name]["test"] >= args.least]
@@ -156,9 +158,17 @@ def finished(name: str, seed: int, args: argparse.Namespace, given: Sequence[str
     return study_runs.made(read_experiment(options), options, PROJECT / "job.py", args.artifacts, force=False)
 
 
-def scores_on_test(run: RunFolder, way: str, seed: int, lists: Path) -> pd.DataFrame:
+def alone(test: Path, artifacts: Path) -> Path:
+    """The test list in a folder without sites' lists, by which each site's own model is scored on all films."""
+    copy = artifacts / "tested" / TEST_LIST
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(copy, test.read_bytes())
+    return copy
+
+
+def scores_on_test(run: RunFolder, way: str, seed: int, test: Path) -> pd.DataFrame:
     """The probability and the truth of every finding, and of :data:`ANY`, in every test film, with model and seed."""
-    cases = tested(run, "last", lists).cases()
+    cases = tested(run, "last", test).cases()
     cases = cases[cases["quantity"].isin((SCORE, TRUTH))]
     models = cases["site"].map(OWN[way].format) if way in OWN else way
     found = cases.assign(model=models, seed=seed, way=way)

@@ -11,7 +11,6 @@ from benchmarks.finished_runs import cell
 from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.run_evaluation import evaluate
-from fedmed.data.datalist import TEST_LIST
 from fedmed.runs.run_folder import RunFolder
 
 Numbers = Mapping[str, Mapping[str, Sequence[float]]]
@@ -21,12 +20,13 @@ Bounds = Mapping[str, Mapping[str, tuple[float, float]]]
 """The lowest and the highest bound of a 95 % interval over the seeds, by model and column."""
 
 
-def tested(run: RunFolder, model: str, lists: Path) -> EvaluationFolder:
-    """The evaluation of a run's ``best`` or ``last`` model on the test list of a study, made if it is missing."""
+def tested(run: RunFolder, model: str, test: Path) -> EvaluationFolder:
+    """The evaluation of a run's ``best`` or ``last`` model on the test list of a study, made if it is missing.
+
+    A site's own model is scored on the test cases that the site's list beside it has; where no list has any, on all.
+    """
     folder = run.path / EVALUATION / f"{model}-study"
-    evaluate(
-        run.path, run.name, EvaluationRequest(model=model, datalist=lists / TEST_LIST, split="test", folder=folder)
-    )
+    evaluate(run.path, run.name, EvaluationRequest(model=model, datalist=test, split="test", folder=folder))
     return EvaluationFolder(folder)
 
 

@@ -4,11 +4,14 @@ import csv
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 from benchmarks import chest_xray
+from fedmed.analysis.evaluation import patient_bootstrap
 from fedmed.command_line import read_experiment
 from fedmed.core.cli import run_script
 from fedmed.data.phantoms.chest_xray_phantom import demo_chest_xray
@@ -20,6 +23,12 @@ from tests import scripts
 from tests.federations import here
 
 FOLDER = scripts.ROOT / "dataset_chest_xray"
+
+
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the many intervals nobody looks at more than that they hold the figure."""
+    monkeypatch.setattr(patient_bootstrap, "DRAWS", 40)
 
 
 def nih_set(place: Path, **patients: int) -> Path:
@@ -35,6 +44,10 @@ def split(tree: Path, lists: Path, *options: str) -> Path:
     done = scripts.run(FOLDER / "prepare.py", "split", tree, "--out", lists, "--sites", "2", *options, cwd=tree)
     assert done.returncode == 0, done.stderr
     return lists
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
 
 
 def weights(run: RunFolder) -> dict[str, torch.Tensor]:
@@ -58,12 +71,14 @@ def test_the_study_makes_its_runs_once_and_scores_films_of_patients_on_whom_nobo
     unmoved = {name for name in before if torch.equal(before[name], after[name])}
     assert not {name for name in before if not name.startswith(("layer4", "fc"))} - unmoved
     assert {"layer4.0.conv1.weight", "fc.weight"}.isdisjoint(unmoved)
-    document = json.loads(out.with_suffix(".json").read_text())
+    document = read(out.with_suffix(".json"))
     assert set(document["by_seed"]) == {"partial", "fedbn at site-1", "fedbn at site-2"}
-    tested = {case["patient"] for case in json.loads((lists / "test.json").read_text())["testing"]}
+    tested = {case["patient"] for case in read(lists / "test.json")["testing"]}
     assert f"the {len(tested)} patients" in out.with_suffix(".md").read_text()
-    learnt = json.loads((lists / "site-All.json").read_text())
+    learnt = read(lists / "site-All.json")
     assert tested.isdisjoint(case["patient"] for part in ("training", "validation") for case in learnt[part])
+    scored = pd.read_csv(fedbn.path / "evaluation" / "last-study" / "cases.csv").groupby("site")["case"].nunique()
+    assert scored.to_dict() == dict.fromkeys(("site-1", "site-2"), len(read(lists / "test.json")["testing"]))
     for model, columns in document["by_seed"].items():
         for column, (value,) in columns.items():
             low, high = document["bounds"][model][column]
