@@ -13,7 +13,7 @@ same command goes on after an interruption: finished runs are not made again, an
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ from benchmarks.finished_runs import (
     write_study,
 )
 from benchmarks.scored_models import Bounds, Numbers, draw_scores, table, tested, widest
-from fedmed.analysis.evaluation.patient_bootstrap import figure_interval, rows_of
+from fedmed.analysis.evaluation.evaluation_table import FEW
+from fedmed.analysis.evaluation.patient_bootstrap import figure_interval, paired_difference, rows_of
 from fedmed.command_line import read_experiment
 from fedmed.core import machine
 from fedmed.core.cli import echo, run_script
@@ -86,11 +87,13 @@ def main(arguments: Sequence[str]) -> None:
     scores = [scores_on_test(run, way, seed, test) for (way, seed), run in runs.items()]
     rows = pd.concat(scores, ignore_index=True)
     counts = counts_of(split)
-    frequent = [name for name in FINDINGS if counts[name]["test"] >= args.least]
+    frequent = [
+        name for name in FINDINGS if counts[name]["test"] >= args.least and counts[name]["test patients"] >= FEW
+    ]
     numbers, bounds = figures(rows, frequent, {row["case"]: row["patient"] for row in split["test"]})
     labels = labels_of(split)
     text = "\n\n".join(
-        [table(numbers, bounds, labels), notes(bounds, split), table_of_findings(rows, frequent, counts)]
+        [table(numbers, bounds, labels), notes(bounds, split, args.least), table_of_findings(rows, frequent, counts)]
     )
     echo(text)
     if args.out:
@@ -188,16 +191,35 @@ def any_finding(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def figures(rows: pd.DataFrame, frequent: Sequence[str], patients: Mapping[str, str]) -> tuple[Numbers, Bounds]:
-    """AUROC over all test films at once, the mean of the frequent findings and that of any; intervals by patient."""
+    """AUROC over all test films at once, the mean of the frequent findings and that of any; intervals by patient.
+
+    Beside them stands the difference of the mean to that of FedAvg with the same seed, on the same patients drawn anew.
+    """
     columns = {f"mean AUROC of {counted(len(frequent), 'finding')}": frequent, f"AUROC of {ANY}": [ANY]}
+    found = [
+        {"model": model, "column": column, **figure_interval(AUROC, of_some(of_seed, targets), patients)._asdict()}
+        for (model, _), of_seed in rows.groupby(["model", "seed"], sort=False)
+        for column, targets in columns.items()
+    ]
+    table = pd.DataFrame([*found, *differences(of_some(rows, frequent), patients)])
     numbers: dict[str, dict[str, list[float]]] = {}
-    bounds = []
-    for (model, _), of_seed in rows.groupby(["model", "seed"], sort=False):
-        for column, targets in columns.items():
-            found = figure_interval(AUROC, of_seed[of_seed["target"].isin(targets)], patients)
-            numbers.setdefault(str(model), {}).setdefault(column, []).append(found.value)
-            bounds.append({"model": model, "column": column, "low": found.low, "high": found.high})
-    return numbers, widest(pd.DataFrame(bounds))
+    for (model, column), values in table.groupby(["model", "column"], sort=False)["value"]:
+        numbers.setdefault(str(model), {})[str(column)] = values.tolist()
+    return numbers, widest(table)
+
+
+def of_some(rows: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
+    """The rows of some findings."""
+    return rows[rows["target"].isin(targets)]
+
+
+def differences(rows: pd.DataFrame, patients: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The mean AUROC of each other model less that of FedAvg, by seed, with its interval."""
+    fedavg = rows[rows["model"] == "fedavg"]
+    for (model, seed), of_seed in rows.groupby(["model", "seed"], sort=False):
+        if model != "fedavg" and seed in set(fedavg["seed"]):
+            found, _ = paired_difference(AUROC, of_seed, fedavg[fedavg["seed"] == seed], patients)
+            yield {"model": model, "column": "the mean less fedavg's", **found._asdict()}
 
 
 def counts_of(split: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -226,7 +248,7 @@ def labels_of(split: Mapping[str, Any]) -> dict[str, str]:
     return {"central": total, **alone, "fedavg": joint, "partial": joint, **fedbn}
 
 
-def notes(bounds: Bounds, split: Mapping[str, Any]) -> str:
+def notes(bounds: Bounds, split: Mapping[str, Any], least: int) -> str:
     """What the intervals are of, and how wide: the least difference that these films can show."""
     widths: dict[str, list[float]] = {}
     for of_model in bounds.values():
@@ -235,9 +257,10 @@ def notes(bounds: Bounds, split: Mapping[str, Any]) -> str:
     films, patients = len(split["test"]), len({row["patient"] for row in split["test"]})
     wide = "; ".join(f"{column}: {min(each):.2f} to {max(each):.2f}" for column, each in widths.items())
     return (
-        f"± is the standard deviation over the seeds. 95 % is the lowest to the highest bound of the seeds' intervals, "
-        f"for which the {patients} patients of the {films} test films are drawn anew. They are so wide: {wide}. "
-        f"The score of {ANY} is one minus the product of one minus the findings' probabilities."
+        f"Findings that {least} test films or more of {FEW} patients or more show have a figure. The score of {ANY} is "
+        "one minus the product of one minus the findings' probabilities. ± is the standard deviation over the seeds. "
+        "95 % is from the lowest to the highest bound of the seeds' intervals, for which the "
+        f"{patients} patients of the {films} test films are drawn anew. These are so wide: {wide}."
     )
 
 
@@ -275,7 +298,7 @@ def write(
     *strokes, lines = figure.subplots(1, 3)
     numbers = document["by_seed"]
     colors = {model: color for way, color in COLORS.items() for model in numbers if model.split()[0] == way}
-    for axes, column in zip(strokes, next(iter(numbers.values())), strict=True):
+    for axes, column in zip(strokes, next(iter(numbers.values())), strict=False):
         draw_scores(axes, column, numbers, document["bounds"], document["models"], colors)
         axes.axvline(0.5, color="0.7", linestyle=":")
         axes.set_xlabel(f"{column}, test films,\nmean over seeds, 95 % interval")

@@ -45,21 +45,23 @@ def widest(bounds: pd.DataFrame) -> dict[str, dict[str, tuple[float, float]]]:
 def table(numbers: Numbers, bounds: Bounds, labels: Mapping[str, str]) -> str:
     """Markdown: a row a model, mean and standard deviation over the seeds, and 95 % intervals where a column has them.
 
+    A dash stands for what a model has no figure of.
+
     Args:
         labels: what each model was trained on, in the order of the rows.
     """
     models = [model for model in labels if model in numbers]
-    bounded = bounds[models[0]]
-    columns = list(numbers[models[0]])
+    columns = list(dict.fromkeys(column for model in models for column in numbers[model]))
+    bounded = {column for of_model in bounds.values() for column in of_model}
     head = ["model", "trained on", *(name for column in columns for name in (column, *["95 %"] * (column in bounded)))]
     lines = ["| " + " | ".join(head) + " |", "|---|---" + "|---:" * (len(head) - 2) + "|"]
     for model in models:
         cells = [model, labels[model]]
         for column in columns:
-            cells.append(cell(numbers[model][column]))
+            cells.append(cell(numbers[model].get(column, [])))
             if column in bounded:
-                low, high = bounds[model][column]
-                cells.append(f"{low:.3f} to {high:.3f}")
+                low, high = bounds[model].get(column, (np.nan, np.nan))
+                cells.append("-" if np.isnan(low) else f"{low:.3f} to {high:.3f}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -49,6 +49,8 @@ def test_figures_are_of_all_films_at_once_by_model_and_seed() -> None:
     numbers, bounds = chest_xray.figures(pd.concat(every), ["Mass", "Nodule"], PATIENTS)
     assert numbers["central"][COLUMNS[0]] == [1, 0.5]
     assert numbers["fedavg"] == {column: [0.5] for column in COLUMNS}
+    assert numbers["central"]["the mean less fedavg's"] == [0.5]  # of the seed that both have
+    assert bounds["central"]["the mean less fedavg's"] == (0.5, 0.5)
     assert bounds["fedavg"][COLUMNS[1]] == (0.5, 0.5)
     low, high = bounds["central"][COLUMNS[0]]
     assert low <= 0.5
@@ -85,11 +87,13 @@ def test_the_table_has_an_interval_behind_each_figure_and_says_how_wide_they_are
         model: {COLUMNS[0]: (0.5, high), COLUMNS[1]: (0.25, 1.0)}
         for model, high in (("fedavg", 0.75), ("central", 1.0))
     }
+    less = "the mean less fedavg's"
     head, _, *lines = chest_xray.table(numbers, bounds, chest_xray.labels_of(split())).splitlines()
-    assert head == f"| model | trained on | {COLUMNS[0]} | 95 % | {COLUMNS[1]} | 95 % |"
+    assert head == f"| model | trained on | {COLUMNS[0]} | 95 % | {COLUMNS[1]} | 95 % | {less} |"
     assert lines[0].startswith("| central | 3 films | 0.750 | 0.500 to 1.000 |")
     assert lines[1].startswith("| fedavg | 3 films at 2 sites | 0.750 | 0.500 to 0.750 |")
-    said = chest_xray.notes(bounds, split())
+    assert [line.split(" | ")[-1] for line in lines] == ["0.000 |", "- |"]
+    said = chest_xray.notes(bounds, split(), 20)
     assert "the 3 patients of the 4 test films" in said
     assert f"{COLUMNS[0]}: 0.25 to 0.50; {COLUMNS[1]}: 0.75 to 0.75" in said
 
