@@ -249,7 +249,7 @@ def labels_of(split: Mapping[str, Any]) -> dict[str, str]:
 
 
 def notes(bounds: Bounds, split: Mapping[str, Any], least: int) -> str:
-    """What the intervals are of, and how wide: the least difference that these films can show."""
+    """The rules of the table, and how wide its intervals are: the least difference that these films can show."""
     widths: dict[str, list[float]] = {}
     for of_model in bounds.values():
         for column, (low, high) in of_model.items():
