@@ -10,7 +10,6 @@ of them that test_without_*.json beside it names (prepare.py split, benchmarks/n
 folder says that it is finished is not made again, so that the same command goes on after an interruption.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,19 +25,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.finished_runs import (
-    cell,
     draw_curves,
     finished_run,
     read_study,
+    run_options,
     study_parser,
     validation_curve,
     write_study,
 )
-from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
-from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
+from benchmarks.scored_models import Numbers, draw_scores, table, tested, widest
 from fedmed.analysis.evaluation.evaluation_table import OVERALL, POOLED
 from fedmed.analysis.evaluation.patient_bootstrap import rows_of
-from fedmed.analysis.evaluation.run_evaluation import evaluate
 from fedmed.core import machine
 from fedmed.core.cli import echo, run_script
 from fedmed.core.errors import InputError
@@ -79,9 +76,6 @@ COLORS = {
 ALONE = " alone"
 """Behind the name of a site whose own model is scored."""
 
-Numbers = Mapping[str, Mapping[str, Sequence[float]]]
-"""A number a seed, by model and column."""
-
 
 def main(arguments: Sequence[str]) -> None:
     """Make the runs that are missing, score them, and print the table; with ``--out`` write it with a figure."""
@@ -90,7 +84,12 @@ def main(arguments: Sequence[str]) -> None:
     args = read_study(parser, arguments)
     parts = parts_of_test(args.datalist_json_path)
     sites = site_labels(args.datalist_json_path)
-    options = {(way, seed): options_of(way, seed, len(sites), args) for seed in range(args.seeds) for way in args.ways}
+    args.n_clients = len(sites)
+    options = {
+        (way, seed): run_options("brain_mri", way, seed, args, WAYS[way])
+        for seed in range(args.seeds)
+        for way in args.ways
+    }
     runs = {made: finished_run(given, args.artifacts) for made, given in options.items()}
     tables = [scores_on_test(run, way, seed, args.datalist_json_path) for (way, seed), run in runs.items()]
     numbers = by_seed(pd.concat([cases for cases, _ in tables]), parts)
@@ -163,55 +162,27 @@ def labels_of(sites: Mapping[str, tuple[str, int]]) -> dict[str, str]:
     }
 
 
-def options_of(way: str, seed: int, sites: int, args: argparse.Namespace) -> list[str]:
-    """The command line of one run."""
-    data = ["--dataset_base_dir", str(args.dataset_base_dir), "--datalist_json_path", str(args.datalist_json_path)]
-    place = ["--artifacts", str(args.artifacts), "--job_name", f"{way}-seed{seed}"]
-    chosen = ["--task", "brain_mri", "--n_clients", str(sites), "--seed", str(seed), "--env", args.env]
-    return [*data, *place, *chosen, *args.job, *WAYS[way]]
-
-
 def scores_on_test(run: RunFolder, way: str, seed: int, lists: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of every test picture with model and seed, and the bounds of the pooled accuracy's interval."""
-    folder = run.path / EVALUATION / "best-study"
-    request = EvaluationRequest(model="best", datalist=lists / TEST_LIST, split="test", folder=folder)
-    evaluate(run.path, run.name, request)
-    cases, figures = EvaluationFolder(folder).cases(), EvaluationFolder(folder).table()
+    made = tested(run, "best", lists / TEST_LIST)
+    cases, figures = made.cases(), made.table()
     models = cases["site"] + ALONE if way == "local" else way
     chosen = figures[(figures["metric"] == ACCURACY.name) & (figures["target"] == OVERALL)]
     chosen = chosen[chosen["site"] != POOLED] if way == "local" else chosen[chosen["site"] == POOLED]
     names = chosen["site"] + ALONE if way == "local" else way
-    return cases.assign(model=models, seed=seed), chosen[["low", "high"]].assign(model=names)
+    return cases.assign(model=models, seed=seed), chosen[["low", "high"]].assign(model=names, column=ACCURACY.title)
 
 
 def by_seed(scores: pd.DataFrame, parts: Mapping[str, set[str]]) -> dict[str, dict[str, list[float]]]:
     """The figures of each model, a number a seed: those of :data:`FIGURES`, and the accuracy of each part."""
     found: dict[str, dict[str, list[float]]] = {}
-    for (model, _), table in scores.groupby(["model", "seed"], sort=False):
+    for (model, _), of_seed in scores.groupby(["model", "seed"], sort=False):
         columns = found.setdefault(str(model), {})
         for metric in FIGURES:
-            columns.setdefault(metric.title, []).append(metric.reduce(rows_of(table)))
+            columns.setdefault(metric.title, []).append(metric.reduce(rows_of(of_seed)))
         for title, names in parts.items():
-            columns.setdefault(title, []).append(ACCURACY.reduce(rows_of(table[table["case"].isin(names)])))
+            columns.setdefault(title, []).append(ACCURACY.reduce(rows_of(of_seed[of_seed["case"].isin(names)])))
     return found
-
-
-def widest(bounds: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """The lowest and the highest bound of each model's accuracy over the seeds."""
-    found = bounds.groupby("model", sort=False).agg({"low": "min", "high": "max"})
-    return {str(model): (float(row["low"]), float(row["high"])) for model, row in found.iterrows()}
-
-
-def table(numbers: Numbers, bounds: Mapping[str, tuple[float, float]], labels: Mapping[str, str]) -> str:
-    """Markdown: a row a model, mean and standard deviation over the seeds, and the accuracy's 95 % interval."""
-    columns = list(next(iter(numbers.values())))
-    head = ["model", "trained on", columns[0], "95 %", *columns[1:]]
-    lines = ["| " + " | ".join(head) + " |", "|---|---" + "|---:" * (len(head) - 2) + "|"]
-    for model in (model for model in labels if model in numbers):
-        first, *others = (cell(numbers[model][column]) for column in columns)
-        low, high = bounds[model]
-        lines.append("| " + " | ".join([model, labels[model], first, f"{low:.3f} to {high:.3f}", *others]) + " |")
-    return "\n".join(lines)
 
 
 def write(
@@ -224,26 +195,11 @@ def write(
     """The study's files; :func:`write_study` names them."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     scores, lines = figure.subplots(1, 2)
-    draw_scores(scores, numbers, about["bounds"], about["models"])
+    models = draw_scores(scores, ACCURACY.title, numbers, about["bounds"], about["models"], COLORS)
+    scores.set_xlabel("accuracy on the test pictures, mean over seeds, 95 % interval")
+    draw_parts(scores, [numbers[model] for model in models])
     draw_curves(lines, curves, COLORS, "accuracy on the validation pictures", "local epochs")
     write_study(out, {**about, "by_seed": numbers, "validation_accuracy": curves}, text, figure)
-
-
-def draw_scores(
-    axes: Axes, numbers: Numbers, bounds: Mapping[str, tuple[float, float]], labels: Mapping[str, str]
-) -> None:
-    """The accuracy on the test pictures: a stroke a model with its interval, small marks for parts of them."""
-    models = [model for model in labels if model in numbers]
-    for place, model in enumerate(models):
-        mean, color = float(np.mean(numbers[model][ACCURACY.title])), COLORS.get(model, "0.5")
-        axes.plot(bounds[model], (place, place), color=color, linewidth=1.5)
-        axes.scatter(mean, place, marker="|", s=300, linewidths=3, color=color)
-        axes.annotate(f"{mean:.3f}", (mean, place), (0, 9), textcoords="offset points", ha="center", fontsize=8)
-    draw_parts(axes, [numbers[model] for model in models])
-    axes.set_yticks(range(len(models)), [f"{model}\n{labels[model]}" for model in models], fontsize=8)
-    axes.set_ylim(len(models) - 0.4, -0.8)
-    axes.grid(axis="x", color="0.9")
-    axes.set_xlabel("accuracy on the test pictures, mean over seeds, 95 % interval")
 
 
 def draw_parts(axes: Axes, figures: Sequence[Mapping[str, Sequence[float]]]) -> None:

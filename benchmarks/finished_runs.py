@@ -56,6 +56,19 @@ def read_study(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
     return args
 
 
+def run_options(task: str, way: str, seed: int, args: argparse.Namespace, given: Sequence[str]) -> list[str]:
+    """The command line of one run of a study, whose name is that of its way with its seed.
+
+    Args:
+        args: the command line of the study; ``n_clients`` are the sites.
+        given: the options of the way, behind those of all runs.
+    """
+    data = ["--dataset_base_dir", str(args.dataset_base_dir), "--datalist_json_path", str(args.datalist_json_path)]
+    place = ["--artifacts", str(args.artifacts), "--job_name", f"{way}-seed{seed}"]
+    chosen = ["--task", task, "--n_clients", str(args.n_clients), "--seed", str(seed), "--env", args.env]
+    return [*data, *place, *chosen, *args.job, *given]
+
+
 def finished_run(options: Sequence[str], artifacts: Path) -> RunFolder:
     """The finished run of a command line, made if it is missing.
 

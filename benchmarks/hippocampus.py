@@ -28,6 +28,7 @@ from benchmarks.finished_runs import (
     draw_curves,
     finished_run,
     read_study,
+    run_options,
     study_parser,
     validation_curve,
     write_study,
@@ -63,7 +64,11 @@ def main(arguments: Sequence[str]) -> None:
     args = read_arguments(arguments)
     split = read_split(args.datalist_json_path)
     args.n_clients = len(split["sites"])
-    options = {(way, seed): options_of(way, seed, args) for seed in range(args.seeds) for way in WAYS}
+    options = {
+        (way, seed): run_options("hippocampus", way, seed, args, WAYS[way])
+        for seed in range(args.seeds)
+        for way in WAYS
+    }
     runs = {made: finished_run(given, args.artifacts) for made, given in options.items()}
     sources = {row["case"]: row["source"] for row in split["test"]}
     scores = pd.concat([scores_on_test(run, way, seed, sources) for (way, seed), run in runs.items()])
@@ -104,14 +109,6 @@ def read_split(lists: Path) -> dict[str, Any]:
             f"{lists} holds no split by source with a test; make one with dataset_hippocampus/prepare.py split."
         )
     return split
-
-
-def options_of(way: str, seed: int, args: argparse.Namespace) -> list[str]:
-    """The command line of one run."""
-    data = ["--dataset_base_dir", str(args.dataset_base_dir), "--datalist_json_path", str(args.datalist_json_path)]
-    place = ["--artifacts", str(args.artifacts), "--job_name", f"{way}-seed{seed}"]
-    chosen = ["--task", "hippocampus", "--n_clients", str(args.n_clients), "--seed", str(seed), "--env", args.env]
-    return [*data, *place, *chosen, *args.job, *WAYS[way]]
 
 
 def scores_on_test(run: RunFolder, way: str, seed: int, sources: Mapping[str, str]) -> pd.DataFrame:

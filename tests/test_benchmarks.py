@@ -111,7 +111,7 @@ def test_runs_of_the_hippocampus_are_made_once_and_never_mixed_with_others(tmp_p
     given = ["--dataset_base_dir", str(tmp_path), "--datalist_json_path", str(tmp_path), "--artifacts", str(tmp_path)]
     args = hippocampus.read_arguments([*given, "--", "--num_rounds", "7"])
     args.n_clients = 2
-    wanted = read_experiment(hippocampus.options_of("local", 1, args))
+    wanted = read_experiment(finished_runs.run_options("hippocampus", "local", 1, args, hippocampus.WAYS["local"]))
     assert (wanted.algorithm.name, wanted.training.seed, wanted.training.num_rounds) == ("local", 1, 7)
     assert finished_runs.finished_of(tmp_path, wanted) is None
     run = RunFolder.create(tmp_path, "local-seed1")
@@ -124,7 +124,10 @@ def test_runs_of_the_hippocampus_are_made_once_and_never_mixed_with_others(tmp_p
     assert found.path == run.path
     args.job = ["--num_rounds", "8"]
     with pytest.raises(InputError, match="run with other settings"):
-        finished_runs.finished_of(tmp_path, read_experiment(hippocampus.options_of("local", 1, args)))
+        finished_runs.finished_of(
+            tmp_path,
+            read_experiment(finished_runs.run_options("hippocampus", "local", 1, args, hippocampus.WAYS["local"])),
+        )
 
 
 def test_a_split_that_is_not_by_source_is_refused(tmp_path: Path) -> None:
@@ -161,7 +164,7 @@ def test_distances_are_of_the_forms_that_are_least_apart() -> None:
 def test_the_study_of_brain_pictures_leaves_its_numbers_table_and_figure(tmp_path: Path) -> None:
     labels = {"central": "9 pictures", "fedavg": "9 pictures at 2 sites"}
     numbers = {model: {"accuracy": [0.8, 0.9], "at A": [0.7, 0.8]} for model in labels}
-    bounds = dict.fromkeys(labels, (0.7, 0.95))
+    bounds = {model: {"accuracy": (0.7, 0.95)} for model in labels}
     text = brain_mri.table(numbers, bounds, labels)
     assert cells(text)[-1] == ["fedavg", "9 pictures at 2 sites", "0.850 ± 0.071", "0.700 to 0.950", "0.750 ± 0.071"]
     about = {"machine": machine.describe(), "models": labels, "bounds": bounds}

@@ -1,0 +1,91 @@
+"""Models scored on the test cases of a study: figures by seed with intervals by patient, as a table and as strokes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from benchmarks.finished_runs import cell
+from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
+from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
+from fedmed.analysis.evaluation.run_evaluation import evaluate
+from fedmed.runs.run_folder import RunFolder
+
+Numbers = Mapping[str, Mapping[str, Sequence[float]]]
+"""A number a seed, by model and column."""
+
+Bounds = Mapping[str, Mapping[str, tuple[float, float]]]
+"""The lowest and the highest bound of a 95 % interval over the seeds, by model and column."""
+
+
+def tested(run: RunFolder, model: str, test: Path) -> EvaluationFolder:
+    """The evaluation of a run's ``best`` or ``last`` model on the test list of a study, made if it is missing.
+
+    A site's own model is scored on the test cases that the site's list beside it has; where no list has any, on all.
+    """
+    folder = run.path / EVALUATION / f"{model}-study"
+    evaluate(run.path, run.name, EvaluationRequest(model=model, datalist=test, split="test", folder=folder))
+    return EvaluationFolder(folder)
+
+
+def widest(bounds: pd.DataFrame) -> dict[str, dict[str, tuple[float, float]]]:
+    """The lowest and the highest bound over the seeds.
+
+    Args:
+        bounds: the columns model, column, low and high, a row a seed.
+    """
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for (model, column), rows in bounds.groupby(["model", "column"], sort=False):
+        found.setdefault(str(model), {})[str(column)] = (float(rows["low"].min()), float(rows["high"].max()))
+    return found
+
+
+def table(numbers: Numbers, bounds: Bounds, labels: Mapping[str, str]) -> str:
+    """Markdown: a row a model, mean and standard deviation over the seeds, and 95 % intervals where a column has them.
+
+    A dash stands for what a model has no figure of.
+
+    Args:
+        labels: what each model was trained on, in the order of the rows.
+    """
+    models = [model for model in labels if model in numbers]
+    columns = list(dict.fromkeys(column for model in models for column in numbers[model]))
+    bounded = {column for of_model in bounds.values() for column in of_model}
+    head = ["model", "trained on", *(name for column in columns for name in (column, *["95 %"] * (column in bounded)))]
+    lines = ["| " + " | ".join(head) + " |", "|---|---" + "|---:" * (len(head) - 2) + "|"]
+    for model in models:
+        cells = [model, labels[model]]
+        for column in columns:
+            cells.append(cell(numbers[model].get(column, [])))
+            if column in bounded:
+                low, high = bounds[model].get(column, (np.nan, np.nan))
+                cells.append("-" if np.isnan(low) else f"{low:.3f} to {high:.3f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw_scores(
+    axes: Axes,
+    column: str,
+    numbers: Numbers,
+    bounds: Bounds,
+    labels: Mapping[str, str],
+    colors: Mapping[str, str],
+) -> list[str]:
+    """A column's mean over the seeds, a stroke a model with its interval, one model below the other.
+
+    Returns:
+        The models from top to bottom, at 0, 1, 2 and so on.
+    """
+    models = [model for model in labels if model in numbers]
+    for place, model in enumerate(models):
+        mean, color = float(np.mean(numbers[model][column])), colors.get(model, "0.5")
+        axes.plot(bounds[model][column], (place, place), color=color, linewidth=1.5)
+        axes.scatter(mean, place, marker="|", s=300, linewidths=3, color=color)
+        axes.annotate(f"{mean:.3f}", (mean, place), (0, 9), textcoords="offset points", ha="center", fontsize=8)
+    axes.set_yticks(range(len(models)), [f"{model}\n{labels[model]}" for model in models], fontsize=8)
+    axes.set_ylim(len(models) - 0.4, -0.8)
+    axes.grid(axis="x", color="0.9")
+    return models
