@@ -116,8 +116,8 @@ def comparable(experiment: Experiment) -> Experiment:
 
 
 def cell(values: Sequence[float]) -> str:
-    """Mean and, of several seeds, the sample's standard deviation; a dash for none."""
-    if not len(values):
+    """Mean and, of several seeds, the sample's standard deviation; a dash where there is none, or one is NaN."""
+    if not len(values) or np.isnan(values).any():
         return "-"
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}"
