@@ -59,11 +59,13 @@ def table(numbers: Numbers, bounds: Bounds, labels: Mapping[str, str]) -> str:
         cells = [model, labels[model]]
         for column in columns:
             cells.append(cell(numbers[model].get(column, [])))
-            if column in bounded:
-                low, high = bounds[model].get(column, (np.nan, np.nan))
-                cells.append("-" if np.isnan(low) else f"{low:.3f} to {high:.3f}")
+            cells += [_interval(bounds[model].get(column))] * (column in bounded)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return "-" if bounds is None or np.isnan(bounds[0]) else f"{bounds[0]:.3f} to {bounds[1]:.3f}"
 
 
 def draw_scores(
