@@ -1,6 +1,7 @@
 """Models scored on the test cases of a study: figures by seed with intervals by patient, as a table and as strokes."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -52,16 +53,21 @@ def table(numbers: Numbers, bounds: Bounds, labels: Mapping[str, str]) -> str:
     """
     models = [model for model in labels if model in numbers]
     columns = list(dict.fromkeys(column for model in models for column in numbers[model]))
-    bounded = {column for of_model in bounds.values() for column in of_model}
-    head = ["model", "trained on", *(name for column in columns for name in (column, *["95 %"] * (column in bounded)))]
+    bounded = set(chain.from_iterable(bounds.values()))
+    titles = ([column, *["95 %"] * (column in bounded)] for column in columns)
+    head = ["model", "trained on", *chain.from_iterable(titles)]
     lines = ["| " + " | ".join(head) + " |", "|---|---" + "|---:" * (len(head) - 2) + "|"]
     for model in models:
-        cells = [model, labels[model]]
-        for column in columns:
-            cells.append(cell(numbers[model].get(column, [])))
-            cells += [_interval(bounds[model].get(column))] * (column in bounded)
-        lines.append("| " + " | ".join(cells) + " |")
+        cells = (_cells(column, numbers[model], bounds[model], column in bounded) for column in columns)
+        lines.append("| " + " | ".join([model, labels[model], *chain.from_iterable(cells)]) + " |")
     return "\n".join(lines)
+
+
+def _cells(
+    column: str, numbers: Mapping[str, Sequence[float]], bounds: Mapping[str, tuple[float, float]], bounded: bool
+) -> list[str]:
+    """The figure of a model, and its interval where any model has one."""
+    return [cell(numbers.get(column, [])), *[_interval(bounds.get(column))] * bounded]
 
 
 def _interval(bounds: tuple[float, float] | None) -> str:
