@@ -80,16 +80,14 @@ def main(arguments: Sequence[str]) -> None:
     """Make the runs that are missing, score them, and print the tables; with ``--out`` write them with a figure."""
     args = read_arguments(arguments)
     split = read_split(args.datalist_json_path)
+    counts = counts_of(split)
+    frequent = frequent_findings(counts, args.least)
     args.n_clients = len(split["sites"])
     rounds = stages(args)
     runs = {(way, seed): made(way, seed, rounds, args) for seed in range(args.seeds) for way in args.ways}
     test = alone(args.datalist_json_path / TEST_LIST, args.artifacts)
     scores = [scores_on_test(run, way, seed, test) for (way, seed), run in runs.items()]
     rows = pd.concat(scores, ignore_index=True)
-    counts = counts_of(split)
-    frequent = [
-        name for name in FINDINGS if counts[name]["test"] >= args.least and counts[name]["test patients"] >= FEW
-    ]
     numbers, bounds = figures(rows, frequent, {row["case"]: row["patient"] for row in split["test"]})
     labels = labels_of(split)
     text = "\n\n".join(
@@ -236,6 +234,21 @@ def counts_of(split: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         }
         for name in FINDINGS
     }
+
+
+def frequent_findings(counts: Mapping[str, Mapping[str, int]], least: int) -> list[str]:
+    """The findings that so many test films show, of enough patients for an interval.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [name for name in FINDINGS if counts[name]["test"] >= least and counts[name]["test patients"] >= FEW]
+    if not found:
+        raise InputError(
+            f"No finding is in {counted(least, 'test film')} of {FEW} patients; lower --least, or split with a larger "
+            "--test."
+        )
+    return found
 
 
 def labels_of(split: Mapping[str, Any]) -> dict[str, str]:

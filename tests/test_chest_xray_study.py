@@ -73,6 +73,13 @@ def split() -> dict[str, Any]:
 def test_findings_are_counted_by_films_and_patients_and_rare_ones_have_no_figure() -> None:
     counts = chest_xray.counts_of(split())
     assert counts["Nodule"] == {"training": 6, "test": 3, "test patients": 2}
+    counts["Nodule"]["test patients"] = 5
+    assert chest_xray.frequent_findings(counts, 3) == ["Nodule"]
+    for least, patients in ((4, 5), (3, 4)):
+        counts["Nodule"]["test patients"] = patients
+        with pytest.raises(InputError, match=f"No finding is in {least} test films of 5 patients; lower --least"):
+            chest_xray.frequent_findings(counts, least)
+    counts["Nodule"]["test patients"] = 2
     text = chest_xray.table_of_findings(rows("central", 0, RISING, RISING), ["Nodule"], counts)
     cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in text.splitlines()}
     assert cells["Nodule"] == ["6", "3", "2", "1.000"]

@@ -27,7 +27,8 @@ FOLDER = scripts.ROOT / "dataset_chest_xray"
 
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the many intervals nobody looks at more than that they hold the figure."""
+    """Of the many intervals nobody looks at more than that they hold the figure; few patients have a finding."""
+    monkeypatch.setattr(chest_xray, "FEW", 1)
     monkeypatch.setattr(patient_bootstrap, "DRAWS", 40)
 
 
