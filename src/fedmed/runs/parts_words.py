@@ -14,7 +14,7 @@ HOW = {"shared": "a message", "private": "at each site", "frozen": "sent once"}
 
 
 def parts_words(experiment: Experiment) -> list[tuple[str, str]]:
-    """Of each part of the experiment's network its name, and its entries, parameters, bytes and share of all bytes.
+    """Name of each part of the experiment's network, with its entries, parameters, bytes and share of all bytes.
 
     None where the network is shared whole.
     """
