@@ -48,12 +48,18 @@ def class_probabilities(model: nn.Module, image_BCHW: torch.Tensor) -> torch.Ten
     Raises:
         InputError: they hold NaN.
     """
-    import torch
+    return finite(model(image_BCHW).float().softmax(dim=1))
 
-    found: torch.Tensor = model(image_BCHW).float().softmax(dim=1)
-    if not torch.isfinite(found).all():
+
+def finite(probabilities: torch.Tensor) -> torch.Tensor:
+    """The probabilities themselves.
+
+    Raises:
+        InputError: they hold NaN.
+    """
+    if not probabilities.isfinite().all():
         raise InputError("The network's prediction holds NaN; expected finite numbers: look at the image's values.")
-    return found
+    return probabilities
 
 
 def measure_classes(

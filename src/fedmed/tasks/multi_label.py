@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.targets import class_numbers
-from fedmed.tasks.classification import images_of
+from fedmed.tasks.classification import finite, images_of
 from fedmed.tasks.scoring.metric import Row
 
 if TYPE_CHECKING:
@@ -47,12 +47,7 @@ def finding_probabilities(model: nn.Module, image_BCHW: torch.Tensor) -> torch.T
     Raises:
         InputError: they hold NaN.
     """
-    import torch
-
-    found: torch.Tensor = model(image_BCHW).float().sigmoid()
-    if not torch.isfinite(found).all():
-        raise InputError("The network's prediction holds NaN; expected finite numbers: look at the image's values.")
-    return found
+    return finite(model(image_BCHW).float().sigmoid())
 
 
 def measure_findings(
