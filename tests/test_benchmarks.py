@@ -59,7 +59,8 @@ def test_every_step_is_a_run_that_can_be_made_and_adds_to_the_one_before() -> No
     ways = list(round_time.steps().values())
     experiments = [read_experiment([str(option) for option in way]) for way in ways]
     assert experiments[0].performance.poll_s == 0
-    assert len({experiment.to_json() for experiment in experiments}) == len(ways)
+    same = round_time.CORES < 2  # one core cannot be shared out among the sites
+    assert len({experiment.to_json() for experiment in experiments}) == len(ways) - same
     assert all(later[: len(earlier)] == earlier for earlier, later in pairwise(ways))
     ours = read_experiment([str(option) for option in round_time.OURS])
     assert experiments[-2].task == ours.task
