@@ -21,7 +21,8 @@ def test_a_proof_of_concept_that_is_cut_off_goes_on_and_ends_with_a_pools_bits_w
     data, run = tmp_path / "data", tmp_path / "with a blank" / "run-001"
     make_toy(data, cases=4, validation=4, noise=20.0)
     lists = ("--dataset_base_dir", data, "--datalist_json_path", data / "datalist")
-    arguments = ["--task", "toy_task", "--n_clients", 2, "--num_rounds", 8, *lists]
+    some = ("--algorithm", "partial", "--share", "layers.4,layers.8", "--private", "layers.8")
+    arguments = ["--task", "toy_task", "--n_clients", 2, "--num_rounds", 8, *lists, *some]
     with Begun(run, *arguments, "--artifacts", run.parent, "--env", "poc", project=toy_project) as begun:
         begun.wait_for_a_round()
         begun.cut_off()

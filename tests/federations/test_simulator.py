@@ -225,8 +225,10 @@ def test_sites_that_train_alone_end_with_the_bits_of_a_pool_and_score_each_other
 def test_sites_that_send_their_best_epoch_end_with_the_bits_of_a_pool(
     pictures: Path, toy_project: Path, tmp_path: Path
 ) -> None:
+    """Of the layers that they share, and with the head that each keeps for itself."""
     arguments = toys(pictures, "--send", "best", "--aggregation_epochs", 3, "--num_rounds", 2, "--batch_norm",
-                     "--optimizer", "sgd", "--schedule", "cosine", "--learning_rate", 0.01)  # fmt: skip
+                     "--optimizer", "sgd", "--schedule", "cosine", "--learning_rate", 0.01,
+                     "--algorithm", "partial", "--share", "layers.4,layers.8", "--private", "layers.8")  # fmt: skip
     run, shown = simulated(toy_project, tmp_path, arguments)
     assert_same(run, here.run(tmp_path / "pool", *arguments, *POOL).well())
     assert "each site sends its best epoch by its own validation cases" in shown
