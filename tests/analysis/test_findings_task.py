@@ -151,6 +151,9 @@ def test_the_thresholds_of_the_result_decide_nothing_for_another_model(copied: R
     last = evaluate(copied.path, copied.name, EvaluationRequest(model="last")).table
     assert last[last["metric"] == "f1"]["value"].isna().all()
     assert copied.read_json("thresholds") == before
+    (copied.path / "best_global_model.pt").unlink()  # as of a run that could score no finding
+    again = evaluate(copied.path, copied.name, EvaluationRequest(model="last", force=True)).table
+    pd.testing.assert_frame_equal(again, last)
 
 
 @pytest.mark.parametrize("threshold", [1.5, True, "high"])

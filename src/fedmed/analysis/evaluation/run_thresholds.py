@@ -9,8 +9,8 @@ import pandas as pd
 
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest, EvaluationSource
 from fedmed.analysis.evaluation.patient_bootstrap import rows_of
-from fedmed.analysis.evaluation.trained_model import model_file
 from fedmed.core.errors import InputError
+from fedmed.core.names import BEST, LAST
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.scoring.classification_metrics import PREDICTED, SCORE
 from fedmed.tasks.scoring.finding_thresholds import chosen_thresholds
@@ -124,8 +124,9 @@ def read_thresholds(run: RunFolder, findings: tuple[str, ...]) -> dict[str, floa
 
 def is_result(run: RunFolder, weights: Path) -> bool:
     """True where a file of weights is the run's result, for which its thresholds are chosen."""
-    result = model_file(run, run.usual_model()) if not run.local_models(run.usual_model()) else None
-    return result is not None and weights.resolve() == result.resolve()
+    which = run.usual_model()
+    result = run.path / {"best": BEST, "last": LAST}[which]
+    return not run.local_models(which) and weights.resolve() == result.resolve()
 
 
 def _is_entry(entry: Any) -> bool:
