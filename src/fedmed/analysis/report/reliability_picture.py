@@ -92,7 +92,7 @@ def _diagram(confidence: NDArray[np.float64], right: NDArray[np.float64], error:
     above.set(xlim=(0, 1), ylim=(0, 1), ylabel=words.share)
     above.set_title(
         f"{len(right)} {words.counted}, {right.mean():.1%} {words.so}\n{words.mean} {confidence.mean():.1%}, "
-        f"expected calibration error {error:.4f} in {BINS} bins",
+        f"calibration error {error:.4f} ({BINS} bins)",
         fontsize=9,
     )  # fmt: skip
     above.legend(fontsize=8, loc="upper left")
