@@ -145,6 +145,7 @@ FINDING_NOTES = (
     "Figures over several findings are the mean of theirs. A finding that every case has, or none, has neither an "
     "AUROC nor an average precision, and those means leave it out.",
     "The average precision of a model that knows nothing is the prevalence, and its AUROC 0.5.",
+    "Drawn cases lie less evenly in the bins of the calibration error, so that its interval can lie above its value.",
     "Pooled figures are over the rows of all cases. Where rows stay at the sites, as in the rounds of a federation, "
     "an AUROC over sites is the mean of the sites' AUROC, each over the findings that the site can score.",
 )
