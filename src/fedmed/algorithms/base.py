@@ -102,6 +102,12 @@ class ServerSide:
         """The global model's update from those of the sites, which come in the order of the sites' names."""
         return weighted_mean([each.update for each in contributions], self.weights(contributions))
 
+    def shares(self) -> Mapping[str, float]:
+        """The share, 0 to 1, with which each site's update counted in the last :meth:`combine`; empty where that leaves
+        nobody out and counts all as they are.
+        """
+        return {}
+
     def state(self) -> dict[str, Any]:
         """Tensors, numbers and containers of them that the next round needs; part of the checkpoint."""
         return {}
@@ -219,6 +225,11 @@ class Algorithm(Plugin, ABC):
             raise TypeError(
                 f"{type(self).__name__} has private entries; expected RESULT 'own' or 'both', not 'global'."
             )
+
+    @property
+    def least_updates(self) -> int:
+        """The fewest sites' updates of which a round can be made; one of fewer does not count, and ends the run."""
+        return 1
 
     @property
     def has_private(self) -> bool:

@@ -37,6 +37,7 @@ def network_facts(experiment: Experiment, trained_on: str, pretrained: Mapping[s
         "args": model.arguments,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "trained_on": trained_on,
+        **({"attack": experiment.attack.statement()} if experiment.attack.is_on else {}),
         **({"pretrained": dict(pretrained)} if pretrained else {}),
     }
 

@@ -148,6 +148,14 @@ class ChestXray(TransferLearning):
 
         return FindingLoss()
 
+    def flipped_labels(self, label: torch.Tensor) -> torch.Tensor:
+        """Each finding there where it is not, and the reverse; weights of positive cases stay those of the truth."""
+        if label.ndim == 2:
+            return 1 - label
+        flipped = label.clone()
+        flipped[:, 0] = 1 - label[:, 0]
+        return flipped
+
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         batches = in_batches(cases)
         return [row for items in batches for rows in self.measure_many(model, items, device) for row in rows]
