@@ -13,6 +13,9 @@ AttackName = Literal["none", "sign_flip", "scaled", "gaussian", "label_flip", "i
 STRENGTHS: Mapping[str, float] = {"sign_flip": 1.0, "scaled": 10.0, "gaussian": 10.0, "ipm": 10.0}
 """The strengths of attacks that have a usual one."""
 
+UNDER_ATTACK = "under attack"
+"""The words by which whoever opens a model knows that some sites attacked its training."""
+
 MOST_STRENGTH = 1e6
 """More would say nothing further, and leave the range of a network's numbers."""
 
