@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmed.algorithms.averaging import weighted_mean
-from fedmed.algorithms.robust import Combined, Tolerant
+from fedmed.algorithms.robust import Combined, Tolerant, blocks_of
 from fedmed.core.weights import Update, l2_norm
 
 SMOOTHING = 1e-6
@@ -44,11 +44,10 @@ def weiszfeld_weights(updates: Sequence[Update], weights: NDArray[np.float64]) -
         weights: of the sites, (n,), above 0 and of sum 1.
     """
     least = SMOOTHING * float(np.median([l2_norm(update) for update in updates])) or 1e-30
-    names = list(updates[0])
-    values = [np.stack([np.asarray(update[name]).reshape(-1) for update in updates]) for name in names]
+    blocks = blocks_of(updates)
     found, before = weights, np.full(len(updates), np.inf)
     for _ in range(MOST_STEPS):
-        distances = np.maximum(_distances_to_mean(values, found), least)
+        distances = np.maximum(_distances_to_mean(blocks, found), least)
         found = weights / distances
         found /= found.sum()
         if (np.abs(distances - before) <= TOLERANCE * distances).all():
@@ -57,9 +56,9 @@ def weiszfeld_weights(updates: Sequence[Update], weights: NDArray[np.float64]) -
     return found
 
 
-def _distances_to_mean(values: Sequence[np.ndarray], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The distance of each of n updates, whose entries are (n, size) each, to their weighted mean, (n,)."""
+def _distances_to_mean(blocks: Sequence[np.ndarray], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The distance of each of n updates, in blocks (n, size), to their weighted mean, (n,)."""
     squares = np.zeros(len(weights))
-    for of_entry in values:
-        squares += np.square(of_entry - weights @ of_entry).sum(axis=1)
+    for block in blocks:
+        squares += np.square(block - weights @ block).sum(axis=1)
     return np.sqrt(squares)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmed.algorithms.averaging import weighted_mean
-from fedmed.algorithms.robust import Combined, Tolerant
+from fedmed.algorithms.robust import Combined, Tolerant, blocks_of
 from fedmed.core.weights import Update
 
 
@@ -57,8 +57,8 @@ def krum_scores(distances: NDArray[np.float64], byzantine: int) -> NDArray[np.fl
 def squared_distances(updates: Sequence[Update]) -> NDArray[np.float64]:
     """The squared Euclidean distance of each pair of updates over all entries together, (n, n), in double precision."""
     found = np.zeros((len(updates), len(updates)))
-    for name in updates[0]:
-        values = np.stack([np.asarray(update[name], np.float64).reshape(-1) for update in updates])
+    for block in blocks_of(updates):
+        values = block.astype(np.float64)
         for place in range(len(updates) - 1):
             found[place, place + 1 :] += np.square(values[place + 1 :] - values[place]).sum(axis=1)
     return found + found.T

@@ -14,6 +14,9 @@ from fedmed.core.plugin import ExperimentView
 from fedmed.core.settings import COUNTS
 from fedmed.core.weights import Update
 
+BLOCK = 2**14
+"""Values of an update that are worked on at once."""
+
 
 class Combined(NamedTuple):
     """The update that a rule makes, and the share, 0 to 1, with which each of the updates counts in it, in order."""
@@ -26,6 +29,16 @@ class Rule(Protocol):
     """A rule: a pure function of the sites' updates, in the order of their names, and of their weights."""
 
     def __call__(self, updates: Sequence[Update], weights: Sequence[float]) -> Combined: ...
+
+
+def blocks_of(updates: Sequence[Update]) -> list[np.ndarray]:
+    """All values of n updates as arrays (n, size), each small enough for a processor's cache, in their own types."""
+    found = list[np.ndarray]()
+    for name in updates[0]:
+        values = np.stack([np.asarray(update[name]).reshape(-1) for update in updates])
+        places = range(0, values.shape[1], BLOCK)
+        found += [np.ascontiguousarray(values[:, place : place + BLOCK]) for place in places]
+    return found
 
 
 class RobustServer(ServerSide):
