@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from fedmed.algorithms.norm_clip import NormClip
 from fedmed.algorithms.robust import Robust
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
@@ -117,3 +118,11 @@ def test_mechanisms_that_change_single_updates_are_refused(algorithm: str, priva
     assert (
         f"--algorithm {algorithm} tells harmful updates by how single ones differ, and --privacy {privacy[:3]}" in said
     )
+
+
+def test_the_screen_names_the_number_that_a_rule_withstands() -> None:
+    shown = {rule.name: rule.statement() for rule in RULES}
+    assert shown["krum"] == "krum, byzantine 1: a round needs 5 updates"
+    assert shown["trimmed_mean"] == "trimmed_mean, trim 1: a round needs 3 updates"
+    assert shown["norm_clip"] == "norm_clip: no update counts as longer than the round's median norm"
+    assert NormClip(clip_norm=2.5).statement().endswith("a norm of 2.5")

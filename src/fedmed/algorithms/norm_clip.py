@@ -31,6 +31,10 @@ class NormClip(Robust):
         clipped = [scaled(update, factor) for update, factor in zip(updates, factors, strict=True)]
         return Combined(weighted_mean(clipped, weights), factors)
 
+    def statement(self) -> str:
+        bound = "the round's median norm" if self.clip_norm is None else f"a norm of {self.clip_norm:g}"
+        return f"{self.name}: no update counts as longer than {bound}"
+
 
 PLUGIN = NormClip
 

@@ -60,9 +60,9 @@ class RobustServer(ServerSide):
 
 
 class Robust(Algorithm, ABC):
-    """A rule that sees single updates, so that no mechanism may have changed them; it needs no site's confession.
+    """A rule that judges single updates, so that no mechanism may have changed them.
 
-    Only trainable entries are judged. Running statistics are pooled from all sites, as with every algorithm.
+    It sees trainable entries alone. Running statistics are pooled from all sites, as with every algorithm.
     """
 
     WEIGHTED: ClassVar[bool] = False
@@ -93,6 +93,9 @@ class Robust(Algorithm, ABC):
 
     def server(self, setup: ServerSetup) -> ServerSide:
         return RobustServer(setup, self.rule)
+
+    def statement(self) -> str:
+        return f"{self.name}, {self.TOLERATES} {self.tolerated}: a round needs {self.least_updates} updates"
 
     def check(self, experiment: ExperimentView) -> None:
         """Also refuses mechanisms that change updates, weights that the rule has no place for, and too few sites."""
