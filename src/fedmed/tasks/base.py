@@ -36,7 +36,18 @@ __all__ = [
     "Row",
     "SliceVolumes",
     "Task",
+    "expect_no_scheme",
 ]
+
+
+def expect_no_scheme(label_scheme: str | None) -> None:
+    """Refuse a label scheme, for tasks whose labels mean the same in every list.
+
+    Raises:
+        InputError: a list states one.
+    """
+    if label_scheme is not None:
+        raise InputError(f"The list states the label_scheme {label_scheme}; expected none: take it out of the list.")
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from fedmed.core.errors import InputError, counted
+from fedmed.core.errors import counted
 from fedmed.core.options import expect, option
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.finding import Finding
 from fedmed.data.audit.site_audit import SiteAudit
 from fedmed.data.datalist import Case, Datalist, joined
 from fedmed.data.prepared.cache import Caching
-from fedmed.tasks.base import Metric, NetworkClass, Preset, Row
+from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, expect_no_scheme
 from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS, SLICE_NOTES
 from fedmed.tasks.segmentation import image_and_label, mean_over_flips, naming
 from fedmed.tasks.transfer_learning import TransferLearning
@@ -91,10 +91,7 @@ class Lgg(TransferLearning):
         }
 
     def rules(self, label_scheme: str | None) -> Rules:
-        if label_scheme is not None:
-            raise InputError(
-                f"The list states the label_scheme {label_scheme}; expected none: take it out of the list."
-            )
+        expect_no_scheme(label_scheme)
         return LGG_RULES
 
     def scored(self, cases: Sequence[Case]) -> tuple[Case, ...]:
