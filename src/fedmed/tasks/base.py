@@ -241,6 +241,13 @@ class Task(Plugin, ABC):
         Its ``transform`` has MONAI's ``set_random_state``. Where ``caching`` holds cases changes no item.
         """
 
+    def sampling_weights(self, train_set: Dataset[Any]) -> Sequence[float] | None:
+        """The weights of the items of :meth:`train_set`, by which an epoch draws them with replacement.
+
+        None where each comes once an epoch. Under mechanisms whose unit is a patient nothing is drawn by it.
+        """
+        return None
+
     def train_set_by_patient(self, datalist: Datalist, caching: Caching) -> Dataset[Mapping[str, torch.Tensor]]:
         """The items of :meth:`train_set`, each made as if its patient were the site's only one.
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from fedmed.core.errors import counted
-from fedmed.core.options import expect, option
+from fedmed.core.errors import InputError, counted
+from fedmed.core.options import expect, expect_share, option
+from fedmed.core.plugin import ExperimentView
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.finding import Finding
 from fedmed.data.audit.site_audit import SiteAudit
@@ -48,6 +49,9 @@ class Lgg(TransferLearning):
         "batch", "normalisation in the network: by batches with running statistics, or in groups of channels"
     )
     image_size: int = option(128, "edge in pixels of the square to which the head in each slice is scaled")
+    tumour_slices: float = option(
+        0.0, "share of an epoch's slices that show tumour, drawn with replacement; 0 draws every slice once"
+    )
     loss_function: Literal["dice_ce", "dice_focal"] = option(
         "dice_ce", "training loss: Dice of the batch with cross-entropy, or with the focal loss"
     )
@@ -78,8 +82,16 @@ class Lgg(TransferLearning):
     def __post_init__(self) -> None:
         super().__post_init__()
         edge = self.image_size
+        expect_share("tumour_slices", self.tumour_slices)
         fits = LEAST_EDGE <= edge <= MOST_EDGE and edge % DIVISOR == 0
         expect(fits, "image_size", edge, f"a number from {LEAST_EDGE} to {MOST_EDGE} that {DIVISOR} divides")
+
+    def check(self, experiment: ExperimentView) -> None:
+        if self.tumour_slices and experiment.privacy.UNIT == "patient":
+            raise InputError(
+                f"--tumour_slices draws slices by their labels, and --privacy {experiment.privacy.name} draws "
+                "patients, with all their slices; leave it out."
+            )
 
     def networks(self) -> Mapping[str, NetworkClass]:
         transunet = {"image_size": self.image_size, "norm": self.norm}
@@ -115,6 +127,12 @@ class Lgg(TransferLearning):
         from fedmed.data.lgg.slice_dataset import SliceDataset
 
         return SliceDataset(datalist.training, caching, self.image_size, lgg_transforms.training(self.image_size))
+
+    def sampling_weights(self, train_set: Dataset[Any]) -> list[float] | None:
+        from fedmed.data.lgg.slice_dataset import SliceDataset, weights_for_share
+
+        assert isinstance(train_set, SliceDataset)
+        return weights_for_share(train_set.shows_tumour(), self.tumour_slices) if self.tumour_slices else None
 
     def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
         """Volumes: ``image`` (3, H, W, S) and ``label`` (1, H, W, S) of 0 and 1."""
