@@ -39,16 +39,6 @@ class BrainMri(PictureTask):
     METRICS: ClassVar[tuple[Metric, ...]] = (*CLASS_METRICS, LOG_LOSS)
     PREDICTION: ClassVar[str] = "the channel with the largest softmax"
     KNOWS_PATIENTS: ClassVar[bool] = False
-    DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "num_rounds": 12,
-        "schedule": "cosine",
-        "aggregation_epochs": 1,
-        "learning_rate": 1e-3,
-        "weight_decay": 1e-5,
-        "batch_size": 32,
-        "cache_dataset": 1.0,
-        "n_clients": 3,
-    }
     saliency_layer: ClassVar[str] = "layer4"  # its output has a place for every 32 pixels of a picture
     PRESETS: ClassVar[Mapping[str, Preset]] = {
         "standard": Preset("minutes on two cores"),

@@ -48,16 +48,6 @@ class ChestXray(PictureTask):
         "each finding alone: the sigmoid of its channel, against its threshold in thresholds.json"
     )
     NOTES: ClassVar[tuple[str, ...]] = FINDING_NOTES
-    DEFAULTS: ClassVar[Mapping[str, Any]] = {
-        "num_rounds": 12,
-        "schedule": "cosine",
-        "aggregation_epochs": 1,
-        "learning_rate": 1e-3,
-        "weight_decay": 1e-5,
-        "batch_size": 32,
-        "cache_dataset": 1.0,
-        "n_clients": 3,
-    }
     PRESETS: ClassVar[Mapping[str, Preset]] = {
         "standard": Preset("grey films of 112 pixels, from random weights"),
         "published": Preset(

@@ -37,6 +37,16 @@ class PictureTask(TransferLearning, ABC):
     image_size: int = option(112, "edge in pixels of the square to which each picture is scaled")
     channels: Literal[1, 3] = option(1, "1: grey, mean 0 and variance 1 each; 3: RGB with ImageNet's normalisation")
 
+    DEFAULTS: ClassVar[Mapping[str, Any]] = {
+        "num_rounds": 12,
+        "schedule": "cosine",
+        "aggregation_epochs": 1,
+        "learning_rate": 1e-3,
+        "weight_decay": 1e-5,
+        "batch_size": 32,
+        "cache_dataset": 1.0,
+        "n_clients": 3,
+    }
     PREDICTION: ClassVar[str]
     """What the network's outputs decide, in words."""
 
