@@ -410,6 +410,7 @@ def test_every_mechanism_refuses_the_control_variates(privacy: tuple[str, ...], 
 def test_beside_adam_the_screen_warns_and_names_what_to_give(toy_experiment: Make) -> None:
     def warned(*arguments: str) -> list[str]:
         shown = console.settings(toy_experiment("--algorithm", "scaffold", *arguments), {}, "toy")
+        assert "whose changes leave each site beside its update" in shown
         return [line for line in shown.splitlines() if line.startswith("WARNING")]
 
     (line,) = warned("--learning_rate", "0.001")

@@ -67,6 +67,9 @@ class Scaffold(Algorithm):
             f"at each site; --optimizer sgd --learning_rate {high:g} (or down to {low:g}) is what it is made for.",
         )
 
+    def statement(self) -> str:
+        return "scaffold: gradients corrected by control variates, whose changes leave each site beside its update"
+
     def server(self, setup: ServerSetup) -> ServerSide:
         return ControlVariates(setup)
 
