@@ -415,6 +415,6 @@ def test_beside_adam_the_screen_warns_and_names_what_to_give(toy_experiment: Mak
 
     (line,) = warned("--learning_rate", "0.001")
     assert "--optimizer adam" in line
-    assert "--optimizer sgd --learning_rate 0.1" in line
+    assert "--optimizer sgd --learning_rate 0.01 (up to 0.1)" in line
     assert len(warned("--optimizer", "adamw")) == 1
     assert not warned(*SGD)

@@ -64,7 +64,7 @@ class Scaffold(Algorithm):
         low, high = 10 * training.learning_rate, 100 * training.learning_rate
         return (
             f"--algorithm scaffold corrects gradients, which --optimizer {training.optimizer} then scales differently "
-            f"at each site; --optimizer sgd --learning_rate {high:g} (or down to {low:g}) is what it is made for.",
+            f"at each site; --optimizer sgd --learning_rate {low:g} (up to {high:g}) is what it is made for.",
         )
 
     def statement(self) -> str:
