@@ -1,4 +1,4 @@
-"""Algorithms that share a part of the model: a run that is killed again and again ends as if it had not been."""
+"""Algorithms with a state or a part of their own: a run that is killed again and again ends as if it had not been."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +13,8 @@ from tests.algorithms.whole_federation import Killed, WholeFederation
 ALGORITHMS = [
     ("partial", "--share", "layers.1,layers.4,layers.8", "--private", "layers.8"),
     ("fedbn",),
+    ("fedopt", "--server_optimizer", "yogi"),
+    ("scaffold", "--optimizer", "sgd", "--learning_rate", "0.1"),
 ]
 
 
@@ -24,7 +26,7 @@ def test_killed_once_at_every_moment_it_ends_with_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    experiment = toy_experiment("--batch_norm", "--num_rounds", "2", "--algorithm", *algorithm)
+    experiment = toy_experiment("--batch_norm", "--num_rounds", "3", "--algorithm", *algorithm)
     whole, moments = WholeFederation(experiment, tmp_path / "whole", monkeypatch), Moments()
     whole.on = moments.note
     whole.run()
