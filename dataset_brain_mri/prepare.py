@@ -18,6 +18,7 @@ from fedmed.core.files import write_whole
 from fedmed.core.progress import importing, waiting
 
 with importing(__name__, shown=False):
+    from fedmed.data.audit.measured_files import measured_files
     from fedmed.data.brain_mri.brain_mri_layout import BrainMriTree, find_brain_mri
     from fedmed.data.brain_mri.brain_mri_lists import write_brain_mri_lists
     from fedmed.data.brain_mri.brain_mri_split import (
@@ -29,7 +30,7 @@ with importing(__name__, shown=False):
     )
     from fedmed.data.brain_mri.classes import CLASSES
     from fedmed.data.brain_mri.copies import one_of_each
-    from fedmed.data.brain_mri.picture_facts import measured_pictures
+    from fedmed.data.brain_mri.picture_facts import picture_facts
     from fedmed.data.brain_mri.tree_audit import MOST_NAMED, TreeAudit, audit_table, named
     from fedmed.data.phantoms.phantom import dataset_title
     from fedmed.data.splits.split_cases import small_sites
@@ -91,7 +92,7 @@ def audit(args: argparse.Namespace) -> None:
 def audited(tree: BrainMriTree) -> TreeAudit:
     """The audit of a set, whose every image is read."""
     with waiting(f"reading {counted(len(tree.images), 'image')}"):
-        return TreeAudit.of(tree, measured_pictures(tree.images))
+        return TreeAudit.of(tree, measured_files(tree.images, lambda image: picture_facts(image.path)))
 
 
 def refuse_unreadable(found: TreeAudit, opening: str, remedy: str) -> None:

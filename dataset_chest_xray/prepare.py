@@ -19,6 +19,7 @@ from fedmed.core.options import expect_between
 from fedmed.core.progress import importing, waiting
 
 with importing(__name__, shown=False):
+    from fedmed.data.audit.measured_files import MeasuredFiles, measured_files
     from fedmed.data.chest_xray.chest_xray_audit import ChestXrayAudit, chest_xray_audit_text, site_lists_of
     from fedmed.data.chest_xray.chest_xray_layout import ChestXrayTree, find_chest_xray
     from fedmed.data.chest_xray.chest_xray_lists import write_chest_xray_lists
@@ -28,7 +29,7 @@ with importing(__name__, shown=False):
         split_chest_xray,
         split_warnings,
     )
-    from fedmed.data.chest_xray.film_facts import MeasuredFilms, measured_films
+    from fedmed.data.chest_xray.film_facts import FilmFacts, film_facts
     from fedmed.data.chest_xray.finding_counts import counts_table, pairs_line, without_positives
     from fedmed.data.phantoms.phantom import dataset_title
     from fedmed.data.splits.split_cases import small_sites
@@ -92,12 +93,12 @@ def audit(args: argparse.Namespace) -> None:
     refuse(found.errors())
 
 
-def measured(tree: ChestXrayTree, most: int | None) -> MeasuredFilms:
+def measured(tree: ChestXrayTree, most: int | None) -> MeasuredFiles[FilmFacts]:
     """The facts of all films, or of so many of them, at even distances."""
     step = 1 if most is None else max(1, -(-len(tree.films) // most))
     films = tree.films[::step]
     with waiting(f"reading {counted(len(films), 'film')}"):
-        return measured_films(films)
+        return measured_files(films, film_facts)
 
 
 def split(args: argparse.Namespace) -> None:

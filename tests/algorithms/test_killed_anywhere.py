@@ -1,4 +1,4 @@
-"""Algorithms with a state at the sites, and attacks: a run that is killed again and again ends as if it were not."""
+"""Algorithms with a state or a part of their own, and attacks: a run killed again and again ends as if it were not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,8 @@ ALGORITHMS = [
     ("partial", "--share", "layers.1,layers.4,layers.8", "--private", "layers.8"),
     ("fedbn",),
     ("norm_clip", "--attack", "gaussian", "--attackers", "site-2"),
+    ("fedopt", "--server_optimizer", "yogi"),
+    ("scaffold", "--optimizer", "sgd", "--learning_rate", "0.1"),
 ]
 
 
@@ -25,7 +27,7 @@ def test_killed_once_at_every_moment_it_ends_with_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    experiment = toy_experiment("--batch_norm", "--num_rounds", "2", "--algorithm", *algorithm)
+    experiment = toy_experiment("--batch_norm", "--num_rounds", "3", "--algorithm", *algorithm)
     whole, moments = WholeFederation(experiment, tmp_path / "whole", monkeypatch), Moments()
     whole.on = moments.note
     whole.run()

@@ -284,3 +284,12 @@ def test_a_run_begins_with_the_network_of_its_options(make: Callable[..., Experi
 @pytest.mark.parametrize("network", ["unet", "unet_16", "transunet", "transunet_r50_b16"])
 def test_the_demonstration_takes_every_network(network: str) -> None:
     assert read_experiment(["--task", "lgg", "--network", network]).task.network == network
+
+
+def test_slices_are_not_drawn_by_their_labels_where_patients_are_drawn() -> None:
+    options = ["--task", "lgg", "--tumour_slices", "0.5"]
+    assert read_experiment(options).task.tumour_slices == 0.5
+    with pytest.raises(InputError, match="--tumour_slices draws slices by their labels"):
+        read_experiment([*options, "--privacy", "dpsgd", "--dp_noise_multiplier", "1", "--norm", "group"])
+    with pytest.raises(InputError, match="tumour_slices"):
+        read_experiment(["--task", "lgg", "--tumour_slices", "1.5"])

@@ -95,7 +95,10 @@ class ServerSide:
         return {}
 
     def expected_extras(self) -> Mapping[str, tuple[int, ...]]:
-        """The shapes of the arrays that every site must send beside its update."""
+        """The shapes of the arrays that every site must send beside its update.
+
+        One of shape () is a fact, such as a count: it has no part in the norm by which large extras are refused.
+        """
         return {}
 
     def combine(self, contributions: Sequence[Contribution]) -> Update:
@@ -192,6 +195,10 @@ class Algorithm(Plugin, ABC):
                 f"--send best sends the weights of the epoch that scored best, and --algorithm {self.name} needs those "
                 f"after the last step for {self.NEEDS_LAST_STEP}; give --send last, or another algorithm."
             )
+
+    def warnings(self, experiment: ExperimentView) -> tuple[str, ...]:
+        """Sentences on an experiment with this algorithm that whoever starts it must read, for screen and summary."""
+        return ()
 
     def server(self, setup: ServerSetup) -> ServerSide:
         """The server's side."""

@@ -62,7 +62,8 @@ def settings(
         ),
     ]
     lines.append(("encoder", encoder_words(pretrained or {}, task.training_told(training.num_rounds))))
-    lines += _leaving(training) + [("WARNING", sentence) for sentence in task.warnings()]
+    warnings = (*task.warnings(), *experiment.algorithm.warnings(experiment))
+    lines += _leaving(training) + [("WARNING", sentence) for sentence in warnings]
     return "\n".join(f"{name:<10} {text}" for name, text in lines if text)
 
 

@@ -200,7 +200,9 @@ class Aggregation:
         parts = {
             "": {site: l2_norm(each.update) for site, each in found.items()},
             "of its running statistics, ": {s: l2_norm(only(self._buffers[s], self.entries.statistics)) for s in found},
-            "of what its algorithm sends beside, ": {site: l2_norm(each.extras) for site, each in found.items()},
+            "of what its algorithm sends beside, ": {
+                site: l2_norm(_arrays(each.extras)) for site, each in found.items()
+            },
         }
         too_large: dict[str, str] = {}
         for part, norms in parts.items():
@@ -281,3 +283,8 @@ class Aggregation:
         if not any(math.isnan(each.cases) for each in found):
             return found
         return [replace(each, cases=each.steps) for each in found]
+
+
+def _arrays(extras: Mapping[str, np.ndarray]) -> Update:
+    """Extras but for facts of shape (), such as counts, which would hide how large the others are."""
+    return {name: values for name, values in extras.items() if values.ndim}

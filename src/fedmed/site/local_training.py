@@ -118,7 +118,8 @@ class LocalSite:
         train_set = items(self._datalist, self._caching)
         batch_size = 1 if one_by_one else self.training.batch_size
         share = min(1.0, self.training.aggregation_epochs)
-        made = seeded_batches(train_set, batch_size, speed.num_workers, share=share)  # type: ignore[arg-type]
+        weights = None if one_by_one else self.task.sampling_weights(train_set)
+        made = seeded_batches(train_set, batch_size, speed.num_workers, share=share, weights=weights)  # type: ignore[arg-type]
         self.order, self.batches = made
         self._eval_sets: dict[Share | None, Dataset[Any]] = {}
         algorithm = experiment.algorithm

@@ -37,7 +37,18 @@ __all__ = [
     "Row",
     "SliceVolumes",
     "Task",
+    "expect_no_scheme",
 ]
+
+
+def expect_no_scheme(label_scheme: str | None) -> None:
+    """Refuse a label scheme, for tasks whose labels mean the same in every list.
+
+    Raises:
+        InputError: a list states one.
+    """
+    if label_scheme is not None:
+        raise InputError(f"The list states the label_scheme {label_scheme}; expected none: take it out of the list.")
 
 
 @dataclass(frozen=True)
@@ -230,6 +241,13 @@ class Task(Plugin, ABC):
 
         Its ``transform`` has MONAI's ``set_random_state``. Where ``caching`` holds cases changes no item.
         """
+
+    def sampling_weights(self, train_set: Dataset[Any]) -> Sequence[float] | None:
+        """The weights of the items of :meth:`train_set`, by which an epoch draws them with replacement.
+
+        None where each comes once an epoch. Under mechanisms whose unit is a patient nothing is drawn by it.
+        """
+        return None
 
     def train_set_by_patient(self, datalist: Datalist, caching: Caching) -> Dataset[Mapping[str, torch.Tensor]]:
         """The items of :meth:`train_set`, each made as if its patient were the site's only one.

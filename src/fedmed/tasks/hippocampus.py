@@ -18,7 +18,7 @@ from fedmed.data.hippocampus.hippocampus_layout import ANTERIOR, HIPPOCAMPUS_RUL
 from fedmed.data.prepared.cache import Caching
 from fedmed.data.volumes import volume_size
 from fedmed.data.windows import Size, largest
-from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task
+from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, Task, expect_no_scheme
 from fedmed.tasks.scoring.metric_catalogue import ORGAN_METRICS
 from fedmed.tasks.scoring.segmentation_picture import Layer, segmentation_picture
 from fedmed.tasks.segmentation import (
@@ -92,10 +92,7 @@ class Hippocampus(Task):
         }  # the U-Net takes half as long a step
 
     def rules(self, label_scheme: str | None) -> Rules:
-        if label_scheme is not None:
-            raise InputError(
-                f"The list states the label_scheme {label_scheme}; expected none: take it out of the list."
-            )
+        expect_no_scheme(label_scheme)
         return HIPPOCAMPUS_RULES
 
     def describe_data(self, datalist: Datalist) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fedmed.core.errors import InputError, counted
-from fedmed.core.options import expect, option
+from fedmed.core.options import expect, expect_share, option
+from fedmed.core.plugin import ExperimentView
 from fedmed.data.audit.case_findings import Rules
 from fedmed.data.audit.finding import Finding
 from fedmed.data.audit.site_audit import SiteAudit
 from fedmed.data.datalist import Case, Datalist, joined
 from fedmed.data.prepared.cache import Caching
-from fedmed.tasks.base import Metric, NetworkClass, Preset, Row
+from fedmed.tasks.base import Metric, NetworkClass, Preset, Row, expect_no_scheme
 from fedmed.tasks.scoring.slice_catalogue import SLICE_METRICS, SLICE_NOTES
 from fedmed.tasks.segmentation import image_and_label, mean_over_flips, naming
 from fedmed.tasks.transfer_learning import TransferLearning
@@ -48,6 +49,9 @@ class Lgg(TransferLearning):
         "batch", "normalisation in the network: by batches with running statistics, or in groups of channels"
     )
     image_size: int = option(128, "edge in pixels of the square to which the head in each slice is scaled")
+    tumour_slices: float = option(
+        0.0, "share of an epoch's slices that show tumour, drawn with replacement; 0 draws every slice once"
+    )
     loss_function: Literal["dice_ce", "dice_focal"] = option(
         "dice_ce", "training loss: Dice of the batch with cross-entropy, or with the focal loss"
     )
@@ -78,8 +82,16 @@ class Lgg(TransferLearning):
     def __post_init__(self) -> None:
         super().__post_init__()
         edge = self.image_size
+        expect_share("tumour_slices", self.tumour_slices)
         fits = LEAST_EDGE <= edge <= MOST_EDGE and edge % DIVISOR == 0
         expect(fits, "image_size", edge, f"a number from {LEAST_EDGE} to {MOST_EDGE} that {DIVISOR} divides")
+
+    def check(self, experiment: ExperimentView) -> None:
+        if self.tumour_slices and experiment.privacy.UNIT == "patient":
+            raise InputError(
+                f"--tumour_slices draws slices by their labels, and --privacy {experiment.privacy.name} draws "
+                "patients, with all their slices; leave it out."
+            )
 
     def networks(self) -> Mapping[str, NetworkClass]:
         transunet = {"image_size": self.image_size, "norm": self.norm}
@@ -91,10 +103,7 @@ class Lgg(TransferLearning):
         }
 
     def rules(self, label_scheme: str | None) -> Rules:
-        if label_scheme is not None:
-            raise InputError(
-                f"The list states the label_scheme {label_scheme}; expected none: take it out of the list."
-            )
+        expect_no_scheme(label_scheme)
         return LGG_RULES
 
     def scored(self, cases: Sequence[Case]) -> tuple[Case, ...]:
@@ -118,6 +127,12 @@ class Lgg(TransferLearning):
         from fedmed.data.lgg.slice_dataset import SliceDataset
 
         return SliceDataset(datalist.training, caching, self.image_size, lgg_transforms.training(self.image_size))
+
+    def sampling_weights(self, train_set: Dataset[Any]) -> list[float] | None:
+        from fedmed.data.lgg.slice_dataset import SliceDataset, weights_for_share
+
+        assert isinstance(train_set, SliceDataset)
+        return weights_for_share(train_set.shows_tumour(), self.tumour_slices) if self.tumour_slices else None
 
     def eval_set(self, cases: Sequence[Case], label_scheme: str | None, caching: Caching) -> Dataset[Any]:
         """Volumes: ``image`` (3, H, W, S) and ``label`` (1, H, W, S) of 0 and 1."""

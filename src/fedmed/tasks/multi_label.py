@@ -1,19 +1,15 @@
-"""The steps that tasks of several findings at once share: items, batches of them, scores."""
+"""The items of tasks of several findings at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fedmed.core.errors import InputError
 from fedmed.data.datalist import Case
 from fedmed.data.targets import class_numbers
-from fedmed.tasks.classification import finite, images_of
-from fedmed.tasks.scoring.metric import Row
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 
 def finding_items(cases: Sequence[Case], findings: Sequence[str]) -> list[dict[str, Any]]:
@@ -39,32 +35,3 @@ def with_positive_weights(items: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
     weights = positive_weights([item["label"] for item in items])
     return [{**item, "label": weighted_label(item["label"], weights)} for item in items]
-
-
-def finding_probabilities(model: nn.Module, image_BCHW: torch.Tensor) -> torch.Tensor:
-    """Probabilities (B, K) of the findings, each by the sigmoid of its logit.
-
-    Raises:
-        InputError: they hold NaN.
-    """
-    return finite(model(image_BCHW).float().sigmoid())
-
-
-def measure_findings(
-    model: nn.Module, items: Sequence[Mapping[str, Any]], findings: Sequence[str], device: torch.device
-) -> list[list[Row]]:
-    """The rows of each of some items, which the network scores together.
-
-    Raises:
-        InputError: the prediction holds NaN; the sentence names the cases.
-    """
-    from fedmed.tasks.scoring.multi_label_metrics import finding_rows
-
-    try:
-        found = finding_probabilities(model, images_of(items, device)).tolist()
-    except InputError as error:
-        raise InputError(f"{', '.join(item['case'] for item in items):.200}: {error}") from error
-    return [
-        finding_rows(item["case"], findings, scores, item["label"].tolist())
-        for item, scores in zip(items, found, strict=True)
-    ]

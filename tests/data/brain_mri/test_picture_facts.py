@@ -7,8 +7,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from fedmed.core.errors import InputError
+from fedmed.data.audit.measured_files import measured_files
 from fedmed.data.brain_mri.brain_image import BrainImage
-from fedmed.data.brain_mri.picture_facts import measured_pictures, picture_facts
+from fedmed.data.brain_mri.picture_facts import picture_facts
 from tests.data.brain_mri.written_heads import picture
 
 
@@ -62,7 +63,7 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path: Path) -> 
         assert name in str(caught.value)
     files = ["good.jpg", *words]
     images = [BrainImage(place, tmp_path / file, file, "glioma") for place, file in enumerate(files)]
-    measured = measured_pictures(images)
+    measured = measured_files(images, lambda image: picture_facts(image.path))
     assert [*measured.facts] == ["good.jpg"]
     assert [*measured.unreadable] == [*words]
 

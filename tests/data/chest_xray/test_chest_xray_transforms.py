@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from fedmed.data.chest_xray import chest_xray_transforms
+from fedmed.data.prepared import picture_transforms
 from fedmed.data.prepared.cache import Caching
 from tests.data.chest_xray.written_films import dicom, pixels, save
 
@@ -36,7 +37,7 @@ def test_every_kind_of_file_gives_the_same_input(tmp_path: Path) -> None:
     (tmp_path / "d.dcm").write_bytes(dicom(grey))
     (tmp_path / "e.dcm").write_bytes(dicom(4095 - grey.astype(int) * 16, PhotometricInterpretation="MONOCHROME1"))
     for channels in (1, 3):
-        prepare = mt.Compose(chest_xray_transforms.deterministic(48, channels, Caching()))
+        prepare = mt.Compose(picture_transforms.deterministic(48, channels, Caching()))
         made = [prepare({"image": [str(path)], "label": ()})["image"] for path in sorted(tmp_path.iterdir())]
         assert made[0].shape == (channels, 48, 48)
         assert torch.equal(made[1], made[0])

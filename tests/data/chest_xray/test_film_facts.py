@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from fedmed.core.errors import InputError
+from fedmed.data.audit.measured_files import measured_files
 from fedmed.data.chest_xray.film import Film
-from fedmed.data.chest_xray.film_facts import FilmFacts, border_of, film_facts, measured_films
+from fedmed.data.chest_xray.film_facts import FilmFacts, border_of, film_facts
 from tests.data.chest_xray.written_films import dicom, pixels, save
 
 
@@ -51,7 +52,7 @@ def test_films_that_cannot_be_read_have_a_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("hello")
     good = save(tmp_path / "good.png", pixels())
-    found = measured_films([Film(path, path.name, (), "p") for path in sorted(tmp_path.iterdir())])
+    found = measured_files([Film(path, path.name, (), "p") for path in sorted(tmp_path.iterdir())], film_facts)
     assert set(found.facts) == {good.name}
     assert set(found.unreadable) == {"empty.png", "text.png"}
     assert all(reason.endswith(".") for reason in found.unreadable.values())

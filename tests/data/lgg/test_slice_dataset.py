@@ -7,7 +7,7 @@ import torch
 from fedmed.data.datalist import Case
 from fedmed.data.lgg import lgg_transforms
 from fedmed.data.lgg.lgg_layout import find_lgg
-from fedmed.data.lgg.slice_dataset import SliceDataset, volume_item
+from fedmed.data.lgg.slice_dataset import SliceDataset, volume_item, weights_for_share
 from fedmed.data.prepared.cache import Cache, Caching
 from tests.data.lgg.written_scans import write_scan
 
@@ -87,3 +87,12 @@ def test_black_slices_at_the_ends_are_there(tmp_path: Path) -> None:
         found = Expand()(_compact_slice(compact, place))
         assert torch.equal(found["image"][:, 0].float(), image[:, place])
         assert torch.equal(found["label"][:, 0].float(), label[:, place])
+
+
+def test_slices_with_tumour_are_known_and_get_their_share_of_the_weight(tmp_path: Path) -> None:
+    shown = slices(written(tmp_path)).shows_tumour()
+    assert shown == [False, True, True, False, True]  # the first of each scan has none
+    weights = weights_for_share(shown, 0.75)
+    assert weights == [0.125, 0.25, 0.25, 0.125, 0.25]
+    assert weights_for_share([True, True], 0.75) is None
+    assert weights_for_share([False], 0.75) is None

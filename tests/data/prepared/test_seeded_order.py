@@ -116,3 +116,19 @@ def test_a_share_of_the_items_is_drawn_anew_for_each_epoch() -> None:
     counts = np.bincount(np.concatenate(drawn), minlength=40)
     assert counts.min() > 0  # 12.5 in the mean, (3/4)^50 for none
     assert seeded_batches(dataset, 4, 0, share=0.001)[0].__len__() == 1
+
+
+def test_items_are_drawn_by_their_weights_and_anew_for_each_epoch() -> None:
+    dataset: Any = Dataset(list(range(400)), Compose([Noise()]))
+    weights = [3.0] * 100 + [0.0] * 100 + [1.0] * 200
+    order, batches = seeded_batches(dataset, 8, 0, share=0.5, weights=weights)
+    order.restart(3)
+    epochs = [torch.cat([batch[:, 0] for batch in batches]).int().tolist() for _ in range(2)]
+    assert epochs[0] != epochs[1]
+    for items in epochs:
+        counts = np.bincount(np.digitize(items, [100, 200]), minlength=3)
+        assert counts.sum() == 200
+        assert counts[1] == 0
+        assert 100 < counts[0] < 140  # 3 of 5 expected, 120 with a deviation of 7
+    order.restart(3)
+    assert torch.cat([batch[:, 0] for batch in batches]).int().tolist() == epochs[0]

@@ -1,13 +1,9 @@
-"""The transforms of brain MR pictures: those of any picture, then random ones."""
+"""The random transforms of brain MR pictures in training."""
 
 from typing import Any
 
 import monai.transforms as mt
 import torch
-
-from fedmed.data.prepared.picture_transforms import deterministic, picture_of
-
-__all__ = ["deterministic", "picture_of", "training"]
 
 LEFT_RIGHT = 1
 """The axis of (H, W) along which a mirrored head is a head."""

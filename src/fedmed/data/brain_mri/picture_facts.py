@@ -1,8 +1,6 @@
 """The facts of an image's file that the audit and the split need, each measured in one reading."""
 
 import hashlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +9,12 @@ import numpy as np
 from fedmed.core.errors import InputError, in_words
 from fedmed.data.audit.case_facts import image_facts
 from fedmed.data.audit.perceptual_hash import Hashes, perceptual_hashes
-from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.image_file import DICOM, ImageFile, decoded_picture
 from fedmed.data.picture_file import shown_pixels
 from fedmed.data.picture_pixels import as_pixels
 
 SMALLEST = 32
 """Pixels of an edge below which no anatomy is to be seen."""
-
-READERS = 4
-"""Files that are read at once: decoding releases the interpreter's lock."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +34,6 @@ class PictureFacts:
     sha256: str
     fingerprint: str | None
     perceptual: Hashes | None
-
-
-@dataclass(frozen=True)
-class MeasuredPictures:
-    """The facts by the image's file, and the reason why each of the others cannot be used."""
-
-    facts: dict[str, PictureFacts]
-    unreadable: dict[str, str]
 
 
 def picture_facts(path: Path) -> PictureFacts:
@@ -76,21 +62,4 @@ def picture_facts(path: Path) -> PictureFacts:
         hashlib.sha256(content).hexdigest(),
         image_facts(ImageFile(np.asarray(picture), dimensions=2)).fingerprint,
         perceptual_hashes(as_pixels(shown_pixels(path, picture), 1)[0]),
-    )
-
-
-def measured_pictures(images: Sequence[BrainImage]) -> MeasuredPictures:
-    """The facts of all images that can be read."""
-
-    def measure(image: BrainImage) -> PictureFacts | str:
-        try:
-            return picture_facts(image.path)
-        except InputError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(max_workers=READERS) as pool:
-        answers = dict(zip((image.file for image in images), pool.map(measure, images), strict=True))
-    return MeasuredPictures(
-        {file: answer for file, answer in answers.items() if isinstance(answer, PictureFacts)},
-        {file: answer for file, answer in answers.items() if isinstance(answer, str)},
     )

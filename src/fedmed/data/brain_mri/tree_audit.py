@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fedmed.core.errors import counted
+from fedmed.data.audit.measured_files import MeasuredFiles
 from fedmed.data.audit.perceptual_hash import NEAR
 from fedmed.data.brain_mri.brain_image import BrainImage
 from fedmed.data.brain_mri.brain_mri_layout import TESTING, TRAINING, BrainMriTree
 from fedmed.data.brain_mri.classes import CLASSES
 from fedmed.data.brain_mri.copies import Copies, find_copies
 from fedmed.data.brain_mri.hospitals import Hospital
-from fedmed.data.brain_mri.picture_facts import MeasuredPictures
+from fedmed.data.brain_mri.picture_facts import PictureFacts
 
 MOST_NAMED = 8
 """Files or groups that are named on the screen; the JSON has all."""
@@ -26,11 +27,11 @@ class TreeAudit:
     """A set, the facts of its files, and the near copies among those that can be read."""
 
     tree: BrainMriTree
-    measured: MeasuredPictures
+    measured: MeasuredFiles[PictureFacts]
     copies: Copies
 
     @classmethod
-    def of(cls, tree: BrainMriTree, measured: MeasuredPictures) -> "TreeAudit":
+    def of(cls, tree: BrainMriTree, measured: MeasuredFiles[PictureFacts]) -> "TreeAudit":
         """The audit of a set whose files were measured."""
         readable = [image for image in tree.images if image.file in measured.facts]
         return cls(tree, measured, find_copies(readable, measured.facts))

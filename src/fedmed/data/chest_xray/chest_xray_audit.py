@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.core.errors import InputError, counted
+from fedmed.data.audit.measured_files import MeasuredFiles
 from fedmed.data.audit.perceptual_hash import near_pairs
 from fedmed.data.chest_xray.chest_xray_layout import TEST_PART, ChestXrayTree
 from fedmed.data.chest_xray.film import Film
-from fedmed.data.chest_xray.film_facts import FilmFacts, MeasuredFilms
+from fedmed.data.chest_xray.film_facts import FilmFacts
 from fedmed.data.chest_xray.film_tables import named
 from fedmed.data.chest_xray.finding_counts import (
     counts_document,
@@ -48,7 +49,7 @@ class ChestXrayAudit:
     """A set, the facts of those of its films that were looked at, and the sites' lists; none without lists."""
 
     tree: ChestXrayTree
-    measured: MeasuredFilms
+    measured: MeasuredFiles[FilmFacts]
     lists: Lists
 
     @property

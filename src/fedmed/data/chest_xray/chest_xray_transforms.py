@@ -1,16 +1,9 @@
-"""The transforms of chest films: those of any picture, then random ones that leave the heart on its side.
-
-A film that is no square gets black beside its shorter edge: stretching it would change how wide the heart looks.
-"""
+"""The random transforms of chest films in training, which leave the heart on its side."""
 
 from typing import Any
 
 import monai.transforms as mt
 import torch
-
-from fedmed.data.prepared.picture_transforms import deterministic, picture_of
-
-__all__ = ["deterministic", "picture_of", "training"]
 
 TURN, STRETCH, SHIFT = 0.12, 0.08, 0.05
 """The most by which a training film is turned (rad), stretched and moved (shares of its edge)."""

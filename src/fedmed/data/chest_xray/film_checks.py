@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fedmed.core.errors import InputError
 from fedmed.data.audit.finding import Finding
+from fedmed.data.audit.measured_files import READERS
 from fedmed.data.audit.site_audit import SiteAudit
-from fedmed.data.chest_xray.film_facts import READERS
 from fedmed.data.chest_xray.findings import FINDINGS
 from fedmed.data.chest_xray.orientation import Orientation, orientation_of, site_warnings
 from fedmed.data.datalist import SPLITS, Case

@@ -1,13 +1,10 @@
 """The facts of a film's file that the audit needs, each measured in one reading."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmed.core.errors import InputError
 from fedmed.data.audit.case_facts import image_facts
 from fedmed.data.audit.perceptual_hash import Hashes, perceptual_hashes
 from fedmed.data.chest_xray.film import Film
@@ -16,9 +13,6 @@ from fedmed.data.dicom_slice import dicom_slice
 from fedmed.data.image_file import ImageFile, content_of, decoded_picture, has_dicom_word
 from fedmed.data.picture_file import DICOM_ENDINGS, shown_pixels
 from fedmed.data.picture_pixels import as_pixels
-
-READERS = 4
-"""Files that are read at once: decoding releases the interpreter's lock."""
 
 EVEN = 2.0
 """Grey levels of 255: a row or column of a smaller standard deviation shows nothing."""
@@ -45,14 +39,6 @@ class FilmFacts:
     perceptual: Hashes | None
     orientation: Orientation | None
     border: float
-
-
-@dataclass(frozen=True)
-class MeasuredFilms:
-    """The facts by the film's file, and the reason why each of the others cannot be read."""
-
-    facts: dict[str, FilmFacts]
-    unreadable: dict[str, str]
 
 
 def film_facts(film: Film) -> FilmFacts:
@@ -93,20 +79,3 @@ def border_of(grey: NDArray[np.float32]) -> float:
         edges = int(np.argmin(even)), int(np.argmin(even[::-1]))
         widest = max(widest, max(edges) / len(even))
     return widest
-
-
-def measured_films(films: Sequence[Film]) -> MeasuredFilms:
-    """The facts of all films that can be read."""
-
-    def measure(film: Film) -> FilmFacts | str:
-        try:
-            return film_facts(film)
-        except InputError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(max_workers=READERS) as pool:
-        answers = dict(zip((film.file for film in films), pool.map(measure, films), strict=True))
-    return MeasuredFilms(
-        {file: answer for file, answer in answers.items() if isinstance(answer, FilmFacts)},
-        {file: answer for file, answer in answers.items() if isinstance(answer, str)},
-    )

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from fedmed.core.errors import InputError, counted, refuse
+from fedmed.data.audit.measured_files import READERS
 from fedmed.data.image_file import content_of, decoded_picture
 from fedmed.data.lgg.head_volume import CHANNELS, FLAIR, TUMOUR, head_of
 from fedmed.data.lgg.lgg_layout import LggPatient
-
-READERS = 4
-"""Patients that are read at once: decoding releases the interpreter's lock."""
 
 MOST_VALUES = 5
 """Values that a sentence shows."""

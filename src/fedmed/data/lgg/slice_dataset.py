@@ -47,11 +47,27 @@ class SliceDataset(Dataset[Mapping[str, torch.Tensor]]):
     def __len__(self) -> int:
         return len(self._places)
 
+    def shows_tumour(self) -> list[bool]:
+        """True for each slice of which the prepared label is not empty."""
+        slices = (_compact_slice(self._volumes[volume], place) for volume, place in self._places)
+        return [bool(each["label"].any()) for each in slices]
+
     def __getitem__(self, index: int) -> Mapping[str, torch.Tensor]:
         volume, place = self._places[index]
         whole = self._expand(_compact_slice(self._volumes[volume], place))
         made: Mapping[str, torch.Tensor] = self.transform({key: whole[key][:, 0] for key in KEYS})
         return made
+
+
+def weights_for_share(chosen: Sequence[bool], share: float) -> list[float] | None:
+    """Weights by which a share of what is drawn is chosen, and all of one kind are equally likely.
+
+    None where all items are of one kind.
+    """
+    count = sum(chosen)
+    if not 0 < count < len(chosen):
+        return None
+    return [share / count if each else (1 - share) / (len(chosen) - count) for each in chosen]
 
 
 def volume_item(slices: Sequence[Case], name: str) -> dict[str, Any]:

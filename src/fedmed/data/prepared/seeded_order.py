@@ -27,7 +27,12 @@ class RandomDataset(Protocol):
 
 
 def seeded_batches(
-    dataset: RandomDataset, batch_size: int, workers: int, drop_single: bool = False, share: float = 1.0
+    dataset: RandomDataset,
+    batch_size: int,
+    workers: int,
+    drop_single: bool = False,
+    share: float = 1.0,
+    weights: Sequence[float] | None = None,
 ) -> tuple["SeededOrder", "Prefetcher"]:
     """The dataset's batches, and their order, by which each round restarts them.
 
@@ -40,8 +45,9 @@ def seeded_batches(
         drop_single: leave out a last batch of one item, in which batch normalisation of a 1 x 1 map has no variance. A
             batch size of 1, or an epoch of one item, is left as it is.
         share: of the items that make an epoch, at least one of them, drawn anew for each.
+        weights: of the items, by which an epoch draws them with replacement; None where none comes twice.
     """
-    order = SeededOrder(len(dataset), share)
+    order = SeededOrder(len(dataset), share, weights)
     batches = BatchedOrder(order, batch_size, drop_single)
     how: dict[str, Any] = {"batch_sampler": batches, "generator": torch.Generator()}
     items: Any = SeededDataset(dataset)
@@ -84,10 +90,14 @@ class SeededDataset(Dataset[Any]):
 
 
 class SeededOrder(Sampler[SeededItem]):
-    """Every item once an epoch, or a share of them, in an order and with seeds that follow from ``seed`` alone."""
+    """Every item once an epoch, or a share of them, in an order and with seeds that follow from ``seed`` alone.
 
-    def __init__(self, length: int, share: float = 1.0) -> None:
+    With ``weights`` an epoch has as many items, drawn by these with replacement.
+    """
+
+    def __init__(self, length: int, share: float = 1.0, weights: Sequence[float] | None = None) -> None:
         self.length = length
+        self._weights = None if weights is None else torch.tensor(weights, dtype=torch.float64)
         self._taken = max(1, round(length * share))
         self._generator = torch.Generator()
         self._chosen: list[SeededItem] | None = None
@@ -106,10 +116,15 @@ class SeededOrder(Sampler[SeededItem]):
     def __iter__(self) -> Iterator[SeededItem]:
         if self._chosen is not None:
             return iter(self._chosen)
-        order = torch.randperm(self.length, generator=self._generator).tolist()
+        order = self._drawn().tolist()
         seeds = torch.randint(2**32, (self.length,), generator=self._generator).tolist()
         items = [SeededItem(item, seed) for item, seed in zip(order, seeds, strict=True)]
         return iter(items[: self._taken])
+
+    def _drawn(self) -> torch.Tensor:
+        if self._weights is None:
+            return torch.randperm(self.length, generator=self._generator)
+        return torch.multinomial(self._weights, self.length, replacement=True, generator=self._generator)
 
 
 class BatchedOrder(Sampler[list[SeededItem]]):
