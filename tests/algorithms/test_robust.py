@@ -1,6 +1,7 @@
 """All rules that stand up to harmful updates: what they have in common, what they refuse, what they tell."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from fedmed.algorithms.norm_clip import NormClip
 from fedmed.algorithms.robust import Robust
 from fedmed.command_line import read_experiment
 from fedmed.core.errors import InputError
+from fedmed.experiment import Experiment
 from tests.algorithms.robust_updates import RULES, SETUP, contributions_of, flat, random_updates
 
 NAMES = [rule.name for rule in RULES]
@@ -126,3 +128,9 @@ def test_the_screen_names_the_number_that_a_rule_withstands() -> None:
     assert shown["trimmed_mean"] == "trimmed_mean, trim 1: a round needs 3 updates"
     assert shown["norm_clip"] == "norm_clip: no update counts as longer than the round's median norm"
     assert NormClip(clip_norm=2.5).statement().endswith("a norm of 2.5")
+
+
+def test_running_statistics_that_no_rule_judges_are_warned_of(toy_experiment: Callable[..., Experiment]) -> None:
+    for arguments, warned in ((("--batch_norm",), 1), ((), 0)):
+        experiment = toy_experiment("--algorithm", "norm_clip", *arguments)
+        assert len(experiment.algorithm.warnings(experiment)) == warned

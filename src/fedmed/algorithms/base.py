@@ -183,7 +183,7 @@ class Algorithm(Plugin, ABC):
             TypeError: the algorithm has private entries and no own models, so that they would be lost with the run.
         """
         if type(self).part is not Algorithm.part:
-            self.check_parts(experiment, self.parts(_network_of(experiment)))
+            self.check_parts(experiment, self.parts(network_of(experiment)))
         if experiment.training.cross_site and self.has_private:
             raise InputError(
                 f"--cross_site sends every site's own model whole, and --algorithm {self.name} has entries that never "
@@ -266,7 +266,7 @@ class Algorithm(Plugin, ABC):
         return self.name
 
 
-def _network_of(experiment: ExperimentView) -> nn.Module:
+def network_of(experiment: ExperimentView) -> nn.Module:
     """The experiment's network with weights that nobody uses, so that no generator advances."""
     import torch
 

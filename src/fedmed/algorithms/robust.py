@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
+from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide, network_of
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect_between, option
 from fedmed.core.plugin import ExperimentView
@@ -93,6 +93,14 @@ class Robust(Algorithm, ABC):
 
     def server(self, setup: ServerSetup) -> ServerSide:
         return RobustServer(setup, self.rule)
+
+    def warnings(self, experiment: ExperimentView) -> tuple[str, ...]:
+        if not self.parts(network_of(experiment)).shared.statistics:
+            return ()
+        return (
+            f"--algorithm {self.name} judges weights alone: the network's running statistics are pooled from all "
+            "sites, harmful ones too; a network that normalises in groups has none.",
+        )
 
     def statement(self) -> str:
         return f"{self.name}, {self.TOLERATES} {self.tolerated}: a round needs {self.least_updates} updates"
