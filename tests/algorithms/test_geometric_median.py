@@ -9,7 +9,6 @@ from scipy.optimize import minimize
 from fedmed.algorithms.geometric_median import GeometricMedian
 from tests.algorithms.robust_updates import flat, random_updates
 
-
 NEAR = 5e-4
 """Where the median is one of the updates, the last steps to it are short, and it ends before."""
 
