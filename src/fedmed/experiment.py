@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from fedmed.algorithms.base import Algorithm
 from fedmed.core import registry
+from fedmed.core.attack import Attack
 from fedmed.core.errors import InputError
 from fedmed.core.options import expect, from_plain, option, to_plain
 from fedmed.core.plugin import ExperimentView
 from fedmed.core.settings import Data, Faults, Performance, Training
 from fedmed.data.prepared.cache import Cache, Caching
 from fedmed.privacy.base import Mechanism
-from fedmed.tasks.base import Task
+from fedmed.tasks.base import LabelFlips, Task
 
 if TYPE_CHECKING:
     import torch
 
-SECTIONS = {"training": Training, "performance": Performance, "data": Data, "faults": Faults}
+SECTIONS = {"training": Training, "performance": Performance, "data": Data, "faults": Faults, "attack": Attack}
 """The parts of an experiment that are no choice between plug-ins, by the name of the field."""
 
 RETIRED = {"performance": {"sites_at_once"}}
@@ -76,6 +77,7 @@ class Experiment:
     performance: Performance = field(default_factory=Performance)
     data: Data = field(default_factory=Data)
     faults: Faults = field(default_factory=Faults)
+    attack: Attack = field(default_factory=Attack)
     run_id: str | None = None  # common to the jobs of one run, where its folder does not tell
     job_name: str = option("run", "name of the run's folder; a number is added, nothing is overwritten")
     artifacts: Path | None = option(None, "where run folders are made (default: artifacts beside job.py)")
@@ -101,6 +103,8 @@ class Experiment:
             )
         if self.training.cross_site:
             self._check_cross_site()
+        if self.attack.is_on:
+            self._check_attack()
 
     def _check_cross_site(self) -> None:
         if self.privacy.GUARANTEE != "none":
@@ -114,6 +118,24 @@ class Experiment:
             raise InputError(
                 "--cross_site waits for every site, also for one that --min_clients would spare; "
                 "give --round_timeout, which limits each of its steps too, or drop one of them."
+            )
+
+    def _check_attack(self) -> None:
+        self.attack.check_sites(self.training.sites)
+        attack = f"--attack {self.attack.attack}"
+        if self.privacy.GUARANTEE != "none":
+            raise InputError(
+                f"{attack} puts other updates in the place of those that --privacy {self.privacy.name} lets out, so "
+                "that its ledger would speak of none of them; drop one of the two."
+            )
+        if self.algorithm.RESULT == "own" and not self.algorithm.has_private:
+            raise InputError(
+                f"{attack} harms what sites share, and --algorithm {self.algorithm.name} shares nothing; drop one."
+            )
+        if self.attack.attack == "label_flip" and not isinstance(self.task, LabelFlips):
+            raise InputError(
+                f"{attack} has no meaning for --task {self.task.name}, which does not say what a flipped label is; "
+                "choose another --attack."
             )
 
     def to_json(self, *, travelling: bool = False) -> str:
@@ -222,7 +244,7 @@ def _document(text: str) -> dict[str, Any]:
         raise InputError(f"it is no JSON ({error}); take it from a copy.") from error
     if not isinstance(found, dict):
         raise InputError("it holds no JSON object; take it from a copy.")
-    document = {"faults": {}, "run_id": None, **found}  # runs of earlier versions have none
+    document = {"faults": {}, "attack": {}, "run_id": None, **found}  # runs of earlier versions have none
     for part in (*registry.KINDS, *SECTIONS):
         _expect_kind(part, document.get(part), dict, "an object")
     for kind in registry.KINDS:

@@ -1,4 +1,4 @@
-"""Algorithms with a state or a part of their own: a run that is killed again and again ends as if it had not been."""
+"""Algorithms with a state or a part of their own, and attacks: a run killed again and again ends as if it were not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +13,7 @@ from tests.algorithms.whole_federation import Killed, WholeFederation
 ALGORITHMS = [
     ("partial", "--share", "layers.1,layers.4,layers.8", "--private", "layers.8"),
     ("fedbn",),
+    ("norm_clip", "--attack", "gaussian", "--attackers", "site-2"),
     ("fedopt", "--server_optimizer", "yogi"),
     ("scaffold", "--optimizer", "sgd", "--learning_rate", "0.1"),
 ]

@@ -68,6 +68,27 @@ def test_what_does_not_count_as_it_was_sent_is_named_below_the_line() -> None:
     assert round_line(record(5, TWO, final=True, notes=notes), 5, SCORE, 1).splitlines()[1:] == told
 
 
+def test_sites_that_a_rule_left_out_or_counts_far_less_than_the_others_are_named() -> None:
+    shares = {"site-1": 1.0, "site-2": 0.02, "site-3": 0.9, "site-4": 0.0, "site-5": 0.6}
+    assert round_line(record(0, TWO, counted=shares), 5, SCORE, 1).splitlines()[1:] == [
+        "  left out by the rule: site-4",
+        "  counts far less: site-2 2% (the others 75%)",
+    ]
+    alike = {"site-1": 0.3, "site-2": 0.2, "site-3": 0.16}
+    for told in ({"counted": alike}, {"counted": {}}, {}):
+        assert "\n" not in round_line(record(0, TWO, **told), 5, SCORE, 1)
+    many = {f"site-{number:02d}": float(number == 1) for number in range(1, 41)}
+    line = round_line(record(0, TWO, counted=many), 5, SCORE, 1).splitlines()[1]
+    assert line.endswith("site-11 and 29 more")
+
+
+def test_an_attack_is_the_first_of_the_settings(small_experiment: Callable[..., Experiment]) -> None:
+    attacked = small_experiment("--attack", "sign_flip", "--attackers", "site-2")
+    first = settings(attacked, {}, "set").splitlines()[0]
+    assert first == "attack     sign_flip (strength 1) at site-2, for study only"
+    assert "attack" not in settings(small_experiment(), {}, "set")
+
+
 def test_a_round_that_failed_does_not_count() -> None:
     line = round_line(record(2, TWO, failed=True, refused={"site-3": "late"}), 5, SCORE, 60)
     assert line.splitlines()[0].startswith("round 3/5 ")

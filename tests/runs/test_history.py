@@ -84,6 +84,15 @@ def test_a_refused_site_keeps_its_row_with_the_reason() -> None:
     assert "refused" not in row(table, 1, "site-1")
 
 
+def test_how_much_a_site_counted_and_its_attack_stand_with_the_rounds_training() -> None:
+    facts = {"counted": {"site-1": 1.0, "site-2": 0.25}, "attack": {"site-2": "scaled"}}
+    table = rows([record(0, **facts), record(1, final=True)])
+    assert (row(table, 1, "site-2")["counted"], row(table, 1, "site-2")["attack"]) == (0.25, "scaled")
+    assert row(table, 1, "site-1")["counted"] == 1.0
+    assert "attack" not in row(table, 1, "site-1")
+    assert "counted" not in row(table, 0, "site-2")
+
+
 def test_a_site_that_reported_only_scores_does_not_break_the_history() -> None:
     silent = {"round": 0, "seconds": 1.0, "best": False, "sites": {"site-1": {"val_cases": 1}}}
     assert row(rows([silent]), 0, "site-1")["val_cases"] == 1

@@ -77,6 +77,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         ("--algorithm fedprox", "algorithm"),
         ("--fedproxloss_mu 1", "fedproxloss_mu"),
         ("--privacy none", "privacy"),
+        ("--attack scaled --attackers site-2", "attack"),
         ("--enable_dp", "enable_dp"),
         ("--task brats18", "task"),
         ("--preset demo", "preset"),
@@ -253,3 +254,24 @@ def test_the_same_cases_are_no_hindrance_nor_that_none_were_noted(begun: Make) -
     folder.write_json("dataset_splits", splits)
     with pytest.raises(InputError, match="The datalist of site-2 names other cases"):
         checked(experiment, folder)
+
+
+def test_a_run_under_attack_goes_on_under_the_same_and_on_one_machine(begun: Make) -> None:
+    folder = begun("--attack", "scaled", "--attackers", "site-2")
+    folder.write_json("environment", {**machine.describe(), BEGAN_WITH: deciding(folder.experiment())})
+    assert read(folder, "--env pool").attack == folder.experiment().attack
+    with pytest.raises(InputError, match="is for study on one machine"):
+        read(folder, "--env poc")
+    document = folder.read_json("experiment")
+    document["attack"]["attackers"] = "site-1"
+    folder.write_json("experiment", document)
+    with pytest.raises(InputError, match="says attackers site-1 for attack, and the run began with site-2"):
+        read(folder)
+
+
+def test_faults_that_leave_a_rule_too_few_updates_are_refused(begun: Make) -> None:
+    folder = begun("--algorithm", "median", "--byzantine", "0")
+    assert read(folder, "--min_clients 1").faults.min_clients == 1
+    folder = begun("--algorithm", "geometric_median", "--n_clients", "4")
+    with pytest.raises(InputError, match="--min_clients 2 lets one count with fewer; give 3"):
+        read(folder, "--min_clients 2")

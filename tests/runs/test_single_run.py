@@ -49,6 +49,22 @@ def test_a_finished_run_leaves_a_complete_folder(
         assert shown.count(f"\n{line}\n") == 1  # the settings when the run began, the rest at its end
 
 
+def test_an_attack_is_named_in_all_that_a_run_leaves(
+    scripted: Scripted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attack = ("--attack", "sign_flip", "--attackers", "site-2", "--artifacts", str(tmp_path))
+    check_and_run(scripted(WHOLE, *USUAL, *attack))
+    run, words = RunFolder.open(tmp_path / "run-001"), "sign_flip (strength 1) at site-2, for study only"
+    assert run.read_json("experiment")["attack"]["attackers"] == "site-2"
+    for name in ("status", "model_meta"):
+        assert run.read_json(name)["attack"] == words
+    assert f"attack     {words}" in (run.path / SUMMARY).read_text()
+    assert f"attack     {words}" in "\n".join(capsys.readouterr().out.splitlines()[:10])
+    with pytest.raises(RunFailed):
+        check_and_run(scripted([WHOLE[0], RunFailed("no memory")], *USUAL, *attack))
+    assert RunFolder.open(tmp_path / "run-002").read_json("status")["attack"] == words
+
+
 @pytest.mark.parametrize(
     ("error", "raised", "reason"),
     [

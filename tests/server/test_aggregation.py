@@ -11,11 +11,15 @@ import pytest
 from fedmed.algorithms.averaging import weighted_mean
 from fedmed.algorithms.base import Algorithm, Contribution, ServerSetup, ServerSide
 from fedmed.algorithms.fedavg import FedAvg
+from fedmed.algorithms.krum import Krum
+from fedmed.algorithms.median import Median
+from fedmed.algorithms.trimmed_mean import TrimmedMean
 from fedmed.command_line import read_experiment
 from fedmed.core.entries import Entries
 from fedmed.core.weights import Update
 from fedmed.server.aggregation import Aggregation, UnusableUpdate
 from fedmed.server.plan import ServerPlan
+from fedmed.server.quorum import NO_ROUND, RoundFailed
 
 MODEL = {"w": np.zeros((3, 4)), "b": np.zeros(2)}
 
@@ -295,3 +299,48 @@ def test_extras_reach_the_algorithm_in_the_models_type(precision: type) -> None:
     made.combined()
     assert isinstance(made.side, EchoSide)
     assert [each.dtype for each in made.side.seen] == [np.float32]
+
+
+# rules that judge single updates, and attacks on them
+
+
+@pytest.mark.parametrize(("rule", "least"), [(Median(), 3), (TrimmedMean(), 3), (Krum(byzantine=0), 3)])
+def test_a_round_of_fewer_updates_than_a_rule_needs_is_none(rule: Algorithm, least: int) -> None:
+    made = begun(algorithm=rule)
+    for number in range(1, least):
+        add(made, f"site-{number}", uneven(number))
+    with pytest.raises(UnusableUpdate):
+        add(made, "site-9", {**MODEL, "w": np.full((3, 4), np.nan)})
+    with pytest.raises(
+        RoundFailed,
+        match=rf"^{NO_ROUND} --algorithm {rule.name} needs {least} .* and has {least - 1} \(site-9: w holds",
+    ):
+        made.combined()
+
+
+def test_a_forged_update_takes_the_place_of_the_sites_own_after_all_guards() -> None:
+    made = begun(max_update_ratio=2.0)
+    for site in ("site-1", "site-2", "site-3"):
+        add(made, site, {name: values + 1.0 for name, values in MODEL.items()})
+    made.settle()
+    seen = list[str]()
+
+    def forge(contributions: Sequence[Contribution]) -> dict[str, Update]:
+        seen.extend(each.site for each in contributions)
+        return {"site-2": {name: values - 3e6 for name, values in MODEL.items()}}
+
+    found = made.combined(forge)
+    assert seen == ["site-1", "site-2", "site-3"]
+    assert made.refused == {}
+    np.testing.assert_allclose(found["w"], (2 - 3e6) / 3)
+
+
+def test_the_shares_are_those_of_the_last_round_alone() -> None:
+    made = begun(algorithm=Median())
+    assert made.counted == {}
+    for number in range(1, 4):
+        add(made, f"site-{number}", uneven(number))
+    made.combined()
+    assert set(made.counted) == {"site-1", "site-2", "site-3"}
+    made.begin(MODEL)
+    assert made.counted == {}

@@ -98,6 +98,9 @@ class ToyTask(Task):
     def loss(self) -> nn.Module:
         return nn.CrossEntropyLoss()
 
+    def flipped_labels(self, label: torch.Tensor) -> torch.Tensor:
+        return 1 - label
+
     def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:
         return {"accuracy": (output.argmax(dim=1) == label).float().mean()}
 

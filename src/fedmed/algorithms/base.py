@@ -105,6 +105,12 @@ class ServerSide:
         """The global model's update from those of the sites, which come in the order of the sites' names."""
         return weighted_mean([each.update for each in contributions], self.weights(contributions))
 
+    def shares(self) -> Mapping[str, float]:
+        """The share, 0 to 1, with which each site's update counted in the last :meth:`combine`; empty where that leaves
+        nobody out and counts all as they are.
+        """
+        return {}
+
     def state(self) -> dict[str, Any]:
         """Tensors, numbers and containers of them that the next round needs; part of the checkpoint."""
         return {}
@@ -177,7 +183,7 @@ class Algorithm(Plugin, ABC):
             TypeError: the algorithm has private entries and no own models, so that they would be lost with the run.
         """
         if type(self).part is not Algorithm.part:
-            self.check_parts(experiment, self.parts(_network_of(experiment)))
+            self.check_parts(experiment, self.parts(network_of(experiment)))
         if experiment.training.cross_site and self.has_private:
             raise InputError(
                 f"--cross_site sends every site's own model whole, and --algorithm {self.name} has entries that never "
@@ -228,6 +234,11 @@ class Algorithm(Plugin, ABC):
             )
 
     @property
+    def least_updates(self) -> int:
+        """The fewest sites' updates of which a round can be made; one of fewer does not count, and ends the run."""
+        return 1
+
+    @property
     def has_private(self) -> bool:
         """True where each site has entries of its own, so that what it scores is its own model."""
         return self.has_own_models and type(self).part is not Algorithm.part
@@ -255,7 +266,7 @@ class Algorithm(Plugin, ABC):
         return self.name
 
 
-def _network_of(experiment: ExperimentView) -> nn.Module:
+def network_of(experiment: ExperimentView) -> nn.Module:
     """The experiment's network with weights that nobody uses, so that no generator advances."""
     import torch
 

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from fedmed.core.attack import Attack
 from fedmed.core.settings import Data, Faults, Performance, Training
 
 
@@ -24,6 +25,8 @@ class ExperimentView(Protocol):
     def data(self) -> Data: ...
     @property
     def faults(self) -> Faults: ...
+    @property
+    def attack(self) -> Attack: ...
     @property
     def run_id(self) -> str | None: ...
     @property

@@ -61,6 +61,19 @@ class Environment(Plugin, ABC):
         """
 
 
+def refuse_attack(experiment: ExperimentView) -> None:
+    """Refuse, in a job for a federation's server, an attack by its own sites.
+
+    Raises:
+        InputError: the experiment has one.
+    """
+    if experiment.attack.is_on:
+        raise InputError(
+            f"--attack {experiment.attack.attack} is for study on one machine, and no federation's server forges "
+            "updates; drop it, or take --env sim or --env pool."
+        )
+
+
 def refuse_seeded_noise(experiment: ExperimentView) -> None:
     """Refuse, in a job for a federation's server, noise that follows from the seed.
 

@@ -12,7 +12,7 @@ from fedmed.core.names import LOG
 from fedmed.core.options import expect, option
 from fedmed.core.plugin import ExperimentView
 from fedmed.core.split_paths import is_split
-from fedmed.environments.base import Environment, RoundWatcher, refuse_seeded_noise
+from fedmed.environments.base import Environment, RoundWatcher, refuse_attack, refuse_seeded_noise
 from fedmed.environments.gpus import check_ids, count_gpus, parse_ids
 from fedmed.environments.plain_paths import scratch_folder
 from fedmed.environments.shared_machine import site_variables, state_variables, workspace_of
@@ -39,6 +39,7 @@ class Poc(Environment):
 
     def check(self, experiment: ExperimentView) -> None:
         refuse_seeded_noise(experiment)
+        refuse_attack(experiment)
         if self.gpu is not None:
             check_ids(parse_ids(self.gpu), count_gpus(), experiment.training.n_clients)
         if self.workspace is not None and is_split(self.workspace):

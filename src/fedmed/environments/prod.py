@@ -10,7 +10,7 @@ from fedmed.core.cli import echo
 from fedmed.core.errors import InputError
 from fedmed.core.options import option
 from fedmed.core.plugin import ExperimentView
-from fedmed.environments.base import Environment, RoundWatcher, refuse_seeded_noise
+from fedmed.environments.base import Environment, RoundWatcher, refuse_attack, refuse_seeded_noise
 from fedmed.environments.flare.startup_kit import UserKit, user_kit
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
@@ -34,6 +34,7 @@ class Prod(Environment):
 
     def check(self, experiment: ExperimentView) -> None:
         refuse_seeded_noise(experiment)
+        refuse_attack(experiment)
 
     def check_machine(self, experiment: ExperimentView) -> None:
         from fedmed.environments.flare.admin_session import (

@@ -11,9 +11,16 @@ from fedmed.experiment import Experiment
 from fedmed.runs.encoder_words import encoder_words
 from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
 from fedmed.runs.parts_words import parts_words
+from fedmed.server.fair_weights import medians_of_others
 
 MOST_TARGETS = 6
 """Targets that have a column each; of more, the lowest and the highest figure are shown."""
+
+FAR_LESS = 0.5
+"""An update that counts less than this share of the median of the others' is named."""
+
+MOST_NAMED = 10
+"""Sites that a line names."""
 
 BAR = 10
 """Characters of a progress bar."""
@@ -38,6 +45,7 @@ def settings(
     parts = [task.name, *([task.network] if task.network else []), *([f"crops of {', '.join(crops)}"] if crops else [])]
     sites = _cases(summaries, task.rules(None).case) if summaries else ", ".join(training.sites)
     lines = [
+        ("attack", experiment.attack.statement()),
         ("task", ", ".join(parts)),
         ("algorithm", experiment.algorithm.statement() + _weighting(training)),
         *parts_words(experiment),
@@ -123,7 +131,7 @@ def round_line(record: Record, rounds: int, key: KeyScore, left_s: float) -> str
         return line + _left_out(record.get("unscored", {})) + _notes(record)
     took = "does not count" if record.get("failed") else f"{record['seconds']:5.0f} s  {clock(left_s)} left"
     line = f"{_round(record['round'] + 1, rounds)}  {_loss(record)}  {shown}  {took}"
-    return line + _left_out(record.get("refused", {})) + _notes(record) + _begun_anew(record)
+    return line + _left_out(record.get("refused", {})) + _counted(record) + _notes(record) + _begun_anew(record)
 
 
 def progress_line(number: int, rounds: int, answered: int, sites: int, step: int = 0, steps: int = 0) -> str:
@@ -158,6 +166,22 @@ def _begun_anew(record: Record) -> str:
 
 def _left_out(reasons: Mapping[str, str]) -> str:
     return "".join(f"\n  without {site}: {why}" for site, why in sorted(reasons.items()))
+
+
+def _counted(record: Record) -> str:
+    """Lines on the sites whose updates the algorithm left out, or counted far less than those of the others."""
+    shares = record.get("counted", {})
+    usual = medians_of_others(shares)
+    nothing = [site for site, share in sorted(shares.items()) if share == 0]
+    little = [site for site, share in sorted(shares.items()) if 0 < share < FAR_LESS * usual.get(site, 0)]
+    told = [f"{site} {shares[site]:.0%} (the others {usual[site]:.0%})" for site in little]
+    lines = [("left out by the rule", nothing), ("counts far less", told)]
+    return "".join(f"\n  {title}: {_some(names)}" for title, names in lines if names)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _notes(record: Record) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 
 from fedmed.core.site_scores import EPOCHS, LEARNING_RATE, VALIDATION, Figures, mean_over_sites
 
+BY_SITE = ("refused", "counted", "attack")
+"""Facts of a round by site: why it was left out, the share with which its update counted, the attack that it ran."""
+
 Record = Mapping[str, Any]
 Entry = tuple[int, str, str, Any]
 """One entry of a row: the row's round and site, the column and its value."""
@@ -45,10 +48,16 @@ def _entries(record: Record) -> Iterator[Entry]:
     for site, moved in record.get("bytes", {}).items():
         for way, count in moved.items():
             yield (before if final else before + 1), site, ADDED_UP + way, count / 1e6
+    yield from _of_the_training(record)
+
+
+def _of_the_training(record: Record) -> Iterator[Entry]:
+    """Each site's local epochs, and the facts of the round by site."""
+    after = record["round"] + 1
     for site, epochs in record.get(EPOCHS, {}).items():
-        yield before + 1, site, EPOCHS, [{"epoch": number, **each} for number, each in enumerate(epochs, start=1)]
-    for site, reason in record.get("refused", {}).items():
-        yield before + 1, site, "refused", reason
+        yield after, site, EPOCHS, [{"epoch": number, **each} for number, each in enumerate(epochs, start=1)]
+    for fact in BY_SITE:
+        yield from ((after, site, fact, value) for site, value in record.get(fact, {}).items())
 
 
 def _beside_the_report(record: Record, site: str) -> Iterator[Entry]:

@@ -31,12 +31,13 @@ def network_facts(experiment: Experiment, trained_on: str, pretrained: Mapping[s
         trained_on: the dataset in words.
         pretrained: the file of a part of its weights, and what of it fits; empty where all are random.
     """
-    model = experiment.task.build_model()
+    model, attack = experiment.task.build_model(), experiment.attack.statement()
     return {
         "class_path": f"{type(model).__module__}.{type(model).__name__}",
         "args": model.arguments,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "trained_on": trained_on,
+        **({"attack": attack} if attack else {}),
         **({"pretrained": dict(pretrained)} if pretrained else {}),
     }
 

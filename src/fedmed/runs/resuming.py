@@ -51,7 +51,7 @@ def deciding(experiment: Experiment) -> dict[str, dict[str, Any]]:
         for kind, choice in experiment.choices().items()
         if kind != "env"
     }
-    return {**choices, "training": to_plain(experiment.training)}
+    return {**choices, "training": to_plain(experiment.training), "attack": to_plain(experiment.attack)}
 
 
 def _refuse_edited(folder: RunFolder, experiment: Experiment) -> None:

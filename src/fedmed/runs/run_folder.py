@@ -149,9 +149,9 @@ class RunFolder:
         """
         return Experiment.from_json(json.dumps(self.read_json("experiment")), str(self.path / "experiment.json"))
 
-    def write_status(self, status: str, reason: str = "") -> None:
-        """``running``, ``finished`` or ``failed``, with the reason of a failure."""
-        self.write_json("status", {"status": status, "reason": reason})
+    def write_status(self, status: str, reason: str = "", attack: str = "") -> None:
+        """``running``, ``finished`` or ``failed``, with the reason of a failure, and the attack on a run under one."""
+        self.write_json("status", {"status": status, "reason": reason, **({"attack": attack} if attack else {})})
 
     def begin_records(self) -> None:
         """Begin the file of records anew; the server hands on those of an earlier part of the run again."""

@@ -42,7 +42,7 @@ def finish(monitor: RunMonitor, seconds: float) -> None:
     )
     folder.write_json(META, {**_json(folder, META), **facts})
     folder.write_text(SUMMARY, "\n".join([*result, settings, *end]) + "\n")
-    folder.write_status("finished")
+    folder.write_status("finished", attack=experiment.attack.statement())
     folder.forget_states()
     echo("\n" + "\n".join([*result, *end]))  # the settings are on the screen since the run began
 
@@ -62,6 +62,8 @@ def best_round_of(monitor: RunMonitor) -> int | None:
 
 def _caption(folder: RunFolder, experiment: Experiment) -> str:
     choices = f"{experiment.algorithm.name}, privacy {experiment.privacy.name}"
+    if experiment.attack.is_on:
+        choices += f", attack {experiment.attack.statement()}"
     return f"{folder.name}: {choices}, data: {title_of_data(experiment)}"
 
 

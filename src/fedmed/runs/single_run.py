@@ -57,7 +57,7 @@ def _run(found: Preflight, folder: RunFolder, command: Sequence[str]) -> None:
         finish(monitor, time.monotonic() - started)
     except BaseException as error:
         with contextlib.suppress(OSError, InputError):  # a full disk must not hide why
-            folder.write_status("failed", _reason(error))
+            folder.write_status("failed", _reason(error), found.experiment.attack.statement())
             if monitor.records:  # else what an earlier part of the run has left stays
                 monitor.book_unfinished()
                 folder.write_history()
@@ -84,7 +84,7 @@ def _reason(error: BaseException) -> str:
 def _describe(folder: RunFolder, found: Preflight, command: Sequence[str]) -> None:
     """Write down the experiment, its data, its model and the machine."""
     experiment = found.experiment
-    folder.write_status("running")
+    folder.write_status("running", attack=experiment.attack.statement())
     folder.write_experiment(experiment)
     earlier = [folder.read_json("environment")] if (folder.path / "environment.json").is_file() else []
     here = {**machine.describe(command), BEGAN_WITH: deciding(experiment)}

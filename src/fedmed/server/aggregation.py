@@ -1,7 +1,7 @@
 """The updates of one round: unusable ones are refused by site, the others are combined in the order of the sites."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -13,10 +13,14 @@ from fedmed.core.settings import AggregationWeights
 from fedmed.core.weights import Update, l2_norm
 from fedmed.server.buffers import combined_buffers, fault_of_variances
 from fedmed.server.fair_weights import capped, is_whole
+from fedmed.server.quorum import NO_ROUND, RoundFailed
 from fedmed.server.update_guard import Form, fault_of, fault_of_sums, forms_of, in_type, oversized
 from fedmed.server.words import in_short
 
 NO_UPDATE = "No update of this round could be used"
+
+Forge = Callable[[Sequence[Contribution]], Mapping[str, Update]]
+"""Gives, from a round's contributions, the updates that attackers have sent in the place of theirs, by site."""
 
 
 class UnusableUpdate(ValueError):
@@ -39,6 +43,7 @@ class Aggregation:
     Attributes:
         refused: by site the reason for which it is left out of the round.
         capped: by site what counts as less than it states, in words.
+        counted: by site the share with which its update counted, where the algorithm tells them apart.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Aggregation:
         self._measured: dict[str, tuple[Update, float]] = {}
         self.refused: dict[str, str] = {}
         self.capped: dict[str, str] = {}
+        self.counted: dict[str, float] = {}
 
     @property
     def side(self) -> ServerSide:
@@ -218,22 +224,41 @@ class Aggregation:
                 changed = replace(found, steps=number) if which == "steps" else replace(found, cases=number)
                 self._contributions[site] = changed
 
-    def combined(self) -> dict[str, np.ndarray]:
+    def combined(self, forge: Forge = lambda contributions: {}) -> dict[str, np.ndarray]:
         """The update of the global model, and the end of the round's contributions.
 
+        Args:
+            forge: an attack, for study; it comes after all checks of single updates.
+
         Raises:
-            RuntimeError: no site's update was accepted. The job ends, the global model stays as it is.
+            RuntimeError: no site's update was accepted, or too few for the algorithm. The job ends, the global model
+                stays as it is.
         """
-        if not self._contributions:
-            reasons = "; ".join(f"{site}: {fault}" for site, fault in sorted(self.refused.items()))
-            raise RuntimeError(f"{NO_UPDATE} ({reasons}); the global model stays as it was.")
+        self._require_enough()
         contributions = self._in_order()
         buffers = [self._buffers[each.site] for each in contributions]
-        update = self._checked(self.side.combine(contributions))
+        forged = forge(contributions)
+        update = self._checked(
+            self.side.combine([replace(each, update=forged.get(each.site, each.update)) for each in contributions])
+        )
+        self.counted = dict(self.side.shares())
         cases = [each.cases for each in contributions]
         update |= combined_buffers(self.entries, self._model, buffers, cases, self.max_weight_ratio)
         self._contributions = {}
         return update
+
+    def _require_enough(self) -> None:
+        """Raise where the algorithm cannot make a round of so few updates."""
+        found, least = len(self._contributions), self.algorithm.least_updates
+        reasons = "; ".join(f"{site}: {fault}" for site, fault in sorted(self.refused.items()))
+        if not found:
+            raise RuntimeError(f"{NO_UPDATE} ({reasons}); the global model stays as it was.")
+        if found < least:
+            raise RoundFailed(
+                f"{NO_ROUND} --algorithm {self.algorithm.name} needs {least} usable updates in a round and has {found}"
+                + (f" ({reasons})" if reasons else "")
+                + "; the global model stays as it was."
+            )
 
     def _checked(self, update: Update) -> dict[str, np.ndarray]:
         """The update that the algorithm combined, in the types of the global model.

@@ -14,14 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from fedmed.algorithms.base import Contribution
+from fedmed.core.attack import Attack
 from fedmed.core.entries import Entries, only
 from fedmed.core.files import write_whole
 from fedmed.core.messages import Answer, Kind, Question
 from fedmed.core.names import BEST_FILE, EVENTS, LAST_FILE, MODELS, RECORDS
+from fedmed.core.options import from_plain
 from fedmed.core.registry import rebuilt
 from fedmed.core.site_scores import LEARNING_RATE, TRAINED, VALUES, FigureForm, Figures
 from fedmed.core.timing import TIMING
-from fedmed.core.weights import Weights, digest, load_weights, payload, save_weights
+from fedmed.core.weights import Update, Weights, digest, load_weights, payload, save_weights
 from fedmed.data.audit.duplicates_exchange import (
     OVERLAPS,
     REFUSED_DATA,
@@ -43,6 +46,7 @@ from fedmed.server.round_record import RoundRecord
 from fedmed.server.site_reports import CaseCounts, evened, read_report
 from fedmed.server.site_sample import drawn
 from fedmed.server.unshared_holders import UnsharedHolders
+from fedmed.server.update_attacks import forged_updates
 from fedmed.server.words import in_short
 
 WITHHELD = "the site did not let it out; its own log says why"
@@ -113,6 +117,7 @@ class FederationServer:
         self._best = BestModel(plan.key_metric, self._figures, form)
         self._schedule = RateSchedule(plan.schedule, plan.rounds, plan.warmup_rounds, plan.patience)
         self._heartbeats = Heartbeats(plan.site_silence, now)
+        self._attack, self._attacked = from_plain(Attack, plan.attack), dict[str, str]()
         self._booked: dict[str, Entry] = {}
         self._images: dict[str, Any] = {}
         self._compared = len(plan.sites) == 1
@@ -457,12 +462,26 @@ class FederationServer:
         self._choose_best()
         try:
             self._quorum.require(f"round {self._rounds + 1}", self._aggregation.usable, self._left_out)
-            update = self._aggregation.combined()
+            update = self._aggregation.combined(self._forged)
         except RuntimeError:
             self.checkpoints.add(self._record.document(now, refused=self._left_out, failed=True))
             raise
         self._change(update)
         self._save(now)
+
+    def _forged(self, contributions: Sequence[Contribution]) -> dict[str, Update]:
+        """The updates that the run's attackers put in the place of theirs; a note of who has attacked is kept."""
+        attack = self._attack
+        forged = forged_updates(attack, contributions, [self.plan.seed, self._rounds])
+        at_work = attack.sites if attack.attack == "label_flip" else tuple(forged)
+        self._attacked = {each.site: attack.attack for each in contributions if each.site in at_work}
+        return forged
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        """Facts of the open round that not every run's record has: its rate, how much each site counted, attacks."""
+        counted, attacked = self._aggregation.counted, self._attacked
+        return {**self._rate, **({"counted": counted} if counted else {}), **({"attack": attacked} if attacked else {})}
 
     def _even_out(self) -> None:
         """Leave in the record what counts: the figures of sites that are part of the round, each with a bounded share.
@@ -504,7 +523,7 @@ class FederationServer:
         """A round counts once its model and all that belongs to it are on the disk."""
         last, rounds = self.files.models / LAST_FILE, self._best.rounds
         save_weights(_tensors(self._weights), last)
-        self.checkpoints.add(self._record.document(now, refused=self._left_out, **self._rate))
+        self.checkpoints.add(self._record.document(now, refused=self._left_out, **self._facts))
         self._rounds += 1
         best = None if rounds is None else BestFile(self.files.models / BEST_FILE, self._best.score, rounds)
         self.checkpoints.save(self._rounds, last, best, self.files.run / EVENTS, self._aggregation.side.state())

@@ -40,6 +40,7 @@ class ServerPlan:
             0 is no limit.
         figures: by name the :class:`fedmed.core.site_scores.FigureForm` of each figure that a site may report.
         delta: at which each entry of a privacy ledger must state epsilon; None where the mechanism has none.
+        attack: the options of :class:`fedmed.core.attack.Attack`.
     """
 
     task: Mapping[str, Any]
@@ -68,6 +69,7 @@ class ServerPlan:
     max_weight_ratio: float = 0.0
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     delta: float | None = None
+    attack: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, experiment: Experiment, entries: Entries) -> "ServerPlan":
@@ -101,6 +103,7 @@ class ServerPlan:
             max_weight_ratio=faults.max_weight_ratio,
             figures={name: _plain(form) for name, form in experiment.task.figure_forms().items()},
             delta=getattr(mechanism, "dp_delta", None),
+            attack=to_plain(experiment.attack),
         )
 
     @property

@@ -38,6 +38,7 @@ from fedmed.site.state_memory import StateMemory
 from fedmed.site.still_layers import hold_still
 from fedmed.site.unshared_part import UnsharedPart
 from fedmed.site.workbench import Workbench
+from fedmed.tasks.base import LabelFlips
 
 
 @dataclass(frozen=True)
@@ -428,10 +429,18 @@ class LocalSite:
 
     def _forward(self, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """The network's output on a batch, in float32, and the batch's label."""
-        image, label = self._tensor(batch["image"]), self._tensor(batch["label"])
+        image, label = self._tensor(batch["image"]), self._labels(self._tensor(batch["label"]))
         with autocast(self.training.precision, self.device):
             output = self.model(image)
         return output.float(), label
+
+    def _labels(self, label: torch.Tensor) -> torch.Tensor:
+        """The labels of a training batch, flipped where this site attacks by that."""
+        attack = self.experiment.attack
+        if attack.attack != "label_flip" or self.site not in attack.sites:
+            return label
+        assert isinstance(self.task, LabelFlips)  # as the experiment has checked
+        return self.task.flipped_labels(label)
 
     def _eval_set(self, share: Share | None) -> Dataset[Any]:
         """The validation cases, or this site's share of them, made when they are first asked for."""

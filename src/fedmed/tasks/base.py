@@ -28,6 +28,7 @@ __all__ = [
     "Batches",
     "Flips",
     "ImageClassifier",
+    "LabelFlips",
     "Metric",
     "NativeGrid",
     "NetworkClass",
@@ -380,6 +381,14 @@ class Flips(Protocol):
 
     def measure_flipped(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> list[Row]:
         """:meth:`Task.measure` with such predictions."""
+
+
+@runtime_checkable
+class LabelFlips(Protocol):
+    """A task that says what a wrong label is, for ``--attack label_flip``."""
+
+    def flipped_labels(self, label: torch.Tensor) -> torch.Tensor:
+        """The labels of a training batch as a site that flips them has them, of the same shape and type."""
 
 
 @runtime_checkable

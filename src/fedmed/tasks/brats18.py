@@ -197,6 +197,10 @@ class Brats18(Task):
 
         return DiceLoss(smooth_nr=0, smooth_dr=1e-5, squared_pred=True, sigmoid=True)
 
+    def flipped_labels(self, label: torch.Tensor) -> torch.Tensor:
+        """Masks (B, 3, D, H, W) of what is outside of each region."""
+        return 1 - label
+
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         from fedmed.tasks.scoring.region_dice import challenge_dice, region_dice
 

@@ -117,6 +117,14 @@ class ChestXray(PictureTask):
 
         return FindingLoss()
 
+    def flipped_labels(self, label: torch.Tensor) -> torch.Tensor:
+        """Each finding there where it is not, and the reverse; weights of positive cases stay those of the truth."""
+        if label.ndim == 2:
+            return 1 - label
+        flipped = label.clone()
+        flipped[:, 0] = 1 - label[:, 0]
+        return flipped
+
     def picture(self, model: nn.Module, item: Mapping[str, Any], device: torch.device) -> bytes:
         from fedmed.tasks.scoring.multi_label_picture import multi_label_picture
 

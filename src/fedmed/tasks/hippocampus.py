@@ -136,6 +136,10 @@ class Hippocampus(Task):
 
         return DiceCELoss(softmax=True, to_onehot_y=True)
 
+    def flipped_labels(self, label: torch.Tensor) -> torch.Tensor:
+        """The anterior part labelled as the posterior one, and the reverse; the background stays."""
+        return label.where(label == 0, len(self.TARGETS) + 1 - label)
+
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         from fedmed.tasks.scoring.region_dice import region_dice
 

@@ -171,6 +171,10 @@ class Lgg(TransferLearning):
         kind: type[DiceCELoss | DiceFocalLoss] = DiceCELoss if self.loss_function == "dice_ce" else DiceFocalLoss
         return kind(sigmoid=True, batch=True, smooth_nr=SMOOTH, smooth_dr=SMOOTH)
 
+    def flipped_labels(self, label: torch.Tensor) -> torch.Tensor:
+        """Masks of what is no tumour."""
+        return 1 - label
+
     def evaluate(self, model: nn.Module, cases: Dataset[Any], device: torch.device) -> list[Row]:
         items = (cases[place] for place in range(len(cases)))  # type: ignore[arg-type]
         return [row for item in items for row in self._rows(model, item, device, flips=False, distances=False)]

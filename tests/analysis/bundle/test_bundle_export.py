@@ -290,6 +290,13 @@ def test_what_is_there_is_kept_unless_it_is_a_bundle_to_be_replaced(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "mine", "runs"]
 
 
+def test_no_bundle_is_made_of_a_model_that_sites_attacked(run: Callable[..., RunFolder], tmp_path: Path) -> None:
+    attacked = run("--attack", "scaled", "--attackers", "site-2")
+    with pytest.raises(InputError, match=r"under attack \(scaled .*no bundle is made of it"):
+        export_bundle(open_model(attacked.path), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_a_network_that_monai_cannot_build_is_refused(run: Callable[..., RunFolder], tmp_path: Path) -> None:
     model = dataclasses.replace(open_model(run().path), network=torch.nn.Linear(2, 2))
     with pytest.raises(InputError, match="SegResNet alone"):

@@ -107,6 +107,17 @@ def test_the_last_scores_of_each_site_are_shown(run: RunFolder) -> None:
     assert table.rows == [["site-1", "0.5000", "2"]]
 
 
+def test_an_attack_and_how_much_each_site_counted_are_shown(run: RunFolder) -> None:
+    run.write_status("finished", attack="scaled (strength 10) at site-2, for study only")
+    shares = {("site-1", 1): 1.0, ("site-1", 2): 0.5, ("site-2", 1): 0.0, ("site-2", 2): 0.1}
+    told = [{"round": r, "site": s, "val_dice": 0.5, "val_cases": 2, "counted": v} for (s, r), v in shares.items()]
+    run.write_json("training_history", told)
+    assert "Under attack: scaled (strength 10) at site-2" in words(report_sections.result(run, None, DICE, ""))
+    _, table = report_sections.training(run, run.experiment().task).parts
+    assert isinstance(table, Table)
+    assert table.rows == [["site-1", "0.75", "0.50", "0 of 2"], ["site-2", "0.05", "0.00", "1 of 2"]]
+
+
 def test_where_no_scores_left_the_sites_that_is_said(run: RunFolder) -> None:
     run.write_json("training_history", [{"round": 1, "site": "site-1"}])
     assert "No scores left the sites" in words(report_sections.training(run, run.experiment().task))

@@ -16,6 +16,7 @@ from fedmed.analysis.bundle.bundle_parts import BundleParts
 from fedmed.analysis.bundle.picture_bundle import PictureTask, picture_bundle
 from fedmed.analysis.bundle.slice_bundle import slice_bundle
 from fedmed.analysis.evaluation.trained_model import TrainedModel
+from fedmed.core.attack import UNDER_ATTACK
 from fedmed.core.errors import InputError
 from fedmed.core.files import staging_folder
 from fedmed.tasks.brats18 import Brats18
@@ -32,9 +33,14 @@ def export_bundle(model: TrainedModel, out: Path, force: bool = False) -> None:
         force: replace a bundle that is there. What is no bundle is never replaced.
 
     Raises:
-        InputError: ``out`` is there, or no bundle can be made of the task or of the network.
+        InputError: ``out`` is there, or no bundle can be made of the task, of the network, or of a model that some
+            sites attacked.
         OSError: it cannot be written.
     """
+    if UNDER_ATTACK in model.data:
+        raise InputError(
+            f"{model.label} was trained on {model.data}, so that no bundle is made of it; take another run."
+        )
     _refuse_present(out, force)
     parts = _parts(model)
     metadata = bundle_metadata(model, parts)

@@ -35,8 +35,8 @@ def configurations(experiments: Sequence[Experiment]) -> list[str]:
 
 
 def training_options(experiment: Experiment) -> dict[str, Any]:
-    """The options of the task and of the training, which decide the numbers."""
-    return {**to_plain(experiment.task), **to_plain(experiment.training)}
+    """The options of the task, of the training and of an attack on it, which decide the numbers."""
+    return {**to_plain(experiment.task), **to_plain(experiment.training), **to_plain(experiment.attack)}
 
 
 def varying(options: Sequence[Mapping[str, Any]]) -> list[str]:

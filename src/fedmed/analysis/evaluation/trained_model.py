@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from fedmed.core import registry
+from fedmed.core.attack import UNDER_ATTACK
 from fedmed.core.errors import InputError
 from fedmed.core.memory_format import prepare_network
 from fedmed.core.names import SITES
@@ -130,6 +131,8 @@ def _opened(run: RunFolder | None, weights: Path, label: str, task_name: str) ->
     network = _on(device, experiment.task, weights, experiment.performance)
     dataset = experiment.data.dataset_base_dir
     data = run.trained_on or (dataset_title(dataset) if dataset else "")
+    if experiment.attack.is_on:
+        data = f"{data or 'data'} {UNDER_ATTACK} ({experiment.attack.statement()})"
     return TrainedModel(label, weights, experiment.task, experiment.training.precision, network, device, data)
 
 

@@ -10,7 +10,7 @@ from fedmed.analysis.evaluation.decision_thresholds import DecisionThresholds
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.image_prediction import ImagePrediction
 from fedmed.analysis.prediction.image_report import UNIT, image_warnings
-from fedmed.analysis.prediction.origin import NOTICE, phantom_warnings, weights_digest
+from fedmed.analysis.prediction.origin import NOTICE, model_warnings, weights_digest
 
 MOST_TABLES = 3
 """Images of which the screen shows every finding; of more it shows a row each."""
@@ -64,7 +64,7 @@ def findings_document(
             for each in found
         ],
         "rule": thresholds.words,
-        "warnings": [*phantom_warnings(model), *image_warnings(found)],
+        "warnings": [*model_warnings(model), *image_warnings(found)],
         "notice": NOTICE,
     }
 
@@ -73,7 +73,7 @@ def findings_text(model: TrainedModel, thresholds: DecisionThresholds, found: Se
     """The report as a person reads it: a row a finding of few images, or a row an image of many."""
     few = len(found) <= MOST_TABLES
     tables = [_table(model, thresholds, each) for each in found] if few else [_rows(model, thresholds, found)]
-    warnings = (*phantom_warnings(model), *image_warnings(found))
+    warnings = (*model_warnings(model), *image_warnings(found))
     return "\n".join(
         [
             f"model {model.label}, {model.weights.name}, SHA-256 {weights_digest(model)}",

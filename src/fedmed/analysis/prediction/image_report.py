@@ -8,7 +8,7 @@ import pandas as pd
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.image_prediction import ImagePrediction
-from fedmed.analysis.prediction.origin import NOTICE, phantom_warnings, weights_digest
+from fedmed.analysis.prediction.origin import NOTICE, model_warnings, weights_digest
 
 UNIT = "image"
 """Each image stands for itself, and not for the patient that it is of."""
@@ -44,7 +44,7 @@ def images_document(
             }
             for each in found
         ],
-        "warnings": [*phantom_warnings(model), *image_warnings(found)],
+        "warnings": [*model_warnings(model), *image_warnings(found)],
         "notice": NOTICE,
     }
 
@@ -68,7 +68,7 @@ def images_text(model: TrainedModel, found: Sequence[ImagePrediction]) -> str:
             "",
             pd.DataFrame(rows).to_string(index=False),
             "",
-            *(f"warning: {sentence}" for sentence in (*phantom_warnings(model), *image_warnings(found))),
+            *(f"warning: {sentence}" for sentence in (*model_warnings(model), *image_warnings(found))),
             NOTICE,
         ]
     )

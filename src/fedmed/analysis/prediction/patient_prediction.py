@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.native_grid import THRESHOLD, painted, probabilities
-from fedmed.analysis.prediction.origin import phantom_warnings, weights_digest
+from fedmed.analysis.prediction.origin import model_warnings, weights_digest
 from fedmed.analysis.prediction.overlay import overlay
 from fedmed.analysis.prediction.patient_files import PatientFiles
 from fedmed.analysis.prediction.prediction_report import Prediction, document
@@ -43,7 +43,7 @@ def predicted(
         image=read_image(patient.reference),
         probabilities=found,
         labels=painted(found > THRESHOLD, scheme),
-        warnings=(*phantom_warnings(model), *warnings),
+        warnings=(*model_warnings(model), *warnings),
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from fedmed.analysis.evaluation.trained_model import TrainedModel
 from fedmed.analysis.prediction.native_grid import THRESHOLD
-from fedmed.analysis.prediction.origin import NOTICE, phantom_warnings, weights_digest
+from fedmed.analysis.prediction.origin import NOTICE, model_warnings, weights_digest
 from fedmed.analysis.prediction.slice_prediction import NO_SPACING, SlicePrediction, slice_task
 
 
@@ -29,7 +29,7 @@ def slices_document(model: TrainedModel, found: Mapping[str, dict[str, Any]], fl
         "threshold": THRESHOLD,
         "preprocessing": slice_task(model).preparation(),
         "patients": [{"patient": name, **facts} for name, facts in found.items()],
-        "warnings": list(phantom_warnings(model)),
+        "warnings": list(model_warnings(model)),
         "notice": NOTICE,
     }
 

@@ -58,6 +58,10 @@ def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, data
     parts: list[Part] = [Text(PATIENTS, warning=True)]
     if PHANTOMS in data:
         parts.append(Text(f"The data are {PHANTOMS}: the numbers say nothing of patients.", warning=True))
+    if status.get("attack"):
+        parts.append(
+            Text(f"Under attack: {status['attack']}. Its models are of no use for anything else.", warning=True)
+        )
     if status["status"] != "finished":
         parts.append(Text(f"The run is {status['status']}: {status['reason'] or 'no reason is known'}.", warning=True))
     if folder is not None:
@@ -149,7 +153,20 @@ def training(run: RunFolder, task: Task) -> Section:
         f"the scores that each site reported of the model after round {int(last['round'].iloc[0])}, on the cases that "
         "it scored"
     )
-    return Section("Training", [*parts, _table(caption, "score" if turned is cells else "site", turned)])
+    reported = _table(caption, "score" if turned is cells else "site", turned)
+    return Section("Training", [*parts, reported, *_counted(history)])
+
+
+def _counted(history: pd.DataFrame) -> list[Part]:
+    """The shares with which each site's updates counted, where the algorithm tells them apart."""
+    if "counted" not in history:
+        return []
+    rows = [
+        [str(site), f"{shares.mean():.2f}", f"{shares.min():.2f}", f"{(shares == 0).sum()} of {len(shares)}"]
+        for site, shares in history.dropna(subset=["counted"]).groupby("site")["counted"]
+    ]
+    columns = ("site", "mean share", "lowest", "rounds left out")
+    return [Table("the share with which the algorithm let each site's update count", columns, rows)]
 
 
 def scores(folder: EvaluationFolder, task: Task) -> Section:
