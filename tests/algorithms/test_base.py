@@ -24,7 +24,7 @@ Arrays = dict[str, np.ndarray]
 Make = Callable[..., Experiment]
 
 PRIVATE = ("layers.8.weight", "layers.8.bias")
-ALGORITHMS = pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "local", "toy_algorithm"])
+ALGORITHMS = pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "local", "ditto", "toy_algorithm"])
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Algorithms that share a part of the model: a run that is killed again and again ends as if it had not been."""
+"""Algorithms with models of the sites' own: a run that is killed again and again ends as if it had not been."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +13,7 @@ from tests.algorithms.whole_federation import Killed, WholeFederation
 ALGORITHMS = [
     ("partial", "--share", "layers.1,layers.4,layers.8", "--private", "layers.8"),
     ("fedbn",),
+    ("ditto",),
 ]
 
 
