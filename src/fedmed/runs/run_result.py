@@ -98,7 +98,8 @@ def _personal_files(folder: RunFolder, experiment: Experiment) -> list[str]:
     if not experiment.algorithm.has_personal:
         return []
     place = f"{folder.path / SITES}/<site>" if experiment.environment.DATA_IS_LOCAL else "at each site, in its folder"
-    return [f"{'personal':<10} {place}: {BEST_OWN}, {LAST_OWN}; result_stat/evaluate.py --model own scores them"]
+    names = LAST_OWN if experiment.privacy.withholds_metrics else f"{BEST_OWN}, {LAST_OWN}"
+    return [f"{'personal':<10} {place}: {names}; result_stat/evaluate.py --model own scores them"]
 
 
 def _about_the_global_model(experiment: Experiment) -> list[str]:
