@@ -173,14 +173,14 @@ def test_global_and_personal_models_stand_beside_one_another_a_line_a_site() -> 
     ]
     lines = [" ".join(line.split()) for line in personal_table(run, SCORE).splitlines()]
     assert lines == [
-        "val_dice of models global last personal, best last",
+        "val_dice of models global best last personal best last",
         "site-1 0.5000 0.4500 0.9000 after round 1 0.7000",
         "site-2 0.3000 - 0.2000 after round 1 -",
         "site-3 - 0.6000 - -",
     ]
     assert len({len(line) for line in personal_table(run, SCORE).splitlines()}) == 1
     split = [{**each, "split": True} for each in run]
-    assert "global, its share" in personal_table(split, SCORE)
+    assert "global best, its share" in personal_table(split, SCORE)
 
 
 def test_a_rounds_line_has_the_personal_models_mean_where_there_are_some() -> None:

@@ -78,7 +78,7 @@ def test_where_scores_stay_at_the_sites_there_is_no_table_of_personal_models(fin
     silent = [{**record(n, 0.0, final=n == 1), "sites": {"site-1": {"val_cases": 0}}} for n in (0, 1)]
     options = ("--algorithm", "ditto", "--privacy", "gaussian", "--dp_noise_multiplier", "1")
     summary = summary_of(finished(silent, *options))
-    assert "personal, best" not in summary
+    assert "personal best" not in summary
     assert "<site>: last_local_model.pt;" in summary
 
 

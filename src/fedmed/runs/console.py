@@ -219,7 +219,7 @@ def personal_table(records: Sequence[Record], key: KeyScore) -> str:
     """The key figure of the global and of the personal models at each site, a line a site."""
     chosen, last, best = best_round(records), records[-1], best_of_each(records, PERSONAL)
     part = ", its share" if last.get("split") else ""
-    lines = [f"{f'{key.name} of models':<30}{f'global{part}':>22}{'last':>8}{'personal, best':>26}{'last':>8}"]
+    lines = [f"{f'{key.name} of models':<30}{f'global best{part}':>22}{'last':>8}{'personal best':>26}{'last':>8}"]
     for site in sorted({*last["sites"], *best}):
         found = [(chosen, key.name), (last["round"], key.name), (best.get(site), PERSONAL), (last["round"], PERSONAL)]
         first, second, third, fourth = (_figure_at(records, site, done, name) for done, name in found)

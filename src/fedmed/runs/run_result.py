@@ -82,7 +82,7 @@ def _result(monitor: RunMonitor) -> list[str]:
         return [console.own_table(monitor.records, key), *_about_the_global_model(experiment)]
     tables = [console.result_table(monitor.records, key)]
     if experiment.algorithm.has_personal and not experiment.privacy.withholds_metrics:
-        tables.append(console.personal_table(monitor.records, key))
+        tables += ["", console.personal_table(monitor.records, key)]
     if best_round_of(monitor) is not None:
         return tables
     why = (

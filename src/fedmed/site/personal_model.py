@@ -63,6 +63,6 @@ class PersonalModel:
 
 
 def keepers(algorithm: Algorithm, folder: Path) -> tuple[OwnModels | None, PersonalModel | None]:
-    """What writes a site's own models to its folder, and its personal model; None for what the algorithm has not."""
+    """The writer of a site's own models to its folder, and its personal model; None for what the algorithm has not."""
     files = OwnModels(folder) if algorithm.has_own_models else None
     return files, PersonalModel(files) if files is not None and algorithm.has_personal else None
