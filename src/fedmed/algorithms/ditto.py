@@ -16,7 +16,7 @@ class Ditto(Algorithm):
 
     v begins as w in the site's first round and is trained in every round of the site's for as many epochs, with an
     optimiser's state of its own. Nothing of it reaches w, so that the global model is FedAvg's to the bit. The default
-    lambda is the one of the paper (appendix C) for sites with too few validation cases to choose one.
+    lambda is the paper's for sites with too few validation cases to choose one.
     """
 
     ditto_lambda: float = option(
