@@ -37,7 +37,7 @@ def bare(experiment: Experiment) -> Bare:
         batch = {name: site._tensor(batch[name]) for name in ("image", "label")}
         volume = site._tensor(site._eval_set(None)[0]["image"])[None]
         site.model.train()
-        step_s = _seconds(lambda: site._step(batch), site.device)
+        step_s = _seconds(lambda: site._step(batch, site.side), site.device)
         site.model.eval()
         with torch.inference_mode(), autocast(experiment.training.precision, site.device):
             case_s = _seconds(lambda: site.task.infer(site.model, volume), site.device)  # type: ignore[attr-defined]

@@ -42,7 +42,7 @@ def parser() -> Parser:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=absolute_path, metavar="RUN", help="run folders")
     parser.add_argument(
-        "--model", type=_model, help="best, last or a file's name (default: best, or last where none was chosen)"
+        "--model", type=_model, help="best, last, own or a file's name (default: best, or last where none was chosen)"
     )
     parser.add_argument("--split", choices=("validation", "test"), default="validation", help="(default: %(default)s)")
     parser.add_argument("--metric", help="the metric that is compared (default: the task's first, such as dice)")

@@ -1,7 +1,7 @@
 """Scores of trained models, as a paper needs them: Dice, HD95, surface Dice, volumes, lesions; by case, region, site.
 
 python result_stat/evaluate.py                      the best model of every run in artifacts/
-python result_stat/evaluate.py artifacts/run-001    one run; --model last or a file for other weights
+python result_stat/evaluate.py artifacts/run-001    one run; --model last, own or a file for other weights
 python result_stat/evaluate.py best_FL_global_model.pt --datalist lists --dataset_base_dir data    a file of weights
 
 The numbers of every case, a table with intervals and what was scored go to <run>/evaluation/<model>-<split>/.
@@ -18,7 +18,7 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 from fedmed.core.cli import Parser, absolute_path, echo, run_script
 from fedmed.core.errors import InputError
-from fedmed.core.names import ARTIFACTS
+from fedmed.core.names import ARTIFACTS, OWN
 from fedmed.core.progress import importing
 
 with importing(__name__):
@@ -80,7 +80,10 @@ def parser() -> Parser:
 
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Add the options of a model and its cases."""
-    parser.add_argument("--model", type=model_name, help="best, last or a .pt file (default: best)")
+    parser.add_argument(
+        "--model", type=model_name,
+        help="best, last, own for each site's own model on the site's cases, or a .pt file (default: best)",
+    )  # fmt: skip
     parser.add_argument("--task", help=f"task of a .pt file (default: {DEFAULT_TASK})")
     parser.add_argument("--dataset_base_dir", type=absolute_path, help="dataset folder (default: the run's)")
     parser.add_argument(
@@ -102,8 +105,8 @@ def request_of(args: argparse.Namespace, folder: bool = True) -> EvaluationReque
 
 
 def model_name(text: str) -> str:
-    """``best``, ``last`` or the absolute path of a file."""
-    return text if text in ("best", "last") else str(absolute_path(text))
+    """``best``, ``last``, ``own`` or the absolute path of a file."""
+    return text if text in ("best", "last", OWN) else str(absolute_path(text))
 
 
 if __name__ == "__main__":

@@ -118,6 +118,22 @@ def test_other_metrics_and_models(scored_run: MakeRun, capsys: pytest.CaptureFix
     assert "has no dice; make it anew with: python result_stat/evaluate.py" in capsys.readouterr().err
 
 
+def test_personal_models_are_compared_with_those_of_sites_alone(
+    scored_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    algorithms = (("--algorithm", "local"), ("--algorithm", "ditto"))
+    runs = [
+        str(scored_run(dice(lower), *named, model="own")) for lower, named in zip((0.03, 0.0), algorithms, strict=True)
+    ]
+    assert run_script(compare.main, [*runs, "--model", "own"]) == 0
+    told = capsys.readouterr().out
+    assert "run-002 (ditto, 2 sites)" in told
+    assert "A best model was chosen by its scores on validation cases, which flatters it" in told
+    assert run_script(compare.main, [runs[0], str(scored_run(dice())), "--model", "own"]) == 2
+    assert "evaluate.py" in (said := capsys.readouterr().err)
+    assert said.strip().endswith("--model own")
+
+
 def test_a_region_without_any_value_is_left_out(scored_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
     tables = [{case: {**of, "ET": math.nan} for case, of in dice(lower).items()} for lower in (0.0, 0.03)]
     assert run_script(compare.main, [str(scored_run(table)) for table in tables]) == 0

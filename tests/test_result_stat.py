@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from fedmed.algorithms.ditto import Ditto
 from fedmed.algorithms.local import Local
 from fedmed.core import machine
 from fedmed.core.cli import run_script
@@ -94,6 +95,27 @@ def test_models_of_the_sites_are_scored_each_on_its_own_cases(artifacts: Path) -
     assert run_script(evaluate.main, [str(run.path)]) == 0
     cases = pd.read_csv(run.path / "evaluation" / "best-validation" / "cases.csv")
     assert cases.groupby("site")["case"].nunique().to_dict() == {"site-1": 2, "site-2": 2}
+
+
+def test_personal_models_are_scored_beside_the_global_one_each_on_its_sites_cases(artifacts: Path) -> None:
+    run, other = RunFolder(artifacts / "run-001"), RunFolder(artifacts / "run-002")
+    for site, source in (("site-1", run), ("site-2", other)):
+        (run.path / "sites" / site).mkdir(parents=True)
+        shutil.copy(source.path / "best_global_model.pt", run.path / "sites" / site / "best_local_model.pt")
+    run.write_experiment(replace(run.experiment(), algorithm=Ditto()))
+    for model in ("own", "best"):
+        assert run_script(evaluate.main, [str(run.path), "--model", model]) == 0
+    folder = run.path / "evaluation" / "own-validation"
+    cases = pd.read_csv(folder / "cases.csv")
+    dice = cases[cases["quantity"] == "dice"].groupby("site")["value"].mean()
+    assert cases.groupby("site")["case"].nunique().to_dict() == {"site-1": 2, "site-2": 2}
+    table = pd.read_csv(folder / "table.csv").set_index(["site", "target", "metric"])["value"]
+    assert table["pooled", "overall", "dice"] == pytest.approx(dice.mean())  # the rows of both
+    globally = pd.read_csv(run.path / "evaluation" / "best-validation" / "table.csv")
+    of_global = globally.set_index(["site", "target", "metric"])["value"]["pooled", "overall", "dice"]
+    assert of_global == pytest.approx(dice["site-1"])  # whose personal model is a copy of it
+    assert dice["site-2"] != pytest.approx(dice["site-1"])
+    assert run_script(evaluate.main, [str(other.path), "--model", "own"]) == 2  # of FedAvg, which has none
 
 
 def test_the_shell_script_hands_its_arguments_to_evaluate(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ class Experiment:
 
         They score one model then, and only metrics that combine from parts of the cases.
         """
-        one_model = not self.algorithm.has_own_models
+        one_model = not self.algorithm.scores_own
         return self.performance.validation == "split" and one_model and self.task.validation_can_be_split
 
     @property

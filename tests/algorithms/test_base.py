@@ -24,7 +24,9 @@ Arrays = dict[str, np.ndarray]
 Make = Callable[..., Experiment]
 
 PRIVATE = ("layers.8.weight", "layers.8.bias")
-ALGORITHMS = pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "local", "fedopt", "scaffold", "toy_algorithm"])
+ALGORITHMS = pytest.mark.parametrize(
+    "algorithm", ["fedavg", "fedprox", "local", "fedopt", "scaffold", "ditto", "toy_algorithm"]
+)
 
 
 @pytest.fixture(autouse=True)

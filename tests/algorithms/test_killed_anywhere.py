@@ -16,6 +16,7 @@ ALGORITHMS = [
     ("norm_clip", "--attack", "gaussian", "--attackers", "site-2"),
     ("fedopt", "--server_optimizer", "yogi"),
     ("scaffold", "--optimizer", "sgd", "--learning_rate", "0.1"),
+    ("ditto",),
 ]
 
 

@@ -128,6 +128,7 @@ COMBINATIONS: Mapping[str, tuple[object, ...]] = {
     "best epoch": ("--send", "best", "--aggregation_epochs", 3, "--batch_norm"),
     "local": ("--algorithm", "local", "--num_rounds", 6, "--schedule", "plateau", "--patience", 0),
     "toy_algorithm": ("--algorithm", "toy_algorithm", "--aggregation_epochs", 2),
+    "ditto": ("--algorithm", "ditto", "--ditto_lambda", 0.5, "--batch_norm"),
     "percentile": ("--privacy", "percentile", "--percentile", 50, "--dp_send_diagnostics"),
     "exclude_vars": ("--privacy", "exclude_vars", "--exclude_vars", "layers.8", "--dp_send_diagnostics"),
     "gaussian": ("--privacy", "gaussian", *NOISE, "--dp_adaptive_clip"),

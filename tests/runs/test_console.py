@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
-from fedmed.core.site_scores import KeyScore
+from fedmed.core.site_scores import PERSONAL, KeyScore
 from fedmed.experiment import Experiment
-from fedmed.runs.console import clock, header, own_table, progress_line, result_table, round_line, settings, time_left
+from fedmed.runs.console import (
+    clock,
+    header,
+    own_table,
+    personal_table,
+    progress_line,
+    result_table,
+    round_line,
+    settings,
+    time_left,
+)
 
 KEY = "val_dice"
 SCORE = KeyScore(KEY, "Dice", ("TC", "WT"))
@@ -173,6 +183,33 @@ def test_sites_that_train_alone_each_have_their_own_best_and_last_model() -> Non
         "site-1 3 0.6000 0.3000 0.1500",
         "site-2 1 0.4000 0.2000 0.1000",
     ]
+
+
+def test_global_and_personal_models_stand_beside_one_another_a_line_a_site() -> None:
+    run = [
+        record(0, {"site-1": report(0.1), "site-2": report(0.1)}),
+        record(1, {"site-1": report(0.5, **{PERSONAL: 0.9}), "site-2": report(0.3, **{PERSONAL: 0.2})}, best=True),
+        record(2, {"site-1": report(0.4, **{PERSONAL: 0.8}), "site-2": report(0.25)}),
+        record(3, {"site-1": report(0.45, **{PERSONAL: 0.7}), "site-3": report(0.6)}, final=True),
+    ]
+    lines = [" ".join(line.split()) for line in personal_table(run, SCORE).splitlines()]
+    assert lines == [
+        "val_dice of models global best last personal best last",
+        "site-1 0.5000 0.4500 0.9000 after round 1 0.7000",
+        "site-2 0.3000 - 0.2000 after round 1 -",
+        "site-3 - 0.6000 - -",
+    ]
+    assert len({len(line) for line in personal_table(run, SCORE).splitlines()}) == 1
+    split = [{**each, "split": True} for each in run]
+    assert "global best, its share" in personal_table(split, SCORE)
+
+
+def test_a_rounds_line_has_the_personal_models_mean_where_there_are_some() -> None:
+    sites = {"site-1": report(0.8, cases=3, **{PERSONAL: 0.9}), "site-2": report(0.4, cases=1, **{PERSONAL: 0.5})}
+    assert "val_dice 0.7000 (TC 0.3500 WT 0.1750), personal 0.8000  " in round_line(record(4, sites), 9, SCORE, 1)
+    assert "personal" not in round_line(record(4, TWO), 9, SCORE, 1)
+    assert header(SCORE, personal=True).endswith("personal is the mean of val_dice over the sites' personal models.")
+    assert "personal" not in header(SCORE)
 
 
 def test_without_a_best_model_the_result_is_the_last_one() -> None:

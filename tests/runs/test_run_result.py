@@ -9,6 +9,7 @@ import pytest
 
 from fedmed.core import machine
 from fedmed.core.names import SUMMARY
+from fedmed.core.site_scores import PERSONAL
 from fedmed.experiment import Experiment
 from fedmed.runs import run_result
 from fedmed.runs.run_folder import RunFolder
@@ -57,6 +58,28 @@ def test_a_run_whose_scores_stay_at_the_sites_says_so(finished: Finish) -> None:
     silent = [{**record(n, 0.0, final=n == 1), "sites": {"site-1": {"val_cases": 0}}} for n in (0, 1)]
     summary = summary_of(finished(silent, "--privacy", "gaussian", "--dp_noise_multiplier", "1"))
     assert "No best model was chosen: scores stay at the sites" in summary
+
+
+def test_a_run_with_personal_models_shows_their_scores_and_names_their_files(finished: Finish) -> None:
+    records = [record(0, 0.9), record(1, 0.5, best=True), record(2, 0.6, final=True)]
+    for number, each in enumerate(records[1:], start=1):
+        each["sites"]["site-1"][PERSONAL] = number / 5
+    folder = finished(records, "--algorithm", "ditto")
+    summary = " ".join(summary_of(folder).split())
+    assert "best, after round 1" in summary  # the global model's table stands before
+    assert "site-1 0.5000 0.6000 0.4000 after round 2 0.4000" in summary
+    assert f"personal {folder.path}/sites/<site>: best_local_model.pt, last_local_model.pt" in summary
+    assert "lambda 1; twice the training time and state" in summary
+    assert folder.read_json("model_meta")["personal_models"] == {"site-1": {"best_epoch": 2, "best": 0.4, "last": 0.4}}
+    assert list(folder.history()["val_personal"].dropna()) == [0.2, 0.4]
+
+
+def test_where_scores_stay_at_the_sites_there_is_no_table_of_personal_models(finished: Finish) -> None:
+    silent = [{**record(n, 0.0, final=n == 1), "sites": {"site-1": {"val_cases": 0}}} for n in (0, 1)]
+    options = ("--algorithm", "ditto", "--privacy", "gaussian", "--dp_noise_multiplier", "1")
+    summary = summary_of(finished(silent, *options))
+    assert "personal best" not in summary
+    assert "<site>: last_local_model.pt;" in summary
 
 
 def test_a_run_that_stopped_within_its_budget_says_so(finished: Finish) -> None:

@@ -56,6 +56,16 @@ def test_a_learning_rate_that_varies_has_a_panel(tmp_path: Path) -> None:
     assert shown == [0, 1]
 
 
+def test_personal_models_have_a_panel_of_their_own_where_there_are_some(tmp_path: Path) -> None:
+    table = history()
+    draw(table, DICE, 2, "", tmp_path / "without.svg")
+    draw(table.assign(val_personal=table["round"].map({1: 0.6, 2: 0.7})), DICE, 2, "", tmp_path / "with.svg")
+    without, drawn = ((tmp_path / name).read_text() for name in ("without.svg", "with.svg"))
+    panel = "<!-- Dice of each site's personal model -->"
+    assert (panel in without, panel in drawn) == (False, True)
+    assert drawn.count("best: round 2") == without.count("best: round 2")  # that is the global model's
+
+
 def test_a_score_of_one_target_is_not_drawn_twice(tmp_path: Path) -> None:
     draw(history(), KeyScore("val_dice", "Dice", ()), 2, "run-001", tmp_path / "curves.svg")
     text = (tmp_path / "curves.svg").read_text()

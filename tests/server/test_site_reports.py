@@ -164,7 +164,9 @@ def test_the_cases_of_a_share_do_not_change_from_round_to_round() -> None:
     assert counts.checked("a", (0, 2), Report({"val_cases": 2, "val_dice": 0.5})).dropped == ""
     assert counts.checked("b", None, Report({"val_cases": 9})).dropped == ""
     assert counts.checked("a", None, Report({"val_cases": 0})) == Report({"val_cases": 0})  # where none is due
-    found = counts.checked("a", None, Report({"val_cases": 40, "val_dice": 0.9, "train_loss": 1.0}))
+    found = counts.checked(
+        "a", None, Report({"val_cases": 40, "val_dice": 0.9, "val_personal": 0.9, "train_loss": 1.0})
+    )
     assert found == Report(
         {"val_cases": 0, "train_loss": 1.0}, "it states 40 cases and stated 4; its scores are dropped"
     )

@@ -208,6 +208,14 @@ class Algorithm(Plugin, ABC):
         """A site's side."""
         return SiteSide(setup)
 
+    def personal(self, setup: SiteSetup) -> SiteSide:
+        """A site's side of the training of its personal model, made anew each round; this one is plain training.
+
+        The model is trained after the round's own training, in the same network. ``start_round`` finds in the network
+        what the round begins with, ``penalty`` and ``after_step`` the personal model; nothing else is called.
+        """
+        return SiteSide(setup)
+
     def part(self, name: str, layer: nn.Module) -> Part:
         """The part of the model that an entry of the state dict belongs to; all of it is shared unless overridden.
 
@@ -260,6 +268,11 @@ class Algorithm(Plugin, ABC):
     def scores_own(self) -> bool:
         """True where the model that a site scores is its own, so that no score is the global model's."""
         return self.has_private or not self.has_global_model
+
+    @property
+    def has_personal(self) -> bool:
+        """True where each site trains a personal model beside a global one that is whole, which it scores too."""
+        return self.has_own_models and not self.scores_own
 
     def statement(self) -> str:
         """The algorithm in the words of the screen and the summary."""

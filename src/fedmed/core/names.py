@@ -26,6 +26,9 @@ BEST, LAST = "best_global_model.pt", "last_global_model.pt"
 BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
 """A site's own models, in the site's folder."""
 
+OWN = "own"
+"""Beside ``best`` and ``last``, a choice among a run's models: each site's own best, or last where none was chosen."""
+
 HISTORY = "training_history"
 ARTIFACTS = Path("artifacts")
 LOG = "training.log"

@@ -19,6 +19,9 @@ CASES = "val_cases"
 SECONDS = "val_seconds"
 """Duration of a site's validation."""
 
+PERSONAL = "val_personal"
+"""The key figure of a site's personal model, on all of its own validation cases; nothing else is told of that model."""
+
 VALUES = "_values"
 """Added to a figure's name: number of values of which a site's figure is the mean, or of cases behind it."""
 
@@ -66,6 +69,7 @@ class FigureForm:
 
 BESIDE_FIGURES: Mapping[str, FigureForm] = {
     SECONDS: FigureForm(0.0),
+    PERSONAL: FigureForm(),
     "train_loss": FigureForm(),
     "train_accuracy": FigureForm(0.0, 1.0),
     "sent_epoch": FigureForm(1.0),

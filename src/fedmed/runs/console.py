@@ -5,7 +5,7 @@ from typing import Any
 
 from fedmed.core.optimizer import IN_WORDS
 from fedmed.core.settings import Training
-from fedmed.core.site_scores import CASES, KeyScore
+from fedmed.core.site_scores import CASES, PERSONAL, KeyScore
 from fedmed.data.datalist import SPLITS, TEST
 from fedmed.experiment import Experiment
 from fedmed.runs.encoder_words import encoder_words
@@ -125,7 +125,8 @@ def cache(experiment: Experiment) -> str:
 
 def round_line(record: Record, rounds: int, key: KeyScore, left_s: float) -> str:
     """One line for a round, or for the score of the final model, and one more for each site that was left out."""
-    shown = _scores(scores_of(record, key.figures), key)
+    scores = scores_of(record, key.figures)
+    shown = _scores(scores, key) + (f", personal {scores[PERSONAL]:.4f}" if PERSONAL in scores else "")
     if record.get("final"):
         line = f"final model{'':<20}{shown}  {record['seconds']:5.0f} s"
         return line + _left_out(record.get("unscored", {})) + _notes(record)
@@ -189,12 +190,13 @@ def _notes(record: Record) -> str:
     return "".join(f"\n  of {site}: {words}" for site, words in sorted(record.get("notes", {}).items()))
 
 
-def header(key: KeyScore, *, global_model: bool = True) -> str:
+def header(key: KeyScore, *, global_model: bool = True, personal: bool = False) -> str:
     """The meaning of the rounds' lines."""
     model = "the global model" if global_model else "each site's own model"
+    beside = f" personal is the mean of {key.name} over the sites' personal models." if personal else ""
     return (
         f"{key.name} ({key.over_sites}) is that of {model} with which a round begins, averaged over the sites by their "
-        "cases; the last line scores the final model."
+        f"cases; the last line scores the final model.{beside}"
     )
 
 
@@ -236,6 +238,26 @@ def own_table(records: Sequence[Record], key: KeyScore) -> str:
         lines += _block("each site's own best", sites, key)
     lines += _block(f"own, after round {last['round']}", last["sites"], key)
     return "\n".join([*lines, *_note(key)])
+
+
+def personal_table(records: Sequence[Record], key: KeyScore) -> str:
+    """The key figure of the global and of the personal models at each site, a line a site."""
+    chosen, last, best = best_round(records), records[-1], best_of_each(records, PERSONAL)
+    part = ", its share" if last.get("split") else ""
+    lines = [f"{f'{key.name} of models':<30}{f'global best{part}':>22}{'last':>8}{'personal best':>26}{'last':>8}"]
+    for site in sorted({*last["sites"], *best}):
+        found = [(chosen, key.name), (last["round"], key.name), (best.get(site), PERSONAL), (last["round"], PERSONAL)]
+        first, second, third, fourth = (_figure_at(records, site, done, name) for done, name in found)
+        when = f" after round {best[site]}" if site in best else ""
+        lines.append(f"  {site:<28}{first:>22}{second:>8}{third + when:>26}{fourth:>8}")
+    return "\n".join(lines)
+
+
+def _figure_at(records: Sequence[Record], site: str, done: int | None, name: str) -> str:
+    """A site's figure of the model that ``done`` rounds made, a dash where there is none."""
+    record = None if done is None else after_round(records, done)
+    value = record["sites"].get(site, {}).get(name) if record else None
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _columns(key: KeyScore) -> tuple[str, ...]:

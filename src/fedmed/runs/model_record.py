@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from fedmed.core.site_scores import score_name
+from fedmed.core.site_scores import PERSONAL, score_name
 from fedmed.data.datalist import SPLITS, TEST
 from fedmed.experiment import Experiment
-from fedmed.runs.history import Record, after_round, best_round, scores_of
+from fedmed.runs.history import Record, after_round, best_of_each, best_round, scores_of
 from fedmed.server.round_record import completes_a_round
 from fedmed.tasks.scoring.classification_metrics import ACCURACY, AUROC
 
@@ -64,12 +64,23 @@ def training_facts(
         "best_epoch": None if best is None else best * epochs,
         "device": ("cuda" if machine["gpus"] else "cpu") if experiment.environment.DATA_IS_LOCAL else None,
         "datasets": {site: _dataset(found) for site, found in stats.items()},
+        **({"personal_models": _personal(records, epochs)} if experiment.algorithm.has_personal else {}),
     }
     number = len(experiment.task.classes or experiment.task.findings)
     if not number:
         return facts
     chosen = None if best is None else after_round(records, best)
     return {**facts, "num_classes": number, "metrics": _figures(experiment, chosen)}
+
+
+def _personal(records: Sequence[Record], epochs: float) -> dict[str, Any]:
+    """By site the epochs behind its best personal model, and the key figures of that one and of the last one."""
+    found = {}
+    for site, done in sorted(best_of_each(records, PERSONAL).items()):
+        scored = after_round(records, done) or {}
+        last = records[-1]["sites"].get(site, {}).get(PERSONAL)
+        found[site] = {"best_epoch": done * epochs, "best": scored["sites"][site][PERSONAL], "last": last}
+    return found
 
 
 def _figures(experiment: Experiment, chosen: Record | None) -> dict[str, Any]:

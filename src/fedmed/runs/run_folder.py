@@ -25,6 +25,7 @@ from fedmed.core.names import (
     LAST_FILE,
     LAST_OWN,
     LOG,
+    OWN,
     RECORDS,
     SERVER,
     SITES,
@@ -220,12 +221,19 @@ class RunFolder:
         return "best" if chosen else "last"
 
     def local_models(self, which: str) -> dict[str, Path]:
-        """Each site's own ``best`` or ``last`` model, of a run whose scores are of these; else empty."""
-        names = {"best": BEST_OWN, "last": LAST_OWN}
-        found = sorted(self.path.glob(f"{SITES}/*/{names[which]}")) if which in names else []
-        if not found or not self.experiment().algorithm.scores_own:
+        """Each site's own ``best`` or ``last`` model, of a run whose scores are of these; else empty.
+
+        Args:
+            which: :data:`fedmed.core.names.OWN` gives the sites' own models of every run that has some.
+        """
+        names = {"best": [BEST_OWN], "last": [LAST_OWN], OWN: [LAST_OWN, BEST_OWN]}.get(which, [])
+        paths = [path for name in names for path in self.path.glob(f"{SITES}/*/{name}")]
+        if not paths:
             return {}
-        return {path.parent.name: path for path in found}
+        algorithm = self.experiment().algorithm
+        if not (algorithm.has_own_models if which == OWN else algorithm.scores_own):
+            return {}
+        return dict(sorted({path.parent.name: path for path in paths}.items()))
 
     def set_log_aside(self) -> None:
         """Number the log of a part of the run that is over, so that the next part's log says nothing of it."""

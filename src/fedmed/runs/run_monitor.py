@@ -58,8 +58,8 @@ class RunMonitor:
     def _announce(self, record: Mapping[str, Any]) -> None:
         """The lines that go before the first round, and before the first one after a resume."""
         if not self.records and not self.experiment.privacy.withholds_metrics:
-            own = self.experiment.algorithm.scores_own
-            echo(console.header(self.experiment.task.key_score, global_model=not own))
+            key, algorithm = self.experiment.task.key_score, self.experiment.algorithm
+            echo(console.header(key, global_model=not algorithm.scores_own, personal=algorithm.has_personal))
         if self.records and self.records[-1].get(EARLIER) and not record.get(EARLIER):
             echo(f"resumed after round {len(self.records)} of {self.experiment.training.num_rounds}")
 

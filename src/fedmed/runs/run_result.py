@@ -5,7 +5,7 @@ from typing import Any
 from fedmed.core import machine
 from fedmed.core.cli import echo
 from fedmed.core.files import write_whole
-from fedmed.core.names import BEST, CROSS_SITE, CURVES, LAST, LEDGER, LOG, SUMMARY
+from fedmed.core.names import BEST, BEST_OWN, CROSS_SITE, CURVES, LAST, LAST_OWN, LEDGER, LOG, SITES, SUMMARY
 from fedmed.data.phantoms.phantom import dataset_title
 from fedmed.experiment import Experiment
 from fedmed.runs import console, cross_site_matrix, cross_site_picture, history, training_curves
@@ -36,6 +36,7 @@ def finish(monitor: RunMonitor, seconds: float) -> None:
         *(f"stopped    {record['stopped']}" for record in monitor.records if record.get("stopped")),
         f"took       {console.clock(seconds)} on {machine.one_line(folder.read_json('environment'))}",
         *(f"{title:<10} {folder.path / name}" for title, name in FILES.items() if (folder.path / name).exists()),
+        *_personal_files(folder, experiment),
     ]
     facts = training_facts(
         experiment, folder.read_json("dataset_stats"), monitor.records, folder.read_json("environment")
@@ -82,8 +83,8 @@ def _result(monitor: RunMonitor) -> list[str]:
     if experiment.algorithm.scores_own:
         return [console.own_table(monitor.records, key), *_about_the_global_model(experiment)]
     tables = [console.result_table(monitor.records, key)]
-    if experiment.algorithm.has_own_models:
-        tables.append(console.own_table(monitor.records, key))
+    if experiment.algorithm.has_personal and not experiment.privacy.withholds_metrics:
+        tables += ["", console.personal_table(monitor.records, key)]
     if best_round_of(monitor) is not None:
         return tables
     why = (
@@ -92,6 +93,15 @@ def _result(monitor: RunMonitor) -> list[str]:
         else f"no site reported {key.name} for a trained model"
     )
     return [*tables, f"No best model was chosen: {why}."]
+
+
+def _personal_files(folder: RunFolder, experiment: Experiment) -> list[str]:
+    """A line on the places of the sites' personal models; none where there are none."""
+    if not experiment.algorithm.has_personal:
+        return []
+    place = f"{folder.path / SITES}/<site>" if experiment.environment.DATA_IS_LOCAL else "at each site, in its folder"
+    names = LAST_OWN if experiment.privacy.withholds_metrics else f"{BEST_OWN}, {LAST_OWN}"
+    return [f"{'personal':<10} {place}: {names}; result_stat/evaluate.py --model own scores them"]
 
 
 def _about_the_global_model(experiment: Experiment) -> list[str]:

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from fedmed.core.site_scores import (
     CASES,
     LEARNING_RATE,
+    PERSONAL,
     SUM,
     TRAINED,
     VALIDATION,
@@ -55,7 +56,7 @@ def draw(
     """Draw ``history`` (columns round, site, train_loss, the metrics) to a PNG or SVG; needs no screen.
 
     Training loss and score always have a panel, and the score by target where there are several; accuracy, the
-    validation's loss, epsilon and a learning rate that varies where the history has them.
+    validation's loss, personal models' score, epsilon and a learning rate that varies where the history has them.
 
     Args:
         key: the score to draw, over all targets at each site, and by target.
@@ -71,7 +72,8 @@ def draw(
     figure, places = _panels(len(shown))
     for axes, column in zip(places, shown, strict=True):
         _lines(axes, column, history, within, key)
-        _finish(axes, titles[column], best if column.startswith((VALIDATION, BY_TARGET)) else None)
+        of_global = column.startswith((VALIDATION, BY_TARGET)) and column != PERSONAL
+        _finish(axes, titles[column], best if of_global else None)
         _limit(axes, column, key, max(1, history["round"].max()))
     figure.supxlabel(caption, fontsize=8, color="0.35")
     figure.savefig(path, dpi=120)
@@ -94,6 +96,7 @@ def _titles(key: KeyScore, split: bool) -> dict[str, str]:
         "train_accuracy": "training accuracy",
         "val_accuracy": f"accuracy {at_sites}",
         key.name: f"{key.title} {at_sites}",
+        PERSONAL: f"{key.title} of each site's personal model",
         BY_TARGET: f"{key.title} by target, mean over sites",
         EPSILON: "epsilon spent, by site",
         LEARNING_RATE: "learning rate",
@@ -183,7 +186,7 @@ def weighted_mean(history: pd.DataFrame, column: str, figures: Figures | None = 
 def _limit(axes: Axes, column: str, key: KeyScore, rounds: float) -> None:
     """All panels have the same rounds, and those of shares go from 0 to 1."""
     axes.set_xlim(-0.04 * rounds, 1.04 * rounds)
-    if column in ACCURACIES or (key.is_share and column in (key.name, BY_TARGET)):
+    if column in ACCURACIES or (key.is_share and column in (key.name, PERSONAL, BY_TARGET)):
         axes.set_ylim(-0.02, 1.02)
 
 

@@ -14,6 +14,7 @@ from fedmed.core.site_scores import (
     FigureForm,
     Figures,
     figure_of,
+    is_figure,
     is_number,
     sums_of,
     weight_of,
@@ -181,7 +182,7 @@ class CaseCounts:
         before = self._known.setdefault((site, share), cases) if cases else cases
         if cases == before:
             return report
-        left = {name: value for name, value in report.figures.items() if name in BESIDE_FIGURES}
+        left = {name: n for name, n in report.figures.items() if name in BESIDE_FIGURES and not is_figure(name)}
         return Report({**left, CASES: 0}, f"it states {cases} cases and stated {before}; its scores are dropped")
 
 

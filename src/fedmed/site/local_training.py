@@ -18,7 +18,7 @@ from fedmed.core.errors import InputError
 from fedmed.core.names import STATE
 from fedmed.core.precision import autocast
 from fedmed.core.site_folder import site_folder
-from fedmed.core.site_scores import CASES, EPOCHS, TRAINED, VALUES
+from fedmed.core.site_scores import CASES, EPOCHS, PERSONAL, SECONDS, TRAINED, VALUES
 from fedmed.core.weights import Weights
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.data.audit.duplicates_exchange import Share, answer, key_of_this_site, order_of
@@ -32,7 +32,7 @@ from fedmed.privacy.policy import enforce
 from fedmed.site.best_epoch import BestEpoch
 from fedmed.site.epoch_figures import LOSS, Step, epoch_figures
 from fedmed.site.measured_statistics import batches_of, measure_statistics
-from fedmed.site.own_models import OwnModels
+from fedmed.site.personal_model import PersonalModel, keepers
 from fedmed.site.site_state import SiteState
 from fedmed.site.state_memory import StateMemory
 from fedmed.site.still_layers import hold_still
@@ -129,7 +129,7 @@ class LocalSite:
         self.fresh_optimizer = False  # of a site that goes on without the optimiser's state of its earlier process
         self.own: Weights | None = None  # the weights after the last local training, whatever was loaded since
         folder = site_folder(site, job_id)
-        self._own_models = OwnModels(folder) if algorithm.has_own_models else None
+        self._own_models, self.personal = keepers(algorithm, folder)
         self._state = SiteState(folder / STATE, memory) if keep_state else None
         not_sent = only(self.model.state_dict(), self.parts.unshared)
         self.unshared = UnsharedPart(not_sent, folder / STATE if keep_state else None)
@@ -177,20 +177,26 @@ class LocalSite:
         self.side = self.experiment.algorithm.site(self.side.setup)  # a lost round must leave nothing in it
         if found is None:
             self.bench.clear_optimizer()
-            self.own, best, self.fresh_optimizer = None, -math.inf, rounds > 0
+            self.own, self.fresh_optimizer = None, rounds > 0
         else:
             _, content = found
             self.optimizer.load_state_dict(content["optimizer"])
-            self.own, best = content["own"], content["best"]
+            self.own = content["own"]
             self.side.restore(content.get("algorithm", {}))
-        if self._own_models is not None:
-            self._own_models.best = best
+        self._restore_own_models({} if found is None else found[1])
         if found is None and not rounds:
             self._save_state(0)
 
+    def _restore_own_models(self, content: Mapping[str, Any]) -> None:
+        """Let the site's own models be those of a state; of an empty one, those of a beginning."""
+        if self._own_models is not None:
+            self._own_models.best = content.get("best", -math.inf)
+        if self.personal is not None:
+            self.personal.restore(content.get("personal", {}))
+
     @property
     def _needs_own_weights(self) -> bool:
-        """True where a round begins with weights that the server does not have."""
+        """True where this site goes on with weights that the server does not have."""
         return self._own_models is not None or bool(self.parts.private.names)
 
     def _save_state(self, rounds: int) -> None:
@@ -198,9 +204,14 @@ class LocalSite:
         self._rounds, self.bench.holder = rounds, self
         if self._state is None:
             return
-        own = self.own if self._needs_own_weights or self.training.cross_site else None
-        best = -math.inf if self._own_models is None else self._own_models.best
-        content = {"optimizer": self.optimizer.state_dict(), "own": own, "best": best, "algorithm": self.side.state()}
+        begins_with_own = self._needs_own_weights and self.personal is None
+        content = {
+            "optimizer": self.optimizer.state_dict(),
+            "own": self.own if begins_with_own or self.training.cross_site else None,
+            "best": -math.inf if self._own_models is None else self._own_models.best,
+            "algorithm": self.side.state(),
+            **({} if self.personal is None else {"personal": self.personal.state()}),
+        }
         self._state.save(rounds, content)
         self._kept = content
 
@@ -209,6 +220,8 @@ class LocalSite:
         if self._state is not None and self._rounds is not None and self._kept:
             self._state.hold(self._rounds, self._kept)
             self._kept, self.own = {}, None
+            if self.personal is not None:
+                self.personal.restore({})
             self.side = self.experiment.algorithm.site(self.side.setup)
         self.unshared.park()
         self._rounds = None
@@ -234,11 +247,14 @@ class LocalSite:
             self._state.forget()
 
     def end_run(self) -> None:
-        """Keep the model that the run's last question has loaded as the site's own last one; forget what is not needed.
+        """Keep the site's own last model as it was scored, and forget what is not needed.
 
-        Its shared entries are the mean of the sites', as in the model that was scored, and no longer this site's alone.
+        That is the personal model where there is one, else what the run's last question has loaded: its shared entries
+        are the mean of the sites' and no longer this site's alone.
         """
-        if self._own_models is not None and self.own is not None:
+        if self.personal is not None:
+            self.personal.keep()
+        elif self._own_models is not None and self.own is not None:
             self._own_models.keep(self.weights())
         self.forget()
 
@@ -313,11 +329,32 @@ class LocalSite:
         return self.own_model()
 
     def score(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
-        """:meth:`evaluate` for what a round begins with; it is kept if it is the best of the site's own models."""
+        """:meth:`evaluate` for what a round begins with, and the personal model's key figure beside it.
+
+        The best of the site's own models is kept: of the personal ones, or else of those that rounds begin with.
+        """
         metrics = self.evaluate(shares)
+        if self.personal is not None:
+            return self._with_personal_score(metrics, self.personal)
         if self._own_models is not None and self.own is not None:
             self._own_models.keep_if_best(self.weights(), metrics.get(self.task.KEY_METRIC))
         return metrics
+
+    def _with_personal_score(self, metrics: dict[str, float], personal: PersonalModel) -> dict[str, float]:
+        """The figures with the personal model's on all of this site's validation cases; the network is left as it was.
+
+        Before the first training there is none.
+        """
+        if personal.weights is None:
+            return metrics
+        loaded = self.weights()
+        self.load(personal.weights)
+        found = self.evaluate()
+        self.load(loaded)
+        score = found.get(self.task.KEY_METRIC)
+        personal.keep_if_best(score)
+        known = {} if score is None else {PERSONAL: score}
+        return {**metrics, **known, SECONDS: metrics[SECONDS] + found[SECONDS]}
 
     def evaluate(self, shares: Mapping[str, Share] | None = None) -> dict[str, float]:
         """The task's metrics on this site's validation cases; no name of a case is among them.
@@ -330,7 +367,7 @@ class LocalSite:
         self.model.eval()
         with torch.inference_mode(), autocast(self.training.precision, self.device):
             metrics = self.task.metrics(self.task.evaluate(self.model, cases, self.device))
-        return {**metrics, CASES: len(cases), "val_seconds": self._clock() - started}  # type: ignore[arg-type]
+        return {**metrics, CASES: len(cases), SECONDS: self._clock() - started}  # type: ignore[arg-type]
 
     def train(self, rounds: int, message: Extras | None = None, rate_factor: float = 1.0) -> Trained:
         """Train for the local epochs of one round, from the weights in ``self.model``.
@@ -341,6 +378,9 @@ class LocalSite:
             rate_factor: the share of each learning rate with which this round trains.
         """
         started = self._clock()
+        self._done, self._of = 0, self._steps * (1 if self.personal is None else 2)
+        if self.personal is not None:
+            self._train_personal(self.personal, rounds, rate_factor)
         self._restart(rounds)
         self.bench.scale_rates(rate_factor)
         self.side.setup.learning_rate = self.training.learning_rate * rate_factor
@@ -349,10 +389,32 @@ class LocalSite:
         trained = self._epochs(rounds + 1)
         self.side.end_round(trained.steps)
         self.own = self.weights()
-        if self._own_models is not None:
+        if self._own_models is not None and self.personal is None:
             self._own_models.keep(self.own)
         self._save_state(rounds + 1)
         return replace(trained, seconds=self._clock() - started)
+
+    @property
+    def _steps(self) -> int:
+        """The steps of the optimiser in one model's round."""
+        return len(self.batches) * self.training.passes
+
+    def _train_personal(self, personal: PersonalModel, rounds: int, rate_factor: float) -> None:
+        """Train the personal model for a round; the network and its optimiser are left as they were.
+
+        The model that the round begins with is in the network: what the personal one is pulled to, and begins as.
+        """
+        loaded, side = self.weights(), self.experiment.algorithm.personal(self.side.setup)
+        side.start_round({})
+        self.load(personal.weights or loaded)
+        with personal.optimizing(self.bench):
+            self._restart(rounds)  # the same batches: without any pull it is trained as the site alone would
+            self.bench.scale_rates(rate_factor)
+            self._into_training(self.model, rounds + 1)
+            for _ in range(self.training.passes):
+                self._epoch(side)
+        personal.take(self.weights())
+        self.load(loaded)
 
     def _into_training(self, model: nn.Module, number: int) -> None:
         """Put the model into training mode for round ``number``, from 1, but for the part that is frozen."""
@@ -365,21 +427,20 @@ class LocalSite:
             steps, loss, entry = self.private.round(number)
             return Trained(steps, ({LOSS: loss},), entry=entry)
         epochs = self.training.passes
-        self._done, self._of = 0, len(self.batches) * epochs
         if self.training.send == "best":
             return self._best_of(epochs)
-        return Trained(self._of, tuple(self._epoch() for _ in range(epochs)))
+        return Trained(self._steps, tuple(self._epoch(self.side) for _ in range(epochs)))
 
     def _best_of(self, epochs: int) -> Trained:
         """Train so many epochs, score each, and go back to the one that scored best; the last one where none scored."""
         figures, best = list[Mapping[str, float]](), BestEpoch()
         for number in range(1, epochs + 1):
-            trained, scores = self._epoch(), self._validated()
+            trained, scores = self._epoch(self.side), self._validated()
             figures.append({**trained, **scores})
             best.offer(number, scores.get(self.task.KEY_METRIC), self.weights)
         if best.number is not None:
             self.load(best.weights)
-        return Trained(self._of, tuple(figures), sent_epoch=best.number or epochs)
+        return Trained(self._steps, tuple(figures), sent_epoch=best.number or epochs)
 
     def _validated(self) -> dict[str, float]:
         """The figures over all targets of the model in training, on all validation cases; none where it has diverged.
@@ -402,21 +463,21 @@ class LocalSite:
         torch.manual_seed(dropout)
         self.order.restart(batches)
 
-    def _epoch(self) -> dict[str, float]:
-        return epoch_figures([self._step(batch) for batch in self.batches])
+    def _epoch(self, side: SiteSide) -> dict[str, float]:
+        return epoch_figures([self._step(batch, side) for batch in self.batches])
 
     def _tensor(self, values: torch.Tensor) -> torch.Tensor:
         """Without MONAI's metadata, which would slow down every operation of the network."""
         plain: torch.Tensor = convert_to_tensor(values, track_meta=False, device=self.device)
         return plain
 
-    def _step(self, batch: Mapping[str, torch.Tensor]) -> Step:
+    def _step(self, batch: Mapping[str, torch.Tensor], side: SiteSide) -> Step:
         output, label = self._forward(batch)
         loss = self.loss(output, label)
         self.optimizer.zero_grad()
-        (loss + self.side.penalty()).backward()
+        (loss + side.penalty()).backward()
         self.optimizer.step()
-        self.side.after_step()
+        side.after_step()
         self._done += 1
         if self.on_step is not None:
             self.on_step(self._done, self._of)

@@ -127,6 +127,26 @@ def test_what_a_model_was_trained_on_is_known_from_its_run(run: RunFolder, tmp_p
 PERSONAL = {"name": "partial", "share": "*", "private": "conv_final"}
 
 
+def test_of_a_run_with_both_the_global_model_and_the_sites_own_each_is_found_by_its_name(run: RunFolder) -> None:
+    run.write_json("experiment", {**run.read_json("experiment"), "algorithm": {"name": "ditto", "ditto_lambda": 1.0}})
+    with pytest.raises(InputError, match="own names the sites' own models, and run-001 has none here; expected best"):
+        model_file(run, "own")
+    places = {"site-2": "best_local_model.pt", "site-1": "last_local_model.pt"}
+    for site, name in [*places.items(), ("site-2", "last_local_model.pt")]:
+        (run.path / "sites" / site).mkdir(parents=True, exist_ok=True)
+        (run.path / "sites" / site / name).write_bytes((run.path / "best_global_model.pt").read_bytes())
+    assert run.local_models("best") == run.local_models("last") == {}
+    own = run.local_models("own")
+    assert list(own) == ["site-1", "site-2"]
+    assert {site: path.name for site, path in own.items()} == places  # the last where no best one was chosen
+    assert model_file(run, "best") == run.path / "best_global_model.pt"
+    with pytest.raises(InputError, match=r"has one at each of its sites; name the file of one, such as .*site-1"):
+        open_model(run.path, "own")
+    assert open_model(own["site-2"]).task.infer_roi_size == (40, 40, 32)  # as predict.py opens it
+    run.write_json("experiment", {**run.read_json("experiment"), "algorithm": {"name": "fedavg"}})
+    assert run.local_models("own") == {}
+
+
 def test_of_a_run_with_private_layers_the_sites_models_are_scored_and_none_without_them(run: RunFolder) -> None:
     run.write_json("experiment", {**run.read_json("experiment"), "algorithm": PERSONAL})
     with pytest.raises(InputError, match="lacks what each site of run-001 has for itself"):

@@ -11,6 +11,7 @@ import pandas as pd
 from fedmed.analysis.comparison.run_cost import Cost, PrivacySpent, cost_of, spent
 from fedmed.analysis.evaluation.evaluation_folder import DOCUMENT, EVALUATION, EvaluationFolder
 from fedmed.core.errors import InputError
+from fedmed.core.names import OWN
 from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.base import Metric
@@ -36,7 +37,7 @@ class ComparedRun:
     label: str
     path: Path
     experiment: Experiment
-    model: str  # best, last or a file's stem
+    model: str  # best, last, own or a file's stem
     cases: pd.DataFrame  # the evaluation's long table
     about: Mapping[str, Any]  # its document
     spent: PrivacySpent
@@ -56,7 +57,7 @@ def read_runs(paths: Sequence[Path], model: str | None, split: str) -> list[Comp
 
     Args:
         paths: of run folders.
-        model: ``best``, ``last`` or a file's stem; None for each run's usual one.
+        model: ``best``, ``last``, ``own`` or a file's stem; None for each run's usual one.
         split: ``validation`` or ``test``.
 
     Raises:
@@ -97,7 +98,7 @@ def metric_of(runs: Sequence[ComparedRun], name: str) -> Metric:
 
 def evaluate_command(path: Path, model: str, split: str) -> str:
     """The command that makes a missing evaluation."""
-    which = model if model in ("best", "last") else f"{model}.pt"
+    which = model if model in ("best", "last", OWN) else f"{model}.pt"
     command = f"python result_stat/evaluate.py {shlex.quote(str(path))} --model {which}"
     return command if split == "validation" else f"{command} --split {split}"
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from fedmed.analysis.comparison.compared_run import ComparedRun
 from fedmed.analysis.evaluation.evaluation_table import FEW, OF_FEW
 from fedmed.core.errors import counted
+from fedmed.core.names import OWN
 from fedmed.core.units import Unit, in_unit
 from fedmed.tasks.base import Metric
 
@@ -50,7 +51,7 @@ def _models(runs: Sequence[ComparedRun]) -> list[str]:
     if models == {"best", "last"}:
         last = ", ".join(run.label for run in runs if run.model == "last")
         found.append(f"No best model was chosen of {last}, as scores stay at the sites: its last one is compared.")
-    if "best" in models and runs[0].about["split"] == "validation":
+    if models & {"best", OWN} and runs[0].about["split"] == "validation":
         found.append(
             "A best model was chosen by its scores on validation cases, which flatters it on them; --model last and "
             "--split test do not."

@@ -9,6 +9,7 @@ from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationF
 from fedmed.analysis.evaluation.trained_model import DEFAULT_TASK, TrainedModel, open_model
 from fedmed.core.cli import echo
 from fedmed.core.errors import InputError
+from fedmed.core.names import OWN
 from fedmed.data.audit.case_facts import FactsBook
 from fedmed.experiment import Data
 from fedmed.runs.run_folder import BEST, LAST, RunFolder
@@ -20,7 +21,7 @@ class EvaluationRequest:
     """The choices of an evaluation; None stands for the run's own."""
 
     model: str | None = None
-    """``best``, ``last`` or the path of a file of weights."""
+    """``best``, ``last``, ``own`` for each site's own model, or the path of a file of weights."""
 
     task: str = DEFAULT_TASK
     """The task of a file of weights that lies in no run folder."""
@@ -45,7 +46,7 @@ class EvaluationSource:
 
     label: str
     place: Path  # the folder that gets the folder ``evaluation``
-    name: str  # of the model: best, last or a file's
+    name: str  # of the model: best, last, own or a file's
     models: Mapping[str, TrainedModel]  # by site where each site has its own, else under ""
     run: RunFolder | None
 
@@ -68,7 +69,7 @@ def source_of(path: Path, label: str, request: EvaluationRequest) -> EvaluationS
         return EvaluationSource(label, path.parent, path.stem, {"": model}, run)
     run = RunFolder.open(path)
     which = request.model or _usual(run)
-    name = which if which in ("best", "last") else Path(which).stem
+    name = which if which in ("best", "last", OWN) else Path(which).stem
     own = run.local_models(which)
     models = {site: open_model(file) for site, file in own.items()} or {"": open_model(path, which)}
     return EvaluationSource(label, path, name, models, run)

@@ -12,7 +12,7 @@ from fedmed.core import registry
 from fedmed.core.attack import UNDER_ATTACK
 from fedmed.core.errors import InputError
 from fedmed.core.memory_format import prepare_network
-from fedmed.core.names import SITES
+from fedmed.core.names import OWN, SITES
 from fedmed.core.precision import autocast
 from fedmed.core.weights import difference
 from fedmed.data.phantoms.phantom import dataset_title
@@ -62,13 +62,17 @@ def open_model(source: Path, which: str = "best", task_name: str = DEFAULT_TASK)
 
 
 def model_file(run: RunFolder, model: str) -> Path:
-    """The weights meant by ``best``, ``last`` or a path.
+    """The one file of weights meant by ``best``, ``last`` or a path.
 
     Raises:
         InputError: there is no such file.
     """
     path = {"best": run.path / BEST, "last": run.path / LAST}.get(model, Path(model))
     own = run.local_models(model)
+    if model == OWN:
+        each = f"; name the file of one, such as {next(iter(own.values()))}" if own else ""
+        here = "has one at each of its sites" if own else "has none here; expected best, last or a file of weights"
+        raise InputError(f"{OWN} names the sites' own models, and {run.name} {here}{each}.")
     if own:
         raise InputError(
             f"{run.name} made no global model that was scored, as each of its sites has its own; name one of theirs, "
