@@ -210,7 +210,7 @@ def differences(rows: pd.DataFrame, patients: Mapping[str, str]) -> Iterator[dic
     fedavg = rows[rows["model"] == "fedavg"]
     for (model, seed), of_seed in rows.groupby(["model", "seed"], sort=False):
         if model != "fedavg" and seed in set(fedavg["seed"]):
-            found, _ = paired_difference(AUROC, of_seed, fedavg[fedavg["seed"] == seed], patients)
+            found, _ = paired_difference(AUROC, [(of_seed, fedavg[fedavg["seed"] == seed])], patients)
             yield {"model": model, "column": "the mean less fedavg's", **found._asdict()}
 
 

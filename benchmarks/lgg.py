@@ -152,7 +152,7 @@ def finished(run: Planned, artifacts: Path) -> RunFolder:
     artifacts.mkdir(parents=True, exist_ok=True)
     fold = planned_fold(run.lists, run.options, run.name, read_experiment)
     folder = made(fold.experiment, fold.arguments, JOB, artifacts, force=False)
-    expect_same_cases(folder, fold)
+    expect_same_cases(folder, fold.experiment)
     return folder
 
 
