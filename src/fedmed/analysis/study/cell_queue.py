@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+import psutil
+
 from fedmed.analysis.study.study_cells import Cell
 from fedmed.core.errors import InputError, RunFailed
 from fedmed.core.process_memory import memory_of
+from fedmed.environments.gpus import count_gpus
 from fedmed.environments.pool import Pool
 from fedmed.experiment import Experiment
 from fedmed.runs import study_runs
@@ -22,6 +25,9 @@ LOOK_S = 0.2
 
 MEMORY_S = 2.0
 """Seconds between two looks at their memory, each of which reads much of /proc."""
+
+FREE = 0.8
+"""The share of the free memory that runs may take unless the user says otherwise."""
 
 State = Literal["waiting", "running", "done", "failed"]
 States = Mapping[str, State]
@@ -68,6 +74,16 @@ class Room:
     peak: int = 0
     measured: bool = False
     _looked: float = 0.0
+
+    @classmethod
+    def of(cls, workers: int | None, gigabytes: float | None) -> "Room":
+        """Room for so many runs, or one a core, in so many GB, or in most of the free memory where neither is given.
+
+        Of runs on a GPU, whose memory is not looked at, one at a time unless the number is given.
+        """
+        cores = 1 if count_gpus() else len(os.sched_getaffinity(0))
+        free = None if workers else int(FREE * psutil.virtual_memory().available)
+        return cls(workers or cores, free if gigabytes is None else int(gigabytes * 1e9))
 
     @property
     def now(self) -> int:

@@ -50,13 +50,14 @@ def rank_test(scores: pd.DataFrame, better: str = "higher") -> RankTest:
 
 
 def friedman_p(scores: pd.DataFrame) -> float:
-    """The p value of Friedman's test by the chi-squared distribution; 1 where all scores of every block are equal.
+    """The p value of Friedman's test by the chi-squared distribution; 1 where every block has equal scores, or of one.
 
     Args:
         scores: (blocks, algorithms) with three algorithms or more.
     """
-    p = float(stats.friedmanchisquare(*(scores[name] for name in scores)).pvalue) if len(scores) > 1 else math.nan
-    return 1.0 if math.isnan(p) else p
+    if len(scores) < 2 or (scores.nunique(axis=1) == 1).all():
+        return 1.0
+    return float(stats.friedmanchisquare(*(scores[name] for name in scores)).pvalue)
 
 
 def critical_difference(algorithms: int, blocks: int) -> float:
