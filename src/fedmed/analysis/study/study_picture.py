@@ -24,7 +24,7 @@ def picture(found: StudyFindings) -> Figure:
     """The figure."""
     rows = -(-len(found.figures) // COLUMNS)
     algorithms = len(found.study.algorithms)
-    heights = [0.45 * algorithms + 1.4, *[0.5 * algorithms + 1.2] * rows]
+    heights = [0.2 * algorithms + 1.6, *[0.5 * algorithms + 1.2] * rows]
     figure = Figure(figsize=(11, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(rows + 1, COLUMNS, height_ratios=heights)
     draw_ranks(figure.add_subplot(grid[0, :]), found.ranks)
@@ -59,7 +59,7 @@ def draw_ranks(axes: Axes, ranks: RankTest | None) -> None:
         return
     names, most = list(ranks.ranks), len(ranks.ranks)
     axes.set_xlim(0.5, most + 0.5)
-    axes.set_ylim(-1.2 - most - 0.3 * len(ranks.alike), 2.2)
+    axes.set_ylim(-1.2 - 0.7 * (most // 2) - 0.3 * len(ranks.alike), 2.2)
     axes.plot((1, most), (0, 0), color="black", linewidth=1)
     for place in range(1, most + 1):
         axes.plot((place, place), (0, 0.2), color="black", linewidth=1)

@@ -77,7 +77,7 @@ def table(figures: Sequence[AlgorithmFigures]) -> pd.DataFrame:
                 "95 %": interval(each.bounds),
                 "own site's cases": mean_and_spread(each.at_sites),
                 "worst site": f"{each.worst_site} {mean_and_spread(each.worst)}".strip(),
-                f"rounds to {NEAR:.0%}": rounds_text(each.rounds),
+                f"rounds to {100 * NEAR:g} %": rounds_text(each.rounds),
                 "MB sent": _whole(each.megabytes),
                 "seconds": _whole(each.seconds),
                 "seeds": str(len(each.seeds)),
@@ -150,7 +150,7 @@ def rank_sentences(found: StudyFindings, ranks: RankTest) -> list[str]:
     if ranks.blocks < FEW_BLOCKS:
         told.append(f"{counted(ranks.blocks, 'block')} are fewer than {FEW_BLOCKS}: the ranks say little.")
     if found.blocks_left_out:
-        told.append(f"{counted(found.blocks_left_out, 'block')} that lack the score of an algorithm are left out.")
+        told.append(f"Left out, as the score of an algorithm is missing: {counted(found.blocks_left_out, 'block')}.")
     return told
 
 
@@ -193,9 +193,9 @@ def notes(found: StudyFindings) -> list[str]:
         "cases are no site's.",
         f"± is the standard deviation over the seeds. 95 % is from the lowest to the highest bound of the seeds' "
         f"intervals, for each of which the {patients} {unit}s are drawn anew; it says nothing of other trainings.",
-        f"Rounds to {NEAR:.0%}: the first round whose validation score is at least {NEAR:.0%} of the partition's best "
-        "final one, the highest mean over the seeds of an algorithm's score after its last round. A dash: never. Where "
-        "a model that knows nothing scores far above 0, as with AUROC, it is reached early.",
+        f"Rounds to {100 * NEAR:g} %: the first round whose validation score is at least {100 * NEAR:g} % of the "
+        "partition's best final one, the highest mean over the seeds of an algorithm's score after its last round. A "
+        "dash: never. Where a model that knows nothing scores far above 0, as with AUROC, it is reached early.",
         "MB: parameters, 1e6 bytes, of all sites in all rounds; an algorithm that shares nothing moves them all the "
         "same, as the protocol does. Seconds: of the rounds, of runs beside one another on one machine.",
         f"Tests: {test}. Two-sided, over the seeds that all algorithms have, with Holm's correction over the tests of "
