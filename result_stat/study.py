@@ -49,23 +49,32 @@ def main(arguments: Sequence[str]) -> int:
     artifacts = args.artifacts or HERE.parent / ARTIFACTS / study.name
     out, place = args.out or artifacts / study.name, Place(JOB, artifacts, args.force)
     check(study, read_experiment)
-    tried = tries(study, read_experiment)
-    of_tuning = [cell for cells in tried.values() for cell in cells]
     if args.dry_run:
-        show_plan(of_tuning, [] if study.tuning else grid(study, {}, read_experiment), study, place)
+        show_plan(study, place)
         return 0
     for folder in (artifacts, out.parent):  # before, not after, the hours of training
         folder.mkdir(parents=True, exist_ok=True)
-    first = made(of_tuning, place, room)
+    found = studied(study, place, room)
+    write(found, out)
+    for sentence in found.failures.values():
+        echo(f"failed: {sentence}", sys.stderr)
+    return 1 if found.failures else 0
+
+
+def studied(study: Study, place: Place, room: Room) -> StudyFindings:
+    """Make the runs of the tuning and of the grid that are missing, and score them.
+
+    Raises:
+        InputError: a run that is there was made on other lists than there are now.
+        RunFailed: no try of an algorithm, or no run at all, ended well.
+    """
+    tried = tries(study, read_experiment)
+    first = made([cell for of_algorithm in tried.values() for cell in of_algorithm], place, room)
     tuning = tuned(study, tried, first)
     cells = grid(study, {label: each.chosen for label, each in tuning.items()}, read_experiment)
     outcomes = made(cells, place, room)
     scores = scored_cells(cells, outcomes)
-    failures = {**first.failures, **outcomes.failures}
-    write(findings(study, scores, failures, tuning), out)
-    for sentence in failures.values():
-        echo(f"failed: {sentence}", sys.stderr)
-    return 1 if failures else 0
+    return findings(study, scores, {**first.failures, **outcomes.failures}, tuning)
 
 
 def room_of(args: argparse.Namespace) -> Room:
@@ -94,14 +103,15 @@ def made(cells: Sequence[Cell], place: Place, room: Room) -> CellOutcomes:
     return run_cells(cells, place, room, GridProgress(cells))
 
 
-def show_plan(tuning: Sequence[Cell], cells: Sequence[Cell], study: Study, place: Place) -> None:
-    """Print the runs, and which of them are there."""
-    for what, some in (("tries of the tuning", tuning), ("cells of the grid", cells)):
-        runs = finished_cells(some, place)
-        if some:
-            lines = table_lines(some, {cell.name: "done" if cell.name in runs else "waiting" for cell in some})
-            echo("\n".join([f"{counted(len(some), 'run')}, {what}; {len(runs)} are there (#):", *lines]))
-    if study.tuning:
+def show_plan(study: Study, place: Place) -> None:
+    """Print the runs, and which of them are there; of a study with tuning the grid's follow from its choices."""
+    tuning = [cell for of_algorithm in tries(study, read_experiment).values() for cell in of_algorithm]
+    some = tuning or grid(study, {}, read_experiment)
+    runs = finished_cells(some, place)
+    lines = table_lines(some, {cell.name: "done" if cell.name in runs else "waiting" for cell in some})
+    what = "tries of the tuning" if tuning else "cells of the grid"
+    echo("\n".join([f"{counted(len(some), 'run')}, {what}; {len(runs)} are there (#):", *lines]))
+    if tuning:
         number = len(study.partitions) * len(study.algorithms) * len(study.attacks) * study.seeds
         echo(f"{counted(number, 'run')} of the grid follow, with the options that the tuning chooses.")
 

@@ -15,6 +15,7 @@ from fedmed.analysis.evaluation.patient_bootstrap import paired_difference
 from fedmed.analysis.study.cell_scores import CellScores
 from fedmed.analysis.study.learning_speed import NEAR, final_score, rounds_to
 from fedmed.core.statistics import holm
+from fedmed.tasks.base import Metric
 
 
 class Condition(NamedTuple):
@@ -87,10 +88,8 @@ def near_best(cells: ByAlgorithm) -> float:
 
 
 def _figures(algorithm: str, scores: Scores, target: float) -> AlgorithmFigures:
-    sites = pd.DataFrame([each.by_site for each in scores])
-    lower_is_worse = scores[0].metric.better != "lower"
-    means = sites.mean().dropna()
-    worst = str(means.idxmin() if lower_is_worse else means.idxmax()) if len(means) else ""
+    sites = pd.DataFrame([each.by_site for each in scores]).dropna(axis=1, how="all")
+    worst = worst_site(sites, scores[0].metric)
     return AlgorithmFigures(
         algorithm=algorithm,
         own=scores[0].own,
@@ -100,13 +99,25 @@ def _figures(algorithm: str, scores: Scores, target: float) -> AlgorithmFigures:
             float(np.min([each.pooled.low for each in scores])),
             float(np.max([each.pooled.high for each in scores])),
         ),
-        at_sites=sites.mean(axis=1).tolist() if len(means) else [math.nan] * len(scores),
+        at_sites=sites.mean(axis=1).tolist(),
         worst_site=worst,
         worst=sites[worst].tolist() if worst else [math.nan] * len(scores),
         rounds=[rounds_to(each.curve, target) for each in scores],
         megabytes=[each.cost.megabytes_sent for each in scores],
         seconds=[each.cost.seconds for each in scores],
     )
+
+
+def worst_site(sites: pd.DataFrame, metric: Metric) -> str:
+    """The site whose mean over the seeds is worst; empty where there is none.
+
+    Args:
+        sites: a row a seed and a column a site.
+    """
+    means = sites.mean()
+    if means.empty:
+        return ""
+    return str(means.idxmax() if metric.better == "lower" else means.idxmin())
 
 
 def common_seeds(cells: ByAlgorithm) -> list[int]:
@@ -122,9 +133,8 @@ def differences(cells: ByAlgorithm) -> list[RunDifference]:
     Wilcoxon's test compares patients. Of any other one the figure is averaged over seeds and models, and a permutation
     test exchanges whole patients. Only seeds count that all algorithms have; none where there is no such seed.
     """
-    seeds = common_seeds(cells)
-    kept = {name: [each for each in scores if each.cell.seed in seeds] for name, scores in cells.items()}
-    if not seeds or len(kept) < 2:
+    kept = with_common_seeds(cells)
+    if len(kept) < 2:
         return []
     first = next(iter(kept.values()))[0]
     if first.metric.combines == "values":
@@ -133,6 +143,12 @@ def differences(cells: ByAlgorithm) -> list[RunDifference]:
     found = list(_exchanged(kept))
     adjusted, least = holm([each.test.p for each in found]), holm([each.test.least_p for each in found])
     return [each._replace(p=float(p), least_p=float(q)) for each, p, q in zip(found, adjusted, least, strict=True)]
+
+
+def with_common_seeds(cells: ByAlgorithm) -> ByAlgorithm:
+    """The cells whose seeds all algorithms have; empty where there is no such seed."""
+    seeds = common_seeds(cells)
+    return {name: [each for each in scores if each.cell.seed in seeds] for name, scores in cells.items() if seeds}
 
 
 def by_patient(scores: Scores) -> pd.DataFrame:

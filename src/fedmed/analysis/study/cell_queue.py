@@ -49,6 +49,10 @@ class CellOutcomes(NamedTuple):
     failures: dict[str, str]
 
 
+Running = dict[str, tuple[Cell, "subprocess.Popen[bytes]"]]
+"""The processes of the runs that go on, by the names of their cells."""
+
+
 class Show(Protocol):
     """Shows how far the cells are: their states, and the sentences on what has just ended."""
 
@@ -119,7 +123,7 @@ def run_cells(cells: Sequence[Cell], place: Place, room: Room, show: Show) -> Ce
     """
     outcomes = CellOutcomes(finished_cells(cells, place), {})
     waiting = deque(cell for cell in cells if cell.name not in outcomes.runs)
-    running: dict[str, tuple[Cell, subprocess.Popen[bytes]]] = {}
+    running: Running = {}
     try:
         while waiting or running:
             while waiting and len(running) < room.now:
@@ -128,16 +132,26 @@ def run_cells(cells: Sequence[Cell], place: Place, room: Room, show: Show) -> Ce
             show(_states(cells, running, outcomes), [])
             time.sleep(LOOK_S)
             room.look([process.pid for _, process in running.values()])
-            ended = [cell for cell, process in running.values() if process.poll() is not None]
-            told = [_ended(cell, running.pop(cell.name)[1].returncode, place, outcomes) for cell in ended]
-            room.measured |= bool(ended)
+            told = _take_ended(running, place, outcomes)
+            room.measured |= bool(told)
             show(_states(cells, running, outcomes), told)
     finally:
-        for _, process in running.values():
-            process.terminate()
-        for _, process in running.values():
-            process.wait()
+        _end(running)
     return outcomes
+
+
+def _end(running: Running) -> None:
+    """End the runs that go on, and wait until each has cleaned up."""
+    for _, process in running.values():
+        process.terminate()
+    for _, process in running.values():
+        process.wait()
+
+
+def _take_ended(running: Running, place: Place, outcomes: CellOutcomes) -> list[str]:
+    """Take in the runs that have ended; a sentence on each."""
+    ended = [cell for cell, process in running.values() if process.poll() is not None]
+    return [_ended(cell, running.pop(cell.name)[1].returncode, place, outcomes) for cell in ended]
 
 
 def _begun(cell: Cell, place: Place, cores: int) -> "subprocess.Popen[bytes]":

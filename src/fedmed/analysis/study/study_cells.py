@@ -91,19 +91,29 @@ def check(study: Study, read: ReadExperiment) -> None:
     ] if study.tuning else [{}]  # fmt: skip
     cells = [cell for chosen in each_chosen for cell in grid(once, chosen, read)]
     _expect_distinct_names(study, cells[: len(cells) // len(each_chosen)])
+    _refuse_other_tasks(study, cells)
+    _refuse_hidden_scores(study, [cell for each in tuning.values() for cell in each])
+    _expect_new_patients(cells)
+
+
+def _refuse_other_tasks(study: Study, cells: Sequence[Cell]) -> None:
+    first = cells[0]
     for cell in cells:
-        if type(cell.experiment.task) is not type(cells[0].experiment.task):
+        if type(cell.experiment.task) is not type(first.experiment.task):
             raise InputError(
-                f"{study.path}: {cells[0].name} is of --task {cells[0].experiment.task.name} and {cell.name} of "
-                f"--task {cell.experiment.task.name}, whose scores do not compare; make a study of each."
+                f"{study.path}: {first.name} is of --task {first.experiment.task.name} and {cell.name} of --task "
+                f"{cell.experiment.task.name}, whose scores do not compare; make a study of each."
             )
-    hidden = [cell for each in tuning.values() for cell in each if cell.experiment.privacy.withholds_metrics]
+
+
+def _refuse_hidden_scores(study: Study, tries: Sequence[Cell]) -> None:
+    """Refuse tuning by validation scores that do not leave the sites."""
+    hidden = next((cell for cell in tries if cell.experiment.privacy.withholds_metrics), None)
     if hidden:
         raise InputError(
-            f'{study.path}: "tuning" chooses by validation scores, which --privacy {hidden[0].experiment.privacy.name} '
-            f"of {hidden[0].algorithm} keeps at the sites; drop one of them."
+            f'{study.path}: "tuning" chooses by validation scores, which --privacy {hidden.experiment.privacy.name} '
+            f"of {hidden.algorithm} keeps at the sites; drop one of them."
         )
-    _expect_new_patients(cells)
 
 
 def _cell(
