@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import job
+from fedmed.analysis.evaluation.evaluation_folder import EvaluationFolder
 from fedmed.core.cli import run_script
 from fedmed.runs import study_runs
 from result_stat import study
@@ -97,6 +98,14 @@ def studied(path: Path, *arguments: str) -> int:
         return run_script(study.main, [str(path), *place, *arguments])
 
 
+def auroc(run: Path, models: str) -> float:
+    """The figure over all test cases by the run's evaluation; of own models the mean of the sites' figures."""
+    table = EvaluationFolder(run / "evaluation" / ("best-test" + "-everywhere" * (models == "own"))).table()
+    own = table[(table["metric"] == "auroc") & (table["target"] == "overall")]
+    chosen = own["site"] != "pooled" if models == "own" else own["site"] == "pooled"
+    return float(own[chosen]["value"].mean())
+
+
 def test_a_study_makes_its_runs_once_and_leaves_its_page(
     written: Path, launcher: Launcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,8 +135,8 @@ def test_a_study_makes_its_runs_once_and_leaves_its_page(
     assert document["machine"]["packages"]["torch"]
     runs = {(run["partition"], run["algorithm"], run["seed"]): run for run in document["runs"]}
     assert len(runs) == 8
-    # whose list a picture is on decides nothing for a global model's score, and everything for a site's own
     for run in runs.values():
+        assert run["score"]["value"] == pytest.approx(auroc(written.parent / "runs" / run["run"], run["models"]))
         assert run["models"] == ("own" if run["algorithm"] == "local" else "global")
         assert set(run["own_site"]) == {"site-1", "site-2"}
         assert run["settings"]["training"]["seed"] == run["seed"]
@@ -139,8 +148,69 @@ def test_a_study_makes_its_runs_once_and_leaves_its_page(
     page = (written.parent / "found.html").read_text()
     assert "data:image/png;base64" in page
 
-    launcher.begun = {}
-    before = (written.parent / "found.md").read_text()
-    assert studied(written) == 0
-    assert launcher.begun == {}
-    assert (written.parent / "found.md").read_text() == before
+    folder = EvaluationFolder(written.parent / "runs" / "given-local-seed1-001" / "evaluation" / "best-test-everywhere")
+    pairs = folder.cases()[["site", "case"]].drop_duplicates()
+    assert pairs.groupby("site")["case"].nunique().to_dict() == {"site-1": 12, "site-2": 12}  # of six each
+
+    capsys.readouterr()
+    assert studied(written, "--dry_run") == 0
+    assert "8 runs, cells of the grid; 8 are there (#):" in capsys.readouterr().out
+
+
+def test_the_grid_has_the_options_that_tuning_chose(written: Path, launcher: Launcher) -> None:
+    document = json.loads(written.read_text())
+    tries = [
+        {"learning_rate": 1e-9},
+        {"learning_rate": 0.05, "num_rounds": 3},
+    ]  # the first one leaves the model as it was
+    document |= {"partitions": {"given": document["partitions"]["given"]}, "algorithms": {"fedavg": {}}, "seeds": 1}
+    written.write_text(json.dumps({**document, "tuning": {"tries": {"fedavg": tries}}}))
+    launcher.broken = {"try1-given-fedavg-seed1"}
+    assert studied(written) == FAILED
+    assert list(launcher.begun) == ["try1-given-fedavg-seed1", "try2-given-fedavg-seed1", "given-fedavg-seed0"]
+    found = json.loads((written.parent / "found.json").read_text())
+    assert (found["tuning"]["fedavg"]["number"], found["tuning"]["fedavg"]["chosen"]) == (2, tries[1])
+    assert found["tuning"]["fedavg"]["scores"][0] is None
+    assert found["runs"][0]["settings"]["training"]["learning_rate"] == 0.05
+    assert len(found["runs"][0]["validation"]) == 4
+    assert list(found["failures"]) == ["try1-given-fedavg-seed1"]
+
+
+def test_a_dry_run_shows_the_runs_and_makes_nothing(
+    written: Path, launcher: Launcher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert studied(written, "--dry_run") == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines() == [
+        "8 runs, cells of the grid; 0 are there (#):",
+        "         fedavg  local",
+        "given    ..      ..",
+        "swapped  ..      ..",
+    ]
+    assert (launcher.begun, (written.parent / "runs").exists()) == ({}, False)
+
+
+@pytest.mark.parametrize(
+    ("keys", "arguments", "words"),
+    [
+        ({"algorithms": {"fedavg": {"num_rounds": 0}}}, [], "algorithm fedavg: --num_rounds is 0"),
+        ({"attack": {}}, [], 'did you mean "attacks"'),
+        ({}, ["--workers", "0"], "--workers is 0; expected a whole number from 1"),
+        ({}, ["--memory", "0"], "--memory is 0.0; expected a number from 0.1"),
+    ],
+)
+def test_bad_input_ends_with_one_sentence_and_code_2(
+    keys: dict[str, Any],
+    arguments: list[str],
+    words: str,
+    written: Path,
+    launcher: Launcher,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written.write_text(json.dumps({**json.loads(written.read_text()), **keys}))
+    assert studied(written, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert words in error
+    assert (launcher.begun, (written.parent / "runs").exists()) == ({}, False)
