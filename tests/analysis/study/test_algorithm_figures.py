@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,10 @@ from fedmed.analysis.study.algorithm_figures import (
     figures,
     near_best,
 )
-from fedmed.analysis.study.cell_scores import GLOBAL, CellScores
+from fedmed.analysis.study.cell_scores import GLOBAL, CellScores, results_of
 from fedmed.core.statistics import holm, paired_test
 from fedmed.experiment import Experiment
+from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.scoring.classification_metrics import AUROC, class_rows
 from tests.analysis.study.made_cells import COLUMNS, cell, dice_scores
 
@@ -183,3 +185,17 @@ def test_only_seeds_that_all_have_are_tested_and_ranked(experiment: Experiment) 
     assert list(table.columns) == ["fedavg", "local"]
     assert set(table.index) == {"iid, none, seed 1", "skewed, none, seed 0"}
     assert [condition.partition for condition in conditions(every)] == ["iid", "skewed"]
+
+
+def test_own_models_beside_a_global_one_are_a_result_of_their_own(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder.create(tmp_path, "run")
+    run.write_experiment(experiment)
+    assert results_of(run) == ["best"]
+    monkeypatch.setattr(type(experiment.algorithm), "RESULT", "both")
+    assert results_of(run) == ["best", "own"]
+    scores = dice_scores(cell(experiment, "ditto"), {"a": 0.2}, {"a": "site-1"})
+    both = [scores, replace(scores, beside=True)]
+    assert list(block_scores(both).columns) == ["ditto", "ditto, own"]
+    assert [list(found) for found in conditions(both).values()] == [["ditto", "ditto, own"]]

@@ -64,7 +64,7 @@ def conditions(scores: Scores) -> dict[Condition, dict[str, list[CellScores]]]:
     found: dict[Condition, dict[str, list[CellScores]]] = {}
     for each in scores:
         of_condition = found.setdefault(Condition(each.cell.partition, each.cell.attack), {})
-        of_condition.setdefault(each.cell.algorithm, []).append(each)
+        of_condition.setdefault(each.label, []).append(each)
     return found
 
 
@@ -185,7 +185,7 @@ def block_scores(scores: Scores) -> pd.DataFrame:
     rows = pd.DataFrame(
         {
             "block": f"{each.cell.partition}, {each.cell.attack}, seed {each.cell.seed}",
-            "algorithm": each.cell.algorithm,
+            "algorithm": each.label,
             "score": each.pooled.value,
         }
         for each in scores

@@ -19,6 +19,9 @@ from fedmed.core.statistics import Estimate
 from fedmed.runs.run_folder import RunFolder
 from fedmed.tasks.base import Metric
 
+OWN = "own"
+"""The model of an evaluation that stands for each site's own, of a run that has a global one too."""
+
 GLOBAL = ""
 """Stands for the site of the one model of a run whose sites have none of their own."""
 
@@ -31,9 +34,10 @@ class CellScores:
         cases: the columns model (the site whose own it is, or :data:`GLOBAL`), home (the site whose list names the
             case), case, target, quantity and value. Each model has scored every case.
         patients: the patient of each case.
-        curve: the key score on the validation cases by round.
+        curve: the key score on the validation cases by round; empty where ``beside``.
         run: the name of the run folder.
         data: the data in words.
+        beside: True of sites' own models that a run has beside its global one.
     """
 
     cell: Cell
@@ -44,6 +48,12 @@ class CellScores:
     run: str = ""
     data: str = ""
     environment: Mapping[str, Any] | None = None
+    beside: bool = False
+
+    @property
+    def label(self) -> str:
+        """The algorithm as the page names it."""
+        return f"{self.cell.algorithm}, own" if self.beside else self.cell.algorithm
 
     @property
     def metric(self) -> Metric:
@@ -87,15 +97,22 @@ class CellScores:
         return found
 
 
-def scored(cell: Cell, run: RunFolder) -> CellScores:
-    """The scores of a finished run's model, or of its sites' own models, each on the test cases of all sites.
-
-    They are made unless they are there.
+def scored(cell: Cell, run: RunFolder) -> list[CellScores]:
+    """The scores of each result of a finished run on the test cases of all sites. They are made unless they are there.
 
     Raises:
         InputError: they cannot be made.
     """
-    which = run.usual_model()
+    return [_scored(cell, run, which) for which in results_of(run)]
+
+
+def results_of(run: RunFolder) -> list[str]:
+    """The model that a run is scored by, and :data:`OWN` where it has besides it one of each site's own."""
+    algorithm = run.experiment().algorithm
+    return [run.usual_model(), *([OWN] if algorithm.has_own_models and not algorithm.scores_own else [])]
+
+
+def _scored(cell: Cell, run: RunFolder, which: str) -> CellScores:
     own = bool(run.local_models(which))
     folder = run.path / EVALUATION / (f"{which}-test-everywhere" if own else f"{which}-test")
     request = EvaluationRequest(model=which, split="test", everywhere=own, folder=folder)
@@ -107,9 +124,10 @@ def scored(cell: Cell, run: RunFolder) -> CellScores:
         cell=cell,
         cases=found.drop(columns=["run", "site"]),
         patients=document["patients"],
-        curve=validation_curve(run),
+        curve={} if which == OWN else validation_curve(run),
         cost=cost_of(run.history()),
         run=run.name,
         data=document["data"],
         environment=run.read_json("environment"),
+        beside=which == OWN,
     )

@@ -67,7 +67,7 @@ def scored_cells(cells: Sequence[Cell], outcomes: CellOutcomes) -> list[CellScor
         if run is None:
             continue
         try:
-            found.append(scored(cell, run))
+            found += scored(cell, run)
         except InputError as error:
             outcomes.failures[cell.name] = str(error)
     if not found:

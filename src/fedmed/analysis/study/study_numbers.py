@@ -43,7 +43,7 @@ def _run(each: CellScores) -> dict[str, Any]:
     return {
         "run": each.run,
         "partition": cell.partition,
-        "algorithm": cell.algorithm,
+        "algorithm": each.label,
         "attack": cell.attack,
         "seed": cell.seed,
         "models": "own" if each.own else "global",

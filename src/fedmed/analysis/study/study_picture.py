@@ -23,7 +23,7 @@ SCORE = "score"
 def picture(found: StudyFindings) -> Figure:
     """The figure."""
     rows = -(-len(found.figures) // COLUMNS)
-    algorithms = len(found.study.algorithms)
+    algorithms = max(map(len, found.figures.values()))
     heights = [0.2 * algorithms + 1.6, *[0.5 * algorithms + 1.2] * rows]
     figure = Figure(figsize=(11, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(rows + 1, COLUMNS, height_ratios=heights)

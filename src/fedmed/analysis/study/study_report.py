@@ -78,8 +78,8 @@ def table(figures: Sequence[AlgorithmFigures]) -> pd.DataFrame:
                 "own site's cases": mean_and_spread(each.at_sites),
                 "worst site": f"{each.worst_site} {mean_and_spread(each.worst)}".strip(),
                 f"rounds to {100 * NEAR:g} %": rounds_text(each.rounds),
-                "MB sent": _whole(each.megabytes),
-                "seconds": _whole(each.seconds),
+                "MB sent": _mean(each.megabytes),
+                "seconds": _mean(each.seconds),
                 "seeds": str(len(each.seeds)),
             }
         )
@@ -94,9 +94,11 @@ def rounds_text(rounds: Sequence[int | None]) -> str:
     return f"{np.mean(known):.1f}" + ("" if len(known) == len(rounds) else f" ({len(known)} of {len(rounds)} seeds)")
 
 
-def _whole(values: Sequence[float | None]) -> str:
+def _mean(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return f"{np.mean(known):.0f}" if known else "-"
+    if not known:
+        return "-"
+    return f"{np.mean(known):.0f}" if np.mean(known) >= 10 else f"{np.mean(known):.2g}"
 
 
 def _tests(found: StudyFindings) -> Iterator[Block]:
@@ -144,7 +146,7 @@ def rank_sentences(found: StudyFindings, ranks: RankTest) -> list[str]:
             + ("; as Friedman's test finds no difference, one bar joins all." if ranks.p > ALPHA else "."),
         ]
     told.append(
-        "These tests take blocks as independent, and compare ranks, not sizes of differences. Seeds of one partition "
+        "These tests take blocks as independent, and say nothing of the sizes of differences. Seeds of one partition "
         "share its training and test cases, so p is too small for a claim on data of other kinds."
     )
     if ranks.blocks < FEW_BLOCKS:
@@ -174,6 +176,15 @@ def _tuning(found: StudyFindings) -> Block:
     return Block("Tuning", pd.DataFrame(rows), [rule])
 
 
+def _note_on_both(found: StudyFindings) -> list[str]:
+    both = [each for each in found.scores if each.beside]
+    if not both:
+        return []
+    return [
+        f"{both[0].label} are the sites' own models of the runs of {both[0].cell.algorithm}, beside its global one."
+    ]
+
+
 def notes(found: StudyFindings) -> list[str]:
     """The sentences that a reader needs to understand the numbers."""
     unit, metric = found.task.unit, found.metric
@@ -188,6 +199,7 @@ def notes(found: StudyFindings) -> list[str]:
     told = [
         "Model: global is the one of all sites. Of each site's own, the score on all sites' cases is the mean over the "
         "sites of what each site's model reaches on the test cases of all sites together.",
+        *_note_on_both(found),
         "Own site's cases: the mean over the sites of the score on the site's own test cases, by its own model or by "
         "the global one. Worst site: the one where that score is worst on average over the seeds. A dash: the test "
         "cases are no site's.",
