@@ -1,13 +1,16 @@
 """The file of a study: what is wrong with it is said before any run, in one sentence."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fedmed.analysis.study.study_cells import words_of
 from fedmed.analysis.study.study_file import NO_ATTACK, read_study_file
 from fedmed.core.errors import InputError
+from tests.scripts import ROOT
 
 GOOD: dict[str, Any] = {
     "name": "skew",
@@ -91,3 +94,14 @@ def test_a_mistake_is_refused_in_one_sentence_that_names_the_file(document: Any,
         read_study_file(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_the_example_of_the_page_is_a_study(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    example = re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)[0]
+    found = read_study_file(written(tmp_path, example))
+    assert found.tuning is not None
+    assert found.tuning.budget == 2
+    options = [found.base, *found.partitions.values(), *found.algorithms.values()]
+    for given in [*options, *(each for tries in found.tuning.tries.values() for each in tries)]:
+        assert all(words_of(name, value, tmp_path) for name, value in given.items())
