@@ -24,18 +24,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.finished_runs import (
-    draw_curves,
-    finished_run,
-    read_study,
-    run_options,
-    study_parser,
-    validation_curve,
-    write_study,
-)
-from benchmarks.scored_models import Numbers, draw_scores, table, tested, widest
+from benchmarks.finished_runs import draw_curves, finished_run, read_study, run_options, study_parser
+from benchmarks.scored_models import tested
 from fedmed.analysis.evaluation.evaluation_table import OVERALL, POOLED
 from fedmed.analysis.evaluation.patient_bootstrap import rows_of
+from fedmed.analysis.study.learning_speed import validation_curve
+from fedmed.analysis.study.scores_over_seeds import Numbers, draw_scores, table, widest
+from fedmed.analysis.study.study_files import write_study
 from fedmed.core import machine
 from fedmed.core.cli import echo, run_script
 from fedmed.core.errors import InputError

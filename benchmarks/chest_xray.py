@@ -23,19 +23,13 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.finished_runs import (
-    PROJECT,
-    cell,
-    draw_curves,
-    read_study,
-    run_options,
-    study_parser,
-    validation_curve,
-    write_study,
-)
-from benchmarks.scored_models import Bounds, Numbers, draw_scores, table, tested, widest
+from benchmarks.finished_runs import PROJECT, draw_curves, read_study, run_options, study_parser
+from benchmarks.scored_models import tested
 from fedmed.analysis.evaluation.evaluation_table import FEW
 from fedmed.analysis.evaluation.patient_bootstrap import figure_interval, paired_difference, rows_of
+from fedmed.analysis.study.learning_speed import validation_curve
+from fedmed.analysis.study.scores_over_seeds import Bounds, Numbers, draw_scores, mean_and_spread, table, widest
+from fedmed.analysis.study.study_files import write_study
 from fedmed.command_line import read_experiment
 from fedmed.core import machine
 from fedmed.core.cli import echo, run_script
@@ -216,7 +210,7 @@ def differences(rows: pd.DataFrame, patients: Mapping[str, str]) -> Iterator[dic
     fedavg = rows[rows["model"] == "fedavg"]
     for (model, seed), of_seed in rows.groupby(["model", "seed"], sort=False):
         if model != "fedavg" and seed in set(fedavg["seed"]):
-            found, _ = paired_difference(AUROC, of_seed, fedavg[fedavg["seed"] == seed], patients)
+            found, _ = paired_difference(AUROC, [(of_seed, fedavg[fedavg["seed"] == seed])], patients)
             yield {"model": model, "column": "the mean less fedavg's", **found._asdict()}
 
 
@@ -284,7 +278,9 @@ def table_of_findings(rows: pd.DataFrame, frequent: Sequence[str], counts: Mappi
     lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for name in FINDINGS:
         values = [aurocs(rows, way, name) if name in frequent else [] for way in ways]
-        lines.append(f"| {name} | " + " | ".join([*map(str, counts[name].values()), *map(cell, values)]) + " |")
+        lines.append(
+            f"| {name} | " + " | ".join([*map(str, counts[name].values()), *map(mean_and_spread, values)]) + " |"
+        )
     return "\n".join(lines)
 
 

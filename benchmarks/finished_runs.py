@@ -1,7 +1,6 @@
 """Runs of job.py that are made once: a study that was interrupted takes those that are finished."""
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,19 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from fedmed.command_line import read_experiment
-from fedmed.core import machine
 from fedmed.core.cli import Parser, absolute_path, behind_dashes
 from fedmed.core.errors import InputError, RunFailed
-from fedmed.core.files import write_whole
 from fedmed.core.settings import Data
 from fedmed.experiment import Experiment
-from fedmed.runs.history import scores_of
 from fedmed.runs.run_folder import RunFolder
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -113,34 +107,6 @@ def finished_of(artifacts: Path, wanted: Experiment) -> RunFolder | None:
 def comparable(experiment: Experiment) -> Experiment:
     """The experiment without what a run fills in: its identity, and the places of its folder and its cache."""
     return replace(experiment, data=replace(experiment.data, cache_dir=None), artifacts=None, run_id=None)
-
-
-def cell(values: Sequence[float]) -> str:
-    """Mean and, of several seeds, the sample's standard deviation; a dash where there is none, or one is NaN."""
-    if not len(values) or np.isnan(values).any():
-        return "-"
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
-
-
-def validation_curve(run: RunFolder) -> dict[int, float]:
-    """The task's key score of the global model on the validation cases, by round."""
-    key = run.experiment().task.key_score
-    found = {int(record["round"]): scores_of(record, key.figures).get(key.name) for record in run.records()}
-    return {number: score for number, score in found.items() if score is not None}
-
-
-def write_study(out: Path, document: Mapping[str, Any], text: str, figure: Figure) -> None:
-    """``out``.json with every number, ``out``.md with the table, ``out``.png with the figure, which names the machine.
-
-    Args:
-        document: JSON values, ``machine`` among them.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out.with_suffix(".json"), (json.dumps(document, indent=2) + "\n").encode())
-    write_whole(out.with_suffix(".md"), f"{text}\n".encode())
-    figure.supxlabel(machine.one_line(document["machine"]), fontsize=8, color="0.35")
-    figure.savefig(out.with_suffix(".png"), dpi=120)
 
 
 def draw_curves(

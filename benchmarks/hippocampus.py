@@ -23,19 +23,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.finished_runs import (
-    cell,
-    draw_curves,
-    finished_run,
-    read_study,
-    run_options,
-    study_parser,
-    validation_curve,
-    write_study,
-)
+from benchmarks.finished_runs import draw_curves, finished_run, read_study, run_options, study_parser
 from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.run_evaluation import evaluate
+from fedmed.analysis.study.learning_speed import validation_curve
+from fedmed.analysis.study.scores_over_seeds import mean_and_spread
+from fedmed.analysis.study.study_files import write_study
 from fedmed.core import machine
 from fedmed.core.cli import echo, run_script
 from fedmed.core.errors import InputError
@@ -148,7 +142,7 @@ def table(numbers: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[
     columns = list(next(iter(numbers.values())))
     lines = ["| model | trained on | " + " | ".join(columns) + " |", "|---|---" + "|---:" * len(columns) + "|"]
     for model in (model for model in labels if model in numbers):
-        cells = " | ".join(cell(numbers[model][column]) for column in columns)
+        cells = " | ".join(mean_and_spread(numbers[model][column]) for column in columns)
         lines.append(f"| {model} | {labels[model]} | {cells} |")
     return "\n".join(lines)
 

@@ -23,7 +23,6 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent)]
 
 import pandas as pd
 
-from benchmarks.finished_runs import write_study
 from benchmarks.lgg_figure import figure
 from benchmarks.lgg_splits import FOLDS, made_lists
 from benchmarks.lgg_tables import document, tables
@@ -32,6 +31,7 @@ from fedmed.analysis.cross_validation.folds import OURS, SITES, expect_same_case
 from fedmed.analysis.evaluation.evaluation_folder import EVALUATION, EvaluationFolder
 from fedmed.analysis.evaluation.evaluation_source import EvaluationRequest
 from fedmed.analysis.evaluation.run_evaluation import evaluate
+from fedmed.analysis.study.study_files import write_study
 from fedmed.command_line import read_experiment
 from fedmed.core import machine
 from fedmed.core.cli import Parser, absolute_path, behind_dashes, echo, run_script
@@ -152,7 +152,7 @@ def finished(run: Planned, artifacts: Path) -> RunFolder:
     artifacts.mkdir(parents=True, exist_ok=True)
     fold = planned_fold(run.lists, run.options, run.name, read_experiment)
     folder = made(fold.experiment, fold.arguments, JOB, artifacts, force=False)
-    expect_same_cases(folder, fold)
+    expect_same_cases(folder, fold.experiment)
     return folder
 
 

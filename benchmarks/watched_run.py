@@ -11,10 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psutil
-
 from fedmed.core.cli import echo
 from fedmed.core.errors import RunFailed
+from fedmed.core.process_memory import memory_of
 from fedmed.runs.history import rows
 from fedmed.runs.run_folder import RunFolder
 
@@ -71,12 +70,7 @@ def watch(arguments: Sequence[object], artifacts: Path, key_metric: str = "val_d
 
 
 def _look(pid: int, artifacts: Path, seen: Watched, began: float) -> None:
-    memory = 0
-    with contextlib.suppress(psutil.Error):
-        root = psutil.Process(pid)
-        for process in [root, *root.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                memory += process.memory_full_info().pss
+    memory = memory_of(pid)
     seen.peak = max(seen.peak, memory)
     seconds = _by_round(_history(artifacts), "round_seconds")
     done = len(seconds) - 1

@@ -64,7 +64,7 @@ def refuse_other_cases(folds: Sequence[Fold], args: argparse.Namespace) -> None:
     for fold in folds:
         run = None if args.force else finished(args.artifacts, fold.experiment)
         if run is not None:
-            expect_same_cases(run, fold)
+            expect_same_cases(run, fold.experiment)
 
 
 def write(folds: Sequence[Fold], runs: dict[str, RunFolder], args: argparse.Namespace, out: Path) -> None:

@@ -42,6 +42,12 @@ def option_names(cls: type) -> set[str]:
     return {field.name for field in dataclasses.fields(cls) if "help" in field.metadata}
 
 
+def path_names(cls: type) -> set[str]:
+    """The names of the options of ``cls`` that are paths."""
+    kinds = typing.get_type_hints(cls)
+    return {name for name in option_names(cls) if _required(kinds[name]) is Path}
+
+
 def to_plain(instance: Any) -> dict[str, Any]:
     """The options of a dataclass instance as JSON values."""
     return {name: _plain(getattr(instance, name)) for name in sorted(option_names(type(instance)))}

@@ -121,7 +121,7 @@ def test_a_run_on_other_lists_is_no_run_of_the_fold(folds: MakeFolds, tmp_path: 
     fold, run = planned_folds(place, job(place), "cv", read_experiment)[0], RunFolder.create(tmp_path, "cv-fold-1")
     lists = {site: load_datalist(fold.lists / f"{site}.json", place.parent) for site in ("site-1", "site-2")}
     run.write_json("dataset_splits", splits_of(lists))
-    expect_same_cases(run, fold)
+    expect_same_cases(run, fold.experiment)
     change(fold.lists / LIST, lambda lists: lists["training"].pop())
     with pytest.raises(InputError, match=r"was trained on other cases than .*fold-1 lists now; give --force"):
-        expect_same_cases(run, fold)
+        expect_same_cases(run, fold.experiment)

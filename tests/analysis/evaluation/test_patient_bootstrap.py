@@ -89,19 +89,19 @@ def test_without_patients_to_draw_or_a_figure_there_is_no_interval() -> None:
 @pytest.mark.parametrize("metric", FIGURES, ids=lambda metric: metric.name)
 def test_a_run_that_is_better_in_every_patient_is_found_and_an_equal_one_is_not(metric: Metric) -> None:
     good, bad = classified(40, 2.5), classified(40, 0.0, seed=1)
-    difference, test = paired_difference(metric, good, bad, own_patients(good))
+    difference, test = paired_difference(metric, [(good, bad)], own_patients(good))
     figures = [metric.reduce(rows_of(each)) for each in (good, bad)]
     assert difference.value == pytest.approx(figures[0] - figures[1])
     assert difference.low > 0
     assert test.p < 0.01
     assert test.p >= test.least_p
-    same, none = paired_difference(metric, good, good, own_patients(good))
+    same, none = paired_difference(metric, [(good, good)], own_patients(good))
     assert (same.value, same.low, same.high, none.p) == (0, 0, 0, 1)
 
 
 def test_few_patients_are_exchanged_in_every_way() -> None:
     good, bad = classified(6, 9.0), classified(6, -9.0)
-    _, test = paired_difference(ACCURACY, good, bad, own_patients(good))
+    _, test = paired_difference(ACCURACY, [(good, bad)], own_patients(good))
     assert (test.pairs, test.p, test.least_p) == (6, 2 / 2**6, 2 / 2**6)
     assert math.isnan(test.effect)
 
@@ -110,7 +110,7 @@ def test_p_of_runs_that_are_alike_is_uniform() -> None:
     """Of runs with independent noise of one kind, p is below one half about every second time."""
     found = [
         paired_difference(
-            AUROC, classified(24, 0.7, seed), classified(24, 0.7, seed + 100), own_patients(classified(24, 0))
+            AUROC, [(classified(24, 0.7, seed), classified(24, 0.7, seed + 100))], own_patients(classified(24, 0))
         )
         for seed in range(40)
     ]

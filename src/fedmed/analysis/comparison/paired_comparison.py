@@ -94,7 +94,7 @@ def _differences_of_figures(
     tables = {label: _tables(table, metric) for label, table in cases.items()}
     for reference, subject in combinations(tables, 2):
         for target, ours in tables[subject].items():
-            difference, test = paired_difference(metric, ours, tables[reference][target], patients, seed)
+            difference, test = paired_difference(metric, [(ours, tables[reference][target])], patients, seed)
             if not math.isnan(difference.value):
                 scored = ours["case"].nunique()
                 yield RunDifference(

@@ -140,7 +140,7 @@ def planned_fold(lists: Path, job: Sequence[str], name: str, read: ReadExperimen
     tested = frozenset(patient_of(case) for datalist in datalists.values() for case in datalist.testing)
     if not tested:
         raise InputError(f'{lists} has no test cases, which lists have under "testing"; make them with --folds.')
-    _refuse_learnt(lists, experiment, {**datalists, **_further(experiment, datalists, lists, dataset)}, tested)
+    refuse_learnt(lists, experiment, {**datalists, **_further(experiment, datalists, lists, dataset)}, tested)
     _refuse_untested(lists, experiment, datalists)
     patients = frozenset(patient_of(case) for datalist in datalists.values() for case in datalist.all_cases)
     return Fold(lists, arguments, experiment, tested, patients)
@@ -154,10 +154,12 @@ def _further(
     return {site: load_datalist(datalist_path(lists, site), dataset) for site in names}
 
 
-def _refuse_learnt(
-    lists: Path, experiment: Experiment, datalists: Mapping[str, Datalist], tested: frozenset[str]
-) -> None:
+def refuse_learnt(lists: Path, experiment: Experiment, datalists: Mapping[str, Datalist], tested: Set[str]) -> None:
     """Refuse a patient of the test cases on whom a site trains or validates.
+
+    Args:
+        datalists: of the run's sites.
+        tested: the patients of the test cases.
 
     Raises:
         InputError: there is one.
@@ -188,14 +190,14 @@ def _refuse_untested(lists: Path, experiment: Experiment, datalists: Mapping[str
             )
 
 
-def expect_same_cases(run: RunFolder, fold: Fold) -> None:
-    """Refuse a finished run whose lists named other cases than the fold's do now.
+def expect_same_cases(run: RunFolder, experiment: Experiment) -> None:
+    """Refuse a finished run of an experiment whose lists named other cases than they do now.
 
     Raises:
         InputError: it is one.
     """
-    dataset, lists = fold.experiment.data.resolved()
-    sites = fold.experiment.training.sites
+    dataset, lists = experiment.data.resolved()
+    sites = experiment.training.sites
     now = splits_of({site: load_datalist(datalist_path(lists, site), dataset) for site in sites})
     if run.read_json("dataset_splits") != now:
         raise InputError(

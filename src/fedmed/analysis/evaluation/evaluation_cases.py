@@ -60,7 +60,7 @@ def evaluation_cases(
         InputError: a list or a case cannot be used, the lists state different label schemes, or two cases have one
             name.
     """
-    files = _test_lists(lists) if split == TEST else _by_file(lists, sites)
+    files = lists_of_tests(lists) if split == TEST else _by_file(lists, sites)
     of_site: dict[str, tuple[Case, ...]] = {}
     schemes, every = set(), list[Case]()
     for path, listing in files.items():
@@ -97,8 +97,12 @@ def _by_file(lists: Path, sites: Sequence[str]) -> dict[Path, list[str]]:
     return found
 
 
-def _test_lists(lists: Path) -> dict[Path, list[str]]:
-    """The lists that have test cases, with the site of each; ``test.json`` and a file that is given are no site's."""
+def lists_of_tests(lists: Path) -> dict[Path, list[str]]:
+    """The lists that have test cases, with the site of each; ``test.json`` and a file that is given are no site's.
+
+    Raises:
+        InputError: there is none.
+    """
     if lists.is_file():
         return {lists: []}
     own = _own_test_lists(lists)

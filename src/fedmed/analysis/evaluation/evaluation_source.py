@@ -33,6 +33,9 @@ class EvaluationRequest:
     flips: bool = False
     """Average over mirrored copies of each image."""
 
+    everywhere: bool = False
+    """Score each site's own model on the cases of all sites, not on those of its own site alone."""
+
     force: bool = False
     """Score anew where there is an evaluation already."""
 

@@ -51,6 +51,33 @@ def figure_interval(metric: Metric, table: pd.DataFrame, patients: Mapping[str, 
     return _percentiles(metric.reduce(rows), figures_of(metric, rows, owners, len(names)), len(names), seed)
 
 
+def mean_figure_interval(
+    metric: Metric, tables: Sequence[pd.DataFrame], patients: Mapping[str, str], seed: int = 0
+) -> Estimate:
+    """The mean of a metric's figures over several models' rows of the same cases, with its 95 % interval.
+
+    Each draw of patients is the same for all models.
+
+    Args:
+        tables: one a model, each as of :func:`figure_interval`.
+    """
+    if len(tables) == 1:
+        return figure_interval(metric, tables[0], patients, seed)
+    if metric.combines == "values":  # whose mean over models is that of the cases' means
+        every = pd.concat(tables).groupby(["case", "target", "quantity"], sort=False)["value"].mean().reset_index()
+        return figure_interval(metric, every, patients, seed)
+    parts = [rows_of(table[table["quantity"].isin(metric.quantities)]) for table in tables]
+    place = {name: number for number, name in enumerate(sorted({patients[row.case] for row in parts[0]}))}
+    owners = [np.array([place[patients[row.case]] for row in rows], dtype=np.int64) for rows in parts]
+    figures = [figures_of(metric, rows, own, len(place)) for rows, own in zip(parts, owners, strict=True)]
+    value = float(np.mean([metric.reduce(rows) for rows in parts]))
+    return _percentiles(value, lambda drawn: _mean_of(figures, drawn), len(place), seed)
+
+
+def _mean_of(figures: Sequence[DrawnFigures], drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.mean([each(drawn) for each in figures], axis=0)
+
+
 def figures_of(metric: Metric, rows: Sequence[Row], owners: NDArray[np.int64], patients: int) -> DrawnFigures:
     """The function from draws of patients to figures of a metric.
 
@@ -68,7 +95,10 @@ def figures_of(metric: Metric, rows: Sequence[Row], owners: NDArray[np.int64], p
 
 
 def paired_difference(
-    metric: Metric, subject: pd.DataFrame, reference: pd.DataFrame, patients: Mapping[str, str], seed: int = 0
+    metric: Metric,
+    pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]],
+    patients: Mapping[str, str],
+    seed: int = 0,
 ) -> tuple[Estimate, PairedTest]:
     """The difference of a metric's figures of two runs on the same cases, its 95 % interval, and a permutation test.
 
@@ -79,12 +109,13 @@ def paired_difference(
 
     Args:
         metric: one that is not a mean of the cases' values.
-        subject: the columns case, target, quantity and value of one run.
-        reference: of the other.
+        pairs: the columns case, target, quantity and value of one run, and of the other. Of several pairs, such as one
+            a seed, it is the mean of the differences, and what is drawn or exchanged is so in all of them.
         patients: the patient of each case.
         seed: of the draws and permutations.
     """
-    figures, number = _figures_of_both(metric, subject, reference, patients)
+    found = [_figures_of_both(metric, subject, reference, patients) for subject, reference in pairs]
+    figures, number = [each for each, _ in found], found[0][1]
     value = float(_difference(figures, np.ones((1, number)), np.zeros((1, number)))[0])
     interval = _percentiles(value, lambda drawn: _difference(figures, drawn, np.zeros_like(drawn)), number, seed)
     if number < 2 or math.isnan(value):
@@ -109,19 +140,20 @@ def _figures_of_both(
 
 
 def _difference(
-    figures: DrawnFigures, kept: NDArray[np.float64], exchanged: NDArray[np.float64]
+    figures: Sequence[DrawnFigures], kept: NDArray[np.float64], exchanged: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The difference of the figures, (draws,), where the runs keep the rows of some patients and exchange others'.
+    """The mean difference of the figures, (draws,), where the runs keep the rows of some patients and exchange others'.
 
     Args:
-        figures: of both runs' rows.
+        figures: of both runs' rows, one a pair.
         kept: (draws, P) how often each patient is drawn with the rows as they are.
         exchanged: (draws, P) how often with the rows of the other run.
     """
-    return figures(np.hstack([kept, exchanged])) - figures(np.hstack([exchanged, kept]))
+    one, other = np.hstack([kept, exchanged]), np.hstack([exchanged, kept])
+    return np.mean([each(one) - each(other) for each in figures], axis=0)
 
 
-def _permutation_p(figures: DrawnFigures, patients: int, seed: int) -> float:
+def _permutation_p(figures: Sequence[DrawnFigures], patients: int, seed: int) -> float:
     def statistic(exchanged: NDArray[np.float64], kept: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
         pair = (np.asarray(each, dtype=np.float64).reshape(-1, patients) for each in (kept, exchanged))
         return _difference(figures, *pair).reshape(np.shape(kept)[:-1])

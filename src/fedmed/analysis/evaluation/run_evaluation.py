@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,8 +68,11 @@ def evaluate_every(artifacts: Path, request: EvaluationRequest) -> dict[str, Eva
     return found
 
 
-def evaluate(path: Path, label: str, request: EvaluationRequest) -> Evaluated:
+def evaluate(path: Path, label: str, request: EvaluationRequest, tell: Callable[[str], object] = echo) -> Evaluated:
     """Score one source, unless that has been done, and print its numbers.
+
+    Args:
+        tell: takes the texts for the screen.
 
     Raises:
         InputError: it cannot be scored, or was scored with other settings and ``force`` is not given.
@@ -84,12 +87,12 @@ def evaluate(path: Path, label: str, request: EvaluationRequest) -> Evaluated:
         thresholds = thresholds_for(source, request) if source.task.findings else None
         identity = identity_of(source, listed, request)
     if not request.force and folder.finished(identity):
-        echo(f"{label}: {source.name} was scored before; --force scores it again")
+        tell(f"{label}: {source.name} was scored before; --force scores it again")
         if thresholds is not None and thresholds.chosen_here:
             choose(source, folder.cases(), _in_words(listed, source))
     else:
         _score(source, listed, folder, identity, caching, thresholds)
-    echo(evaluation_text(label, source.name, folder, source.task))
+    tell(evaluation_text(label, source.name, folder, source.task))
     return Evaluated(source.task, folder.table())
 
 
@@ -101,6 +104,7 @@ def identity_of(source: EvaluationSource, listed: EvaluationCases | None, reques
         "task": source.task.name,
         "split": request.split,
         "flips": request.flips,
+        **({"everywhere": True} if request.everywhere else {}),
         **({"thresholds": thresholds_for(source, request).identity} if source.task.findings else {}),
     }
     if listed is None:
@@ -117,7 +121,7 @@ def _score(
     caching: Caching,
     thresholds: RunThresholds | None,
 ) -> None:
-    started, units = time.monotonic(), units_of(source, listed)
+    started, units = time.monotonic(), units_of(source, listed, everywhere="everywhere" in identity)
     journal = folder.begin(identity)
     with ticking(tqdm(total=len(units), desc=f"{source.label}, {source.name}", unit="case")) as bar:
         models = {model.weights: model for model in source.models.values()}
@@ -161,12 +165,13 @@ def _in_words(listed: EvaluationCases, source: EvaluationSource) -> str:
     return f"{counted(len(listed.cases), f'validation {word}')} of {listed.data} with the {source.name} model"
 
 
-def units_of(source: EvaluationSource, listed: EvaluationCases) -> list[ScoringUnit]:
-    """Every case once; where each site has a model of its own, every site's cases by that model."""
+def units_of(source: EvaluationSource, listed: EvaluationCases, *, everywhere: bool = False) -> list[ScoringUnit]:
+    """Every case once; where each site has a model of its own, every site's cases, or all, by that model."""
     if "" in source.models:
         weights, site_of = source.models[""].weights, listed.site_of
         return [ScoringUnit(site_of[case.name], case, weights) for case in listed.cases]
-    cases = {site: listed.of_site.get(site, listed.cases) for site in source.models}
+    own = {} if everywhere else listed.of_site
+    cases = {site: own.get(site, listed.cases) for site in source.models}
     return [ScoringUnit(site, case, source.models[site].weights) for site, own in cases.items() for case in own]
 
 
