@@ -1,6 +1,7 @@
 """The gate of the dashboard, round the web server's application: who gets in, and what a browser may do there."""
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -116,7 +117,7 @@ def _header(scope: Scope, name: bytes) -> str:
 def _host(scope: Scope) -> str:
     """The name under which the browser asked, without its port."""
     host = _header(scope, b"host").lower()
-    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+    return re.sub(r":\d*$", "", host)
 
 
 def _cookie(scope: Scope) -> str:

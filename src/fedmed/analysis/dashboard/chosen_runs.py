@@ -81,16 +81,15 @@ def compare_blocks(views: Sequence[RunView], split: str) -> tuple[Sequence[Block
     """The comparison's report, or the reason against one as its only block; and the names that it may not show."""
     paths = tuple(view.run.path for view in views)
     stamps = tuple(stamp_of(view.run.path / EVALUATION, f"{_usual(view, split)}/*.*") for view in views)
-    secrets = frozenset().union(
-        *(view.evaluation(_usual(view, split))[1].secrets for view in views), *(view.aliases.secrets for view in views)
-    )
-    return _blocks(paths, split, stamps), CaseAliases({}, secrets)
+    secrets = frozenset[str]().union(*(view.aliases.secrets for view in views))
+    try:
+        scored = (view.evaluation(_usual(view, split))[1].secrets for view in views)
+        return _blocks(paths, split, stamps), CaseAliases({}, secrets.union(*scored))
+    except InputError as error:
+        return [Block("These runs cannot be compared", items=[str(error)])], CaseAliases({}, secrets)
 
 
 @lru_cache(maxsize=16)
 def _blocks(paths: tuple[Path, ...], split: str, _stamps: tuple[Stamp, ...]) -> Sequence[Block]:
-    try:
-        runs = read_runs(paths, None, split)
-        return blocks(compared(runs, metric_of(runs, runs[0].experiment.task.METRICS[0].name)))
-    except InputError as error:
-        return [Block("These runs cannot be compared", items=[str(error)])]
+    runs = read_runs(paths, None, split)
+    return blocks(compared(runs, metric_of(runs, runs[0].experiment.task.METRICS[0].name)))

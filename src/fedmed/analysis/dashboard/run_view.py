@@ -1,7 +1,7 @@
 """One run with all that its page shows of it, read once for as long as its files stay as they are."""
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from fedmed.experiment import Experiment
 from fedmed.runs.run_folder import RunFolder
 from fedmed.server.round_record import completes_a_round
 
-VIEWED = ("experiment.json", "status.json", RECORDS, f"{HISTORY}.json", "dataset_splits.json")
 NAMED = ("dataset_splits.json", "dataset_stats.json")
+VIEWED = ("experiment.json", "status.json", RECORDS, f"{HISTORY}.json", *NAMED)
 
 LOG_LINES, LOG_BYTES = 200, 200_000
 """The most of the end of a log that is shown."""
@@ -32,6 +32,7 @@ class RunView:
 
     Attributes:
         cases: numbers of cases by site and split; empty where only the sites know them.
+        aliases: the names that no text of the page may show.
     """
 
     run: RunFolder
@@ -40,16 +41,12 @@ class RunView:
     records: list[dict[str, Any]]
     history: pd.DataFrame  # empty before the first record
     cases: dict[str, dict[str, int]]
+    aliases: CaseAliases
 
     @property
     def sites(self) -> list[str]:
         """The sites of the run, by name."""
         return sorted(self.experiment.training.sites)
-
-    @cached_property
-    def aliases(self) -> CaseAliases:
-        """The names that no text of the page may show."""
-        return _names(self.run.path, stamp_of(self.run.path, *NAMED))
 
     @property
     def evaluations(self) -> list[str]:
@@ -125,7 +122,8 @@ def _view(path: Path, _stamp: Stamp, status: RunStatus) -> RunView:
         site: {split: len(names) for split, names in splits.items() if isinstance(names, list)}
         for site, splits in _json(run, "dataset_splits").items()
     }
-    return RunView(run, run.experiment(), status, records, run.history() if known else pd.DataFrame(), cases)
+    history, aliases = run.history() if known else pd.DataFrame(), _names(path, stamp_of(path, *NAMED))
+    return RunView(run, run.experiment(), status, records, history, cases, aliases)
 
 
 @lru_cache(maxsize=16)
