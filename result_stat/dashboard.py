@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     listing = ArtifactsListing.of(args.artifacts)
     server.check_free(args.host, args.port)
     for path in tqdm(listing.runs.values(), desc="runs are read", unit="run", leave=False, delay=1):
-        row_of(path)
+        row_of(path)  # here, so that the first page need not wait for hundreds of them
     token = server.new_token(args.host)
     if token:
         warn("whoever has this address sees the runs, and nothing encrypts the way to it; ssh -L is safer than --host.")

@@ -1,7 +1,6 @@
 """The server: where it listens, to whom it answers, and the real thing once, as it is started."""
 
 import http.client
-import os
 import re
 import socket
 import subprocess
@@ -30,7 +29,7 @@ def test_missing_packages_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_
     from result_stat import dashboard
 
     monkeypatch.setattr(dashboard, "NEEDED", ("no_such_package",))
-    with pytest.raises(InputError, match="^no_such_package cannot be imported; .*: make dashboard$"):
+    with pytest.raises(InputError, match=r"^no_such_package cannot be imported; .*: make dashboard$"):
         dashboard.main([str(tmp_path)])
 
 
@@ -105,9 +104,7 @@ def served(make_run: MakeRun, root: Path, tmp_path: Path) -> Iterator[Callable[.
         port, printed = free_port(), tmp_path / "printed"
         command = [sys.executable, str(SCRIPT), str(root), "--host", host, "--port", str(port)]
         with printed.open("w") as output:
-            processes.append(
-                subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output, env=dict(os.environ))
-            )
+            processes.append(subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output))
 
         def ask(path: str, **headers: str) -> http.client.HTTPResponse:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

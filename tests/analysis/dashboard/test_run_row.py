@@ -9,7 +9,7 @@ import pytest
 
 from fedmed.analysis.dashboard import run_row
 from fedmed.analysis.dashboard.artifacts_listing import ArtifactsListing
-from fedmed.analysis.dashboard.run_row import row_of, rows_of
+from fedmed.analysis.dashboard.run_row import UNREAD, row_of, rows_of
 from fedmed.analysis.dashboard.run_status import status_of
 from fedmed.core import locks
 from fedmed.runs.run_folder import RunFolder
@@ -104,6 +104,16 @@ def test_only_a_run_whose_files_have_changed_is_read_again(make_run: MakeRun, mo
     for run in runs:
         row_of(run.path)
     assert read == ["run-002"]
+
+
+def test_a_page_need_not_wait_for_every_run(make_run: MakeRun, root: Path) -> None:
+    for _ in range(3):
+        make_run()
+    listing = ArtifactsListing.of(root)
+    assert [row.status for row in rows_of(listing, 0.0)] == [UNREAD] * 3
+    row_of(listing.runs["run-002"])
+    assert [row.status for row in rows_of(listing, 0.0)] == [UNREAD, "finished", UNREAD]
+    assert [row.status for row in rows_of(listing)] == ["finished"] * 3
 
 
 def test_a_row_is_read_without_a_sites_figures(make_run: MakeRun) -> None:

@@ -1,7 +1,8 @@
 """A run as a row of the table of runs: numbers that its files hold, and none that is made here."""
 
+import math
+import time
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from fedmed.tasks.base import Metric
 FILES = ("experiment.json", "status.json", RECORDS, f"{HISTORY}.json", LEDGER, f"{EVALUATION}/*/{DOCUMENT}")
 """The files of a run that a row is made of; a table is written before its document."""
 
-MOST_RUNS = 4096
-"""Rows that are kept in memory."""
+UNREAD = "not read yet"
+"""The status of a row whose run has not been read."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,49 @@ class RunRow:
     fault: str = ""  # the reason why the folder cannot be read
 
 
-def rows_of(listing: ArtifactsListing) -> list[RunRow]:
-    """A row a run, by name. Only runs whose files have changed since the last call are read."""
-    return [row_of(path) for path in listing.runs.values()]
+def rows_of(listing: ArtifactsListing, seconds: float = math.inf) -> list[RunRow]:
+    """A row a run, by name. Only runs whose files have changed since they were read last are read.
+
+    Args:
+        seconds: after which no further run is read; the rows of the rest say :data:`UNREAD`.
+    """
+    ends, rows = time.monotonic() + seconds, []
+    for path in listing.runs.values():
+        found = _known(path)
+        if found is None:
+            found = row_of(path) if time.monotonic() < ends else RunRow(path.name, UNREAD)
+        rows.append(found)
+    return rows
 
 
 def row_of(path: Path) -> RunRow:
     """The row of a run folder; of one that cannot be read, the reason."""
-    status = status_of(path)
-    return _read(path, stamp_of(path, *FILES), status)
+    known = _known(path)
+    if known is not None:
+        return known
+    state = _state(path)  # before the files are read, so that a change meanwhile is seen the next time
+    row = _read(path, state[1])
+    _rows[path] = (state, row)
+    return row
 
 
-@lru_cache(maxsize=MOST_RUNS)
-def _read(path: Path, _stamp: Stamp, status: RunStatus) -> RunRow:
+State = tuple[Stamp, RunStatus]
+
+_rows: dict[Path, tuple[State, RunRow]] = {}
+"""The rows that were read, and the state of their folders then."""
+
+
+def _state(path: Path) -> State:
+    return stamp_of(path, *FILES), status_of(path)
+
+
+def _known(path: Path) -> RunRow | None:
+    """The row of a folder that is as it was when it was read."""
+    state, row = _rows.get(path, (None, None))
+    return row if state is not None and state == _state(path) else None
+
+
+def _read(path: Path, status: RunStatus) -> RunRow:
     run = RunFolder(path)
     try:
         experiment = run.experiment()

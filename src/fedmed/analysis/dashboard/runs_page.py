@@ -12,9 +12,12 @@ from fedmed.analysis.dashboard.chosen_runs import choices_table, compare_blocks,
 from fedmed.analysis.dashboard.jargon import WORDS
 from fedmed.analysis.dashboard.page_parts import plain, show_block, show_chart, show_missing, show_table
 from fedmed.analysis.dashboard.round_charts import runs_chart
-from fedmed.analysis.dashboard.run_row import RunRow, rows_of
+from fedmed.analysis.dashboard.run_row import UNREAD, RunRow, rows_of
 from fedmed.analysis.dashboard.run_view import RunView, open_view
 from fedmed.core.errors import InputError, counted
+
+READ_S = 1.0
+"""Seconds of reading after which the page shows the runs that it knows, before it reads on."""
 
 
 def runs_page(listing: ArtifactsListing, run_page: st.Page | None = None) -> None:
@@ -24,13 +27,15 @@ def runs_page(listing: ArtifactsListing, run_page: st.Page | None = None) -> Non
         run_page: the page of one run, to go to; None where there is none to go to.
     """
     st.title("Runs", anchor=False)
-    rows = rows_of(listing)
+    rows = rows_of(listing, READ_S)
     if not rows:
         show_missing(f"{listing.root} holds no run yet.", "python job.py")
     for name in listing.leading_out:
         st.warning(f"{plain(name)} is left out: a symbolic link in it leads out of the artifacts folder.")
     if rows:
         _table_and_chosen(listing, rows, run_page)
+    if any(row.status == UNREAD for row in rows):
+        st.rerun()
 
 
 def _table_and_chosen(listing: ArtifactsListing, rows: Sequence[RunRow], run_page: st.Page | None) -> None:

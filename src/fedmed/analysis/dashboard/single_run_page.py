@@ -53,7 +53,8 @@ def single_run_page(listing: ArtifactsListing) -> None:
         st.title(plain(name), anchor=False)
         st.error("This run cannot be read: a file of its folder is damaged, or of another version.")
         return
-    _show(view, site_styles(site for row in rows_of(listing) for site in row.sites))
+    others = (site for row in rows_of(listing, 0.0) for site in row.sites)
+    _show(view, site_styles([*view.sites, *others]))
 
 
 def _show(view: RunView, styles: Mapping[str, SiteStyle]) -> None:
