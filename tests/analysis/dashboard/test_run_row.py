@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -9,11 +10,14 @@ import pytest
 
 from fedmed.analysis.dashboard import run_row
 from fedmed.analysis.dashboard.artifacts_listing import ArtifactsListing
+from fedmed.analysis.dashboard.privacy_words import booked_entries
 from fedmed.analysis.dashboard.run_row import UNREAD, row_of, rows_of
 from fedmed.analysis.dashboard.run_status import status_of
 from fedmed.core import locks
 from fedmed.runs.run_folder import RunFolder
 from tests.analysis.dashboard.conftest import MakeRun
+from tests.analysis.dashboard.records import record
+from tests.ledgers import entry
 
 
 def test_a_finished_run_that_was_evaluated(make_run: MakeRun) -> None:
@@ -40,6 +44,15 @@ def test_without_an_evaluation_the_sites_last_report_is_shown_and_said_to_be_tha
 def test_epsilon_is_that_of_the_site_that_spent_most(private_run: RunFolder) -> None:
     row = row_of(private_run.path)
     assert (row.epsilon, row.unit) == ("2 at delta 1e-05", "site's update")
+
+
+def test_a_run_that_goes_on_has_spent_what_its_records_say(make_run: MakeRun) -> None:
+    run = make_run(0, "running", "--privacy", "gaussian", "--dp_noise_multiplier", "1", "--dp_release_metrics")
+    booked = {"site-1": asdict(entry("site-1", 1, 3.0)), "site-2": asdict(entry("site-2", 1, 1.0))}
+    run.add_record(record(0, {"site-1": 0.5, "site-2": 0.5}, privacy=booked))
+    with locks.held(run.path):
+        assert row_of(run.path).epsilon == "3 at delta 1e-05"
+        assert [each.epsilon_total for each in booked_entries(run, run.records())] == [3.0, 1.0]
 
 
 def test_a_lost_ledger_is_not_taken_for_nothing_spent(private_run: RunFolder) -> None:

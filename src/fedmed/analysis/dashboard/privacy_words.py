@@ -5,10 +5,41 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from fedmed.privacy.ledger import Entry
+from fedmed.analysis.comparison.run_cost import PrivacySpent, spent
+from fedmed.core.names import LEDGER
+from fedmed.privacy.base import Mechanism
+from fedmed.privacy.ledger import Entry, last_of_each, read_ledger
+from fedmed.runs.history import Record
+from fedmed.runs.run_folder import RunFolder
 
 LARGE = 10.0
 """Epsilon from which on the bound is too weak to mean anything by itself: e^10 is 22 026."""
+
+
+def booked_entries(run: RunFolder, records: Sequence[Record]) -> list[Entry]:
+    """The entries of a run's ledger; while it goes on and has none yet, those in its records.
+
+    Raises:
+        InputError: the ledger or an entry cannot be read.
+    """
+    path = run.path / LEDGER
+    if path.is_file():
+        return read_ledger(path).entries
+    plain = (entry for record in records for entry in record.get("privacy", {}).values())
+    return [Entry.from_plain(entry) for entry in plain]
+
+
+def spent_so_far(run: RunFolder, mechanism: Mechanism, entries: Sequence[Entry], *, goes_on: bool) -> PrivacySpent:
+    """The privacy that a run has spent, by its ledger or, while it goes on without one, by its entries.
+
+    Raises:
+        InputError: the ledger cannot be read, or is missing though the run is over and its mechanism formal.
+    """
+    if not goes_on or (run.path / LEDGER).is_file():
+        return spent(run)
+    known = [(e.epsilon_total, e.delta) for e in last_of_each(entries).values() if e.epsilon_total is not None]
+    epsilon, delta = max(known, key=lambda pair: pair[0], default=(None, None))
+    return PrivacySpent(mechanism.unit, mechanism.GUARANTEE, epsilon, delta)
 
 
 def ledger_table(entries: Sequence[Entry]) -> pd.DataFrame:

@@ -2,14 +2,16 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fedmed.analysis.comparison.run_cost import cost_of, epsilon_text, spent
+from fedmed.analysis.comparison.run_cost import cost_of, epsilon_text
 from fedmed.analysis.dashboard.artifacts_listing import ArtifactsListing, Stamp, stamp_of
+from fedmed.analysis.dashboard.privacy_words import booked_entries, spent_so_far
 from fedmed.analysis.dashboard.run_status import RunStatus, status_of
 from fedmed.analysis.evaluation.evaluation_cases import SHARED
 from fedmed.analysis.evaluation.evaluation_folder import DOCUMENT, EVALUATION, EvaluationFolder
@@ -119,7 +121,7 @@ def _read(path: Path, status: RunStatus) -> RunRow:
 def _row(run: RunFolder, experiment: Experiment, status: RunStatus) -> RunRow:
     records = run.records()
     history = pd.DataFrame(rows(map(_without_figures, records))) if records else _history(run)
-    cost, privacy = cost_of(history), _spent(run, experiment)
+    cost, privacy = cost_of(history), _spent(run, experiment, records, status)
     done = sum(map(completes_a_round, records)) if records else cost.rounds
     training = experiment.training
     return RunRow(
@@ -151,9 +153,11 @@ def _history(run: RunFolder) -> pd.DataFrame:
     return run.history() if (run.path / f"{HISTORY}.json").is_file() else pd.DataFrame()
 
 
-def _spent(run: RunFolder, experiment: Experiment) -> str:
+def _spent(run: RunFolder, experiment: Experiment, records: Sequence[Record], status: RunStatus) -> str:
+    mechanism = experiment.privacy
     try:
-        return epsilon_text(spent(run), experiment.privacy)
+        entries = booked_entries(run, records)
+        return epsilon_text(spent_so_far(run, mechanism, entries, goes_on=status.goes_on), mechanism)
     except InputError:
         return "not known"
 

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import streamlit as st
 
-from fedmed.analysis.comparison.run_cost import spent
 from fedmed.analysis.dashboard.attack_table import AUDIT_FILE, attack_table
 from fedmed.analysis.dashboard.audit_findings import finding_counts
 from fedmed.analysis.dashboard.case_aliases import CaseAliases
 from fedmed.analysis.dashboard.curves_tab import curves_tab
 from fedmed.analysis.dashboard.extreme_pictures import extreme_pictures, unnamed_cases
 from fedmed.analysis.dashboard.page_parts import plain, show_chart, show_missing, show_section, show_table
-from fedmed.analysis.dashboard.privacy_words import in_plain_words, ledger_table
+from fedmed.analysis.dashboard.privacy_words import booked_entries, in_plain_words, ledger_table, spent_so_far
 from fedmed.analysis.dashboard.round_charts import sites_chart
 from fedmed.analysis.dashboard.run_view import RunView
 from fedmed.analysis.dashboard.site_colours import SiteStyle
@@ -25,7 +24,6 @@ from fedmed.analysis.report.report_page import Section, Table, Text
 from fedmed.core.errors import InputError
 from fedmed.core.names import LEDGER
 from fedmed.data.audit.duplicates_exchange import OVERLAPS
-from fedmed.privacy.ledger import read_ledger
 
 Styles = Mapping[str, SiteStyle]
 
@@ -85,12 +83,15 @@ def _pictures(view: RunView, folder: EvaluationFolder, aliases: CaseAliases) -> 
 
 def _privacy(view: RunView, styles: Styles) -> None:
     try:
-        found = spent(view.run)
-        guarantee = "none" if view.experiment.privacy.insecure_seeded_noise else found.guarantee
+        mechanism = view.experiment.privacy
+        entries = booked_entries(view.run, view.records)
+        found = spent_so_far(view.run, mechanism, entries, goes_on=view.status.goes_on)
+        guarantee = "none" if mechanism.insecure_seeded_noise else found.guarantee
         st.info(plain(in_plain_words(guarantee, found.unit, found.epsilon, found.delta)), icon=":material/lock:")
-        show_section(report_sections.privacy(view.run), view.aliases)
-        path = view.run.path / LEDGER
-        entries = read_ledger(path).entries if path.is_file() else []
+        section = report_sections.privacy(view.run)
+        if view.status.goes_on and not (view.run.path / LEDGER).is_file():  # it is written when the run is over
+            section = Section(section.title, [Text(mechanism.verdict(entries))])
+        show_section(section, view.aliases)
     except InputError as error:
         st.warning(plain(view.aliases.clean(str(error))))
         return
