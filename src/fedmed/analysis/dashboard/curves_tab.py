@@ -51,7 +51,8 @@ def _curves(view: RunView, styles: Mapping[str, SiteStyle]) -> None:
     if layout == "one":
         draw(str(st.selectbox("Figure", list(panels), format_func=lambda name: panels[name], key="figure")))
         return
-    columns = st.columns(2)
-    for number, column in enumerate(panels):
-        with columns[number % 2]:
-            draw(column)
+    names = list(panels)
+    for start in range(0, len(names), 2):  # row by row, so that a narrow screen keeps the order
+        for place, column in zip(st.columns(2), names[start : start + 2], strict=False):
+            with place:
+                draw(column)

@@ -107,6 +107,9 @@ def _attacks(view: RunView) -> None:
     except InputError as error:
         st.warning(plain(view.aliases.clean(str(error))))
         return
+    if table is None and view.status.goes_on:
+        st.info("The run goes on; its model can be attacked when it is finished.")
+        return
     if table is None:
         command = f"python result_stat/privacy_audit.py {shlex.quote(str(view.run.path))}"
         show_missing("Nobody has attacked this run's model yet.", command)
