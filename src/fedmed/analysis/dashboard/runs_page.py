@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -114,7 +115,7 @@ def runs_frame(rows: Sequence[RunRow]) -> pd.DataFrame:
     )
 
 
-def _columns() -> dict[str, st.column_config.Column]:
+def _columns() -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     found = {name: text(help=words) for name, words in WORDS.items()}
     found |= {
