@@ -13,10 +13,13 @@ TORCH_INDEX :=
 
 CODE := src result_stat benchmarks deploy $(wildcard dataset_*/*.py *.py)
 
-.PHONY: demo test lint provision clean
+.PHONY: demo dashboard test lint provision clean
 
 demo: $(VENV)/.installed
 	env -u DATASET_ROOT -u DATALIST_ROOT -u CACHE_ROOT $(BIN)/python job.py
+
+dashboard: $(VENV)/.dashboard
+	$(BIN)/python result_stat/dashboard.py $(ARTIFACTS) $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest
@@ -45,6 +48,11 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt requirements-bundle.tx
 	@$(PIP) -r requirements-dev.txt
 	@echo "3/3 packages of MONAI bundles, apart from the rest"
 	@$(PIP) --no-deps --upgrade --target $(VENV)/bundle -r requirements-bundle.txt
+	@touch $@
+
+$(VENV)/.dashboard: $(VENV)/.installed requirements-dashboard.txt
+	@echo "packages of the dashboard, about half a gigabyte"
+	@$(PIP) -r requirements-dashboard.txt
 	@touch $@
 
 clean:

@@ -135,3 +135,21 @@ def test_a_link_to_a_run_is_that_run(start: Start, tmp_path: Path) -> None:
     process, _ = start()
     (tmp_path / "link").symlink_to(tmp_path)
     assert f"(process {process.pid})" in refusal(tmp_path / "link")
+
+
+def test_a_look_at_a_lock_neither_takes_nor_makes_it(start: Start, tmp_path: Path) -> None:
+    assert not locks.is_held(tmp_path)
+    assert not (tmp_path / locks.LOCK).exists()
+    process, _ = start()
+    assert locks.is_held(tmp_path)
+    refusal(tmp_path)  # the look has not taken it
+    assert process.communicate("")[0] == "let go\n"
+    assert not locks.is_held(tmp_path)
+    assert is_free(tmp_path)
+
+
+def test_a_look_follows_no_link(start: Start, tmp_path: Path) -> None:
+    start()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / locks.LOCK).symlink_to(tmp_path / locks.LOCK)
+    assert not locks.is_held(tmp_path / "other")

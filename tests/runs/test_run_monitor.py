@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fedmed.core.names import LEDGER, SITES
+from fedmed.core.names import LEDGER, PROGRESS, SITES
 from fedmed.environments.step_progress import Steps
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry, Ledger, read_ledger
@@ -112,6 +112,26 @@ def test_the_ledger_has_each_entry_once_with_those_of_a_round_that_did_not_end(m
     ]  # fmt: skip
     followed.book_unfinished()
     assert read_ledger(followed.folder.path / LEDGER).entries == found.entries
+
+
+def test_the_steps_of_the_round_that_goes_on_are_left_in_the_folder_and_gone_when_it_is_over(monitor: Make) -> None:
+    moments = iter(range(0, 1000, 3))
+    followed = monitor(clock=lambda: float(next(moments)))
+    followed.record(record(0))
+    followed.progress({"site-1": Steps(3, 8), "site-2": Steps(8, 8)})  # site-2's report is of the round before
+    assert followed.folder.read_json(PROGRESS) == {"round": 2, "sites": {"site-1": [3, 8]}}
+    followed.progress({"site-1": Steps(4, 8), "site-2": Steps(1, 8)})
+    followed.progress({"site-1": Steps(5, 8), "site-2": Steps(8, 8)})
+    assert followed.folder.read_json(PROGRESS) == {"round": 2, "sites": {"site-1": [5, 8], "site-2": [8, 8]}}
+    followed.folder.write_status("finished")
+    assert not (followed.folder.path / f"{PROGRESS}.json").exists()
+
+
+def test_the_steps_are_written_once_in_some_seconds_alone(monitor: Make) -> None:
+    followed = monitor(clock=lambda: 7.0)
+    followed.progress({"site-1": Steps(1, 8)})
+    followed.progress({"site-1": Steps(2, 8)})
+    assert followed.folder.read_json(PROGRESS)["sites"] == {"site-1": [1, 8]}
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from fedmed.core.site_scores import KeyScore
-from fedmed.runs.training_curves import _within_rounds, draw, weighted_mean
+from fedmed.runs.training_curves import draw, weighted_mean, within_rounds
 
 DICE = KeyScore("val_dice", "Dice", ("TC", "WT"))
 
@@ -129,7 +129,7 @@ def test_losses_and_accuracies_of_training_and_validation_have_a_panel_each(key:
 
 def test_epochs_stand_within_their_round_at_the_part_of_it_that_is_over() -> None:
     table = pd.concat([epochs(4), epochs(2).assign(round=3, site="b")])
-    assert _within_rounds(table)["round"].tolist() == [0.25, 0.5, 0.75, 1.0, 2.5, 3.0]
+    assert within_rounds(table)["round"].tolist() == [0.25, 0.5, 0.75, 1.0, 2.5, 3.0]
 
 
 def test_a_sites_own_model_is_drawn_where_each_epoch_was_validated(tmp_path: Path) -> None:

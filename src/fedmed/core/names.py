@@ -21,6 +21,9 @@ RUN_VARIABLE = "FEDMED_RUN"
 REPORTS_VARIABLE = "FEDMED_REPORTS"
 """The folder where a site writes the error that ended it, for the launcher on the same machine."""
 
+DASHBOARD_VARIABLE = "DASHBOARD_ARTIFACTS"
+"""The folder of the runs that the dashboard shows."""
+
 # files of a run folder
 BEST, LAST = "best_global_model.pt", "last_global_model.pt"
 BEST_OWN, LAST_OWN = "best_local_model.pt", "last_local_model.pt"
@@ -37,6 +40,9 @@ SITES = "sites"
 
 RECORDS = "rounds.jsonl"
 """One line a round, appended; the last one scores the final model."""
+
+PROGRESS = "progress"
+"""The stem of the file with each site's steps of the round that goes on; gone when the run is over."""
 
 CURVES = "curves.png"
 SUMMARY = "summary.txt"

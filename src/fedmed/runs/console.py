@@ -201,9 +201,14 @@ def header(key: KeyScore, *, global_model: bool = True, personal: bool = False) 
 
 
 def time_left(records: Sequence[Record], rounds: int) -> float:
-    """Seconds until the end, from the rounds so far; the first one, in which the sites start up, counts only alone."""
+    """Seconds until the end, from the rounds so far."""
+    return mean_round_s(records) * (rounds - len(records))
+
+
+def mean_round_s(records: Sequence[Record]) -> float:
+    """Mean seconds of the rounds, at least one; the first, in which the sites start up, counts only alone."""
     usual = [record["seconds"] for record in records][1:] or [records[0]["seconds"]]
-    return sum(usual) / len(usual) * (rounds - len(records))
+    return sum(usual) / len(usual)
 
 
 def clock(seconds: float) -> str:

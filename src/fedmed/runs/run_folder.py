@@ -26,6 +26,7 @@ from fedmed.core.names import (
     LAST_OWN,
     LOG,
     OWN,
+    PROGRESS,
     RECORDS,
     SERVER,
     SITES,
@@ -51,6 +52,7 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dataset_overlap": ("an object", ()),
     "model_meta": ("an object", ()),
     "job": ("an object", ("id",)),
+    PROGRESS: ("an object", ("round", "sites")),
     HISTORY: ("a list of objects", ("round", "site")),
 }
 """The JSON files of a run: what each holds, and which keys its objects have at least."""
@@ -151,8 +153,12 @@ class RunFolder:
         return Experiment.from_json(json.dumps(self.read_json("experiment")), str(self.path / "experiment.json"))
 
     def write_status(self, status: str, reason: str = "", attack: str = "") -> None:
-        """``running``, ``finished`` or ``failed``, with the reason of a failure, and the attack on a run under one."""
+        """``running``, ``finished`` or ``failed``, with the reason of a failure, and the attack on a run under one.
+
+        The progress of before is forgotten.
+        """
         self.write_json("status", {"status": status, "reason": reason, **({"attack": attack} if attack else {})})
+        (self.path / f"{PROGRESS}.json").unlink(missing_ok=True)
 
     def begin_records(self) -> None:
         """Begin the file of records anew; the server hands on those of an earlier part of the run again."""

@@ -1,12 +1,13 @@
 """The records of a run that goes on: a line each on the screen, and a line each in the run folder."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fedmed.core.cli import echo
-from fedmed.core.names import LEDGER, SITES
+from fedmed.core.names import LEDGER, PROGRESS, SITES
 from fedmed.experiment import Experiment
 from fedmed.privacy.ledger import Entry, Ledger, all_booked
 from fedmed.runs import console
@@ -15,6 +16,9 @@ from fedmed.server.round_record import EARLIER, completes_a_round
 
 CLEAR = "\r\x1b[K"
 """Goes back to the beginning of a terminal's line and clears it."""
+
+PROGRESS_S = 2.0
+"""Seconds between two writings of the file of the round's progress."""
 
 STARTS, ENDS = "the sites start", "the run ends"
 """The phases of a run before its first round and after the score of its final model."""
@@ -36,6 +40,7 @@ class RunMonitor:
         self.records: list[dict[str, Any]] = []
         self.ledger = Ledger(folder.name, experiment.privacy.document())
         self._bar, self._told, self._clock, self._since = "", "", clock, clock()
+        self._next_note = 0.0
         self._at_work: set[str] = set()  # sites that have reported a step of the round that goes on
 
     def record(self, record: dict[str, Any]) -> None:
@@ -69,13 +74,24 @@ class RunMonitor:
         A finished site's report may be of the round before.
         """
         self._at_work |= {site for site, each in steps.items() if each.done < each.of}
-        current = [each for site, each in steps.items() if site in self._at_work]
+        at_work = {site: each for site, each in steps.items() if site in self._at_work}
+        current = list(at_work.values())
+        self._note(at_work)
         bar = self._progress_line(current) or f"{self._phase}, {self._clock() - self._since:.0f} s"
         if not sys.stdout.isatty():
             self._tell_of_phase()
         elif bar != self._bar:
             self._bar = bar
             print(f"{CLEAR}{bar}", end="", flush=True)
+
+    def _note(self, steps: Mapping[str, Any]) -> None:
+        """Leave the sites' steps in the run folder, for readers of a run that goes on; at most once in some seconds."""
+        if steps and self._clock() >= self._next_note:
+            self._next_note = self._clock() + PROGRESS_S
+            done = sum(map(completes_a_round, self.records))
+            sites = {site: [each.done, each.of] for site, each in sorted(steps.items())}
+            with contextlib.suppress(OSError):  # no run is given up for its progress
+                self.folder.write_json(PROGRESS, {"round": done + 1, "sites": sites})
 
     @property
     def _phase(self) -> str:

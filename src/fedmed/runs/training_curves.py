@@ -65,10 +65,10 @@ def draw(
         split: True where sites scored different cases, so that their curves do not compare the sites.
         epochs: what sites reported of local epochs (columns round, site, epoch, figures), drawn between the rounds.
     """
-    titles = _titles(key, split)
+    titles = panel_titles(key, split)
     always = (LOSS, key.name, *((BY_TARGET,) if key.targets else ()))
     shown = [column for column in titles if column in always or column in history]
-    within = pd.DataFrame() if epochs is None or epochs.empty else _within_rounds(epochs)
+    within = pd.DataFrame() if epochs is None or epochs.empty else within_rounds(epochs)
     figure, places = _panels(len(shown))
     for axes, column in zip(places, shown, strict=True):
         _lines(axes, column, history, within, key)
@@ -87,7 +87,7 @@ def _panels(number: int) -> tuple[Figure, list[Axes]]:
     return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(number)]
 
 
-def _titles(key: KeyScore, split: bool) -> dict[str, str]:
+def panel_titles(key: KeyScore, split: bool) -> dict[str, str]:
     """The panels that there may be, in their order, by the column that each draws."""
     at_sites = f"at each site{', of its share of the cases' if split else ''}"
     return {
@@ -103,7 +103,7 @@ def _titles(key: KeyScore, split: bool) -> dict[str, str]:
     }
 
 
-def _within_rounds(epochs: pd.DataFrame) -> pd.DataFrame:
+def within_rounds(epochs: pd.DataFrame) -> pd.DataFrame:
     """The epochs with the part of the rounds that is over after each, from 0, in the place of their round's number."""
     of_round = epochs.groupby(["round", "site"])["epoch"].transform("max")
     return epochs.assign(round=epochs["round"] - 1 + epochs["epoch"] / of_round)

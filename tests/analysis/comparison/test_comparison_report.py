@@ -13,9 +13,9 @@ from fedmed.analysis.comparison.comparison_report import (
     blocks,
     compared,
     comparison_numbers,
-    epsilon_text,
     runs_numbers,
 )
+from fedmed.analysis.comparison.run_cost import epsilon_text
 from fedmed.analysis.comparison.table_document import markdown
 from fedmed.privacy.ledger import Entry, Ledger
 
@@ -52,7 +52,7 @@ def test_epsilon_is_that_of_the_site_that_spent_most_or_none_that_means_anything
             scored_run(dice(), *GAUSSIAN, "--insecure_seeded_noise", **formal),
         ]
     )
-    assert [epsilon_text(run) for run in found.runs] == [
+    assert [epsilon_text(run.spent, run.experiment.privacy) for run in found.runs] == [
         "none",
         "heuristic: no meaningful epsilon",
         "9.5 at delta 1e-05",

@@ -73,7 +73,7 @@ def test_the_section_has_the_figures_of_every_class_and_two_pictures(tmp_path: P
     assert "1\n50%" in texts  # of two gliomas
     assert "2\n100%" in texts
     assert "-" in texts  # of a class without a case
-    assert any("4 decisions, 75.0% right at a mean confidence of 75.0%" in text for text in texts)
+    assert any("4 decisions, 75.0% right\nmean confidence 75.0%" in text for text in texts)
 
 
 def test_an_evaluation_without_classes_has_no_section(tmp_path: Path) -> None:
@@ -103,5 +103,5 @@ def test_a_model_that_is_as_right_as_confident_has_no_calibration_error(texts: l
     wrong = [class_rows(f"w{n}", ("x", "y"), (0.8, 0.2), 1) for n in range(2)]
     rows: list[Row] = [row for case in (*right, *wrong) for row in case]
     assert reliability_picture(rows).startswith(b"\x89PNG")
-    assert any("10 decisions, 80.0% right at a mean confidence of 80.0%" in text for text in texts)
-    assert any("expected calibration error 0.0000" in text for text in texts)
+    assert any("10 decisions, 80.0% right\nmean confidence 80.0%" in text for text in texts)
+    assert any("calibration error 0.0000 (15 bins)" in text for text in texts)

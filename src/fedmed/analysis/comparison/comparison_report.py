@@ -18,6 +18,7 @@ from fedmed.analysis.comparison.paired_comparison import (
     p_text,
     sentence,
 )
+from fedmed.analysis.comparison.run_cost import epsilon_text
 from fedmed.analysis.comparison.table_document import Block
 from fedmed.analysis.evaluation.evaluation_table import (
     MOST_COLUMNS,
@@ -100,7 +101,7 @@ def runs_table(found: Compared) -> pd.DataFrame:
                 "configuration": found.configurations[run.label],
                 "run": run.label if run.model == _common_model(found) else f"{run.label}, {run.model} model",
                 **{target: _interval(each, found.metric) for target, each in shown.items()},
-                "epsilon": epsilon_text(run),
+                "epsilon": epsilon_text(run.spent, run.experiment.privacy),
                 "unit": run.spent.unit,
                 "rounds": str(cost.rounds) if cost.rounds == planned else f"{cost.rounds} of {planned}",
                 "seconds": _whole_number(cost.seconds),
@@ -118,18 +119,6 @@ def target_table(found: Compared) -> pd.DataFrame:
         for run in found.runs
     }
     return pd.DataFrame({"target": targets, **columns})
-
-
-def epsilon_text(run: ComparedRun) -> str:
-    """The epsilon of the site that spent most, in words that cannot be misread."""
-    spent = run.spent
-    if spent.guarantee != "formal":
-        return "none" if spent.guarantee == "none" else f"{spent.guarantee}: no meaningful epsilon"
-    if run.experiment.privacy.insecure_seeded_noise:
-        return "none: the noise follows from the seed"
-    if spent.epsilon is None:
-        return "nothing was released"
-    return f"{spent.epsilon:.4g}" + ("" if spent.delta is None else f" at delta {spent.delta:g}")
 
 
 def comparison_table(found: Compared) -> pd.DataFrame | None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from fedmed.core.errors import InputError
+from fedmed.privacy.base import Mechanism
 from fedmed.privacy.ledger import LEDGER, last_of_each, read_ledger
 from fedmed.runs.run_folder import RunFolder
 
@@ -56,6 +57,17 @@ def spent(run: RunFolder) -> PrivacySpent:
     known = [(e.epsilon_total, e.delta) for e in last if e.epsilon_total is not None]
     epsilon, delta = max(known, key=lambda pair: pair[0], default=(None, None))
     return PrivacySpent(ledger.mechanism["unit"], ledger.mechanism["guarantee"], epsilon, delta)
+
+
+def epsilon_text(spent: PrivacySpent, mechanism: Mechanism) -> str:
+    """The epsilon of the site that spent most, in words that cannot be misread."""
+    if spent.guarantee != "formal":
+        return "none" if spent.guarantee == "none" else f"{spent.guarantee}: no meaningful epsilon"
+    if mechanism.insecure_seeded_noise:
+        return "none: the noise follows from the seed"
+    if spent.epsilon is None:
+        return "nothing was released"
+    return f"{spent.epsilon:.4g}" + ("" if spent.delta is None else f" at delta {spent.delta:g}")
 
 
 def _total(history: pd.DataFrame, name: str) -> float | None:

@@ -53,9 +53,14 @@ PATIENTS = (
 
 
 def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, data: str) -> Section:
+    """The outcome of the run, in a few sentences, and that the page names cases."""
+    return Section("Result", [Text(PATIENTS, warning=True), *outcome(run, folder, metric, data)])
+
+
+def outcome(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, data: str) -> list[Part]:
     """The outcome of the run, in a few sentences."""
     status = run.read_json("status")
-    parts: list[Part] = [Text(PATIENTS, warning=True)]
+    parts: list[Part] = []
     if PHANTOMS in data:
         parts.append(Text(f"The data are {PHANTOMS}: the numbers say nothing of patients.", warning=True))
     if status.get("attack"):
@@ -65,16 +70,15 @@ def result(run: RunFolder, folder: EvaluationFolder | None, metric: Metric, data
     if status["status"] != "finished":
         parts.append(Text(f"The run is {status['status']}: {status['reason'] or 'no reason is known'}.", warning=True))
     if folder is not None:
-        parts += _outcome(folder, metric)
+        parts += _scored(folder, metric)
     try:
         spent(run)
     except InputError as error:
         parts.append(Text(f"What was spent of the privacy is not known: {error}", warning=True))
-    parts.append(Text(f"Privacy: {_verdict(run)}"))
-    return Section("Result", parts)
+    return [*parts, Text(f"Privacy: {_verdict(run)}")]
 
 
-def _outcome(folder: EvaluationFolder, metric: Metric) -> list[Part]:
+def _scored(folder: EvaluationFolder, metric: Metric) -> list[Part]:
     """The overall figure of a metric with its interval, and the sites against each other."""
     table, about = folder.table(), folder.document()
     found = table[(table["site"] == POOLED) & (table["metric"] == metric.name) & (table["target"] == OVERALL)]

@@ -101,7 +101,15 @@ def _unscored(error: InputError, request: EvaluationRequest) -> str:
 
 
 def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationRequest, number: int) -> list[Picture]:
-    """The worst and the best cases by their scores, as pictures; none where the images are gone or the task draws none.
+    """The worst and the best cases by their scores, as pictures under their names."""
+    metrics = run.experiment().task.METRICS
+    return [Picture(each.caption(metrics), png) for each, png in drawn_cases(run, folder, request, number)]
+
+
+def drawn_cases(
+    run: RunFolder, folder: EvaluationFolder, request: EvaluationRequest, number: int
+) -> list[tuple["Extreme", bytes]]:
+    """The worst and the best cases with a PNG each; none where the images are gone or the task draws none.
 
     Args:
         number: of the worst cases, and of the best.
@@ -123,7 +131,7 @@ def pictures(run: RunFolder, folder: EvaluationFolder, request: EvaluationReques
             model = source.models.get(extreme.site) or source.models[""]
             with model.inference():
                 item = task.eval_set([by_name[extreme.case]], listed.label_scheme, held)[0]
-                drawn.append(Picture(extreme.caption(task.METRICS), task.picture(model.network, item, model.device)))
+                drawn.append((extreme, task.picture(model.network, item, model.device)))
     return drawn
 
 
@@ -137,9 +145,12 @@ class Extreme(NamedTuple):
 
     def caption(self, metrics: Sequence[Metric]) -> str:
         """The case with its score, in words."""
+        return f"{self.which}: {self.case} ({self.site}), {self.score_text(metrics)}"
+
+    def score_text(self, metrics: Sequence[Metric]) -> str:
+        """The score in words, without the case's name."""
         mean = "mean " if metrics[0].combines == "values" else ""
-        score = number_text(self.score, metrics[0])
-        return f"{self.which}: {self.case} ({self.site}), {mean}{case_score_title(metrics)} {score}"
+        return f"{mean}{case_score_title(metrics)} {number_text(self.score, metrics[0])}"
 
 
 def extremes(cases: pd.DataFrame, metrics: Sequence[Metric], number: int) -> list[Extreme]:
