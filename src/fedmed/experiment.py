@@ -101,6 +101,11 @@ class Experiment:
                 f"--schedule plateau follows the scores, and --privacy {self.privacy.name} keeps them at the sites; "
                 "give another --schedule, or --dp_release_metrics."
             )
+        if self.training.early_stopping is not None and self.privacy.withholds_metrics:
+            raise InputError(
+                f"--early_stopping follows the scores, and --privacy {self.privacy.name} keeps them at the sites; drop "
+                "it, or give --dp_release_metrics."
+            )
         if self.training.cross_site:
             self._check_cross_site()
         if self.attack.is_on:

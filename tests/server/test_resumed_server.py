@@ -43,6 +43,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "measured": {"measures_statistics": True, "validate_every": 2},
     "with a budget": {"max_epsilon": 2.5, "books": True},
     "by the scores": {"rounds": 6, "schedule": "plateau", "patience": 0, "learning_rate": 0.5},
+    "until it is no better": {"rounds": 9, "early_stopping": 2},
 }
 
 

@@ -67,6 +67,9 @@ class Training:
     patience: int | None = option(
         None, f"scores without a better one before --schedule plateau halves the learning rate (default: {PATIENCE})"
     )
+    early_stopping: int | None = option(
+        None, "scores of the global model without a better one, after which the run ends (default: it runs on)"
+    )
     weight_decay: float = option(1e-5, "weight decay of the local optimiser")
     batch_size: int = option(1, "cases in a training step")
     precision: Literal["auto", "fp32", "bf16"] = option(
@@ -132,6 +135,8 @@ class Training:
             every = self.validate_every
             follows = "scores before the run's end, which --schedule plateau follows: give 1, or another --schedule"
             expect(every == 1 or every < rounds - 1, "validate_every", every, follows)
+        if self.early_stopping is not None:
+            expect_between("early_stopping", self.early_stopping, 1, COUNTS["num_rounds"])
         if self.patience is not None:
             expect(self.schedule == "plateau", "patience", self.patience, "none where --schedule is not plateau")
             expect_between("patience", self.patience, 0, COUNTS["num_rounds"])

@@ -38,6 +38,7 @@ from fedmed.privacy.ledger import Entry
 from fedmed.server.aggregation import Aggregation, UnusableUpdate
 from fedmed.server.best_model import BestModel
 from fedmed.server.checkpoint import BestFile, Checkpoint, Checkpoints
+from fedmed.server.early_stopping import EarlyStopping
 from fedmed.server.heartbeats import Heartbeats
 from fedmed.server.plan import ServerPlan
 from fedmed.server.quorum import NOT_AWAITED, RoundQuorum
@@ -116,6 +117,7 @@ class FederationServer:
         form = self._forms.get(plan.key_metric, FigureForm())
         self._best = BestModel(plan.key_metric, self._figures, form)
         self._schedule = RateSchedule(plan.schedule, plan.rounds, plan.warmup_rounds, plan.patience)
+        self._early = EarlyStopping(plan.early_stopping)
         self._heartbeats = Heartbeats(plan.site_silence, now)
         self._attack, self._attacked = from_plain(Attack, plan.attack), dict[str, str]()
         self._booked: dict[str, Entry] = {}
@@ -283,13 +285,15 @@ class FederationServer:
 
     @property
     def _stopped(self) -> str:
-        """The reason in words where a further round would be one too many for so many sites' budgets that too few are
-        left: any site's, unless a round needs only some of them.
+        """The reason in words where no further round is trained, though the run has some: too few sites have budget
+        left for one, or the scores have not risen for long.
+
+        Too few is all but one, unless a round needs only some of the sites.
         """
         spent, needed = self._spent, self.plan.min_clients or len(self.plan.sites)
-        if len(self.plan.sites) - len(spent) >= needed:
-            return ""
-        return f"stopped after {self._rounds} of {self.plan.rounds} rounds: {next(iter(spent.values()))}"
+        too_few = len(self.plan.sites) - len(spent) < needed
+        reason = next(iter(spent.values())) if too_few else self._early.reason
+        return f"stopped after {self._rounds} of {self.plan.rounds} rounds: {reason}" if reason else ""
 
     @property
     def _spent(self) -> dict[str, str]:
@@ -510,9 +514,11 @@ class FederationServer:
         self._follow(self._record.number, self._record.scores)
 
     def _follow(self, rounds: int, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Let the schedule have the score of the model that so many rounds made."""
-        if self._schedule.follows_scores and (mean := self._best.mean(scores)) is not None:
+        """Let the schedule and the early end have the score of the model that so many rounds made."""
+        follow = self._schedule.follows_scores or self.plan.early_stopping is not None
+        if follow and (mean := self._best.mean(scores)) is not None:
             self._schedule.take(rounds, mean)
+            self._early.take(rounds, mean)
 
     @property
     def _rate(self) -> dict[str, float]:

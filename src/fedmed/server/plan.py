@@ -22,8 +22,9 @@ class ServerPlan:
         sites: the names of the run's sites.
         rounds: of the run.
         key_metric: the metric that chooses the best model, as sites report it.
-        aggregation_weights: as in :class:`fedmed.core.settings.Training`, and so are the next four.
+        aggregation_weights: as in :class:`fedmed.core.settings.Training`, and so are the next five.
         learning_rate, schedule, warmup_rounds, patience: for all sites.
+        early_stopping: scores without a better one, after which the run ends; None where it does not.
         seed: of the experiment, for the draw of a round's sites.
         sites_per_round: how many sites train in a round; None where all do.
         epochs: local epochs of a round.
@@ -54,6 +55,7 @@ class ServerPlan:
     schedule: str = "constant"
     warmup_rounds: int = 0
     patience: int = PATIENCE
+    early_stopping: int | None = None
     seed: int = 0
     sites_per_round: int | None = None
     epochs: int = 1
@@ -88,6 +90,7 @@ class ServerPlan:
             schedule=training.schedule,
             warmup_rounds=training.warmup_rounds,
             patience=training.patience_of_plateau,
+            early_stopping=training.early_stopping,
             seed=training.seed,
             sites_per_round=training.sites_per_round,
             epochs=training.passes,
