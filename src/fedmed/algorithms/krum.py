@@ -14,7 +14,7 @@ from fedmed.core.weights import Update
 
 @dataclass(frozen=True)
 class Krum(Tolerant):
-    """Of equal scores the first in the order of the sites' names, as in the paper."""
+    """The one update of the lowest score; of equal ones the first in the order of the sites' names, as in the paper."""
 
     MARGIN: ClassVar[int] = 3
 

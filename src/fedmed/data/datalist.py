@@ -27,6 +27,7 @@ from typing import Any
 from fedmed.core.control_characters import has_control
 from fedmed.core.errors import InputError
 from fedmed.core.settings import advice_to_fill
+from fedmed.core.unique_keys import unique_keys
 from fedmed.data.targets import FORMS, Target, read_target, target_digest
 
 SPLITS = ("training", "validation")
@@ -278,16 +279,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     Raises:
         InputError: it is none; the words follow the file's name.
     """
-    counts = Counter(key for key, _ in pairs)
-    twice = [key for key, count in counts.items() if count > 1]
-    if twice:
-        raise InputError(f"states {json.dumps(twice[0]):.80} twice in one object, of which one would be ignored")
+    found = unique_keys(pairs)
     for text in _texts([list(pair) for pair in pairs]):
         if len(text) > LONGEST:
             raise InputError(f"holds {json.dumps(text):.60}... of {len(text)} characters; no path has over {LONGEST}")
         if has_control(text):
             raise InputError(f"holds {json.dumps(text):.120}, which has control characters")
-    return dict(pairs)
+    return found
 
 
 def _texts(value: Any) -> Iterator[str]:

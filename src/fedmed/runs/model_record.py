@@ -74,7 +74,7 @@ def training_facts(
 
 
 def _personal(records: Sequence[Record], epochs: float) -> dict[str, Any]:
-    """By site the epochs behind its best personal model, and the key figures of that one and of the last one."""
+    """The epochs behind each site's best personal model, and its key figure and the last one's, by site."""
     found = {}
     for site, done in sorted(best_of_each(records, PERSONAL).items()):
         scored = after_round(records, done) or {}

@@ -101,7 +101,7 @@ class BrainMri(PictureTask):
         return RestrictedCrossEntropy(self.missing_class_scale)
 
     def flipped_labels(self, label: torch.Tensor) -> torch.Tensor:
-        """Of K classes class K - 1 - y for y; the classes that a site lacks are exchanged in the same way."""
+        """Class K - 1 - y of K for each y; the classes that a site lacks are exchanged in the same way."""
         return len(CLASSES) - 1 - label if label.ndim == 1 else label.flip(1)
 
     def train_figures(self, output: torch.Tensor, label: torch.Tensor) -> Mapping[str, torch.Tensor | float]:

@@ -51,7 +51,7 @@ def changed(**keys: Any) -> dict[str, Any]:
 MISTAKES: dict[str, tuple[Any, str]] = {
     "no JSON": ("{", r"cannot be read as JSON \(.*\); give the file of a study"),
     "a list": ([], r"holds \[\]; expected an object"),
-    "twice": ('{"seeds": 1, "seeds": 2}', '"seeds" stands twice in one object'),
+    "twice": ('{"seeds": 1, "seeds": 2}', 'states "seeds" twice in one object'),
     "unknown key": (changed(partition={}), '"partition" is not known; did you mean "partitions"'),
     "strange key": (changed(xyzzy=1), '"xyzzy" is not known; expected name, base, partitions'),
     "no name": ({key: GOOD[key] for key in GOOD if key != "name"}, 'it has no "name"; see docs/study.md'),

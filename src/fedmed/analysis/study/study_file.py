@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmed.core.errors import InputError
+from fedmed.core.unique_keys import unique_keys
 
 Options = Mapping[str, Any]
 """Options of job.py by name, without dashes: texts, numbers, lists of numbers, true. null and false drop an option."""
@@ -83,23 +84,13 @@ def read_study_file(path: Path) -> Study:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+        found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_keys)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path} {error}; drop one.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}); give the file of a study.") from error
     if not isinstance(found, dict):
         raise InputError(f"{path} holds {_shown(found)}; expected an object as in docs/study.md.")
-    return found
-
-
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, each of whose keys stands there once."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise InputError(f'"{twice:.80}" stands twice in one object, of which one would be ignored; drop one.')
     return found
 
 

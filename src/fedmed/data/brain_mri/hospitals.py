@@ -17,6 +17,7 @@ from typing import Any
 
 from fedmed.core.control_characters import has_control
 from fedmed.core.errors import InputError, refuse
+from fedmed.core.unique_keys import unique_keys
 from fedmed.data.brain_mri.classes import CLASSES
 
 HOSPITALS_FILE = "hospitals.json"
@@ -83,7 +84,7 @@ def read_hospitals(path: Path) -> tuple[Hospital, ...]:
         Problems: hospitals are described wrongly; a sentence for each mistake.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
+        entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique_keys)
     except InputError as error:
         raise InputError(f"{path} {error}; correct it there.") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -97,13 +98,6 @@ def read_hospitals(path: Path) -> tuple[Hospital, ...]:
         )
         for each in entries
     )
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-    if twice:
-        raise InputError(f"states {json.dumps(twice[0]):.80} twice in one object, of which one would be ignored")
-    return dict(pairs)
 
 
 def _mistakes(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
